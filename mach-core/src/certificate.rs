@@ -1,0 +1,77 @@
+//! What L1 accepts as proof that enough stake signed, and what it answers.
+
+use alloy_primitives::{B256, TxHash};
+use serde::{Deserialize, Serialize};
+
+use crate::{Domain, G1Bytes, G2Bytes, OperatorId, Round, Stake, Statement};
+
+/// Aggregate signature of a statement with everything that `checkSignatures` needs besides the
+/// registries' history indices, which the contract itself answers.
+///
+/// `non_signers` is strictly ascending by id and `quorums` in the order of the round; the contract
+/// rejects any other order.
+///
+/// Source: `BLSSignatureChecker.checkSignatures` in eigenlayer-middleware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// What is signed.
+    pub statement: Statement,
+    /// Where the signature counts.
+    pub domain: Domain,
+    /// Terms of the round.
+    pub round: Round,
+    /// Members of at least one quorum who did not sign, strictly ascending by id.
+    pub non_signers: Vec<NonSigner>,
+    /// One entry for each quorum of the round, in its order.
+    pub quorums: Vec<QuorumTally>,
+    /// Sum of the signers' G2 keys, each counted once for every quorum that it is in.
+    pub apk_g2: G2Bytes,
+    /// Sum of the signatures, each counted once for every quorum that its signer is in.
+    pub sigma: G1Bytes,
+}
+
+impl Certificate {
+    /// The digest that is signed.
+    pub fn digest(&self) -> B256 {
+        self.statement.digest(&self.domain)
+    }
+}
+
+/// A member who did not sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NonSigner {
+    /// Hash of the key.
+    pub id: OperatorId,
+    /// Registered key in G1.
+    pub key_g1: G1Bytes,
+}
+
+/// Outcome of one quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuorumTally {
+    /// Number of the quorum.
+    pub quorum: u8,
+    /// Sum of the G1 keys of all its members, signers or not.
+    pub apk: G1Bytes,
+    /// Stake of the members who signed.
+    pub signed: Stake,
+    /// Stake of all members.
+    pub total: Stake,
+}
+
+/// A statement that stands on L1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Confirmation {
+    /// Digest of the statement.
+    pub digest: B256,
+    /// The transaction that confirmed it; `None` if it stood there before.
+    pub transaction: Option<TxHash>,
+    /// L1 block of the transaction, or in which the statement was found.
+    pub l1_block: u64,
+    /// Gas of the transaction.
+    pub gas_used: Option<u64>,
+}

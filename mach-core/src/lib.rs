@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod block;
+mod certificate;
+mod fault;
+pub mod legacy;
+mod operator;
+pub mod ports;
+mod quorum;
+mod round;
+mod statement;
+mod verdict;
+
+pub use block::{BlockError, BlockRef, L2Block, MAX_BLOCK_BYTES};
+pub use certificate::{Certificate, Confirmation, NonSigner, QuorumTally};
+pub use fault::{Fault, Mismatch};
+pub use operator::{G1Bytes, G2Bytes, Operator, OperatorId, OperatorSet};
+pub use quorum::{MAX_QUORUM_NUMBER, QuorumError, QuorumNumbers, Stake, Threshold};
+pub use round::{Round, SignedStatement};
+pub use statement::{Alert, AlertKind, Attestation, Domain, Statement, StatementError};
+pub use verdict::{Assurance, ExecutionSummary, Verdict};
