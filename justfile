@@ -1,0 +1,47 @@
+# `just` lists the recipes; `just check` is what has to be green before every commit.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+[private]
+default:
+    @just --list
+
+# Everything below, in the order in which it fails fastest
+check: fmt arrows deny clippy test doc artifacts
+
+# Formatting
+fmt:
+    cargo fmt --all --check
+
+# Lints, warnings denied
+clippy:
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+    cargo clippy --locked -p mach-verify --no-default-features -- -D warnings
+
+# Unit, integration and documentation tests; real blocks are read where MACH_DATA points
+test:
+    cargo test --locked --workspace
+
+# Documentation, warnings denied
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+# Dependency arrows and inherited lints
+arrows:
+    ./scripts/arrows.sh
+
+# Licences, sources and versions of dependencies
+deny:
+    cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+# Recompiles the contracts and compares with the committed artifacts
+artifacts:
+    cd mach-contracts-bindings/contracts && npm ci --silent --no-audit --no-fund && node build.mjs --check
+
+# Builds the fuzz targets with the stable toolchain and replays their corpora
+fuzz-replay:
+    cd fuzz && cargo test --locked
+
+# Benchmarks, run by hand
+bench *ARGS:
+    cargo bench -p mach-benches {{ ARGS }}

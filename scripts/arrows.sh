@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The dependency arrows of the workspace, checked with `cargo tree`.
+# `forbid PACKAGE FLAGS PATTERN`: no normal or build dependency of PACKAGE matches PATTERN.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+failed=0
+
+forbid() {
+    local package=$1 flags=$2 pattern=$3 found
+    # shellcheck disable=SC2086
+    found=$(cargo tree --locked -p "$package" $flags -e normal,build --prefix none --format '{p}' |
+        awk 'NR > 1 { print $1 }' | sort -u | grep -xE "$pattern" || true)
+    if [ -n "$found" ]; then
+        printf '%s must not depend on: %s\n' "$package" "$(tr '\n' ' ' <<<"$found")"
+        failed=1
+    fi
+}
+
+evm='revm.*|op-revm|alloy-evm|alloy-op-evm'
+socket='tokio|hyper|reqwest|jsonrpsee.*|alloy-provider|alloy-transport.*'
+curve='ark-.*|blst|k256|secp256k1|c-kzg'
+outer='mach-devnet|mach-avs-cli|mach-examples|mach-benches'
+
+forbid mach-avs-core "" "mach-.*|$evm|$socket|$curve"
+forbid mach-bls "" "mach-verify|mach-contracts-bindings|mach-prove|mach-node|$outer|$evm|$socket"
+forbid mach-verify "--no-default-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer|$socket"
+forbid mach-verify "--all-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer"
+forbid mach-contracts-bindings "" "mach-bls|mach-verify|mach-prove|mach-node|$outer|$evm"
+forbid mach-node "" "$outer"
+forbid mach-devnet "" "mach-bls|mach-contracts-bindings|mach-node|mach-avs-cli|mach-examples|mach-benches"
+
+# Lints that a member does not inherit are for show.
+for manifest in */Cargo.toml; do
+    [ "$manifest" = fuzz/Cargo.toml ] && continue
+    if ! grep -A1 '^\[lints\]' "$manifest" | grep -q '^workspace = true'; then
+        printf '%s does not inherit the lints of the workspace\n' "$manifest"
+        failed=1
+    fi
+done
+
+[ "$failed" -eq 0 ] && echo "arrows: every dependency points the right way"
+exit "$failed"
