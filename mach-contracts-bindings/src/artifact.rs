@@ -1,0 +1,88 @@
+//! Compiled contracts, as `contracts/build.mjs` wrote them.
+
+use std::sync::LazyLock;
+
+use alloy_primitives::Bytes;
+use serde::Deserialize;
+
+/// A contract that can be deployed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Artifact {
+    /// The service manager's implementation, to be put behind a proxy.
+    MachServiceManager,
+    /// The stand-alone operator registry.
+    MachRegistry,
+    /// The reads that clients need, over any registry.
+    OperatorStateRetriever,
+    /// Who may pause.
+    PauserRegistry,
+    /// OpenZeppelin's proxy, which deploys its own admin.
+    TransparentUpgradeableProxy,
+}
+
+impl Artifact {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::MachServiceManager,
+        Self::MachRegistry,
+        Self::OperatorStateRetriever,
+        Self::PauserRegistry,
+        Self::TransparentUpgradeableProxy,
+    ];
+
+    /// Creation code; constructor arguments are appended to it.
+    pub fn bytecode(self) -> Bytes {
+        let code = match self {
+            Self::MachServiceManager => &*SERVICE_MANAGER,
+            Self::MachRegistry => &*REGISTRY,
+            Self::OperatorStateRetriever => &*RETRIEVER,
+            Self::PauserRegistry => &*PAUSERS,
+            Self::TransparentUpgradeableProxy => &*PROXY,
+        };
+        code.clone()
+    }
+
+    /// The whole artifact: ABI, bytecode, compiler, settings and hash of the sources, as JSON.
+    pub const fn json(self) -> &'static str {
+        match self {
+            Self::MachServiceManager => include_str!("../artifacts/MachServiceManager.json"),
+            Self::MachRegistry => include_str!("../artifacts/MachRegistry.json"),
+            Self::OperatorStateRetriever => {
+                include_str!("../artifacts/OperatorStateRetriever.json")
+            }
+            Self::PauserRegistry => include_str!("../artifacts/PauserRegistry.json"),
+            Self::TransparentUpgradeableProxy => {
+                include_str!("../artifacts/TransparentUpgradeableProxy.json")
+            }
+        }
+    }
+
+    fn parse(self) -> Bytes {
+        #[derive(Deserialize)]
+        struct Code {
+            bytecode: Bytes,
+        }
+        let code: Code =
+            serde_json::from_str(self.json()).expect("artifacts are JSON with their bytecode");
+        code.bytecode
+    }
+}
+
+static SERVICE_MANAGER: LazyLock<Bytes> = LazyLock::new(|| Artifact::MachServiceManager.parse());
+static REGISTRY: LazyLock<Bytes> = LazyLock::new(|| Artifact::MachRegistry.parse());
+static RETRIEVER: LazyLock<Bytes> = LazyLock::new(|| Artifact::OperatorStateRetriever.parse());
+static PAUSERS: LazyLock<Bytes> = LazyLock::new(|| Artifact::PauserRegistry.parse());
+static PROXY: LazyLock<Bytes> = LazyLock::new(|| Artifact::TransparentUpgradeableProxy.parse());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_artifact_has_code() {
+        for artifact in Artifact::ALL {
+            assert!(artifact.bytecode().len() > 100, "{artifact:?}");
+        }
+    }
+}

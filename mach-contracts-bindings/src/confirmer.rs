@@ -1,0 +1,228 @@
+//! Brings V3 certificates to the service manager.
+
+use alloy_primitives::{Address, Bytes};
+use alloy_provider::{DynProvider, Provider};
+use async_trait::async_trait;
+use mach_core::{
+    Certificate, Confirmation, Statement,
+    ports::{BoxError, ConfirmError, StatementConfirmer},
+};
+use tracing::info;
+
+use crate::{
+    CallError, Revert, ServiceManager, SubmitError, Submitter,
+    abi::{
+        self, CheckSignaturesIndices,
+        IMachServiceManager::{
+            IMachServiceManagerErrors, registryCoordinatorCall, submitAlertCall,
+            submitAttestationCall,
+        },
+        IOperatorStateRetriever,
+    },
+    call::{call, simulate},
+};
+
+/// Submits certificates, or with [`Self::dry_run`] only asks whether they would be accepted.
+#[derive(Debug)]
+pub struct ContractConfirmer {
+    provider: DynProvider,
+    service_manager: ServiceManager,
+    coordinator: Address,
+    retriever: Address,
+    submitter: Option<Submitter>,
+}
+
+impl ContractConfirmer {
+    /// Certificates go to `service_manager`, in transactions of `submitter`.
+    pub async fn connect(
+        submitter: Submitter,
+        service_manager: Address,
+        retriever: Address,
+    ) -> Result<Self, CallError> {
+        let provider = submitter.provider().clone();
+        let mut this = Self::dry_run(provider, service_manager, retriever).await?;
+        this.submitter = Some(submitter);
+        Ok(this)
+    }
+
+    /// Certificates are run against the contract and leave no trace.
+    pub async fn dry_run(
+        provider: impl Provider + 'static,
+        service_manager: Address,
+        retriever: Address,
+    ) -> Result<Self, CallError> {
+        let provider = provider.erased();
+        Ok(Self {
+            service_manager: ServiceManager::connect(provider.clone(), service_manager).await?,
+            coordinator: call(&provider, service_manager, &registryCoordinatorCall {}).await?,
+            provider,
+            retriever,
+            submitter: None,
+        })
+    }
+
+    /// The certificate as `checkSignatures` takes it, with the indices that the registries answer.
+    pub async fn proof(
+        &self,
+        certificate: &Certificate,
+    ) -> Result<abi::NonSignerStakesAndSignature, CallError> {
+        let request = IOperatorStateRetriever::getCheckSignaturesIndicesCall {
+            registryCoordinator: self.coordinator,
+            referenceBlockNumber: certificate.round.reference_block(),
+            quorumNumbers: Bytes::copy_from_slice(certificate.round.quorums().as_bytes()),
+            nonSignerOperatorIds: certificate
+                .non_signers
+                .iter()
+                .map(|absent| absent.id.0)
+                .collect(),
+        };
+        let indices = call(&self.provider, self.retriever, &request).await?;
+        Ok(proof(certificate, indices))
+    }
+
+    /// Sends `request`, or runs it if there is nobody to send it.
+    async fn submit<C: alloy_sol_types::SolCall + Sync>(
+        &self,
+        certificate: &Certificate,
+        request: &C,
+    ) -> Result<Confirmation, SubmitError> {
+        let to = self.service_manager.address();
+        let Some(submitter) = &self.submitter else {
+            simulate(&self.provider, Address::ZERO, to, request).await?;
+            return self.standing(certificate).await.map_err(Into::into);
+        };
+        let receipt = submitter.call(to, request).await?;
+        info!(
+            digest = %certificate.digest(),
+            transaction = %receipt.transaction_hash,
+            gas_used = receipt.gas_used,
+            "statement confirmed on L1"
+        );
+        Ok(Confirmation {
+            digest: certificate.digest(),
+            transaction: Some(receipt.transaction_hash),
+            l1_block: receipt.block_number.unwrap_or_default(),
+            gas_used: Some(receipt.gas_used),
+        })
+    }
+
+    async fn standing(&self, certificate: &Certificate) -> Result<Confirmation, CallError> {
+        Ok(Confirmation {
+            digest: certificate.digest(),
+            transaction: None,
+            l1_block: self.provider.get_block_number().await?,
+            gas_used: None,
+        })
+    }
+}
+
+#[async_trait]
+impl StatementConfirmer for ContractConfirmer {
+    async fn confirm(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError> {
+        if certificate.domain != self.service_manager.domain() {
+            return Err(refused(
+                "the certificate is for another domain",
+                Bytes::new(),
+            ));
+        }
+        if self
+            .service_manager
+            .stands(&certificate.statement)
+            .await
+            .map_err(call_error)?
+        {
+            return self.standing(certificate).await.map_err(call_error);
+        }
+        let proof = self.proof(certificate).await.map_err(call_error)?;
+        let reference_block = certificate.round.reference_block();
+        let outcome = match &certificate.statement {
+            Statement::Alert(alert) => {
+                let request = submitAlertCall {
+                    alert: alert.into(),
+                    referenceBlockNumber: reference_block,
+                    nonSignerStakesAndSignature: proof,
+                };
+                self.submit(certificate, &request).await
+            }
+            Statement::Attestation(attestation) => {
+                let request = submitAttestationCall {
+                    attestation: attestation.into(),
+                    referenceBlockNumber: reference_block,
+                    nonSignerStakesAndSignature: proof,
+                };
+                self.submit(certificate, &request).await
+            }
+        };
+        match outcome {
+            Ok(confirmation) => Ok(confirmation),
+            // Somebody else was faster.
+            Err(error) if already_confirmed(error.revert()) => {
+                self.standing(certificate).await.map_err(call_error)
+            }
+            Err(error) => Err(submit_error(error)),
+        }
+    }
+}
+
+/// Puts a certificate and the registries' indices into the contract's struct.
+pub fn proof(
+    certificate: &Certificate,
+    indices: CheckSignaturesIndices,
+) -> abi::NonSignerStakesAndSignature {
+    abi::NonSignerStakesAndSignature {
+        nonSignerQuorumBitmapIndices: indices.nonSignerQuorumBitmapIndices,
+        nonSignerPubkeys: certificate
+            .non_signers
+            .iter()
+            .map(|absent| absent.key_g1.into())
+            .collect(),
+        quorumApks: certificate
+            .quorums
+            .iter()
+            .map(|quorum| quorum.apk.into())
+            .collect(),
+        apkG2: certificate.apk_g2.into(),
+        sigma: certificate.sigma.into(),
+        quorumApkIndices: indices.quorumApkIndices,
+        totalStakeIndices: indices.totalStakeIndices,
+        nonSignerStakeIndices: indices.nonSignerStakeIndices,
+    }
+}
+
+const fn already_confirmed(revert: Option<&Revert>) -> bool {
+    matches!(
+        revert,
+        Some(Revert::ServiceManager(
+            IMachServiceManagerErrors::AlreadyConfirmed(_)
+        ))
+    )
+}
+
+fn refused(reason: &str, data: Bytes) -> ConfirmError {
+    ConfirmError::Reverted {
+        reason: reason.to_owned(),
+        data,
+    }
+}
+
+fn call_error(error: CallError) -> ConfirmError {
+    match error {
+        CallError::Reverted { revert, data, .. } => refused(&revert.to_string(), data),
+        error => ConfirmError::Backend(Box::new(error)),
+    }
+}
+
+fn submit_error(error: SubmitError) -> ConfirmError {
+    match error {
+        SubmitError::Reverted { revert, data, .. } => refused(&revert.to_string(), data),
+        SubmitError::Call(error) => call_error(error),
+        SubmitError::NotIncluded {
+            transaction,
+            blocks,
+        } => ConfirmError::NotIncluded {
+            transaction,
+            blocks,
+        },
+        error => ConfirmError::Backend(BoxError::from(error)),
+    }
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+pub mod abi;
+mod artifact;
+mod call;
+mod confirmer;
+mod convert;
+mod deploy;
+mod registration;
+mod registry;
+mod revert;
+mod service_manager;
+mod submit;
+
+pub use artifact::Artifact;
+pub use call::CallError;
+pub use confirmer::{ContractConfirmer, proof};
+pub use deploy::{Admission, DeployConfig, DeployError, Deployment, Quorum, admit, deploy};
+pub use registration::{
+    Consent, KeyProof, OperatorStatus, Registration, RegistrationError, key_digest,
+};
+pub use registry::ContractRegistry;
+pub use revert::Revert;
+pub use service_manager::{ServiceManager, Terms, TermsError};
+pub use submit::{SubmitError, SubmitPolicy, Submitter};

@@ -1,0 +1,165 @@
+//! What the service manager knows and asks for.
+
+use alloy_primitives::{Address, B256, ChainId, U256};
+use alloy_provider::{DynProvider, Provider};
+use mach_core::{BlockRef, Domain, QuorumError, QuorumNumbers, Round, Statement, Threshold};
+
+use crate::{
+    CallError,
+    abi::{self, IMachServiceManager as I},
+    call::call,
+};
+
+/// Reads of one service manager.
+#[derive(Clone, Debug)]
+pub struct ServiceManager {
+    provider: DynProvider,
+    domain: Domain,
+}
+
+/// What the service manager asks of a V3 certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Quorums that have to sign.
+    pub quorums: QuorumNumbers,
+    /// Share of its stake that each quorum has to sign with, in the same order.
+    pub thresholds: Vec<Threshold>,
+    /// L1 blocks that the reference block may lie behind.
+    pub max_reference_block_age: u32,
+}
+
+impl Terms {
+    /// The round with these terms.
+    ///
+    /// Errors: [`QuorumError::ThresholdCount`] if thresholds and quorums are not equally many.
+    pub fn round(&self, reference_block: u32) -> Result<Round, QuorumError> {
+        Round::new(
+            self.quorums.clone(),
+            self.thresholds.clone(),
+            reference_block,
+        )
+    }
+}
+
+impl ServiceManager {
+    /// The service manager (the proxy) at `address` of the chain behind `provider`.
+    pub async fn connect(
+        provider: impl Provider + 'static,
+        address: Address,
+    ) -> Result<Self, CallError> {
+        let l1_chain_id = provider.get_chain_id().await?;
+        Ok(Self {
+            provider: provider.erased(),
+            domain: Domain {
+                l1_chain_id,
+                service_manager: address,
+            },
+        })
+    }
+
+    /// Where signatures for this service manager count.
+    pub const fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    /// Address of the service manager.
+    pub const fn address(&self) -> Address {
+        self.domain.service_manager
+    }
+
+    /// The terms in force at the head of L1.
+    pub async fn terms(&self) -> Result<Terms, TermsError> {
+        let quorums = self.call(&I::statementQuorumsCall {}).await?;
+        let thresholds = quorums.thresholds.iter().copied();
+        Ok(Terms {
+            quorums: QuorumNumbers::new(quorums.quorumNumbers.to_vec())?,
+            thresholds: thresholds
+                .map(Threshold::percent)
+                .collect::<Result<_, _>>()?,
+            max_reference_block_age: self.call(&I::maxReferenceBlockAgeCall {}).await?,
+        })
+    }
+
+    /// How many alerts of a rollup are active, of every generation.
+    pub async fn active_alerts(&self, rollup: ChainId) -> Result<u64, CallError> {
+        let rollup_chain_id = U256::from(rollup);
+        let total = self
+            .call(&I::totalAlertsCall {
+                rollupChainId: rollup_chain_id,
+            })
+            .await?;
+        Ok(total.saturating_to())
+    }
+
+    /// The V3 alert with this digest; its `status` says whether there is one.
+    pub async fn alert(&self, digest: B256) -> Result<abi::AlertRecord, CallError> {
+        self.call(&I::alertByDigestCall { digest }).await
+    }
+
+    /// The highest attested block of a rollup.
+    pub async fn attested_head(&self, rollup: ChainId) -> Result<Option<BlockRef>, CallError> {
+        let head = self
+            .call(&I::attestedHeadCall {
+                rollupChainId: U256::from(rollup),
+            })
+            .await?;
+        Ok((!head.blockHash.is_zero()).then_some(BlockRef {
+            number: head.blockNumber,
+            hash: head.blockHash,
+        }))
+    }
+
+    /// What is attested for a height of a rollup, with its digest.
+    pub async fn attestation(
+        &self,
+        rollup: ChainId,
+        number: u64,
+    ) -> Result<Option<(abi::Attestation, B256)>, CallError> {
+        let answer = self
+            .call(&I::attestationCall {
+                rollupChainId: U256::from(rollup),
+                blockNumber: number,
+            })
+            .await?;
+        Ok((!answer.digest.is_zero()).then_some((answer.attested, answer.digest)))
+    }
+
+    /// Whether `statement` stands: an alert that is active, or the attestation of its height.
+    pub async fn stands(&self, statement: &Statement) -> Result<bool, CallError> {
+        const ACTIVE: u8 = 1;
+        let digest = statement.digest(&self.domain);
+        match statement {
+            Statement::Alert(_) => Ok(self.alert(digest).await?.status == ACTIVE),
+            Statement::Attestation(attestation) => {
+                let number = attestation.block.number;
+                let standing = self
+                    .attestation(attestation.rollup_chain_id, number)
+                    .await?;
+                Ok(standing.is_some_and(|(_, standing)| standing == digest))
+            }
+        }
+    }
+
+    async fn call<C: alloy_sol_types::SolCall>(&self, request: &C) -> Result<C::Return, CallError> {
+        call(&self.provider, self.domain.service_manager, request).await
+    }
+}
+
+/// Why terms are not known.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum TermsError {
+    /// The contract's quorums or thresholds are none.
+    #[error("the service manager's quorums are malformed")]
+    Malformed(#[from] QuorumError),
+    /// The contract was not heard.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl TermsError {
+    /// Whether a later try may succeed.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Call(error) if error.is_transient())
+    }
+}

@@ -1,0 +1,337 @@
+//! Brings transactions into L1 blocks.
+
+use std::time::Duration;
+
+use alloy_network::{Ethereum, EthereumWallet, NetworkTransactionBuilder, NetworkWallet};
+use alloy_primitives::{Address, Bytes, ChainId, TxHash, TxKind};
+use alloy_provider::{DynProvider, Provider};
+use alloy_rpc_types_eth::{BlockId, TransactionInput, TransactionReceipt, TransactionRequest};
+use alloy_sol_types::SolCall;
+use alloy_transport::TransportError;
+use tokio::sync::Mutex;
+use tracing::{debug, warn};
+
+use crate::{CallError, Revert, call::revert_data};
+
+/// How long a transaction is waited for, and what is done about it meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct SubmitPolicy {
+    /// Time between two looks at the chain.
+    pub poll_interval: Duration,
+    /// L1 blocks to wait for inclusion before the transaction is resent with a higher fee.
+    pub resend_after: u64,
+    /// L1 blocks after which a transaction counts as not included.
+    pub give_up_after: u64,
+    /// L1 blocks on top of the transaction's before it counts as included; a transaction that a
+    /// reorganisation drops meanwhile is sent again.
+    pub confirmations: u64,
+    /// What is added to both fees at each resend, in percent; nodes refuse replacements below 10.
+    pub fee_bump: u64,
+    /// What is added to the estimated gas, in percent.
+    pub gas_margin: u64,
+    /// Most that is ever paid for a unit of gas, in wei.
+    pub max_fee_per_gas: Option<u128>,
+}
+
+impl Default for SubmitPolicy {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_secs(2),
+            resend_after: 3,
+            give_up_after: 50,
+            confirmations: 0,
+            fee_bump: 20,
+            gas_margin: 20,
+            max_fee_per_gas: None,
+        }
+    }
+}
+
+/// Sends the transactions of one account, one after the other.
+#[derive(Debug)]
+pub struct Submitter {
+    provider: DynProvider,
+    wallet: EthereumWallet,
+    sender: Address,
+    chain_id: ChainId,
+    policy: SubmitPolicy,
+    // Two transactions at a time would race for the nonce.
+    turn: Mutex<()>,
+}
+
+impl Submitter {
+    /// Sends through `provider`, signed by the default key of `wallet`.
+    pub async fn connect(
+        provider: impl Provider + 'static,
+        wallet: impl Into<EthereumWallet>,
+        policy: SubmitPolicy,
+    ) -> Result<Self, TransportError> {
+        let wallet = wallet.into();
+        Ok(Self {
+            chain_id: provider.get_chain_id().await?,
+            sender: NetworkWallet::<Ethereum>::default_signer_address(&wallet),
+            provider: provider.erased(),
+            wallet,
+            policy,
+            turn: Mutex::new(()),
+        })
+    }
+
+    /// The account that pays.
+    pub const fn sender(&self) -> Address {
+        self.sender
+    }
+
+    /// The chain that is sent to.
+    pub const fn chain_id(&self) -> ChainId {
+        self.chain_id
+    }
+
+    /// Where transactions are sent through.
+    pub const fn provider(&self) -> &DynProvider {
+        &self.provider
+    }
+
+    /// Calls a contract in a transaction, and returns once that is in a block.
+    ///
+    /// Errors: [`SubmitError`]; after [`SubmitError::NotIncluded`] it may still come to be included.
+    pub async fn call<C: SolCall>(
+        &self,
+        to: Address,
+        call: &C,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        self.send(TxKind::Call(to), call.abi_encode().into()).await
+    }
+
+    /// Deploys `code`, to which constructor arguments are appended already.
+    pub async fn deploy(&self, code: Bytes) -> Result<(Address, TransactionReceipt), SubmitError> {
+        let receipt = self.send(TxKind::Create, code).await?;
+        let address = receipt
+            .contract_address
+            .ok_or(SubmitError::NoContract(receipt.transaction_hash))?;
+        Ok((address, receipt))
+    }
+
+    async fn send(&self, to: TxKind, input: Bytes) -> Result<TransactionReceipt, SubmitError> {
+        let _turn = self.turn.lock().await;
+        let mut request = TransactionRequest {
+            from: Some(self.sender),
+            to: Some(to),
+            input: TransactionInput::new(input),
+            chain_id: Some(self.chain_id),
+            ..Default::default()
+        };
+        let gas = self
+            .provider
+            .estimate_gas(request.clone())
+            .await
+            .map_err(|error| refusal(error, None))?;
+        request.gas = Some(gas.saturating_add(gas / 100 * self.policy.gas_margin));
+        let fees = self.provider.estimate_eip1559_fees().await?;
+        request.max_fee_per_gas = Some(fees.max_fee_per_gas);
+        request.max_priority_fee_per_gas = Some(fees.max_priority_fee_per_gas);
+        self.cap_fees(&mut request);
+        request.nonce = Some(self.provider.get_transaction_count(self.sender).await?);
+        self.include(request).await
+    }
+
+    /// Sends until one of the attempts is in a block.
+    async fn include(
+        &self,
+        mut request: TransactionRequest,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        let started = self.provider.get_block_number().await?;
+        let mut sent_at = started;
+        let mut attempts = vec![self.attempt(&request).await?];
+        loop {
+            if let Some(receipt) = self.receipt_of(&attempts).await? {
+                return self.outcome(request, receipt).await;
+            }
+            let head = self.provider.get_block_number().await?;
+            let waited = head.saturating_sub(started);
+            if waited >= self.policy.give_up_after {
+                return Err(SubmitError::NotIncluded {
+                    transaction: attempts.last().copied().unwrap_or_default(),
+                    blocks: waited,
+                });
+            }
+            if head.saturating_sub(sent_at) >= self.policy.resend_after {
+                self.bump_fees(&mut request);
+                warn!(
+                    nonce = request.nonce,
+                    max_fee_per_gas = request.max_fee_per_gas,
+                    "transaction is not included, sending it with a higher fee"
+                );
+                attempts.push(self.attempt(&request).await?);
+                sent_at = head;
+            }
+            tokio::time::sleep(self.policy.poll_interval).await;
+        }
+    }
+
+    /// Signs and sends; the hash is known before the node answers, so that it is never lost.
+    async fn attempt(&self, request: &TransactionRequest) -> Result<TxHash, SubmitError> {
+        let envelope = request
+            .clone()
+            .build(&self.wallet)
+            .await
+            .map_err(|error| SubmitError::Sign(Box::new(error)))?;
+        let hash = *envelope.tx_hash();
+        debug!(%hash, nonce = request.nonce, "sending a transaction");
+        let raw = alloy_eips::Encodable2718::encoded_2718(&envelope);
+        match self.provider.send_raw_transaction(&raw).await {
+            Ok(_) => Ok(hash),
+            Err(error) if is_harmless(&error) => {
+                debug!(%hash, %error, "the node has the transaction or a rival of it");
+                Ok(hash)
+            }
+            Err(error) => Err(refusal(error, Some(hash))),
+        }
+    }
+
+    /// The receipt of whichever attempt was included, once enough blocks are on top of it.
+    async fn receipt_of(
+        &self,
+        attempts: &[TxHash],
+    ) -> Result<Option<TransactionReceipt>, TransportError> {
+        for hash in attempts {
+            let Some(receipt) = self.provider.get_transaction_receipt(*hash).await? else {
+                continue;
+            };
+            let Some(block) = receipt.block_number else {
+                continue;
+            };
+            if self.policy.confirmations == 0
+                || self.provider.get_block_number().await? >= block + self.policy.confirmations
+            {
+                return Ok(Some(receipt));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn outcome(
+        &self,
+        mut request: TransactionRequest,
+        receipt: TransactionReceipt,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        if receipt.status() {
+            return Ok(receipt);
+        }
+        // A receipt does not say why: ask what the same call gives on the block's state.
+        request.nonce = None;
+        let block = receipt
+            .block_number
+            .map_or(BlockId::latest(), BlockId::number);
+        let data = match self.provider.call(request).block(block).await {
+            Ok(_) => Bytes::new(),
+            Err(error) => revert_data(&error).unwrap_or_default(),
+        };
+        Err(SubmitError::Reverted {
+            transaction: Some(receipt.transaction_hash),
+            revert: Revert::decode(&data),
+            data,
+        })
+    }
+
+    fn bump_fees(&self, request: &mut TransactionRequest) {
+        let bump = |fee: Option<u128>| {
+            fee.map(|fee| fee + (fee * u128::from(self.policy.fee_bump)).div_ceil(100))
+        };
+        request.max_fee_per_gas = bump(request.max_fee_per_gas);
+        request.max_priority_fee_per_gas = bump(request.max_priority_fee_per_gas);
+        self.cap_fees(request);
+    }
+
+    fn cap_fees(&self, request: &mut TransactionRequest) {
+        let Some(cap) = self.policy.max_fee_per_gas else {
+            return;
+        };
+        request.max_fee_per_gas = request.max_fee_per_gas.map(|fee| fee.min(cap));
+        request.max_priority_fee_per_gas = request.max_priority_fee_per_gas.map(|fee| fee.min(cap));
+    }
+}
+
+/// Answers to a sent transaction after which waiting for a receipt is right.
+fn is_harmless(error: &TransportError) -> bool {
+    let Some(payload) = error.as_error_resp() else {
+        return false;
+    };
+    let message = payload.message.to_lowercase();
+    // Known: it is there. Underpriced: an earlier attempt is. Nonce too low: one is in a block.
+    [
+        "already known",
+        "already imported",
+        "underpriced",
+        "nonce too low",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
+}
+
+fn refusal(error: TransportError, transaction: Option<TxHash>) -> SubmitError {
+    match revert_data(&error) {
+        Some(data) => SubmitError::Reverted {
+            transaction,
+            revert: Revert::decode(&data),
+            data,
+        },
+        None => SubmitError::Transport(error),
+    }
+}
+
+/// Why a transaction has no effect.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The contract refuses: in the node's estimate if there is no transaction, else in a block.
+    #[error("the contract refuses: {revert}")]
+    Reverted {
+        /// The transaction in the block.
+        transaction: Option<TxHash>,
+        /// Why, decoded.
+        revert: Revert,
+        /// Revert data as it was returned.
+        data: Bytes,
+    },
+    /// The transaction was sent and is not included yet.
+    #[error("transaction {transaction} was not included within {blocks} blocks")]
+    NotIncluded {
+        /// Hash of the last attempt.
+        transaction: TxHash,
+        /// L1 blocks waited.
+        blocks: u64,
+    },
+    /// The receipt of a deployment names no contract.
+    #[error("transaction {0} deployed no contract")]
+    NoContract(TxHash),
+    /// The account's key could not be used.
+    #[error("the transaction could not be signed")]
+    Sign(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A read beside the transaction failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The request did not get through.
+    #[error("L1 request failed")]
+    Transport(#[from] TransportError),
+}
+
+impl SubmitError {
+    /// Whether a later try may succeed.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::NotIncluded { .. } | Self::Transport(_) => true,
+            Self::Call(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Why the contract refuses, if it does.
+    pub const fn revert(&self) -> Option<&Revert> {
+        match self {
+            Self::Reverted { revert, .. } => Some(revert),
+            Self::Call(error) => error.revert(),
+            _ => None,
+        }
+    }
+}
