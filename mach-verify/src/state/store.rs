@@ -1,0 +1,94 @@
+use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
+use auto_impl::auto_impl;
+
+use crate::trie::{NodeStore, WitnessNodes};
+
+/// Where a state finds trie nodes and code.
+#[auto_impl(&, Box, Arc)]
+pub trait StateStore: NodeStore {
+    /// Code whose Keccak-256 is `hash`, or `None` if the store does not hold it. Never asked for
+    /// the hash of empty code.
+    fn code(&self, hash: &B256) -> Option<Bytes>;
+}
+
+/// Nodes and codes in memory: a witness, or every state of a chain that lives in this process.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    nodes: WitnessNodes,
+    codes: B256Map<Bytes>,
+}
+
+impl MemoryStore {
+    /// Store without any state but the empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Store with the nodes and codes of a witness, all hashed here: what is damaged is missing.
+    pub fn from_witness(
+        nodes: impl IntoIterator<Item = Bytes>,
+        codes: impl IntoIterator<Item = Bytes>,
+    ) -> Self {
+        let codes = codes
+            .into_iter()
+            .map(|code| (keccak256(&code), code))
+            .collect();
+        Self {
+            nodes: WitnessNodes::new(nodes),
+            codes,
+        }
+    }
+
+    /// Adds what a state has handed out. Older states stay.
+    pub fn insert(&mut self, updates: StateUpdates) {
+        for (hash, node) in updates.nodes {
+            self.nodes.insert_hashed(hash, node);
+        }
+        self.codes.extend(updates.codes);
+    }
+
+    /// The trie nodes.
+    pub const fn nodes(&self) -> &WitnessNodes {
+        &self.nodes
+    }
+}
+
+impl NodeStore for MemoryStore {
+    fn node(&self, hash: &B256) -> Option<Bytes> {
+        self.nodes.node(hash)
+    }
+}
+
+impl StateStore for MemoryStore {
+    fn code(&self, hash: &B256) -> Option<Bytes> {
+        self.codes.get(hash).cloned()
+    }
+}
+
+/// What a store has to keep so that it serves the state with root [`Self::root`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateUpdates {
+    /// Root of the account trie.
+    pub root: B256,
+    /// New nodes of all tries, by hash.
+    pub nodes: Vec<(B256, Bytes)>,
+    /// New codes, by hash.
+    pub codes: Vec<(B256, Bytes)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct _DynCompatible(Box<dyn StateStore>);
+
+    #[test]
+    fn damaged_code_is_not_found() {
+        let code = Bytes::from_static(&[0x60, 0x00]);
+        let hash = keccak256(&code);
+        let store = MemoryStore::from_witness([], [code.clone()]);
+        assert_eq!(store.code(&hash), Some(code));
+        let store = MemoryStore::from_witness([], [Bytes::from_static(&[0x60, 0x01])]);
+        assert_eq!(store.code(&hash), None);
+    }
+}
