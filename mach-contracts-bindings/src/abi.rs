@@ -6,6 +6,10 @@
     missing_docs,
     reason = "documented in the Solidity sources and by EigenLayer"
 )]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "events have as many values as they have"
+)]
 
 use alloy_sol_types::sol;
 

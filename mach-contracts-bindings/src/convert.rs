@@ -65,7 +65,7 @@ impl From<&Attestation> for abi::Attestation {
 }
 
 /// A stake as the contracts take it.
-pub(crate) fn stake_to_u96(stake: Stake) -> U96 {
+pub(crate) const fn stake_to_u96(stake: Stake) -> U96 {
     // Both hold 96 bits, so that nothing is cut off.
     U96::from_limbs_slice(&[stake.weight() as u64, (stake.weight() >> 64) as u64])
 }

@@ -131,39 +131,51 @@ impl Submitter {
         request.max_fee_per_gas = Some(fees.max_fee_per_gas);
         request.max_priority_fee_per_gas = Some(fees.max_priority_fee_per_gas);
         self.cap_fees(&mut request);
-        request.nonce = Some(self.provider.get_transaction_count(self.sender).await?);
-        self.include(request).await
+        let nonce = self.provider.get_transaction_count(self.sender).await?;
+        request.nonce = Some(nonce);
+        self.include(request, nonce).await
     }
 
     /// Sends until one of the attempts is in a block.
     async fn include(
         &self,
         mut request: TransactionRequest,
+        nonce: u64,
     ) -> Result<TransactionReceipt, SubmitError> {
         let started = self.provider.get_block_number().await?;
         let mut sent_at = started;
-        let mut attempts = vec![self.attempt(&request).await?];
+        let mut transaction = self.attempt(&request).await?;
+        let mut attempts = vec![transaction];
         loop {
-            if let Some(receipt) = self.receipt_of(&attempts).await? {
-                return self.outcome(request, receipt).await;
-            }
+            // Asked first: a nonce that was used before the receipts were looked for is not ours if
+            // there is no receipt.
+            let used = self.provider.get_transaction_count(self.sender).await? > nonce;
             let head = self.provider.get_block_number().await?;
-            let waited = head.saturating_sub(started);
-            if waited >= self.policy.give_up_after {
-                return Err(SubmitError::NotIncluded {
-                    transaction: attempts.last().copied().unwrap_or_default(),
-                    blocks: waited,
-                });
+            match self.receipt_of(&attempts).await? {
+                Some(receipt) if self.is_settled(&receipt, head) => {
+                    return self.outcome(request, receipt).await;
+                }
+                Some(_) => {}
+                None if used => return Err(SubmitError::NonceTaken { nonce, transaction }),
+                None if head.saturating_sub(sent_at) >= self.policy.resend_after => {
+                    self.bump_fees(&mut request);
+                    warn!(
+                        nonce,
+                        max_fee_per_gas = request.max_fee_per_gas,
+                        "transaction is not included, sending it with a higher fee"
+                    );
+                    transaction = self.attempt(&request).await?;
+                    attempts.push(transaction);
+                    sent_at = head;
+                }
+                None => {}
             }
-            if head.saturating_sub(sent_at) >= self.policy.resend_after {
-                self.bump_fees(&mut request);
-                warn!(
-                    nonce = request.nonce,
-                    max_fee_per_gas = request.max_fee_per_gas,
-                    "transaction is not included, sending it with a higher fee"
-                );
-                attempts.push(self.attempt(&request).await?);
-                sent_at = head;
+            let blocks = head.saturating_sub(started);
+            if blocks >= self.policy.give_up_after {
+                return Err(SubmitError::NotIncluded {
+                    transaction,
+                    blocks,
+                });
             }
             tokio::time::sleep(self.policy.poll_interval).await;
         }
@@ -189,25 +201,26 @@ impl Submitter {
         }
     }
 
-    /// The receipt of whichever attempt was included, once enough blocks are on top of it.
+    /// The receipt of whichever attempt is in a block.
     async fn receipt_of(
         &self,
         attempts: &[TxHash],
     ) -> Result<Option<TransactionReceipt>, TransportError> {
         for hash in attempts {
-            let Some(receipt) = self.provider.get_transaction_receipt(*hash).await? else {
-                continue;
-            };
-            let Some(block) = receipt.block_number else {
-                continue;
-            };
-            if self.policy.confirmations == 0
-                || self.provider.get_block_number().await? >= block + self.policy.confirmations
-            {
-                return Ok(Some(receipt));
+            let receipt = self.provider.get_transaction_receipt(*hash).await?;
+            if receipt.as_ref().is_some_and(|r| r.block_number.is_some()) {
+                return Ok(receipt);
             }
         }
         Ok(None)
+    }
+
+    /// Whether enough blocks are on top of the receipt's; the receipt is read anew each time, so that
+    /// one that a reorganisation dropped does not count.
+    fn is_settled(&self, receipt: &TransactionReceipt, head: u64) -> bool {
+        receipt
+            .block_number
+            .is_some_and(|block| head >= block.saturating_add(self.policy.confirmations))
     }
 
     async fn outcome(
@@ -302,6 +315,14 @@ pub enum SubmitError {
         /// L1 blocks waited.
         blocks: u64,
     },
+    /// Another transaction of the account was included in this one's place.
+    #[error("transaction {transaction} lost nonce {nonce} to another transaction of the account")]
+    NonceTaken {
+        /// The nonce.
+        nonce: u64,
+        /// Hash of the last attempt.
+        transaction: TxHash,
+    },
     /// The receipt of a deployment names no contract.
     #[error("transaction {0} deployed no contract")]
     NoContract(TxHash),
@@ -320,7 +341,7 @@ impl SubmitError {
     /// Whether a later try may succeed.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::NotIncluded { .. } | Self::Transport(_) => true,
+            Self::NotIncluded { .. } | Self::NonceTaken { .. } | Self::Transport(_) => true,
             Self::Call(error) => error.is_transient(),
             _ => false,
         }

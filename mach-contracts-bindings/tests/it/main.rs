@@ -1,0 +1,18 @@
+//! The contracts, deployed and called on an EVM, and everything that talks to them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::missing_const_for_fn,
+    reason = "tests and their helpers fail by panicking and tell gas on standard output"
+)]
+
+mod bls;
+mod chain;
+mod fixture;
+mod golden;
+mod m2;
+mod registry;
+mod v2;
+mod v3;
