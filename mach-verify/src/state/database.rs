@@ -10,7 +10,6 @@ use revm::{
 };
 
 use super::{Account, AccountUpdate, StateError, StateStore, TrieState};
-use crate::execute;
 
 impl DBErrorMarker for StateError {}
 
@@ -86,31 +85,6 @@ impl<S: StateStore> TrieState<S> {
             }])?;
         }
         Ok(())
-    }
-}
-
-impl<S: StateStore + std::fmt::Debug> execute::State for TrieState<S> {
-    fn apply(&mut self, changes: Vec<execute::AccountChange>) -> Result<(), StateError> {
-        self.apply(changes.into_iter().map(|change| AccountUpdate {
-            address: change.address,
-            account: change.info.as_ref().map(account),
-            wipe_storage: change.wiped,
-            storage: change.storage,
-        }))?;
-        // Here, since computing the root may fail and giving it may not.
-        self.root().map(drop)
-    }
-
-    fn root(&mut self) -> B256 {
-        self.flushed_root()
-    }
-
-    fn storage_root(&mut self, address: Address) -> Result<B256, StateError> {
-        Self::storage_root(self, address)
-    }
-
-    fn is_missing(error: &StateError) -> bool {
-        matches!(error, StateError::MissingNode { .. })
     }
 }
 

@@ -211,11 +211,6 @@ impl<S: StateStore> TrieState<S> {
         self.store
     }
 
-    /// Root as of the last flush.
-    pub(super) fn flushed_root(&mut self) -> B256 {
-        self.accounts.root()
-    }
-
     pub(super) fn insert_hashed_code(&mut self, hash: B256, code: Bytes) {
         if !code.is_empty() && self.new_codes.insert(hash, code).is_none() {
             self.unkept_codes.push(hash);

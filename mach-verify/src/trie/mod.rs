@@ -7,11 +7,15 @@
 //! Source: Ethereum Yellow Paper, appendix D.
 
 mod decode;
+mod edit;
 mod encode;
 mod error;
+mod hash;
 mod node;
 mod sparse;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use error::TrieError;
 pub use sparse::SparseTrie;

@@ -1,0 +1,208 @@
+//! Execution of a block: what its header must say afterwards.
+
+mod ethereum;
+mod optimism;
+mod overlay;
+
+use core::fmt::Debug;
+
+use alloy_consensus::{
+    TxReceipt,
+    crypto::RecoveryError,
+    transaction::{Recovered, SignerRecoverable},
+};
+use alloy_eips::eip2718::{Decodable2718, Eip2718Error, Encodable2718};
+use alloy_evm::block::BlockExecutionError;
+use alloy_primitives::{Address, B256, Bloom, Bytes, keccak256};
+use alloy_trie::root::ordered_trie_root_with_encoder;
+use mach_core::{Fault, L2Block, ports::BoxError};
+use revm::Database;
+
+use crate::{
+    ChainSpec, Unsupported,
+    state::{AccountUpdate, StateError, StateStore, TrieState},
+};
+
+use overlay::Overlay;
+
+/// State that a block is executed on.
+pub(crate) trait State: Database<Error: Debug> + Debug {
+    /// Moves the state on by what transactions changed, and gives the root of its trie.
+    fn advance(&mut self, changes: Changes) -> Result<B256, Self::Error>;
+
+    /// Root of an account's storage; that of an empty trie if there is no account.
+    fn storage_root(&mut self, address: Address) -> Result<B256, Self::Error>;
+
+    /// Whether the error says that the path to an account is not known.
+    fn is_missing_node(error: &Self::Error) -> bool;
+}
+
+/// What transactions did to the state.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) accounts: Vec<AccountUpdate>,
+    /// Codes of new contracts.
+    pub(crate) codes: Vec<Bytes>,
+}
+
+impl<S: StateStore + Debug> State for TrieState<S> {
+    fn advance(&mut self, changes: Changes) -> Result<B256, StateError> {
+        for code in changes.codes {
+            self.insert_code(code);
+        }
+        self.apply(changes.accounts)?;
+        self.root()
+    }
+
+    fn storage_root(&mut self, address: Address) -> Result<B256, StateError> {
+        Self::storage_root(self, address)
+    }
+
+    fn is_missing_node(error: &StateError) -> bool {
+        matches!(error, StateError::MissingNode { .. })
+    }
+}
+
+impl<S: State> State for &mut S {
+    fn advance(&mut self, changes: Changes) -> Result<B256, S::Error> {
+        (**self).advance(changes)
+    }
+
+    fn storage_root(&mut self, address: Address) -> Result<B256, S::Error> {
+        (**self).storage_root(address)
+    }
+
+    fn is_missing_node(error: &S::Error) -> bool {
+        S::is_missing_node(error)
+    }
+}
+
+/// What the header must hold after execution.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    pub(crate) state_root: B256,
+    pub(crate) receipts_root: B256,
+    pub(crate) logs_bloom: Bloom,
+    pub(crate) gas_used: u64,
+    /// `None` where `header.rs` has already compared it.
+    pub(crate) withdrawals_root: Option<B256>,
+    /// Blob gas of the transactions, or their data-availability footprint.
+    pub(crate) blob_gas_used: Option<u64>,
+    /// Hash of the requests; `None` also where no list of requests would be valid.
+    pub(crate) requests_hash: Option<B256>,
+    /// Storage root of the message passer on a rollup, as far as the state holds it.
+    pub(crate) message_passer_root: Option<B256>,
+}
+
+/// Why execution ended early.
+#[derive(Debug)]
+pub(crate) enum Stop<E> {
+    /// The block breaks a rule.
+    Fault(Fault),
+    /// The state did not answer.
+    State(E),
+    /// The rules of a transaction are not known.
+    Unsupported(Unsupported),
+    /// A part of the body cannot be judged.
+    Body(&'static str, BoxError),
+    /// The machine failed.
+    Evm(BoxError),
+}
+
+/// Executes `block` on `state`, which is the state after it then.
+///
+/// The header has passed `header::check`. Beside the outcome stands an error that was taken for an
+/// absent account: with it the outcome can confirm a block, and cannot contradict one.
+pub(crate) fn execute<S: State>(
+    spec: &ChainSpec,
+    block: &L2Block,
+    state: &mut S,
+) -> Result<(Execution, Option<S::Error>), Stop<S::Error>> {
+    let mut overlay = Overlay::new(state);
+    let outcome = if spec.is_optimism() {
+        optimism::execute(spec, block, &mut overlay)
+    } else {
+        ethereum::execute(spec, block, &mut overlay)
+    };
+    match (outcome, overlay.take_assumption()) {
+        (Ok(execution), assumption) => Ok((execution, assumption)),
+        (Err(Stop::Fault(_)), Some(error)) => Err(Stop::State(error)),
+        (Err(stop), _) => Err(stop),
+    }
+}
+
+/// The transaction at `index` cannot stand where it stands.
+fn invalid<E>(block: &L2Block, index: usize, reason: impl ToString) -> Stop<E> {
+    let bytes = block.transactions.get(index).map_or(&[][..], |bytes| bytes);
+    Stop::Fault(Fault::Transaction {
+        index: index as u64,
+        hash: keccak256(bytes),
+        reason: reason.to_string(),
+    })
+}
+
+/// What stopped the machine at transaction `index`: the state before anything else.
+fn stopped<S: State>(
+    overlay: &mut Overlay<S>,
+    block: &L2Block,
+    index: usize,
+    error: BlockExecutionError,
+) -> Stop<S::Error> {
+    if let Some(error) = overlay.take_error() {
+        return Stop::State(error);
+    }
+    match error {
+        BlockExecutionError::Validation(error) => invalid(block, index, error),
+        BlockExecutionError::Internal(error) => Stop::Evm(Box::new(error)),
+    }
+}
+
+/// The same outside of transactions, where no rule can be broken.
+fn failed<S: State>(
+    overlay: &mut Overlay<S>,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Stop<S::Error> {
+    overlay
+        .take_error()
+        .map_or_else(|| Stop::Evm(Box::new(error)), Stop::State)
+}
+
+/// One transaction of the body, decoded, or why it is none.
+type Decoded<T> = Result<Recovered<T>, DecodeError>;
+
+#[derive(Debug, thiserror::Error)]
+enum DecodeError {
+    #[error("{0}")]
+    Encoding(Eip2718Error),
+    #[error("{0}")]
+    Signature(RecoveryError),
+}
+
+/// Decodes `bytes` and recovers who sent it.
+///
+/// `strict` refuses signatures in the upper half of the curve's order (EIP-2).
+fn decode<T: Decodable2718 + SignerRecoverable>(bytes: &Bytes, strict: bool) -> Decoded<T> {
+    let transaction = T::decode_2718_exact(bytes).map_err(DecodeError::Encoding)?;
+    let sender = if strict {
+        transaction.recover_signer()
+    } else {
+        transaction.recover_signer_unchecked()
+    };
+    let sender = sender.map_err(DecodeError::Signature)?;
+    Ok(Recovered::new_unchecked(transaction, sender))
+}
+
+/// Root of the trie from RLP(index) to the receipt, and the bloom of all logs.
+fn receipts<R: Encodable2718 + TxReceipt>(receipts: &[R]) -> (B256, Bloom) {
+    let root = ordered_trie_root_with_encoder(receipts, |receipt, out| receipt.encode_2718(out));
+    let bloom = receipts
+        .iter()
+        .fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom());
+    (root, bloom)
+}
+
+/// Lets the state take what has changed, and gives its root.
+fn commit<S: State>(overlay: &mut Overlay<S>) -> Result<B256, Stop<S::Error>> {
+    let changes = overlay.take_changes();
+    overlay.state_mut().advance(changes).map_err(Stop::State)
+}

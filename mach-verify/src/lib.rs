@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod compare;
+mod error;
+mod execute;
+mod header;
+mod output_root;
+pub mod source;
+mod spec;
+pub mod state;
+pub mod trie;
+mod verify;
+mod witness;
+
+pub use error::ExecuteError;
+pub use output_root::{output_root, verify_output_proposal};
+pub use spec::{ChainSpec, SpecError, Stack, Unsupported};
+pub use verify::{verify_block, verify_child};
+pub use witness::{MAX_ANCESTORS, Witness};

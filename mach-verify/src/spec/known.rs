@@ -1,0 +1,186 @@
+//! Chains whose schedule is built in.
+
+use alloy_eips::eip1559::BaseFeeParams;
+use alloy_hardforks::{EthereumHardfork, ForkCondition};
+use alloy_op_hardforks::OpHardfork;
+use alloy_primitives::{ChainId, address};
+
+use super::{ChainSpec, default_blob_params};
+
+/// Least base fee of Celo Sepolia, in wei.
+///
+/// Source: celo-org/op-geth, `params/config.go`.
+const CELO_SEPOLIA_BASE_FEE_FLOOR: u64 = 25_000_000_000;
+
+/// Gas per second settings of Base Sepolia differ from its siblings in this multiplier.
+const BASE_SEPOLIA_CHAIN: ChainId = 84532;
+
+impl ChainSpec {
+    /// The built-in chain with this id: Ethereum mainnet, Holesky, Sepolia, Hoodi; OP Mainnet, OP
+    /// Sepolia, Base, Base Sepolia; Celo Sepolia. `None` for any other.
+    pub fn known(chain_id: ChainId) -> Option<Self> {
+        match chain_id {
+            1 => Some(Self::mainnet()),
+            17_000 => Some(Self::holesky()),
+            11_155_111 => Some(Self::sepolia()),
+            560_048 => Some(Self::hoodi()),
+            10 => Some(Self::op_mainnet()),
+            11_155_420 => Some(Self::op_sepolia()),
+            8453 => Some(Self::base()),
+            BASE_SEPOLIA_CHAIN => Some(Self::base_sepolia()),
+            11_142_220 => Some(Self::celo_sepolia()),
+            _ => None,
+        }
+    }
+
+    /// Ethereum mainnet.
+    pub fn mainnet() -> Self {
+        Self::ethereum_chain(1, EthereumHardfork::mainnet())
+            .with_fork(EthereumHardfork::Dao, ForkCondition::Block(1_920_000))
+            .with_deposit_contract(address!("0x00000000219ab540356cBB839Cbe05303d7705Fa"))
+    }
+
+    /// Holesky.
+    pub fn holesky() -> Self {
+        Self::ethereum_chain(17_000, EthereumHardfork::holesky())
+            .with_deposit_contract(address!("0x4242424242424242424242424242424242424242"))
+    }
+
+    /// Sepolia.
+    pub fn sepolia() -> Self {
+        Self::ethereum_chain(11_155_111, EthereumHardfork::sepolia())
+            .with_deposit_contract(address!("0x7f02C3E3c98b133055B8B348B2Ac625669Ed295D"))
+    }
+
+    /// Hoodi.
+    pub fn hoodi() -> Self {
+        Self::ethereum_chain(560_048, EthereumHardfork::hoodi())
+            .with_deposit_contract(address!("0x00000000219ab540356cBB839Cbe05303d7705Fa"))
+    }
+
+    /// OP Mainnet from Bedrock on.
+    pub fn op_mainnet() -> Self {
+        Self::op_chain(10, OpHardfork::op_mainnet())
+    }
+
+    /// OP Sepolia.
+    pub fn op_sepolia() -> Self {
+        Self::op_chain(11_155_420, OpHardfork::op_sepolia()).with_base_fee_params(
+            BaseFeeParams::optimism_sepolia(),
+            BaseFeeParams::optimism_sepolia_canyon(),
+        )
+    }
+
+    /// Base.
+    pub fn base() -> Self {
+        Self::op_chain(8453, OpHardfork::base_mainnet())
+    }
+
+    /// Base Sepolia.
+    pub fn base_sepolia() -> Self {
+        Self::op_chain(BASE_SEPOLIA_CHAIN, OpHardfork::base_sepolia()).with_base_fee_params(
+            BaseFeeParams::base_sepolia(),
+            BaseFeeParams::base_sepolia_canyon(),
+        )
+    }
+
+    /// Celo Sepolia, as far as it is an OP Stack chain: fee currencies and the transfer precompile
+    /// are not known, and a block that contradicts the OP Stack is undecided.
+    pub fn celo_sepolia() -> Self {
+        Self::optimism(11_142_220)
+            .with_op_forks_from_genesis(OpHardfork::Isthmus)
+            .with_base_fee_floor(CELO_SEPOLIA_BASE_FEE_FLOOR)
+            .with_extensions("Celo fee currencies and token duality")
+    }
+
+    fn ethereum_chain<const N: usize>(
+        chain_id: ChainId,
+        forks: [(EthereumHardfork, ForkCondition); N],
+    ) -> Self {
+        let mut spec = Self::ethereum(chain_id);
+        for (fork, condition) in forks {
+            // Testnets are listed with a DAO fork at block 0; none of them drains anything.
+            if fork == EthereumHardfork::Dao {
+                continue;
+            }
+            spec = spec.with_fork(fork, condition);
+            if let (Some(params), Some(timestamp)) =
+                (default_blob_params(fork), condition.as_timestamp())
+            {
+                spec = spec.with_blob_params(timestamp, params);
+            }
+        }
+        spec
+    }
+
+    fn op_chain<const N: usize>(
+        chain_id: ChainId,
+        forks: [(OpHardfork, ForkCondition); N],
+    ) -> Self {
+        forks
+            .into_iter()
+            .fold(Self::optimism(chain_id), |spec, (fork, condition)| {
+                spec.with_op_fork(fork, condition)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_eips::eip7840::BlobParams;
+    use alloy_hardforks::EthereumHardforks;
+    use alloy_op_hardforks::OpHardforks;
+
+    use super::*;
+
+    #[test]
+    fn every_built_in_chain_has_the_id_it_is_found_by() {
+        for id in [
+            1, 17_000, 11_155_111, 560_048, 10, 11_155_420, 8453, 84_532, 11_142_220,
+        ] {
+            assert_eq!(ChainSpec::known(id).unwrap().chain_id(), id);
+        }
+        assert_eq!(ChainSpec::known(2), None);
+    }
+
+    /// Fork times of OP Mainnet as the superchain registry publishes them.
+    #[test]
+    fn op_mainnet_forks_at_its_published_times() {
+        let spec = ChainSpec::op_mainnet();
+        let times = [
+            (OpHardfork::Canyon, 1_704_992_401),
+            (OpHardfork::Ecotone, 1_710_374_401),
+            (OpHardfork::Fjord, 1_720_627_201),
+            (OpHardfork::Granite, 1_726_070_401),
+            (OpHardfork::Holocene, 1_736_445_601),
+            (OpHardfork::Isthmus, 1_746_806_401),
+        ];
+        for (fork, time) in times {
+            assert_eq!(spec.op_fork_activation(fork), ForkCondition::Timestamp(time));
+        }
+        assert!(spec.check_supported(105_235_063, 1_686_068_903).is_err());
+        assert!(spec.check_supported(105_235_064, 1_686_068_905).is_ok());
+    }
+
+    #[test]
+    fn only_mainnet_drained_the_dao() {
+        assert_eq!(ChainSpec::mainnet().dao_block(), Some(1_920_000));
+        assert_eq!(ChainSpec::sepolia().dao_block(), None);
+        assert_eq!(ChainSpec::op_mainnet().dao_block(), None);
+    }
+
+    /// EIP-7892: BPO2 of mainnet, target 14 and at most 21 blobs from 1767747671.
+    #[test]
+    fn mainnet_raises_its_blob_parameters() {
+        let spec = ChainSpec::mainnet();
+        assert!(spec.is_cancun_active_at_timestamp(1_710_338_135));
+        assert_eq!(
+            spec.blob_params(1_710_338_135),
+            Some(BlobParams::cancun())
+        );
+        let last = spec.blob_params(1_767_747_671).unwrap();
+        assert_eq!((last.target_blob_count, last.max_blob_count), (14, 21));
+        let before = spec.blob_params(1_767_747_670).unwrap();
+        assert_eq!((before.target_blob_count, before.max_blob_count), (10, 15));
+    }
+}
