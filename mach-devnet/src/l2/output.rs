@@ -1,0 +1,103 @@
+//! The methods of op-node that proposers and verifiers use.
+
+use alloy_consensus::Header;
+use alloy_eips::BlockNumberOrTag;
+use alloy_primitives::{B256, Sealed, keccak256};
+use serde_json::{Value, json};
+
+use super::{L1Origin, Optimism, predeploys::MESSAGE_PASSER};
+use crate::{
+    chain::{Chain, ChainError},
+    rpc::{Params, RpcError},
+};
+
+impl Chain<Optimism> {
+    /// The output root that the proposer claims for a block; a lie if it was told to.
+    ///
+    /// `None` if the block is not there.
+    ///
+    /// Errors: [`ChainError::State`].
+    pub fn claimed_output_root(&self, number: u64) -> Result<Option<B256>, ChainError> {
+        let Some(block) = self.block(number.into()) else {
+            return Ok(None);
+        };
+        let header = &block.header;
+        let passer = self
+            .states()
+            .storage_root(header.state_root, MESSAGE_PASSER)?;
+        let honest = output_root(header, passer);
+        let is_lie = self.role().sequencing().wrong_outputs.contains(&number);
+        Ok(Some(if is_lie { keccak256(honest) } else { honest }))
+    }
+}
+
+/// `keccak256(version ‖ state root ‖ message passer's storage root ‖ block hash)`, version 0.
+///
+/// Source: <https://specs.optimism.io/protocol/proposals.html#l2-output-commitment-construction>.
+fn output_root(header: &Sealed<Header>, message_passer: B256) -> B256 {
+    keccak256([B256::ZERO, header.state_root, message_passer, header.seal()].concat())
+}
+
+pub(super) fn output_at_block(
+    chain: &Chain<Optimism>,
+    params: &Params<'_>,
+) -> Result<Value, RpcError> {
+    let tag: BlockNumberOrTag = params.required(0)?;
+    let block = chain
+        .block(tag.into())
+        .ok_or_else(|| RpcError::server("not found"))?;
+    let claimed = chain.claimed_output_root(block.number())?;
+    let state_root = block.header.state_root;
+    Ok(json!({
+        "version": B256::ZERO,
+        "outputRoot": claimed,
+        "blockRef": block_ref(chain, &block.header),
+        "withdrawalStorageRoot": chain.states().storage_root(state_root, MESSAGE_PASSER)?,
+        "stateRoot": state_root,
+        "syncStatus": sync_status(chain)?,
+    }))
+}
+
+/// Everything is safe and final at once here, and derived from the newest origin.
+pub(super) fn sync_status(chain: &Chain<Optimism>) -> Result<Value, RpcError> {
+    let head = chain.latest();
+    let origin = origin(chain, head.number());
+    let l1 = json!({
+        "hash": origin.hash,
+        "number": origin.number,
+        "parentHash": B256::ZERO,
+        "timestamp": origin.timestamp,
+    });
+    let l2 = block_ref(chain, &head.header);
+    Ok(json!({
+        "current_l1": l1,
+        "current_l1_finalized": l1,
+        "head_l1": l1,
+        "safe_l1": l1,
+        "finalized_l1": l1,
+        "unsafe_l2": l2,
+        "safe_l2": l2,
+        "finalized_l2": l2,
+        "pending_safe_l2": l2,
+    }))
+}
+
+fn block_ref(chain: &Chain<Optimism>, header: &Sealed<Header>) -> Value {
+    let number = usize::try_from(header.number).unwrap_or(usize::MAX);
+    let known = chain.role().sequencing().origins.get(number).copied();
+    let (origin, sequence_number) = known.unwrap_or_default();
+    json!({
+        "hash": header.seal(),
+        "number": header.number,
+        "parentHash": header.parent_hash,
+        "timestamp": header.timestamp,
+        "l1origin": { "hash": origin.hash, "number": origin.number },
+        "sequenceNumber": sequence_number,
+    })
+}
+
+fn origin(chain: &Chain<Optimism>, number: u64) -> L1Origin {
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    let known = chain.role().sequencing().origins.get(number).copied();
+    known.unwrap_or_default().0
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod accounts;
+mod chain;
+mod devnet;
+mod l2;
+mod rpc;
+
+pub use accounts::{DEV_ACCOUNTS, DEV_MNEMONIC, DevAccount};
+pub use chain::{
+    Chain, ChainError, Ethereum, EthereumFork, GENESIS_BALANCE, Genesis, Mining, PoolError, Role,
+};
+pub use devnet::{Devnet, DevnetConfig, DevnetServers, RunningDevnet};
+pub use l2::{
+    BASE_FEE_VAULT, FeeConfig, L1_BLOCK, L1_FEE_VAULT, L1Origin, L1View, Lie, MESSAGE_PASSER,
+    OPERATOR_FEE_VAULT, Optimism, OptimismFork, SEQUENCER_FEE_VAULT, STORE, Sequencer, Traffic,
+    UnknownLie, UserDeposit,
+};
+pub use rpc::{DevnetTransport, RpcError, RpcServer, ServeError};

@@ -1,0 +1,198 @@
+//! Contracts and operators of a devnet.
+
+use std::time::Duration;
+
+use alloy_network::EthereumWallet;
+use alloy_primitives::B256;
+use alloy_provider::{DynProvider, Provider};
+use alloy_transport::TransportError;
+use mach_bls::bn254::{SecretKeyError, hash_to_g1};
+use mach_contracts_bindings::{
+    Admission, CallError, Consent, DeployConfig, DeployError, Deployment, KeyProof, Registration,
+    RegistrationError, SubmitError, SubmitPolicy, Submitter, admit, deploy,
+};
+use mach_core::{Domain, QuorumError, QuorumNumbers};
+
+use super::{
+    StackOperator,
+    actors::{MAX_OPERATORS, OWNER},
+};
+use crate::{ChainError, DevAccount, Devnet, DevnetConfig};
+
+/// Name under which the operators of a devnet are reached; nobody calls them.
+const SOCKET: &str = "in-process";
+
+/// Seconds for which an operator's consent to registration holds.
+const CONSENT_LIFETIME: u64 = 3600;
+
+/// What a [`Stack`] is made of.
+#[derive(Clone, Debug)]
+pub struct StackConfig {
+    /// Both chains.
+    pub devnet: DevnetConfig,
+    /// Number of operators, from 1 to 7.
+    pub operators: usize,
+}
+
+impl Default for StackConfig {
+    /// Four operators on the default devnet.
+    fn default() -> Self {
+        Self { devnet: DevnetConfig::default(), operators: 4 }
+    }
+}
+
+/// A devnet with mach's contracts on its L1 and registered operators.
+#[derive(Debug)]
+pub struct Stack {
+    devnet: Devnet,
+    l1: DynProvider,
+    deployment: Deployment,
+    operators: Vec<StackOperator>,
+}
+
+impl Stack {
+    /// Starts both chains, deploys the contracts, and opts the operators in.
+    ///
+    /// Errors: [`StackError`].
+    pub async fn start(config: &StackConfig) -> Result<Self, StackError> {
+        let devnet = config.devnet.build()?;
+        let l1 = devnet.l1().provider::<alloy_network::Ethereum>().erased();
+        Self::deploy(devnet, l1, config.operators).await
+    }
+
+    /// The same with the contracts on another L1, whose first development accounts hold ether:
+    /// anvil, for example. The devnet's own L1 stays the origin of the rollup's blocks.
+    ///
+    /// Errors: [`StackError`].
+    pub async fn start_on(
+        config: &StackConfig,
+        l1: impl Provider + 'static,
+    ) -> Result<Self, StackError> {
+        Self::deploy(config.devnet.build()?, l1.erased(), config.operators).await
+    }
+
+    async fn deploy(
+        devnet: Devnet,
+        l1: DynProvider,
+        operators: usize,
+    ) -> Result<Self, StackError> {
+        if operators == 0 || operators > MAX_OPERATORS {
+            return Err(StackError::Operators(operators));
+        }
+        let operators: Vec<_> = (0..operators).filter_map(StackOperator::new).collect();
+        let owner = submitter(&l1, &OWNER).await?;
+        let config = DeployConfig::new(OWNER.address, [devnet.l2().chain_id()]);
+        let deployment = deploy(&owner, &config).await?;
+        let admissions: Vec<_> = operators
+            .iter()
+            .map(|operator| Admission {
+                address: operator.account.address,
+                stakes: vec![(0, operator.stake)],
+            })
+            .collect();
+        admit(&owner, &deployment, &admissions).await?;
+        let stack = Self { devnet, l1, deployment, operators };
+        for operator in &stack.operators {
+            stack.register(operator).await?;
+        }
+        Ok(stack)
+    }
+
+    /// Opts one operator in, as its owner would: proof of its BLS key, consent of its account.
+    async fn register(&self, operator: &StackOperator) -> Result<(), StackError> {
+        let account = submitter(&self.l1, &operator.account).await?;
+        let coordinator = self.deployment.registry_coordinator;
+        let registration = Registration::connect(&account, coordinator).await?;
+        let message = hash_to_g1(registration.key_digest());
+        let proof = operator.secret_key()?.prove_possession(&message);
+        let key = KeyProof {
+            key_g1: proof.key_g1,
+            key_g2: proof.key_g2,
+            signature: proof.signature,
+        };
+        let consent =
+            Consent { salt: B256::ZERO, expiry: self.l1_time().await? + CONSENT_LIFETIME };
+        let signer = operator.account.signer();
+        registration.register(&quorums()?, SOCKET, &key, consent, &signer).await?;
+        Ok(())
+    }
+
+    async fn l1_time(&self) -> Result<u64, StackError> {
+        let block = self.l1.get_block(Default::default()).await?;
+        Ok(block.map_or(0, |block| block.header.timestamp))
+    }
+
+    /// Both chains.
+    pub const fn devnet(&self) -> &Devnet {
+        &self.devnet
+    }
+
+    /// The L1 that the contracts are on.
+    pub const fn l1(&self) -> &DynProvider {
+        &self.l1
+    }
+
+    /// Addresses of the contracts.
+    pub const fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// Where signatures count.
+    pub const fn domain(&self) -> Domain {
+        self.deployment.domain()
+    }
+
+    /// The registered operators.
+    pub fn operators(&self) -> &[StackOperator] {
+        &self.operators
+    }
+}
+
+/// The only quorum.
+pub(super) fn quorums() -> Result<QuorumNumbers, QuorumError> {
+    QuorumNumbers::new([0])
+}
+
+/// Sends transactions of a development account. The chain makes a block at once, so that looking
+/// for receipts often costs nothing.
+pub(super) async fn submitter(
+    l1: &DynProvider,
+    account: &DevAccount,
+) -> Result<Submitter, TransportError> {
+    let policy =
+        SubmitPolicy { poll_interval: Duration::from_millis(5), ..SubmitPolicy::default() };
+    Submitter::connect(l1.clone(), EthereumWallet::from(account.signer()), policy).await
+}
+
+/// Why there is no stack.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// There are development accounts for 1 to 7 operators.
+    #[error("{0} operators are not from 1 to {MAX_OPERATORS}")]
+    Operators(usize),
+    /// A chain did not start.
+    #[error("a chain did not start")]
+    Chain(#[from] ChainError),
+    /// A contract was not deployed.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// A role was not granted.
+    #[error("operators were not admitted")]
+    Admit(#[from] SubmitError),
+    /// An operator was not registered.
+    #[error("an operator was not registered")]
+    Register(#[from] RegistrationError),
+    /// A key was not usable.
+    #[error(transparent)]
+    Key(#[from] SecretKeyError),
+    /// The quorum is not one.
+    #[error(transparent)]
+    Quorum(#[from] QuorumError),
+    /// A contract did not answer.
+    #[error("a contract did not answer")]
+    Call(#[from] CallError),
+    /// L1 did not answer.
+    #[error("L1 did not answer")]
+    Transport(#[from] TransportError),
+}
