@@ -52,7 +52,13 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 
 /// `None` removes.
 fn updates(max: usize) -> impl Strategy<Value = Vec<(B256, Option<Vec<u8>>)>> {
-    vec((key(), prop_oneof![3 => value().prop_map(Some), 2 => Just(None)]), 0..max)
+    vec(
+        (
+            key(),
+            prop_oneof![3 => value().prop_map(Some), 2 => Just(None)],
+        ),
+        0..max,
+    )
 }
 
 fn model(max: usize) -> impl Strategy<Value = Model> {
@@ -75,13 +81,18 @@ fn reference_proofs(model: &Model, keys: &[B256]) -> Vec<Bytes> {
         builder.add_leaf(Nibbles::unpack(key), value);
     }
     builder.root();
-    builder.take_proof_nodes().into_inner().into_values().collect()
+    builder
+        .take_proof_nodes()
+        .into_inner()
+        .into_values()
+        .collect()
 }
 
 fn build(model: &Model) -> SparseTrie {
     let mut trie = SparseTrie::default();
     for (key, value) in model {
-        trie.insert(&WitnessNodes::default(), *key, value.clone().into()).unwrap();
+        trie.insert(&WitnessNodes::default(), *key, value.clone().into())
+            .unwrap();
     }
     trie
 }
@@ -135,7 +146,10 @@ fn run(
 ) -> Result<B256, TrieError> {
     let mut trie = SparseTrie::new(root);
     for removal in [false, true] {
-        for (key, value) in updates.iter().filter(|(_, value)| value.is_none() == removal) {
+        for (key, value) in updates
+            .iter()
+            .filter(|(_, value)| value.is_none() == removal)
+        {
             update(&mut trie, store, *key, value.as_deref())?;
         }
     }
@@ -337,7 +351,8 @@ fn an_empty_trie_has_the_empty_root_and_an_empty_proof() {
     assert_eq!(trie.get(&store, B256::ZERO), Ok(None));
     assert_eq!(trie.remove(&store, B256::ZERO), Ok(false));
     assert_eq!(trie.prove(&store, B256::ZERO), Ok(vec![]));
-    trie.insert(&store, B256::ZERO, Bytes::from_static(&[1])).unwrap();
+    trie.insert(&store, B256::ZERO, Bytes::from_static(&[1]))
+        .unwrap();
     assert_eq!(trie.remove(&store, B256::ZERO), Ok(true));
     assert_eq!(trie.root(), EMPTY_ROOT_HASH);
     let empty = trie.insert(&store, B256::ZERO, Bytes::new());
@@ -348,7 +363,10 @@ fn an_empty_trie_has_the_empty_root_and_an_empty_proof() {
 fn an_unknown_root_is_an_error_and_not_an_absent_key() {
     let hash = B256::repeat_byte(7);
     let mut trie = SparseTrie::new(hash);
-    let missing = TrieError::MissingNode { hash, path: Nibbles::new() };
+    let missing = TrieError::MissingNode {
+        hash,
+        path: Nibbles::new(),
+    };
     assert_eq!(trie.get(&WitnessNodes::default(), B256::ZERO), Err(missing));
     assert_eq!(trie.root(), hash);
 }
@@ -358,8 +376,8 @@ fn an_unknown_root_is_an_error_and_not_an_absent_key() {
 #[test]
 fn inserting_before_removing_needs_no_sibling() {
     let [first, second, third, fourth] = [0x10, 0x20, 0x30, 0x40].map(|byte| b256_with(0, byte));
-    let long = vec![0xab; 40];
-    let model = Model::from([(first, long.clone()), (second, long.clone()), (third, long.clone())]);
+    let long = |byte| vec![byte; 40];
+    let model = Model::from([(first, long(1)), (second, long(2)), (third, long(3))]);
     let root = reference_root(&model);
     let proofs = reference_proofs(&model, &[first, second, fourth]);
     let store = WitnessNodes::new(proofs);
@@ -367,12 +385,14 @@ fn inserting_before_removing_needs_no_sibling() {
     let mut trie = SparseTrie::new(root);
     trie.remove(&store, first).unwrap();
     let missing = trie.remove(&store, second).unwrap_err();
-    let TrieError::MissingNode { path, .. } = missing else { panic!("{missing}") };
+    let TrieError::MissingNode { path, .. } = missing else {
+        panic!("{missing}")
+    };
     assert_eq!(path, Nibbles::from_nibbles([3]));
     // The failed removal can be made up for.
-    trie.insert(&store, fourth, long.clone().into()).unwrap();
+    trie.insert(&store, fourth, long(4).into()).unwrap();
     trie.remove(&store, second).unwrap();
-    let left = Model::from([(third, long.clone()), (fourth, long)]);
+    let left = Model::from([(third, long(3)), (fourth, long(4))]);
     assert_eq!(trie.root(), reference_root(&left));
 }
 
@@ -380,28 +400,44 @@ fn inserting_before_removing_needs_no_sibling() {
 #[test]
 fn malformed_nodes_are_refused() {
     let hash = "a0".to_owned() + &"11".repeat(32);
-    let embedded = |item: &str| format!("{item}{}", "80".repeat(15));
+    let embedded = |item: &str| format!("{item}{}", "80".repeat(14));
     let list = |payload: &str| {
         let mut out = Vec::new();
         let payload = hex::decode(payload).unwrap();
-        alloy_rlp::Header { list: true, payload_length: payload.len() }.encode(&mut out);
+        alloy_rlp::Header {
+            list: true,
+            payload_length: payload.len(),
+        }
+        .encode(&mut out);
         [out, payload].concat()
     };
     let leaf_path = |flag: &str| format!("a1{flag}{}", "00".repeat(32));
     let cases: &[(&str, Vec<u8>)] = &[
         ("not an RLP item", vec![]),
         ("not an RLP item", vec![0xf8, 0x01, 0x80]),
-        ("not a list", vec![0x80]),
+        ("not a list", vec![0x81, 0x80]),
         ("trailing bytes", vec![0xc0, 0x00]),
         ("neither 2 nor 17 items", vec![0xc0]),
         ("neither 2 nor 17 items", list(&"80".repeat(16))),
         ("more than 17 items", list(&"80".repeat(18))),
         ("item is not RLP", list("b9")),
         ("item is not RLP", list(&format!("8101{hash}"))),
-        ("branch with fewer than two children", list(&"80".repeat(17))),
-        ("branch with fewer than two children", list(&(hash.clone() + &"80".repeat(16)))),
-        ("branch with a value", list(&(hash.repeat(2) + &"80".repeat(14) + "01"))),
-        ("child is neither a hash nor a short node", list(&(embedded("01") + &hash + "80"))),
+        (
+            "branch with fewer than two children",
+            list(&"80".repeat(17)),
+        ),
+        (
+            "branch with fewer than two children",
+            list(&(hash.clone() + &"80".repeat(16))),
+        ),
+        (
+            "branch with a value",
+            list(&(hash.repeat(2) + &"80".repeat(14) + "01")),
+        ),
+        (
+            "child is neither a hash nor a short node",
+            list(&(embedded("01") + &hash + "80")),
+        ),
         (
             "child is neither a hash nor a short node",
             list(&(embedded(&format!("9f{}", "11".repeat(31))) + &hash + "80")),
@@ -413,14 +449,29 @@ fn malformed_nodes_are_refused() {
         ("path without a prefix", list("8001")),
         ("path with an unknown prefix", list("4001")),
         ("path with an unknown prefix", list("2101")),
-        ("path longer than the key", list(&format!("{}01", leaf_path("31")))),
-        ("path longer than the key", list(&format!("a220{}01", "00".repeat(33)))),
+        (
+            "path longer than the key",
+            list(&format!("{}01", leaf_path("31"))),
+        ),
+        (
+            "path longer than the key",
+            list(&format!("a220{}01", "00".repeat(33))),
+        ),
         ("leaf does not end the key", list("2001")),
-        ("leaf without a value", list(&format!("{}80", leaf_path("20")))),
-        ("item is not a string", list(&format!("{}c0", leaf_path("20")))),
+        (
+            "leaf without a value",
+            list(&format!("{}80", leaf_path("20"))),
+        ),
+        (
+            "item is not a string",
+            list(&format!("{}c0", leaf_path("20"))),
+        ),
         ("item is not a string", list("c001")),
         ("extension without a path", list(&format!("00{hash}"))),
-        ("extension to the end of the key", list(&format!("{}{hash}", leaf_path("00")))),
+        (
+            "extension to the end of the key",
+            list(&format!("{}{hash}", leaf_path("00"))),
+        ),
         ("child is neither a hash nor a short node", list("1180")),
     ];
     for (reason, raw) in cases {
@@ -429,8 +480,14 @@ fn malformed_nodes_are_refused() {
         assert_eq!(refused, Err(*reason), "{raw}");
         // The same through a trie, by the node's hash.
         let mut trie = SparseTrie::new(keccak256(&raw));
-        let malformed = TrieError::MalformedNode { path: Nibbles::new(), reason };
-        assert_eq!(trie.get(&WitnessNodes::new([raw]), B256::ZERO), Err(malformed));
+        let malformed = TrieError::MalformedNode {
+            path: Nibbles::new(),
+            reason,
+        };
+        assert_eq!(
+            trie.get(&WitnessNodes::new([raw]), B256::ZERO),
+            Err(malformed)
+        );
     }
     let branch = Bytes::from(list(&(hash.repeat(2) + &"80".repeat(15))));
     assert!(decode::node(branch.clone(), 63).is_ok());
@@ -444,12 +501,18 @@ fn what_hangs_below_an_extension_is_a_branch() {
         let path = format!("20{}", "00".repeat(31));
         let payload = hex::decode(format!("a0{path}a0{}", "ab".repeat(32))).unwrap();
         let mut node = Vec::new();
-        alloy_rlp::Header { list: true, payload_length: payload.len() }.encode(&mut node);
+        alloy_rlp::Header {
+            list: true,
+            payload_length: payload.len(),
+        }
+        .encode(&mut node);
         Bytes::from([node, payload].concat())
     };
     let extension = [&hex!("e4820000a0")[..], keccak256(&leaf).as_slice()].concat();
     let store = WitnessNodes::new([leaf, extension.clone().into()]);
-    let error = SparseTrie::new(keccak256(&extension)).get(&store, B256::ZERO).unwrap_err();
+    let error = SparseTrie::new(keccak256(&extension))
+        .get(&store, B256::ZERO)
+        .unwrap_err();
     let path = Nibbles::from_nibbles([0, 0]);
     let reason = "extension that does not lead to a branch";
     assert_eq!(error, TrieError::MalformedNode { path, reason });
