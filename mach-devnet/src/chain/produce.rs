@@ -69,12 +69,15 @@ impl<R: Role> Chain<R> {
         };
         inner.pool.insert(transaction, terms)?;
         if inner.mining == Mining::Auto {
-            // More than one block if an earlier gap is closed by more gas than fits into one.
-            while !self.mine_locked(&mut inner)?.transactions.is_empty()
-                && !self
-                    .ready(&inner, &Arc::clone(inner.ledger.head()))
-                    .is_empty()
-            {}
+            // More than one block if a gap was closed and not everything fits into one.
+            loop {
+                let waiting = inner.pool.len();
+                self.mine_locked(&mut inner)?;
+                let head = Arc::clone(inner.ledger.head());
+                if inner.pool.len() == waiting || self.ready(&inner, &head).is_empty() {
+                    break;
+                }
+            }
         }
         Ok(hash)
     }

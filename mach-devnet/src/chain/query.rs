@@ -15,6 +15,9 @@ use super::{Block, CallError, Chain, ChainError, Role, call::allowance, state::b
 /// Gas of a transfer, the least that any transaction needs.
 const TRANSFER_GAS: u64 = 21_000;
 
+/// Gas that a call with ether gives the receiver for free.
+const CALL_STIPEND: u64 = 2_300;
+
 /// Most blocks that one query for logs goes through.
 const MAX_LOG_BLOCKS: u64 = 10_000;
 
@@ -101,7 +104,8 @@ impl<R: Role> Chain<R> {
         Ok(self.role().call(db, &block.header, request)?)
     }
 
-    /// Least gas limit with which `request` succeeds on top of `block`.
+    /// Gas limit with which `request` succeeds on top of `block`: the least one, or at most 1.5 %
+    /// more, like in geth. Each step executes the request, and pairings make that slow.
     pub(crate) fn estimate_gas(
         &self,
         block: &Block<R>,
@@ -115,8 +119,8 @@ impl<R: Role> Chain<R> {
             request.gas = Some(gas);
             self.call(block, request.clone())
         };
-        let used = match attempt(cap)? {
-            ExecutionResult::Success { gas, .. } => gas.tx_gas_used(),
+        let (used, spent) = match attempt(cap)? {
+            ExecutionResult::Success { gas, .. } => (gas.tx_gas_used(), gas.total_gas_spent()),
             ExecutionResult::Revert { output, .. } => return Err(QueryError::Revert(output)),
             ExecutionResult::Halt {
                 reason: HaltReason::OutOfGas(_),
@@ -126,20 +130,26 @@ impl<R: Role> Chain<R> {
             }
             ExecutionResult::Halt { reason, .. } => return Err(QueryError::Halt(reason)),
         };
-        // Refunds and the share of gas that a call keeps back make more necessary than is used.
-        let (mut low, mut high) = (used.saturating_sub(1).max(TRANSFER_GAS - 1), cap);
-        while low + 1 < high {
-            let middle = if high - low > low {
-                low * 2
+        // What is used is never too much. Before the refund, with a stipend and the 64th that a
+        // call keeps back, it is mostly enough.
+        let (mut low, mut high) = (used.saturating_sub(1), cap);
+        let mut guess = match used {
+            TRANSFER_GAS => TRANSFER_GAS,
+            _ => (spent + CALL_STIPEND).saturating_mul(64) / 63,
+        };
+        while low + 1 < high && (used == TRANSFER_GAS || high - low > high / 66) {
+            let gas = if guess > low && guess < high {
+                guess
             } else {
                 low + (high - low) / 2
             };
-            match attempt(middle) {
-                Ok(ExecutionResult::Success { .. }) => high = middle,
+            match attempt(gas) {
+                Ok(ExecutionResult::Success { .. }) => high = gas,
                 // Below the intrinsic gas the transaction is not even valid.
-                Ok(_) | Err(QueryError::Call(CallError::Invalid(_))) => low = middle,
+                Ok(_) | Err(QueryError::Call(CallError::Invalid(_))) => low = gas,
                 Err(error) => return Err(error),
             }
+            guess = 0;
         }
         Ok(high)
     }

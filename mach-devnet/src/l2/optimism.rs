@@ -235,6 +235,8 @@ impl Rules for Optimism {
             .last()
             .is_some_and(|last| !last.is_deposit());
         let mut sequencing = self.sequencing();
+        // A rewind leaves what was told of blocks that are no more.
+        sequencing.wrong_outputs.split_off(&draft.header.number);
         let told = sequencing.lies.front().copied();
         if let Some(lie) = told.filter(|lie| has_signed || !lie.needs_transaction()) {
             lie.tell(&mut draft, parent.state_root, states)?;
@@ -243,7 +245,6 @@ impl Rules for Optimism {
                 sequencing.wrong_outputs.insert(draft.header.number);
             }
         }
-        // A rewind leaves origins of blocks that are no more.
         let height = usize::try_from(draft.header.number).unwrap_or(usize::MAX);
         sequencing.origins.truncate(height);
         sequencing.origins.push(origin);

@@ -23,7 +23,7 @@ const WITHDRAWAL_PERIOD: u64 = 4;
 
 /// Makes the same transactions for the same height in every run: two transfers, one of them to a
 /// new account; two calls that write storage and log; one that deletes what was written
-/// [three blocks](LIFETIME) ago; now and then a withdrawal.
+/// three blocks ago; now and then a withdrawal.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     account: DevAccount,

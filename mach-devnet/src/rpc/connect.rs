@@ -50,7 +50,7 @@ impl<R: Role> Chain<R> {
         RpcServer::start(self.handler(), address).await
     }
 
-    fn handler(&self) -> Arc<dyn Handler> {
+    pub(crate) fn handler(&self) -> Arc<dyn Handler> {
         Arc::new(Rpc::new(self.clone()))
     }
 }

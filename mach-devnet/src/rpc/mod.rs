@@ -9,6 +9,7 @@ mod filters;
 mod params;
 mod proof;
 mod server;
+mod subscribe;
 mod transport;
 
 use std::{fmt::Debug, sync::Mutex};

@@ -10,7 +10,8 @@ use jsonrpsee::{
 use serde_json::Value;
 
 use super::{
-    Handler, METHODS, ROLLUP_METHODS, RpcError, params::MAX_REQUEST_BYTES, transport::MAX_BATCH,
+    Handler, METHODS, ROLLUP_METHODS, RpcError, params::MAX_REQUEST_BYTES, subscribe,
+    transport::MAX_BATCH,
 };
 
 /// Most bytes of one answer: a witness of a full block has tens of megabytes.
@@ -69,7 +70,7 @@ impl Drop for RpcServer {
     }
 }
 
-fn module(handler: Arc<dyn Handler>) -> Result<RpcModule<Arc<dyn Handler>>, ServeError> {
+pub(super) fn module(handler: Arc<dyn Handler>) -> Result<RpcModule<Arc<dyn Handler>>, ServeError> {
     let mut module = RpcModule::new(handler);
     for method in METHODS.iter().chain(ROLLUP_METHODS) {
         let answer = move |params: ServerParams<'_>, handler: Arc<Arc<dyn Handler>>| {
@@ -82,6 +83,7 @@ fn module(handler: Arc<dyn Handler>) -> Result<RpcModule<Arc<dyn Handler>>, Serv
             .register_blocking_method(method, move |params, handler, _| answer(params, handler))
             .map_err(|error| ServeError::Method(error.to_string()))?;
     }
+    subscribe::register(&mut module)?;
     Ok(module)
 }
 

@@ -2,7 +2,7 @@
 
 use alloy_eips::BlockId;
 use alloy_network::TransactionBuilder;
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, bytes, keccak256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{BlockNumberOrTag, Filter, TransactionRequest};
 use mach_devnet::{Chain, DEV_ACCOUNTS, DevnetConfig, Ethereum, EthereumFork, GENESIS_BALANCE};
@@ -289,7 +289,7 @@ async fn headers_commit_to_bodies_and_receipts() {
 }
 
 #[tokio::test]
-async fn an_estimate_is_the_least_gas_that_is_enough() {
+async fn an_estimate_is_enough_and_hardly_more() {
     let chain = l1();
     let provider = chain.signing_provider(&DEV_ACCOUNTS[0]);
     let contract = deploy(&provider).await;
@@ -311,10 +311,8 @@ async fn an_estimate_is_the_least_gas_that_is_enough() {
             .await
             .is_ok()
     );
-    let error = provider
-        .call(call.with_gas_limit(gas - 1))
-        .await
-        .unwrap_err();
+    let less = call.with_gas_limit(gas - gas * 3 / 100);
+    let error = provider.call(less).await.unwrap_err();
     assert_eq!(error.as_error_resp().unwrap().message, "out of gas");
 
     let poor = transfer
@@ -338,4 +336,162 @@ async fn the_same_steps_give_the_same_chain() {
             .hash
     };
     assert_eq!(hash().await, hash().await);
+}
+
+#[tokio::test]
+async fn every_block_verifies_from_its_witness() {
+    for l1_fork in [EthereumFork::Prague, EthereumFork::Osaka] {
+        let config = DevnetConfig {
+            l1_fork,
+            ..Default::default()
+        };
+        let chain = config.l1().unwrap();
+        let provider = chain.signing_provider(&DEV_ACCOUNTS[0]);
+        let contract = deploy(&provider).await;
+        for to in [contract, contract, Address::repeat_byte(3)] {
+            let call = TransactionRequest::default().with_to(to);
+            provider
+                .send_transaction(call)
+                .await
+                .unwrap()
+                .get_receipt()
+                .await
+                .unwrap();
+        }
+        chain.mine().unwrap();
+        for number in 1..=chain.head() {
+            let verdict = super::verify(&chain, chain.role().spec(), number)
+                .await
+                .unwrap();
+            assert_eq!(verdict.fault(), None, "{l1_fork:?}, block {number}");
+        }
+    }
+}
+
+/// `BLOCKHASH(NUMBER - 3)` into slot 0, at the first call and each one after it.
+static OLD_HASH: Bytes = bytes!("6009 80 600b 5f 39 5f f3 00 00  6003 43 03 40 5f 55 00");
+
+#[tokio::test]
+async fn a_witness_has_the_headers_that_prove_a_block_hash() {
+    let chain = l1();
+    let provider = chain.signing_provider(&DEV_ACCOUNTS[0]);
+    let request = TransactionRequest::default().with_deploy_code(OLD_HASH.clone());
+    let receipt = provider
+        .send_transaction(request)
+        .await
+        .unwrap()
+        .get_receipt()
+        .await
+        .unwrap();
+    let contract = receipt.contract_address.unwrap();
+    for _ in 0..5 {
+        chain.mine().unwrap();
+    }
+    let call = TransactionRequest::default().with_to(contract);
+    provider
+        .send_transaction(call)
+        .await
+        .unwrap()
+        .get_receipt()
+        .await
+        .unwrap();
+    let stored = provider.get_storage_at(contract, U256::ZERO).await.unwrap();
+    assert_eq!(B256::from(stored), chain.block_hash(4).unwrap());
+    let witness: mach_verify::Witness = provider
+        .raw_request("debug_executionWitness".into(), ("latest",))
+        .await
+        .unwrap();
+    assert_eq!(witness.headers.len(), 3);
+    let verdict = super::verify(&chain, chain.role().spec(), 7).await.unwrap();
+    assert_eq!(
+        verdict.summary().unwrap().assurance,
+        mach_core::Assurance::Executed
+    );
+}
+
+#[tokio::test]
+async fn every_kind_of_transaction_is_executed_and_verifies() {
+    use alloy_eips::{
+        eip2930::{AccessList, AccessListItem},
+        eip4844::{BlobTransactionSidecar, DATA_GAS_PER_BLOB},
+        eip7594::BlobTransactionSidecarVariant,
+        eip7702::Authorization,
+    };
+    use alloy_signer::SignerSync;
+
+    for l1_fork in [EthereumFork::Prague, EthereumFork::Osaka] {
+        let chain = DevnetConfig {
+            l1_fork,
+            ..Default::default()
+        }
+        .l1()
+        .unwrap();
+        let [account, other, ..] = DEV_ACCOUNTS;
+        let provider = chain.signing_provider(&account);
+        let contract = deploy(&provider).await;
+        let base = TransactionRequest::default().with_to(contract);
+        let access = AccessListItem {
+            address: contract,
+            storage_keys: vec![B256::ZERO],
+        };
+        // An all-zero blob: commitment and proof are the point at infinity.
+        let mut infinity = [0u8; 48];
+        infinity[0] = 0xc0;
+        let sidecar = BlobTransactionSidecar {
+            blobs: vec![Default::default()],
+            commitments: vec![infinity.into()],
+            proofs: vec![infinity.into()],
+        };
+        let mut blob = base
+            .clone()
+            .with_gas_limit(100_000)
+            .max_fee_per_blob_gas(10);
+        blob.blob_versioned_hashes = Some(sidecar.versioned_hashes().collect());
+        blob.sidecar = Some(BlobTransactionSidecarVariant::Eip4844(sidecar));
+        let authorization = Authorization {
+            chain_id: U256::from(31_337),
+            address: contract,
+            nonce: 0,
+        };
+        let signature = other
+            .signer()
+            .sign_hash_sync(&authorization.signature_hash())
+            .unwrap();
+        let mut delegation = base.clone().with_to(other.address);
+        delegation.authorization_list = Some(vec![authorization.into_signed(signature)]);
+        let requests = [
+            (0, base.clone().with_gas_price(2_000_000_000)),
+            (
+                1,
+                base.clone()
+                    .with_gas_price(2_000_000_000)
+                    .with_access_list(AccessList(vec![access])),
+            ),
+            (2, base.clone()),
+            (3, blob),
+            (4, delegation),
+        ];
+        for (kind, request) in requests {
+            let sent = provider.send_transaction(request).await.unwrap();
+            let receipt = sent.get_receipt().await.unwrap();
+            assert!(receipt.status());
+            assert_eq!(receipt.inner.tx_type() as u8, kind);
+            let number = receipt.block_number.unwrap();
+            let block = chain.l2_block(number).unwrap();
+            if kind == 3 {
+                assert_eq!(block.header.blob_gas_used, Some(DATA_GAS_PER_BLOB));
+                assert_eq!(receipt.blob_gas_used, Some(DATA_GAS_PER_BLOB));
+            }
+            let verdict = super::verify(&chain, chain.role().spec(), number)
+                .await
+                .unwrap();
+            assert_eq!(verdict.fault(), None, "{l1_fork:?}, type {kind}");
+        }
+        // The delegation runs the counter in the other account's storage.
+        let count = provider
+            .get_storage_at(other.address, U256::ZERO)
+            .await
+            .unwrap();
+        assert_eq!(count, U256::from(1));
+    }
 }

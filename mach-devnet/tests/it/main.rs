@@ -3,9 +3,38 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod l1;
+mod l2;
+mod lies;
 mod pool;
+mod served;
 
+use alloy_network::AnyNetwork;
 use alloy_primitives::{Bytes, bytes};
+use alloy_provider::Provider;
+use mach_core::{L2Block, Verdict};
+use mach_devnet::{Chain, Role};
+use mach_verify::{ChainSpec, ExecuteError, Witness, verify_block};
+
+/// The verdict on a block, from nothing but what the RPC gives.
+async fn verify<R: Role>(
+    chain: &Chain<R>,
+    spec: &ChainSpec,
+    number: u64,
+) -> Result<Verdict, ExecuteError> {
+    let provider = chain.provider::<AnyNetwork>();
+    let tag = (format!("{number:#x}"),);
+    let raw: Bytes = provider
+        .raw_request("debug_getRawBlock".into(), &tag)
+        .await
+        .unwrap();
+    let witness: Witness = provider
+        .raw_request("debug_executionWitness".into(), &tag)
+        .await
+        .unwrap();
+    let block = L2Block::decode_rlp(chain.chain_id(), &raw).unwrap();
+    assert_eq!(Some(block.hash()), chain.block_hash(number));
+    verify_block(spec, &block, &witness)
+}
 
 /// Init code of a contract that counts its calls in slot 0, logs the count as topic and data and
 /// returns it; with ether it reverts with `Error("nope")`.
