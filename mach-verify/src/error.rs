@@ -37,8 +37,8 @@ pub enum ExecuteError {
         /// Height whose hash was read.
         ancestor: BlockNumber,
     },
-    /// The witness has neither the parent's header nor a claim of its state root.
-    #[error("block {block}: header of parent {parent} is missing from the witness")]
+    /// Neither the header of the parent is known, nor a claim of its state root.
+    #[error("block {block}: header of parent {parent} is not known")]
     MissingParent {
         /// Height of the block.
         block: BlockNumber,

@@ -3,6 +3,7 @@
 mod ethereum;
 mod optimism;
 mod overlay;
+mod vault;
 
 use core::fmt::Debug;
 
@@ -23,6 +24,7 @@ use crate::{
     state::{AccountUpdate, StateError, StateStore, TrieState},
 };
 
+pub(crate) use optimism::MESSAGE_PASSER;
 use overlay::Overlay;
 
 /// State that a block is executed on.
@@ -109,26 +111,30 @@ pub(crate) enum Stop<E> {
     Evm(BoxError),
 }
 
-/// Executes `block` on `state`, which is the state after it then.
+/// Executes `block` on `state`, which is the state after it then. The header has passed
+/// `header::check`.
 ///
-/// The header has passed `header::check`. Beside the outcome stands an error that was taken for an
-/// absent account: with it the outcome can confirm a block, and cannot contradict one.
+/// Beside the outcome stands an error that was taken for an absent account. If [`reads_vault`]
+/// then, the outcome can confirm a block and cannot contradict it.
+#[expect(clippy::type_complexity, reason = "an outcome and a remark on it")]
 pub(crate) fn execute<S: State>(
     spec: &ChainSpec,
     block: &L2Block,
     state: &mut S,
-) -> Result<(Execution, Option<S::Error>), Stop<S::Error>> {
+) -> (Result<Execution, Stop<S::Error>>, Option<S::Error>) {
     let mut overlay = Overlay::new(state);
     let outcome = if spec.is_optimism() {
         optimism::execute(spec, block, &mut overlay)
     } else {
         ethereum::execute(spec, block, &mut overlay)
     };
-    match (outcome, overlay.take_assumption()) {
-        (Ok(execution), assumption) => Ok((execution, assumption)),
-        (Err(Stop::Fault(_)), Some(error)) => Err(Stop::State(error)),
-        (Err(stop), _) => Err(stop),
-    }
+    (outcome, overlay.take_assumption())
+}
+
+/// Whether a transaction of `block`, on the same state as before, reads the account that counted
+/// as absent. Slower than executing it.
+pub(crate) fn reads_vault<S: State>(spec: &ChainSpec, block: &L2Block, state: &mut S) -> bool {
+    optimism::reads_vault(spec, block, &mut Overlay::new(state))
 }
 
 /// The transaction at `index` cannot stand where it stands.

@@ -42,7 +42,9 @@ pub(crate) fn check(
     parent: Option<&Header>,
 ) -> Result<(), Fault> {
     let header = block.header.inner();
-    let merged = spec.is_paris_active_at_block(header.number);
+    // The height that the block must have decides on its forks, not the one that it claims.
+    let number = parent.map_or(header.number, |parent| parent.number.saturating_add(1));
+    let merged = spec.is_paris_active_at_block(number);
 
     ommers_hash(block, merged)?;
     same(
@@ -51,13 +53,7 @@ pub(crate) fn check(
         Fault::TransactionsRoot,
     )?;
     difficulty(spec, header, parent, merged)?;
-    if let Some(parent) = parent {
-        same(
-            header.number,
-            parent.number.saturating_add(1),
-            Fault::Number,
-        )?;
-    }
+    same(header.number, number, Fault::Number)?;
     gas_limit(spec, header, parent)?;
     if let Some(parent) = parent {
         let least = parent.timestamp.saturating_add(1);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod chain;
 mod compare;
 mod error;
 mod execute;
@@ -12,6 +13,7 @@ pub mod trie;
 mod verify;
 mod witness;
 
+pub use chain::ChainVerifier;
 pub use error::ExecuteError;
 pub use output_root::{output_root, verify_output_proposal};
 pub use spec::{ChainSpec, SpecError, Stack, Unsupported};

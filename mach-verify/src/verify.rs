@@ -9,7 +9,7 @@ use crate::{
     compare::compare,
     execute::{self, Execution, State, Stop},
     header, output_root,
-    state::{MemoryStore, StateError, WitnessState},
+    state::{MemoryStore, StateError, TrieState},
     witness::Ancestry,
 };
 
@@ -65,9 +65,17 @@ fn verify(
         witness.state.iter().cloned(),
         witness.codes.iter().cloned(),
     );
-    let mut state =
-        WitnessState::new(store, ancestry.state_root).with_block_hashes(ancestry.block_hashes);
-    let verdict = run(spec, block, &mut state)?;
+    let fresh = || {
+        TrieState::new(&store, ancestry.state_root)
+            .with_block_hashes(ancestry.block_hashes.clone())
+    };
+    let mut state = fresh();
+    let verdict = match run(spec, block, &mut state)? {
+        (Verdict::Invalid(_), Some(error)) if execute::reads_vault(spec, block, &mut fresh()) => {
+            return Err(ExecuteError::from_state(block.number(), error));
+        }
+        (verdict, _) => verdict,
+    };
     let is_claimed = ancestry.assurance == Assurance::ExecutedOnClaim
         || !state.claimed_hashes_read().is_empty();
     match verdict {
@@ -112,25 +120,25 @@ pub(crate) fn check_rules(spec: &ChainSpec, block: &L2Block) -> Result<(), Execu
     })
 }
 
-/// Executes a block whose header has passed, and compares.
+/// Executes a block whose header has passed, and compares. Beside the verdict stands what
+/// [`execute::execute`] remarks on it.
 pub(crate) fn run<S>(
     spec: &ChainSpec,
     block: &L2Block,
     state: &mut S,
-) -> Result<Verdict, ExecuteError>
+) -> Result<(Verdict, Option<StateError>), ExecuteError>
 where
     S: State<Error = StateError>,
 {
     let number = block.number();
-    let of_state = |error: StateError| ExecuteError::from_state(number, error);
-    let fault = match execute::execute(spec, block, state) {
-        Ok((execution, assumption)) => match (compare(&block.header, &execution), assumption) {
-            (Ok(()), _) => return Ok(Verdict::Valid(summary(block, &execution))),
-            (Err(_), Some(error)) => return Err(of_state(error)),
-            (Err(fault), None) => fault,
+    let (outcome, assumption) = execute::execute(spec, block, state);
+    let fault = match outcome {
+        Ok(execution) => match compare(&block.header, &execution) {
+            Ok(()) => return Ok((Verdict::Valid(summary(block, &execution)), assumption)),
+            Err(fault) => fault,
         },
         Err(Stop::Fault(fault)) => fault,
-        Err(Stop::State(error)) => return Err(of_state(error)),
+        Err(Stop::State(error)) => return Err(ExecuteError::from_state(number, error)),
         Err(Stop::Unsupported(source)) => {
             return Err(ExecuteError::Unsupported {
                 block: number,
@@ -156,7 +164,7 @@ where
             block: number,
             source: Unsupported::Extensions(name),
         }),
-        None => Ok(Verdict::Invalid(fault)),
+        None => Ok((Verdict::Invalid(fault), assumption)),
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Witness {
     /// Headers of ancestors, RLP, in any order.
     #[serde(default)]
     pub headers: Vec<Bytes>,
-    /// State root of the parent, claimed; used if the parent's header is absent.
+    /// State root of the parent, claimed; used if there are no headers at all.
     #[serde(skip)]
     pub parent_state_root: Option<B256>,
     /// Hashes of ancestors by height, claimed; used for heights that no header proves.
@@ -123,8 +123,10 @@ impl Ancestry {
                 ));
             }
             (Some(parent), _) => (parent.state_root, Assurance::Executed),
-            (None, Some(claimed)) => (claimed, Assurance::ExecutedOnClaim),
-            (None, None) => {
+            (None, Some(claimed)) if witness.headers.is_empty() => {
+                (claimed, Assurance::ExecutedOnClaim)
+            }
+            (None, _) => {
                 return Err(ExecuteError::MissingParent {
                     block: number,
                     parent: block.header.parent_hash,
@@ -210,6 +212,12 @@ mod tests {
             Err(ExecuteError::MissingParent { block: 5, .. })
         ));
         witness.parent_state_root = Some(B256::with_last_byte(4));
+        // Headers without the parent's belong to another block.
+        assert!(matches!(
+            Ancestry::of(&block, None, &witness),
+            Err(ExecuteError::MissingParent { block: 5, .. })
+        ));
+        witness.headers.clear();
         let ancestry = Ancestry::of(&block, None, &witness).unwrap();
         assert_eq!(ancestry.assurance, Assurance::ExecutedOnClaim);
         assert_eq!(ancestry.parent, None);

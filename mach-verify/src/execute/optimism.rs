@@ -16,6 +16,7 @@ use op_revm::constants::OPERATOR_FEE_RECIPIENT;
 
 use super::{
     Decoded, Execution, Overlay, State, Stop, commit, decode, failed, invalid, receipts, stopped,
+    vault::VaultWatch,
 };
 use crate::{ChainSpec, Unsupported};
 
@@ -33,6 +34,33 @@ pub(super) fn execute<S: State>(
     block: &L2Block,
     overlay: &mut Overlay<S>,
 ) -> Result<Execution, Stop<S::Error>> {
+    let env = evm_env_for_op_block(block.header.inner(), spec, spec.chain_id());
+    run(spec, block, OpEvmFactory::<OpTx>::default().create_evm(overlay, env))
+}
+
+/// Whether a transaction reads the vault that the machine touches anyway before Isthmus.
+pub(super) fn reads_vault<S: State>(
+    spec: &ChainSpec,
+    block: &L2Block,
+    overlay: &mut Overlay<S>,
+) -> bool {
+    let env = evm_env_for_op_block(block.header.inner(), spec, spec.chain_id());
+    let mut watch = VaultWatch::default();
+    let factory = OpEvmFactory::<OpTx>::default();
+    // Where it stops does not matter: what was read until then decides.
+    let _ = run(
+        spec,
+        block,
+        factory.create_evm_with_inspector(overlay, env, &mut watch),
+    );
+    watch.is_read
+}
+
+fn run<'a, S, E>(spec: &ChainSpec, block: &L2Block, mut evm: E) -> Result<Execution, Stop<S::Error>>
+where
+    S: State + 'a,
+    E: Evm<DB = &'a mut Overlay<S>, Tx = OpTx>,
+{
     let header = block.header.inner();
     let time = header.timestamp;
     if block.withdrawals.as_ref().is_some_and(|list| !list.is_empty()) {
@@ -46,15 +74,13 @@ pub(super) fn execute<S: State>(
     if !is_isthmus {
         // op-revm credits this vault with zero before there is an operator fee, so a witness that
         // another executor recorded need not know it.
-        overlay.assume_absent(OPERATOR_FEE_RECIPIENT, S::is_missing_node);
+        evm.db_mut().assume_absent(OPERATOR_FEE_RECIPIENT, S::is_missing_node);
     }
-    let env = evm_env_for_op_block(header, spec, spec.chain_id());
     let context = OpBlockExecutionCtx {
         parent_hash: header.parent_hash,
         parent_beacon_block_root: header.parent_beacon_block_root,
         extra_data: header.extra_data.clone(),
     };
-    let evm = OpEvmFactory::<OpTx>::default().create_evm(&mut *overlay, env);
     let mut executor = OpBlockExecutor::new(evm, context, spec, OpAlloyReceiptBuilder::default());
     if let Err(error) = executor.apply_pre_execution_changes() {
         return Err(failed(executor.evm.db_mut(), error));
@@ -82,7 +108,7 @@ pub(super) fn execute<S: State>(
         da_footprint_used,
         ..
     } = executor;
-    drop(evm);
+    let (overlay, _) = evm.finish();
     let state_root = commit(overlay)?;
     let message_passer_root = match overlay.state_mut().storage_root(MESSAGE_PASSER) {
         Ok(root) => Some(root),

@@ -11,6 +11,8 @@ mod error;
 mod proof;
 mod recorder;
 mod store;
+#[cfg(test)]
+mod tests;
 mod trie_state;
 
 pub use account::{Account, AccountUpdate};

@@ -25,7 +25,7 @@ pub type WitnessState = TrieState<MemoryStore>;
 /// [`BlockHashes`].
 #[derive(Clone, Debug)]
 pub struct TrieState<S> {
-    store: S,
+    pub(super) store: S,
     accounts: SparseTrie,
     entries: AddressMap<Entry>,
     /// Accounts that changed since the last flush.

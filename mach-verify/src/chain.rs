@@ -1,0 +1,160 @@
+//! Verification block after block on a state that is held whole.
+
+use alloy_consensus::{EMPTY_ROOT_HASH, Header};
+use alloy_eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
+use alloy_genesis::Genesis;
+use alloy_hardforks::EthereumHardforks;
+use alloy_op_hardforks::OpHardforks;
+use alloy_primitives::{B256, Sealed, U256, map::B256Map};
+use mach_core::{L2Block, Verdict};
+
+use crate::{
+    ChainSpec, ExecuteError,
+    execute::MESSAGE_PASSER,
+    header,
+    state::{Account, AccountUpdate, BlockHashes, MemoryStore, StateError, TrieState},
+    verify::{check_rules, run},
+    witness::MAX_ANCESTORS,
+};
+
+/// A chain from its genesis on, with every state in memory: no witness is needed.
+///
+/// For chain files and small networks. A block is verified on the state of its parent, which has to
+/// be known: genesis, or a block that was valid before. A block that is not valid leaves no trace.
+#[derive(Clone, Debug)]
+pub struct ChainVerifier {
+    spec: ChainSpec,
+    store: MemoryStore,
+    headers: B256Map<Header>,
+    head: Sealed<Header>,
+}
+
+impl ChainVerifier {
+    /// The chain that starts with `genesis` under the rules of `spec`.
+    ///
+    /// Errors: [`StateError`] if an account of the genesis cannot be stored.
+    pub fn new(spec: ChainSpec, genesis: &Genesis) -> Result<Self, StateError> {
+        let mut state = TrieState::new(MemoryStore::new(), EMPTY_ROOT_HASH);
+        for (address, account) in &genesis.alloc {
+            let code = account.code.clone().unwrap_or_default();
+            let account_update = AccountUpdate {
+                address: *address,
+                account: Some(Account {
+                    nonce: account.nonce.unwrap_or_default(),
+                    balance: account.balance,
+                    code_hash: state.insert_code(code),
+                }),
+                wipe_storage: false,
+                storage: (account.storage.iter().flatten())
+                    .map(|(slot, value)| (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0)))
+                    .collect(),
+            };
+            state.apply([account_update])?;
+        }
+        let message_passer_root = state.storage_root(MESSAGE_PASSER)?;
+        let updates = state.commit()?;
+        let header = genesis_header(&spec, genesis, updates.root, message_passer_root);
+        let mut store = state.into_store();
+        store.insert(updates);
+        let head = Sealed::new(header);
+        Ok(Self {
+            spec,
+            store,
+            headers: B256Map::from_iter([(head.seal(), head.inner().clone())]),
+            head,
+        })
+    }
+
+    /// Executes `block` on the state of its parent. If it is valid, blocks may follow it.
+    ///
+    /// Errors: [`ExecuteError`]; [`ExecuteError::MissingParent`] if the parent is not known.
+    pub fn verify(&mut self, block: &L2Block) -> Result<Verdict, ExecuteError> {
+        check_rules(&self.spec, block)?;
+        let Some(parent) = self.headers.get(&block.header.parent_hash) else {
+            return Err(ExecuteError::MissingParent {
+                block: block.number(),
+                parent: block.header.parent_hash,
+            });
+        };
+        if let Err(fault) = header::check(&self.spec, block, Some(parent)) {
+            return Ok(Verdict::Invalid(fault));
+        }
+        let mut state = TrieState::new(&self.store, parent.state_root)
+            .with_block_hashes(self.ancestors(block));
+        let (verdict, _) = run(&self.spec, block, &mut state)?;
+        if let Verdict::Valid(_) = verdict {
+            let updates = (state.commit())
+                .map_err(|error| ExecuteError::from_state(block.number(), error))?;
+            self.store.insert(updates);
+            self.headers.insert(block.hash(), block.header.inner().clone());
+            self.head = block.header.clone();
+        }
+        Ok(verdict)
+    }
+
+    /// Rules of the chain.
+    pub const fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
+    /// Header of the last valid block.
+    pub const fn head(&self) -> &Sealed<Header> {
+        &self.head
+    }
+
+    /// Nodes and codes of every state so far.
+    pub const fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    fn ancestors(&self, block: &L2Block) -> BlockHashes {
+        let mut hashes = BlockHashes::new();
+        let mut hash = block.header.parent_hash;
+        for _ in 0..MAX_ANCESTORS {
+            let Some(header) = self.headers.get(&hash) else { break };
+            hashes.prove(header.number, hash);
+            hash = header.parent_hash;
+        }
+        hashes
+    }
+}
+
+/// Header of block 0.
+fn genesis_header(
+    spec: &ChainSpec,
+    genesis: &Genesis,
+    state_root: B256,
+    message_passer_root: B256,
+) -> Header {
+    let time = genesis.timestamp;
+    let number = genesis.number.unwrap_or_default();
+    let is_shanghai = spec.is_shanghai_active_at_timestamp(time);
+    let is_cancun = spec.is_cancun_active_at_timestamp(time);
+    let is_isthmus = spec.is_isthmus_active_at_timestamp(time);
+    Header {
+        parent_hash: genesis.parent_hash.unwrap_or_default(),
+        beneficiary: genesis.coinbase,
+        state_root,
+        difficulty: genesis.difficulty,
+        number,
+        gas_limit: genesis.gas_limit,
+        timestamp: time,
+        extra_data: genesis.extra_data.clone(),
+        mix_hash: genesis.mix_hash,
+        nonce: genesis.nonce.into(),
+        base_fee_per_gas: (spec.is_london_active_at_block(number)).then(|| {
+            let fee = genesis.base_fee_per_gas.unwrap_or(INITIAL_BASE_FEE.into());
+            u64::try_from(fee).unwrap_or(u64::MAX)
+        }),
+        withdrawals_root: is_shanghai.then_some(if is_isthmus {
+            message_passer_root
+        } else {
+            EMPTY_ROOT_HASH
+        }),
+        blob_gas_used: is_cancun.then(|| genesis.blob_gas_used.unwrap_or_default()),
+        excess_blob_gas: is_cancun.then(|| genesis.excess_blob_gas.unwrap_or_default()),
+        parent_beacon_block_root: is_cancun.then_some(B256::ZERO),
+        requests_hash: (spec.is_prague_active_at_timestamp(time)).then_some(EMPTY_REQUESTS_HASH),
+        ..Default::default()
+    }
+}

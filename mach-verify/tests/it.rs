@@ -1,3 +1,0 @@
-//! What the crate promises, through its public interface.
-
-mod recorded;

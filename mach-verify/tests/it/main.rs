@@ -1,0 +1,17 @@
+//! What the crate promises, through its public interface.
+
+mod chain;
+mod mutation;
+mod recorded;
+
+use std::path::PathBuf;
+
+/// Folder of the data set with real blocks. It is not part of the repository: tests that need it
+/// return without it.
+fn data(folder: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("MACH_DATA").map(|root| PathBuf::from(root).join(folder));
+    if found.is_none() {
+        eprintln!("skipped: MACH_DATA is not set");
+    }
+    found
+}
