@@ -1,0 +1,257 @@
+//! Collects signatures, makes certificates, has them confirmed.
+
+mod rounds;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use alloy_primitives::{B256, ChainId};
+use async_trait::async_trait;
+use backon::Retryable;
+use mach_bls::{Added, OperatorKeys, Tally, TallyError};
+use mach_core::{
+    Certificate, Domain, QuorumNumbers, Round, SignedStatement, Statement, Threshold,
+    ports::{
+        AggregateError, ConfirmError, OperatorRegistry, Progress, SignatureAggregator,
+        StatementConfirmer,
+    },
+};
+use tokio::sync::Mutex;
+use tracing::{error, info, warn};
+
+use crate::{L1Head, RetryPolicy};
+use rounds::{OpenRound, Phase, Rounds};
+
+/// What an [`Aggregator`] serves, on which terms, within which limits.
+#[derive(Clone, Debug)]
+pub struct AggregatorConfig {
+    /// The service manager that certificates go to.
+    pub domain: Domain,
+    /// Rollups that statements may be about.
+    pub rollups: BTreeSet<ChainId>,
+    /// Quorums that have to sign.
+    pub quorums: QuorumNumbers,
+    /// Threshold of each quorum, in the same order.
+    pub thresholds: Vec<Threshold>,
+    /// L1 blocks that the reference block lies behind the head, at least one: a reorganisation that
+    /// is not deeper changes nothing.
+    pub reference_margin: u32,
+    /// Most rounds that are open at a time.
+    pub max_rounds: usize,
+    /// How long signatures of a round are taken.
+    pub round_lifetime: Duration,
+    /// For L1 when a certificate is not confirmed.
+    pub retry: RetryPolicy,
+}
+
+impl AggregatorConfig {
+    /// Rounds of an hour, at most 1,024 of them, one L1 block behind the head.
+    pub fn new(
+        domain: Domain,
+        rollups: impl IntoIterator<Item = ChainId>,
+        quorums: QuorumNumbers,
+        thresholds: Vec<Threshold>,
+    ) -> Self {
+        Self {
+            domain,
+            rollups: rollups.into_iter().collect(),
+            quorums,
+            thresholds,
+            reference_margin: 1,
+            max_rounds: 1024,
+            round_lifetime: Duration::from_secs(3600),
+            retry: RetryPolicy::default(),
+        }
+    }
+}
+
+/// An aggregator with its rounds in memory. Clones share them.
+///
+/// There is one round for a statement, however many operators ask at once. Operator keys are
+/// proved once and kept from round to round. The sum of the signatures is checked when it might be
+/// enough, and a certificate is brought to L1 in a task of its own, so that a slow L1 holds up
+/// nobody.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "holds ports")]
+pub struct Aggregator(Arc<Shared>);
+
+struct Shared {
+    config: AggregatorConfig,
+    registry: Box<dyn OperatorRegistry>,
+    l1: Arc<dyn L1Head>,
+    confirmer: Box<dyn StatementConfirmer>,
+    rounds: Rounds,
+    /// Keys of the newest operator set.
+    keys: Mutex<Option<Arc<OperatorKeys>>>,
+}
+
+impl Aggregator {
+    /// An aggregator without rounds.
+    pub fn new(
+        registry: impl OperatorRegistry + 'static,
+        l1: Arc<dyn L1Head>,
+        confirmer: impl StatementConfirmer + 'static,
+        config: AggregatorConfig,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            rounds: Rounds::new(config.max_rounds, config.round_lifetime),
+            config,
+            registry: Box::new(registry),
+            l1,
+            confirmer: Box::new(confirmer),
+            keys: Mutex::new(None),
+        }))
+    }
+
+    /// How far the round of the statement with this digest is; `None` if there is no round.
+    pub fn progress(&self, digest: B256) -> Option<Progress> {
+        Some(self.0.rounds.get(&digest).ok()?.progress())
+    }
+
+    /// Number of rounds that are kept.
+    pub fn open_rounds(&self) -> usize {
+        self.0.rounds.len()
+    }
+
+    /// Makes the certificate if the round is ready for it, and starts its confirmation.
+    fn try_certify(&self, digest: B256, round: &Arc<OpenRound>) -> Vec<mach_core::OperatorId> {
+        let Some(attempt) = round.try_certify() else {
+            return Vec::new();
+        };
+        for operator in &attempt.rejected {
+            warn!(%digest, %operator, "signature dropped, it is not valid");
+        }
+        if let Some(certificate) = attempt.certificate {
+            info!(%digest, absent = certificate.non_signers.len(), "threshold reached");
+            let (this, round) = (self.clone(), Arc::clone(round));
+            tokio::spawn(async move { this.confirm(&round, &certificate).await });
+        }
+        attempt.rejected
+    }
+
+    async fn confirm(&self, round: &OpenRound, certificate: &Certificate) {
+        let confirm = || self.0.confirmer.confirm(certificate);
+        let outcome = confirm
+            .retry(self.0.config.retry.backoff())
+            .when(ConfirmError::is_transient)
+            .notify(|error: &ConfirmError, delay: Duration| {
+                warn!(
+                    ?delay,
+                    error = error as &dyn std::error::Error,
+                    "trying again to confirm"
+                );
+            })
+            .await;
+        match outcome {
+            Ok(confirmation) => round.set_phase(Phase::Confirmed(confirmation)),
+            Err(error) => {
+                error!(
+                    digest = %certificate.digest(),
+                    error = &error as &dyn std::error::Error,
+                    "the certificate was not confirmed"
+                );
+                // The next signature tries again.
+                round.set_phase(Phase::Collecting);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn check(&self, statement: &Statement) -> Result<(), AggregateError> {
+        let rollup = statement.rollup_chain_id();
+        if self.config.rollups.contains(&rollup) {
+            Ok(())
+        } else {
+            Err(AggregateError::UnknownRollup(rollup))
+        }
+    }
+
+    async fn begin(&self, statement: &Statement) -> Result<OpenRound, AggregateError> {
+        let head = self
+            .l1
+            .block_number()
+            .await
+            .map_err(AggregateError::Backend)?;
+        let reference_block = head.saturating_sub(u64::from(self.config.reference_margin.max(1)));
+        let reference_block = u32::try_from(reference_block)
+            .map_err(|error| AggregateError::Backend(error.into()))?;
+        let round = Round::new(
+            self.config.quorums.clone(),
+            self.config.thresholds.clone(),
+            reference_block,
+        )
+        .map_err(|error| AggregateError::Backend(error.into()))?;
+        let keys = self.keys(reference_block).await?;
+        let tally = Tally::new(statement.clone(), self.config.domain, round, keys)
+            .map_err(|error| AggregateError::Backend(error.into()))?;
+        Ok(OpenRound::new(tally))
+    }
+
+    /// Keys at `reference_block`. Reading them is one at a time, so that rounds which open together
+    /// read them once.
+    async fn keys(&self, reference_block: u32) -> Result<Arc<OperatorKeys>, AggregateError> {
+        let mut newest = self.keys.lock().await;
+        if let Some(keys) = newest
+            .as_ref()
+            .filter(|it| it.reference_block() == reference_block)
+        {
+            return Ok(Arc::clone(keys));
+        }
+        let set = self
+            .registry
+            .operator_set(&self.config.quorums, reference_block)
+            .await
+            .map_err(AggregateError::Registry)?;
+        let keys = match newest.as_ref() {
+            Some(earlier) => earlier.next(&set),
+            None => OperatorKeys::new(&set),
+        };
+        let keys = Arc::new(keys.map_err(|error| AggregateError::Backend(error.into()))?);
+        *newest = Some(Arc::clone(&keys));
+        Ok(keys)
+    }
+}
+
+#[async_trait]
+impl SignatureAggregator for Aggregator {
+    async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
+        self.0.check(statement)?;
+        let digest = statement.digest(&self.0.config.domain);
+        let slot = self.0.rounds.slot(digest)?;
+        let round = slot.get_or_try_init(|| async {
+            let round = self.0.begin(statement).await?;
+            info!(%digest, block = %statement.block(), "round opened");
+            Ok::<_, AggregateError>(Arc::new(round))
+        });
+        match round.await {
+            Ok(round) => Ok(round.terms()),
+            Err(error) => {
+                self.0.rounds.forget_unopened(&digest);
+                Err(error)
+            }
+        }
+    }
+
+    async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {
+        if signed.domain != self.0.config.domain {
+            return Err(AggregateError::WrongDomain);
+        }
+        let digest = signed.digest();
+        let round = self.0.rounds.get(&digest)?;
+        let operator = signed.operator;
+        match round.add(&signed) {
+            Ok(Added::New | Added::Duplicate) => {}
+            Err(TallyError::UnknownOperator(operator)) => {
+                return Err(AggregateError::UnknownOperator(operator));
+            }
+            Err(error) => {
+                warn!(%digest, %operator, %error, "signature refused");
+                return Err(AggregateError::BadSignature(operator));
+            }
+        }
+        if self.try_certify(digest, &round).contains(&operator) {
+            return Err(AggregateError::BadSignature(operator));
+        }
+        Ok(round.progress())
+    }
+}

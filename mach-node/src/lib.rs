@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod aggregator;
+mod guard;
+mod l1_head;
+mod operator;
+mod retry;
+pub mod rpc;
+mod verifier;
+
+pub use aggregator::{Aggregator, AggregatorConfig};
+pub use guard::MemoryGuard;
+pub use l1_head::{L1Head, ProviderHead};
+pub use operator::{Operator, OperatorConfig, TermsError, TermsPolicy};
+pub use retry::RetryPolicy;
+pub use verifier::{Undecided, Verifier, VerifierConfig, VerifierStatus};

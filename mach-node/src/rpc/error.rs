@@ -1,0 +1,97 @@
+//! Errors of an aggregator on the wire.
+
+use alloy_primitives::B256;
+use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
+use mach_core::{OperatorId, ports::AggregateError};
+use serde::{Deserialize, Serialize};
+
+/// Codes outside the range that JSON-RPC reserves.
+const REFUSED: i32 = 1;
+const UNAVAILABLE: i32 = 2;
+
+/// An [`AggregateError`] without its causes, which stay in the aggregator's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+enum Wire {
+    UnknownOperator { operator: OperatorId },
+    UnknownRound { digest: B256 },
+    WrongDomain,
+    BadSignature { operator: OperatorId },
+    UnknownRollup { chain_id: u64 },
+    Expired { digest: B256 },
+    Full { limit: usize },
+    Unavailable { transient: bool },
+}
+
+pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
+    let wire = match error {
+        AggregateError::UnknownOperator(operator) => Wire::UnknownOperator {
+            operator: *operator,
+        },
+        AggregateError::UnknownRound(digest) => Wire::UnknownRound { digest: *digest },
+        AggregateError::WrongDomain => Wire::WrongDomain,
+        AggregateError::BadSignature(operator) => Wire::BadSignature {
+            operator: *operator,
+        },
+        AggregateError::UnknownRollup(chain_id) => Wire::UnknownRollup {
+            chain_id: *chain_id,
+        },
+        AggregateError::Expired(digest) => Wire::Expired { digest: *digest },
+        AggregateError::Full(limit) => Wire::Full { limit: *limit },
+        other => Wire::Unavailable {
+            transient: other.is_transient(),
+        },
+    };
+    let code = if error.is_transient() {
+        UNAVAILABLE
+    } else {
+        REFUSED
+    };
+    ErrorObject::owned(code, error.to_string(), Some(wire))
+}
+
+/// The error that the server had, if it was one of an aggregator.
+pub(super) fn from_wire(error: &ErrorObjectOwned) -> Option<AggregateError> {
+    let wire: Wire = serde_json::from_str(error.data()?.get()).ok()?;
+    Some(match wire {
+        Wire::UnknownOperator { operator } => AggregateError::UnknownOperator(operator),
+        Wire::UnknownRound { digest } => AggregateError::UnknownRound(digest),
+        Wire::WrongDomain => AggregateError::WrongDomain,
+        Wire::BadSignature { operator } => AggregateError::BadSignature(operator),
+        Wire::UnknownRollup { chain_id } => AggregateError::UnknownRollup(chain_id),
+        Wire::Expired { digest } => AggregateError::Expired(digest),
+        Wire::Full { limit } => AggregateError::Full(limit),
+        Wire::Unavailable { .. } => AggregateError::Backend(error.message().into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_means_the_same_on_both_sides() {
+        let errors = [
+            AggregateError::UnknownOperator(OperatorId(B256::repeat_byte(1))),
+            AggregateError::UnknownRound(B256::repeat_byte(2)),
+            AggregateError::WrongDomain,
+            AggregateError::BadSignature(OperatorId(B256::repeat_byte(3))),
+            AggregateError::UnknownRollup(7),
+            AggregateError::Expired(B256::repeat_byte(4)),
+            AggregateError::Full(9),
+        ];
+        for error in errors {
+            let received = from_wire(&to_wire(&error)).unwrap();
+            assert_eq!(received.to_string(), error.to_string());
+            assert_eq!(received.is_transient(), error.is_transient());
+        }
+        let error = AggregateError::Backend("secret detail".into());
+        let wire = to_wire(&error);
+        assert!(
+            !serde_json::to_string(&wire)
+                .unwrap()
+                .contains("secret detail")
+        );
+        assert!(from_wire(&wire).unwrap().is_transient());
+    }
+}

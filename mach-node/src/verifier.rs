@@ -1,0 +1,263 @@
+//! The loop from published blocks to verdicts.
+
+use std::{collections::VecDeque, time::Duration};
+
+use alloy_primitives::BlockNumber;
+use backon::Retryable;
+use mach_core::{
+    Alert, BlockRef, L2Block, Statement, StatementError, Verdict,
+    ports::{AlertSink, BlockValidator, L2Head, L2Source, SinkError, SourceError, ValidateError},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::RetryPolicy;
+
+/// Where a [`Verifier`] begins and how it paces itself.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifierConfig {
+    /// First block.
+    pub start: BlockNumber,
+    /// Which head is followed.
+    pub head: L2Head,
+    /// Time between two looks at the head.
+    pub poll_interval: Duration,
+    /// For blocks that are not there yet or cannot be judged yet, and for outcomes that do not get
+    /// through.
+    pub retry: RetryPolicy,
+    /// Most undecided blocks that the status names; older ones are only counted.
+    pub max_undecided: usize,
+}
+
+impl VerifierConfig {
+    /// Follows the unsafe head from `start`, looking every second.
+    pub fn new(start: BlockNumber) -> Self {
+        Self {
+            start,
+            head: L2Head::Unsafe,
+            poll_interval: Duration::from_secs(1),
+            retry: RetryPolicy::default(),
+            max_undecided: 1024,
+        }
+    }
+}
+
+/// How far a [`Verifier`] is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifierStatus {
+    /// The block that is looked at next.
+    pub next: BlockNumber,
+    /// The last block with a verdict.
+    pub last: Option<BlockRef>,
+    /// Blocks that are valid.
+    pub valid: u64,
+    /// Blocks that are invalid.
+    pub invalid: u64,
+    /// Blocks without a verdict, after all retries.
+    pub undecided_count: u64,
+    /// The last of these blocks, each with the reason. They accuse nobody.
+    pub undecided: VecDeque<Undecided>,
+    /// Outcomes that the sink did not take, after all retries.
+    pub undelivered: u64,
+}
+
+/// A block without a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// Height of the block.
+    pub number: BlockNumber,
+    /// Why there is no verdict, with its causes.
+    pub reason: String,
+}
+
+/// Takes blocks from a source, has them validated, and hands the outcome to a sink.
+///
+/// A block that cannot be judged is tried again within bounds, then recorded as undecided and left
+/// behind; no alert ever follows from it.
+#[derive(Debug)]
+pub struct Verifier<S, V, K> {
+    source: S,
+    validator: V,
+    sink: K,
+    config: VerifierConfig,
+    status: watch::Sender<VerifierStatus>,
+}
+
+impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
+    /// A verifier that has not started.
+    pub fn new(source: S, validator: V, sink: K, config: VerifierConfig) -> Self {
+        let status = VerifierStatus {
+            next: config.start,
+            ..Default::default()
+        };
+        Self {
+            source,
+            validator,
+            sink,
+            config,
+            status: watch::Sender::new(status),
+        }
+    }
+
+    /// Follows what this verifier does.
+    pub fn status(&self) -> watch::Receiver<VerifierStatus> {
+        self.status.subscribe()
+    }
+
+    /// Verifies block after block until `shutdown`; the block in work is finished first.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut next = self.config.start;
+        while !shutdown.is_cancelled() {
+            match self.source.head(self.config.head).await {
+                Ok(head) => {
+                    while next <= head.number && !shutdown.is_cancelled() {
+                        self.verify(next).await;
+                        next += 1;
+                        self.status.send_modify(|status| status.next = next);
+                    }
+                }
+                Err(error) => warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the head is not known"
+                ),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(self.config.poll_interval) => {}
+            }
+        }
+    }
+
+    /// Brings one block to its outcome. `None` if it stays undecided.
+    pub async fn verify(&self, number: BlockNumber) -> Option<Verdict> {
+        let judge = || self.judge(number);
+        let notify = |error: &NoVerdict, delay: Duration| {
+            debug!(
+                number,
+                ?delay,
+                error = error as &dyn std::error::Error,
+                "trying again"
+            );
+        };
+        let judged = judge
+            .retry(self.config.retry.backoff())
+            .when(NoVerdict::is_transient)
+            .notify(notify)
+            .await;
+        match judged {
+            Ok((block, verdict)) => {
+                self.record(&block, &verdict);
+                self.deliver(&block, &verdict).await;
+                Some(verdict)
+            }
+            Err(error) => {
+                self.record_undecided(number, &error);
+                None
+            }
+        }
+    }
+
+    async fn judge(&self, number: BlockNumber) -> Result<(L2Block, Verdict), NoVerdict> {
+        let block = self.source.block(number).await?;
+        let verdict = self.validator.validate(&block).await?;
+        Ok((block, verdict))
+    }
+
+    async fn deliver(&self, block: &L2Block, verdict: &Verdict) {
+        let statement = match Statement::new(block, verdict) {
+            Ok(statement) => statement,
+            Err(error @ StatementError::Unproven(_)) => {
+                debug!(%error, "nothing to say");
+                return;
+            }
+            Err(error) => {
+                warn!(%error, "nothing to say");
+                return;
+            }
+        };
+        let deliver = || async {
+            match &statement {
+                Statement::Alert(alert) => self.sink.raise(alert).await,
+                Statement::Attestation(attestation) => self.sink.attest(attestation).await,
+            }
+        };
+        let delivered = deliver
+            .retry(self.config.retry.backoff())
+            .when(SinkError::is_transient)
+            .await;
+        if let Err(error) = delivered {
+            self.status.send_modify(|status| status.undelivered += 1);
+            error!(
+                block = %block.reference(),
+                error = &error as &dyn std::error::Error,
+                "the outcome was not delivered"
+            );
+        }
+    }
+
+    fn record(&self, block: &L2Block, verdict: &Verdict) {
+        match verdict {
+            Verdict::Valid(_) => debug!(block = %block.reference(), "valid"),
+            Verdict::Invalid(fault) => {
+                let alert = Alert::new(block, fault);
+                info!(block = %block.reference(), %fault, kind = ?alert.kind, "invalid block");
+            }
+        }
+        self.status.send_modify(|status| {
+            status.last = Some(block.reference());
+            match verdict {
+                Verdict::Valid(_) => status.valid += 1,
+                Verdict::Invalid(_) => status.invalid += 1,
+            }
+        });
+    }
+
+    fn record_undecided(&self, number: BlockNumber, error: &NoVerdict) {
+        warn!(
+            number,
+            error = error as &dyn std::error::Error,
+            "no verdict"
+        );
+        self.status.send_modify(|status| {
+            status.undecided_count += 1;
+            if status.undecided.len() >= self.config.max_undecided {
+                status.undecided.pop_front();
+            }
+            status.undecided.push_back(Undecided {
+                number,
+                reason: with_causes(error),
+            });
+        });
+    }
+}
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+enum NoVerdict {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Validate(#[from] ValidateError),
+}
+
+impl NoVerdict {
+    const fn is_transient(&self) -> bool {
+        match self {
+            Self::Source(error) => error.is_transient(),
+            Self::Validate(error) => error.is_transient(),
+        }
+    }
+}
+
+/// The error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
