@@ -25,7 +25,7 @@ pub type WitnessState = TrieState<MemoryStore>;
 /// [`BlockHashes`].
 #[derive(Clone, Debug)]
 pub struct TrieState<S> {
-    pub(super) store: S,
+    store: S,
     accounts: SparseTrie,
     entries: AddressMap<Entry>,
     /// Accounts that changed since the last flush.
@@ -204,6 +204,11 @@ impl<S: StateStore> TrieState<S> {
     /// The store below.
     pub const fn store(&self) -> &S {
         &self.store
+    }
+
+    /// The store below, to add what an error has named. What it answered before must stay.
+    pub const fn store_mut(&mut self) -> &mut S {
+        &mut self.store
     }
 
     /// Gives the store back.
