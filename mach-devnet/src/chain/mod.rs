@@ -138,10 +138,10 @@ impl<R: Role> Chain<R> {
         self.write().mining = mining;
     }
 
-    /// Lets `seconds` more pass before the next block.
+    /// Lets `seconds` more pass before the next block, at most about 136 years in all.
     pub fn increase_time(&self, seconds: u64) {
         let mut inner = self.write();
-        inner.skip = inner.skip.saturating_add(seconds);
+        inner.skip = inner.skip.saturating_add(seconds).min(u32::MAX.into());
     }
 
     pub(crate) fn states(&self) -> &States {

@@ -9,6 +9,7 @@ mod origin;
 mod output;
 mod predeploys;
 mod rpc_types;
+mod rules;
 mod sequencer;
 mod traffic;
 

@@ -160,3 +160,79 @@ pub(crate) fn json(value: impl Serialize) -> Result<Value, RpcError> {
 pub(crate) fn quantity(value: impl Into<u128>) -> Result<Value, RpcError> {
     Ok(Value::String(format!("{:#x}", value.into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{B256, U256};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{DEV_ACCOUNTS, Devnet};
+
+    /// Every method, with every pair of these, gets an answer or an error, and the chains go on.
+    #[test]
+    fn odd_parameters_do_no_harm() {
+        let [account, other, ..] = DEV_ACCOUNTS.map(|account| account.address);
+        let values = [
+            json!(null),
+            json!(true),
+            json!(-1),
+            json!(u64::MAX),
+            json!(1.5e300),
+            json!(""),
+            json!("0x"),
+            json!("0x0"),
+            json!("0xffffffffffffffff"),
+            json!(B256::repeat_byte(0xff)),
+            json!(format!("0x{}", "ff".repeat(33))),
+            json!("pending"),
+            json!("\0"),
+            json!(account),
+            json!([]),
+            json!([[[[]]]]),
+            json!({}),
+            json!({ "from": account, "value": U256::MAX, "gasPrice": u128_max() }),
+            json!({ "gas": "0xffffffffffffffff", "maxFeePerGas": "0x1", "maxPriorityFeePerGas": "0x2" }),
+            json!({ "blobVersionedHashes": [B256::ZERO], "maxFeePerBlobGas": "0x1", "to": other }),
+            json!({ "fromBlock": "0xffffffffffffffff", "topics": [null, [], [B256::ZERO]] }),
+        ];
+        let devnet = Devnet::new().unwrap();
+        devnet.step().unwrap();
+        for handler in [devnet.l1().handler(), devnet.l2().handler()] {
+            for method in METHODS.iter().chain(ROLLUP_METHODS) {
+                for (first, second) in values
+                    .iter()
+                    .flat_map(|first| values.iter().map(move |second| (first, second)))
+                {
+                    let params = json!([first, second]).to_string();
+                    if let Err(error) = handler.handle(method, Some(&params)) {
+                        assert!(
+                            error.code < 0 || error.data.is_some(),
+                            "{method} {params}: {error}"
+                        );
+                    }
+                }
+            }
+        }
+        devnet.l1().mine().unwrap();
+        devnet.step().unwrap();
+    }
+
+    fn u128_max() -> String {
+        format!("{:#x}", u128::MAX)
+    }
+
+    #[test]
+    fn every_method_of_the_list_is_answered() {
+        let devnet = Devnet::new().unwrap();
+        let handler = devnet.l2().handler();
+        for method in METHODS.iter().chain(ROLLUP_METHODS) {
+            let answer = handler.handle(method, None);
+            assert_ne!(answer.map_err(|error| error.code), Err(-32601), "{method}");
+        }
+        assert_eq!(
+            handler.handle("eth_coinbase", None).unwrap_err().code,
+            -32601
+        );
+    }
+}

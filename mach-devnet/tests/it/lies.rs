@@ -124,3 +124,16 @@ async fn the_rpc_shows_the_lie_like_any_block() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_rewind_takes_the_lie_back() {
+    let devnet = devnet(OptimismFork::Jovian);
+    for lie in Lie::ALL {
+        devnet.sequencer().lie_next(lie);
+        let number = devnet.sequencer().produce().unwrap();
+        assert!(fault(&devnet, number).await.is_some());
+        devnet.l2().rewind(number - 1).unwrap();
+        assert_eq!(devnet.sequencer().produce_quiet().unwrap(), number);
+        assert_eq!(fault(&devnet, number).await, None, "{lie}");
+    }
+}

@@ -1,0 +1,238 @@
+//! How blocks of a rollup are made and executed.
+
+use alloy_consensus::{
+    Header,
+    constants::EMPTY_OMMER_ROOT_HASH,
+    transaction::{Recovered, TransactionInfo},
+};
+use alloy_eips::{eip2718::Decodable2718, eip7685::EMPTY_REQUESTS_HASH};
+use alloy_evm::{EvmFactory, rpc::TryIntoTxEnv};
+use alloy_op_evm::{
+    OpBlockExecutionCtx, OpBlockExecutor, OpEvmFactory, OpTx,
+    block::receipt_builder::OpAlloyReceiptBuilder, evm_env_for_op_block,
+};
+use alloy_primitives::{Address, B256, Bytes, ChainId, Sealed};
+use alloy_rpc_types_eth::TransactionRequest;
+use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope};
+use op_alloy_rpc_types::OpTransactionReceipt;
+use op_revm::OpTransaction;
+use revm::{context_interface::result::ExecutionResult, database::State};
+use serde_json::Value;
+
+use super::{
+    Lie, Optimism, OptimismFork, l1_info, output,
+    predeploys::{MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
+    rpc_types,
+};
+use crate::{
+    chain::{
+        Block, Call, CallError, Chain, ChainError, Draft, Execution, PoolError, ReceiptContext,
+        Rules, States, run,
+    },
+    rpc::{Params, RpcError},
+};
+
+impl Rules for Optimism {
+    type Transaction = OpTxEnvelope;
+    type Receipt = OpReceiptEnvelope;
+    type RpcTransaction = op_alloy_rpc_types::Transaction;
+    type RpcReceipt = OpTransactionReceipt;
+
+    fn chain_id(&self) -> ChainId {
+        self.spec().chain_id()
+    }
+
+    fn next_header(&self, parent: &Sealed<Header>, timestamp: u64) -> Header {
+        let (origin, _) = self.next_origin(parent.number, timestamp);
+        Header {
+            parent_hash: parent.seal(),
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: SEQUENCER_FEE_VAULT,
+            number: parent.number + 1,
+            gas_limit: parent.gas_limit,
+            timestamp,
+            mix_hash: origin.randao,
+            extra_data: Self::extra_data(self.fork()),
+            base_fee_per_gas: Some(self.next_base_fee(parent)),
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(0),
+            parent_beacon_block_root: Some(origin.beacon_root),
+            requests_hash: Some(EMPTY_REQUESTS_HASH),
+            ..Default::default()
+        }
+    }
+
+    fn first_transactions(
+        &self,
+        parent: &Sealed<Header>,
+        header: &Header,
+    ) -> Result<Vec<Recovered<OpTxEnvelope>>, ChainError> {
+        let (origin, sequence_number) = self.next_origin(parent.number, header.timestamp);
+        let info = l1_info::deposit(self.fork(), &self.fees, &origin, sequence_number);
+        let sequencing = self.sequencing();
+        let users = sequencing
+            .deposits
+            .iter()
+            .zip(sequencing.deposit_count..)
+            .map(|(deposit, index)| deposit.to_transaction(origin.hash, index));
+        Ok(std::iter::once(info)
+            .chain(users)
+            .map(|deposit| {
+                let sender = deposit.from;
+                Recovered::new_unchecked(OpTxEnvelope::from(deposit), sender)
+            })
+            .collect())
+    }
+
+    fn publish(
+        &self,
+        mut draft: Draft<Self>,
+        parent: &Sealed<Header>,
+        states: &States,
+    ) -> Result<Block<Self>, ChainError> {
+        let origin = self.next_origin(parent.number, draft.header.timestamp);
+        let has_signed = draft
+            .transactions
+            .last()
+            .is_some_and(|last| !last.is_deposit());
+        let mut sequencing = self.sequencing();
+        // A rewind leaves what was told of blocks that are no more.
+        sequencing.wrong_outputs.split_off(&draft.header.number);
+        let told = sequencing.lies.front().copied();
+        if let Some(lie) = told.filter(|lie| has_signed || !lie.needs_transaction()) {
+            lie.tell(&mut draft, parent.state_root, states)?;
+            sequencing.lies.pop_front();
+            if lie == Lie::OutputRoot {
+                sequencing.wrong_outputs.insert(draft.header.number);
+            }
+        }
+        let height = usize::try_from(draft.header.number).unwrap_or(usize::MAX);
+        sequencing.origins.truncate(height);
+        sequencing.origins.push(origin);
+        sequencing.deposit_count += sequencing.deposits.len() as u64;
+        sequencing.deposits.clear();
+        Ok(draft.seal())
+    }
+
+    fn execute<DB>(
+        &self,
+        db: &mut State<DB>,
+        header: &Header,
+        transactions: &[Recovered<OpTxEnvelope>],
+    ) -> Result<Execution<OpReceiptEnvelope>, ChainError>
+    where
+        DB: alloy_evm::Database,
+    {
+        let environment = evm_env_for_op_block(header, self.spec(), self.spec().chain_id());
+        let evm = OpEvmFactory::<OpTx>::default().create_evm(db, environment);
+        let context = OpBlockExecutionCtx {
+            parent_hash: header.parent_hash,
+            parent_beacon_block_root: header.parent_beacon_block_root,
+            extra_data: header.extra_data.clone(),
+        };
+        let builder = OpAlloyReceiptBuilder::default();
+        run(
+            OpBlockExecutor::new(evm, context, self.spec(), builder),
+            transactions,
+        )
+    }
+
+    fn complete_header(
+        &self,
+        header: &mut Header,
+        execution: &Execution<OpReceiptEnvelope>,
+        storage_root: &dyn Fn(Address) -> Result<B256, ChainError>,
+    ) -> Result<(), ChainError> {
+        header.withdrawals_root = Some(storage_root(MESSAGE_PASSER)?);
+        if self.fork() >= OptimismFork::Jovian {
+            header.blob_gas_used = Some(execution.blob_gas_used);
+        }
+        Ok(())
+    }
+
+    fn call<DB>(
+        &self,
+        db: DB,
+        header: &Header,
+        request: TransactionRequest,
+    ) -> Result<ExecutionResult, CallError>
+    where
+        DB: alloy_evm::Database,
+    {
+        let environment = evm_env_for_op_block(header, self.spec(), self.spec().chain_id());
+        let call = Call::new(environment, &request);
+        let base = request
+            .try_into_tx_env(call.environment())
+            .map_err(|error| CallError::Request(error.to_string()))?;
+        // An empty encoding costs nothing on L1.
+        let transaction = OpTx(OpTransaction {
+            base,
+            enveloped_tx: Some(Bytes::new()),
+            deposit: Default::default(),
+        });
+        call.run(OpEvmFactory::<OpTx>::default(), db, transaction)
+    }
+
+    fn decode_pooled(&self, bytes: &[u8]) -> Result<OpTxEnvelope, PoolError> {
+        let mut rest = bytes;
+        let transaction = OpTxEnvelope::decode_2718(&mut rest)
+            .map_err(|error| PoolError::Decode(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(PoolError::Decode(
+                "bytes stand behind the transaction".to_owned(),
+            ));
+        }
+        match transaction {
+            OpTxEnvelope::Deposit(_) | OpTxEnvelope::PostExec(_) => Err(PoolError::Type),
+            transaction => Ok(transaction),
+        }
+    }
+
+    fn transaction_gas_cap(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn blob_gas_limit(&self) -> Option<u64> {
+        None
+    }
+
+    fn blob_base_fee(&self, _header: &Header) -> u128 {
+        1
+    }
+
+    fn extra_method(
+        chain: &Chain<Self>,
+        method: &str,
+        params: &Params<'_>,
+    ) -> Result<Value, RpcError> {
+        match method {
+            "optimism_outputAtBlock" => output::output_at_block(chain, params),
+            "optimism_syncStatus" => output::sync_status(chain),
+            method => Err(RpcError::method(method)),
+        }
+    }
+
+    fn rpc_transaction(
+        &self,
+        transaction: Recovered<OpTxEnvelope>,
+        receipt: &OpReceiptEnvelope,
+        info: TransactionInfo,
+    ) -> Self::RpcTransaction {
+        rpc_types::transaction(transaction, receipt, info)
+    }
+
+    fn rpc_receipt(&self, context: ReceiptContext<'_, Self>) -> Self::RpcReceipt {
+        let number = usize::try_from(context.header.number).unwrap_or(usize::MAX);
+        let origin = self
+            .sequencing()
+            .origins
+            .get(number)
+            .map(|(origin, _)| *origin);
+        rpc_types::receipt(
+            context,
+            self.fork(),
+            &self.fees,
+            &origin.unwrap_or_default(),
+        )
+    }
+}
