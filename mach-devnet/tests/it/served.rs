@@ -1,9 +1,6 @@
 //! The same RPC over a socket, and what it refuses.
 
-use std::{
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use alloy_primitives::{B256, U256};
 use alloy_provider::{Provider, ProviderBuilder, RootProvider};
