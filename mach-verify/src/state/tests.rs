@@ -291,7 +291,7 @@ fn a_failed_root_can_be_computed_once_the_node_is_there() {
     };
     // Removing slot 1 of two leaves the leaf of slot 2, on whose path nothing else lies.
     let recorder = Recorder::new(&store);
-    run(&recorder, root, &[update.clone()]).unwrap();
+    run(&recorder, root, std::slice::from_ref(&update)).unwrap();
     let mut nodes = recorder.take().nodes;
     let sibling = nodes.pop().unwrap();
     let known = MemoryStore::from_witness(nodes, []);

@@ -301,7 +301,7 @@ proptest! {
         for (hash, node) in store.iter().filter(|(hash, _)| !hidden.contains(hash)) {
             part.insert_hashed(*hash, node.clone());
         }
-        let mut expected = model.clone();
+        let mut expected = model;
         let mut trie = SparseTrie::new(root);
         for (key, value) in updates {
             if update(&mut trie, &part, key, value.as_deref()).is_ok() {
