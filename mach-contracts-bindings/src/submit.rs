@@ -27,7 +27,8 @@ pub struct SubmitPolicy {
     pub confirmations: u64,
     /// What is added to both fees at each resend, in percent; nodes refuse replacements below 10.
     pub fee_bump: u64,
-    /// What is added to the estimated gas, in percent.
+    /// What is added to the estimated gas, in percent. Nodes estimate as if in the newest block, where
+    /// a registry overwrites the history entries of that block; in the next one it writes new ones.
     pub gas_margin: u64,
     /// Most that is ever paid for a unit of gas, in wei.
     pub max_fee_per_gas: Option<u128>,
@@ -41,7 +42,7 @@ impl Default for SubmitPolicy {
             give_up_after: 50,
             confirmations: 0,
             fee_bump: 20,
-            gas_margin: 20,
+            gas_margin: 50,
             max_fee_per_gas: None,
         }
     }
@@ -144,8 +145,8 @@ impl Submitter {
     ) -> Result<TransactionReceipt, SubmitError> {
         let started = self.provider.get_block_number().await?;
         let mut sent_at = started;
-        let mut transaction = self.attempt(&request).await?;
-        let mut attempts = vec![transaction];
+        let mut attempts = Vec::new();
+        let mut transaction = self.attempt(&mut request, &mut attempts).await?;
         loop {
             // Asked first: a nonce that was used before the receipts were looked for is not ours if
             // there is no receipt.
@@ -164,8 +165,7 @@ impl Submitter {
                         max_fee_per_gas = request.max_fee_per_gas,
                         "transaction is not included, sending it with a higher fee"
                     );
-                    transaction = self.attempt(&request).await?;
-                    attempts.push(transaction);
+                    transaction = self.attempt(&mut request, &mut attempts).await?;
                     sent_at = head;
                 }
                 None => {}
@@ -181,23 +181,40 @@ impl Submitter {
         }
     }
 
-    /// Signs and sends; the hash is known before the node answers, so that it is never lost.
-    async fn attempt(&self, request: &TransactionRequest) -> Result<TxHash, SubmitError> {
-        let envelope = request
-            .clone()
-            .build(&self.wallet)
-            .await
-            .map_err(|error| SubmitError::Sign(Box::new(error)))?;
-        let hash = *envelope.tx_hash();
-        debug!(%hash, nonce = request.nonce, "sending a transaction");
-        let raw = alloy_eips::Encodable2718::encoded_2718(&envelope);
-        match self.provider.send_raw_transaction(&raw).await {
-            Ok(_) => Ok(hash),
-            Err(error) if is_harmless(&error) => {
-                debug!(%hash, %error, "the node has the transaction or a rival of it");
-                Ok(hash)
+    /// Signs and sends, with a higher fee if another transaction with the nonce waits already, such as
+    /// one that an earlier process left behind. Gives the hash of the last try.
+    ///
+    /// A hash is noted before the node answers, so that it is never lost.
+    async fn attempt(
+        &self,
+        request: &mut TransactionRequest,
+        attempts: &mut Vec<TxHash>,
+    ) -> Result<TxHash, SubmitError> {
+        const REPLACEMENTS: usize = 8;
+        let mut tries = 0;
+        loop {
+            let envelope = request
+                .clone()
+                .build(&self.wallet)
+                .await
+                .map_err(|error| SubmitError::Sign(Box::new(error)))?;
+            let hash = *envelope.tx_hash();
+            attempts.push(hash);
+            debug!(%hash, nonce = request.nonce, "sending a transaction");
+            let raw = alloy_eips::Encodable2718::encoded_2718(&envelope);
+            let Err(error) = self.provider.send_raw_transaction(&raw).await else {
+                return Ok(hash);
+            };
+            tries += 1;
+            match answer(&error) {
+                Answer::Underpriced if tries < REPLACEMENTS => self.bump_fees(request),
+                // Waiting for a receipt is right: of this attempt or of the one that it is up against.
+                Answer::Underpriced | Answer::Known => {
+                    debug!(%hash, %error, "the node has the transaction or a rival of it");
+                    return Ok(hash);
+                }
+                Answer::Refused => return Err(refusal(error, Some(hash))),
             }
-            Err(error) => Err(refusal(error, Some(hash))),
         }
     }
 
@@ -236,12 +253,18 @@ impl Submitter {
         let block = receipt
             .block_number
             .map_or(BlockId::latest(), BlockId::number);
+        let gas = request.gas.take().unwrap_or_default();
+        let transaction = receipt.transaction_hash;
         let data = match self.provider.call(request).block(block).await {
+            // A call keeps a 64th of its gas back, so that running out leaves some.
+            Ok(_) if receipt.gas_used >= gas - gas / 32 => {
+                return Err(SubmitError::OutOfGas { transaction, gas });
+            }
             Ok(_) => Bytes::new(),
             Err(error) => revert_data(&error).unwrap_or_default(),
         };
         Err(SubmitError::Reverted {
-            transaction: Some(receipt.transaction_hash),
+            transaction: Some(transaction),
             revert: Revert::decode(&data),
             data,
         })
@@ -265,21 +288,30 @@ impl Submitter {
     }
 }
 
-/// Answers to a sent transaction after which waiting for a receipt is right.
-fn is_harmless(error: &TransportError) -> bool {
-    let Some(payload) = error.as_error_resp() else {
-        return false;
-    };
-    let message = payload.message.to_lowercase();
-    // Known: it is there. Underpriced: an earlier attempt is. Nonce too low: one is in a block.
-    [
-        "already known",
-        "already imported",
-        "underpriced",
-        "nonce too low",
-    ]
-    .iter()
-    .any(|text| message.contains(text))
+/// What a node means when it does not take a transaction.
+enum Answer {
+    /// It has the transaction, or another with its nonce is in a block.
+    Known,
+    /// Another with its nonce waits and pays nearly as much or more.
+    Underpriced,
+    /// It will not have it.
+    Refused,
+}
+
+/// Nodes tell these apart by text only.
+fn answer(error: &TransportError) -> Answer {
+    let message = error
+        .as_error_resp()
+        .map(|payload| payload.message.to_lowercase())
+        .unwrap_or_default();
+    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    if says(&["already known", "already imported", "nonce too low"]) {
+        Answer::Known
+    } else if says(&["underpriced"]) {
+        Answer::Underpriced
+    } else {
+        Answer::Refused
+    }
 }
 
 fn refusal(error: TransportError, transaction: Option<TxHash>) -> SubmitError {
@@ -306,6 +338,14 @@ pub enum SubmitError {
         revert: Revert,
         /// Revert data as it was returned.
         data: Bytes,
+    },
+    /// The transaction needed more than its estimate and the margin.
+    #[error("transaction {transaction} ran out of its {gas} gas")]
+    OutOfGas {
+        /// The transaction in the block.
+        transaction: TxHash,
+        /// Its gas limit.
+        gas: u64,
     },
     /// The transaction was sent and is not included yet.
     #[error("transaction {transaction} was not included within {blocks} blocks")]
@@ -341,7 +381,10 @@ impl SubmitError {
     /// Whether a later try may succeed.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::NotIncluded { .. } | Self::NonceTaken { .. } | Self::Transport(_) => true,
+            Self::OutOfGas { .. }
+            | Self::NotIncluded { .. }
+            | Self::NonceTaken { .. }
+            | Self::Transport(_) => true,
             Self::Call(error) => error.is_transient(),
             _ => false,
         }

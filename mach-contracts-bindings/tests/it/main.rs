@@ -10,6 +10,7 @@
 
 mod bls;
 mod chain;
+mod clients;
 mod fixture;
 mod golden;
 mod m2;

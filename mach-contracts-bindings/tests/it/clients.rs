@@ -1,0 +1,661 @@
+//! Everything that talks to the contracts, on the devnet's L1.
+
+use std::time::Duration;
+
+use alloy_network::EthereumWallet;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_provider::{Provider, RootProvider};
+use ark_bn254::{G1Projective, G2Projective};
+use ark_ff::AdditiveGroup;
+use mach_contracts_bindings::{
+    Admission, Artifact, Consent, ContractConfirmer, ContractRegistry, DeployConfig, Deployment,
+    KeyProof, OperatorStatus, Quorum, Registration, ServiceManager, SubmitError, SubmitPolicy,
+    Submitter,
+    abi::{IMachRegistry, IMachServiceManager as I},
+    admit, deploy,
+};
+use mach_core::{
+    Alert, AlertKind, Attestation, BlockRef, Certificate, Domain, G1Bytes, NonSigner, OperatorId,
+    OperatorSet, QuorumNumbers, QuorumTally, Stake, Statement, Threshold,
+    ports::{ConfirmError, OperatorRegistry, RegistryError, StatementConfirmer},
+};
+use mach_devnet::{Chain, DEV_ACCOUNTS, DevnetConfig, Ethereum, Mining};
+
+use crate::bls::{Key, sol_g1, sol_g2};
+
+const ROLLUP: u64 = 901;
+const POLICY: SubmitPolicy = SubmitPolicy {
+    poll_interval: Duration::from_millis(1),
+    resend_after: 3,
+    give_up_after: 12,
+    confirmations: 0,
+    fee_bump: 20,
+    gas_margin: 50,
+    max_fee_per_gas: None,
+};
+
+fn stake(weight: u128) -> Stake {
+    Stake::new(weight).unwrap()
+}
+
+fn quorums(numbers: &[u8]) -> QuorumNumbers {
+    QuorumNumbers::new(numbers).unwrap()
+}
+
+fn key(index: usize) -> Key {
+    Key::new(7000 + index as u64)
+}
+
+async fn submitter(l1: &Chain<Ethereum>, account: usize) -> Submitter {
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
+    let provider: RootProvider = l1.provider();
+    Submitter::connect(provider, wallet, POLICY).await.unwrap()
+}
+
+/// Contracts of account 0, with the operators of accounts 1 to 4: 100, 200, 300 and 400 in quorum 0, the last
+/// also 40 in quorum 1.
+struct Network {
+    l1: Chain<Ethereum>,
+    contracts: Deployment,
+    registry: ContractRegistry,
+}
+
+impl Network {
+    async fn start() -> Self {
+        let l1 = DevnetConfig::default().l1().unwrap();
+        let owner = submitter(&l1, 0).await;
+        let quorum = Quorum {
+            minimum_stake: stake(1),
+            max_operators: 10,
+        };
+        let config = DeployConfig {
+            quorums: vec![quorum, quorum],
+            ..DeployConfig::new(owner.sender(), [ROLLUP])
+        };
+        let contracts = deploy(&owner, &config).await.unwrap();
+        let admissions: Vec<_> = (1..=4)
+            .map(|index| {
+                let weight = 100 * index as u128;
+                let mut stakes = vec![(0, stake(weight))];
+                if index == 4 {
+                    stakes.push((1, stake(weight / 10)));
+                }
+                Admission {
+                    address: DEV_ACCOUNTS[index].address,
+                    stakes,
+                }
+            })
+            .collect();
+        admit(&owner, &contracts, &admissions).await.unwrap();
+        for index in 1..=4 {
+            let numbers = if index == 4 { &[0, 1][..] } else { &[0] };
+            register(&l1, &contracts, index, numbers).await;
+        }
+        let provider: RootProvider = l1.provider();
+        let registry = ContractRegistry::connect(
+            provider,
+            contracts.registry_coordinator,
+            contracts.operator_state_retriever,
+            contracts.l1_block,
+        )
+        .await
+        .unwrap();
+        Self {
+            l1,
+            contracts,
+            registry,
+        }
+    }
+
+    fn domain(&self) -> Domain {
+        self.contracts.domain()
+    }
+
+    async fn confirmer(&self, account: usize) -> ContractConfirmer {
+        ContractConfirmer::connect(
+            submitter(&self.l1, account).await,
+            self.contracts.service_manager,
+            self.contracts.operator_state_retriever,
+        )
+        .await
+        .unwrap()
+    }
+
+    async fn head(&self) -> u32 {
+        let provider: RootProvider = self.l1.provider();
+        provider.get_block_number().await.unwrap() as u32
+    }
+
+    async fn service_manager(&self) -> ServiceManager {
+        let provider: RootProvider = self.l1.provider();
+        ServiceManager::connect(provider, self.contracts.service_manager)
+            .await
+            .unwrap()
+    }
+
+    /// The statement, signed by everybody but `absent` (by account), on the contract's terms.
+    async fn certificate(&self, statement: Statement, absent: &[usize]) -> Certificate {
+        // The reference block has to be past.
+        self.l1.mine().unwrap();
+        let terms = self.service_manager().await.terms().await.unwrap();
+        let round = terms.round(self.head().await - 1).unwrap();
+        let set = self
+            .registry
+            .operator_set(round.quorums(), round.reference_block())
+            .await
+            .unwrap();
+        sign(statement, self.domain(), round, &set, absent)
+    }
+}
+
+async fn register(l1: &Chain<Ethereum>, contracts: &Deployment, index: usize, numbers: &[u8]) {
+    let submitter = submitter(l1, index).await;
+    let registration = Registration::connect(&submitter, contracts.registry_coordinator)
+        .await
+        .unwrap();
+    let proof = proof(&registration, index);
+    let consent = Consent {
+        salt: B256::repeat_byte(index as u8),
+        expiry: u64::MAX,
+    };
+    let signer = DEV_ACCOUNTS[index].signer();
+    registration
+        .register(&quorums(numbers), "operator:1", &proof, consent, &signer)
+        .await
+        .unwrap();
+}
+
+fn proof(registration: &Registration<'_>, index: usize) -> KeyProof {
+    KeyProof {
+        key_g1: sol_g1(key(index).g1()).into(),
+        key_g2: sol_g2(key(index).g2()).into(),
+        signature: sol_g1(key(index).sign(registration.key_digest())).into(),
+    }
+}
+
+fn sign(
+    statement: Statement,
+    domain: Domain,
+    round: mach_core::Round,
+    set: &OperatorSet,
+    absent: &[usize],
+) -> Certificate {
+    let digest = statement.digest(&domain);
+    let (mut sigma, mut apk_g2) = (G1Projective::ZERO, G2Projective::ZERO);
+    let mut tallies = Vec::new();
+    for quorum in round.quorums().iter() {
+        let (mut apk, mut signed) = (G1Projective::ZERO, Stake::ZERO);
+        for index in 1..=4 {
+            let id = OperatorId::from_key(&sol_g1(key(index).g1()).into());
+            let Some(stake) = set.stake(quorum, &id) else {
+                continue;
+            };
+            apk += key(index).g1();
+            if !absent.contains(&index) {
+                sigma += key(index).sign(digest);
+                apk_g2 += key(index).g2();
+                signed = signed.saturating_add(stake);
+            }
+        }
+        tallies.push(QuorumTally {
+            quorum,
+            apk: sol_g1(apk).into(),
+            signed,
+            total: set.total_stake(quorum),
+        });
+    }
+    let mut non_signers: Vec<_> = absent
+        .iter()
+        .map(|index| {
+            let key_g1 = G1Bytes::from(sol_g1(key(*index).g1()));
+            NonSigner {
+                id: OperatorId::from_key(&key_g1),
+                key_g1,
+            }
+        })
+        .collect();
+    non_signers.sort_by_key(|absent| absent.id);
+    Certificate {
+        statement,
+        domain,
+        round,
+        non_signers,
+        quorums: tallies,
+        apk_g2: sol_g2(apk_g2).into(),
+        sigma: sol_g1(sigma).into(),
+    }
+}
+
+fn alert(number: u64) -> Statement {
+    Statement::Alert(Alert {
+        kind: AlertKind::InvalidBlock,
+        rollup_chain_id: ROLLUP,
+        block: block(number),
+        rule: 3,
+        claimed: B256::repeat_byte(2),
+        computed: B256::repeat_byte(3),
+    })
+}
+
+fn attestation(number: u64) -> Statement {
+    Statement::Attestation(Attestation {
+        rollup_chain_id: ROLLUP,
+        block: block(number),
+        state_root: B256::repeat_byte(5),
+        output_root: B256::repeat_byte(6),
+    })
+}
+
+fn block(number: u64) -> BlockRef {
+    BlockRef {
+        number,
+        hash: keccak256(number.to_be_bytes()),
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_is_as_it_was_ordered() {
+    let network = Network::start().await;
+    let contracts = network.contracts;
+    let manager = network.service_manager().await;
+    assert_eq!(manager.domain(), contracts.domain());
+    let terms = manager.terms().await.unwrap();
+    assert_eq!(terms.quorums, quorums(&[0]));
+    assert_eq!(terms.thresholds, [Threshold::percent(66).unwrap()]);
+    assert_eq!(terms.max_reference_block_age, 7200);
+    assert_eq!(manager.active_alerts(ROLLUP).await.unwrap(), 0);
+    assert_eq!(manager.attested_head(ROLLUP).await.unwrap(), None);
+
+    // The names that tools of the MACH AVS read.
+    let json = serde_json::to_value(contracts).unwrap();
+    for name in [
+        "machServiceManager",
+        "registryCoordinator",
+        "operatorStateRetriever",
+    ] {
+        assert!(json[name].is_string(), "{name}");
+    }
+    let provider: RootProvider = network.l1.provider();
+    let admin = provider.get_code_at(contracts.proxy_admin).await.unwrap();
+    assert!(!admin.is_empty());
+}
+
+#[tokio::test]
+async fn the_operator_set_at_a_block_has_keys_and_stakes() {
+    let network = Network::start().await;
+    let both = quorums(&[0, 1]);
+    let head = network.head().await;
+    let set = network.registry.operator_set(&both, head).await.unwrap();
+    assert_eq!(set.operators().count(), 4);
+    assert_eq!(set.total_stake(0), stake(1000));
+    assert_eq!(set.total_stake(1), stake(40));
+    for index in 1..=4 {
+        let key_g1 = G1Bytes::from(sol_g1(key(index).g1()));
+        let id = OperatorId::from_key(&key_g1);
+        let operator = set.operator(&id).unwrap();
+        assert_eq!(operator.address, DEV_ACCOUNTS[index].address);
+        assert_eq!(operator.key_g1, key_g1);
+        assert_eq!(operator.key_g2, sol_g2(key(index).g2()).into());
+        assert_eq!(set.stake(0, &id), Some(stake(100 * index as u128)));
+    }
+
+    // One leaves; the past stays.
+    let leaver = submitter(&network.l1, 2).await;
+    let registration = Registration::connect(&leaver, network.contracts.registry_coordinator)
+        .await
+        .unwrap();
+    assert_eq!(
+        registration.status().await.unwrap(),
+        OperatorStatus::Registered
+    );
+    registration.deregister(&quorums(&[0])).await.unwrap();
+    assert_eq!(
+        registration.status().await.unwrap(),
+        OperatorStatus::Deregistered
+    );
+    assert!(registration.operator_id().await.unwrap().is_some());
+    let now = network.head().await;
+    let later = network.registry.operator_set(&both, now).await.unwrap();
+    assert_eq!(later.total_stake(0), stake(800));
+    assert_eq!(
+        network.registry.operator_set(&both, head).await.unwrap(),
+        set
+    );
+
+    let error = network
+        .registry
+        .operator_set(&quorums(&[0, 7]), now)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RegistryError::UnknownQuorum { quorum: 7, .. }),
+        "{error}"
+    );
+    assert!(!error.is_transient());
+    // Before the registry was deployed there was no quorum either.
+    let error = network
+        .registry
+        .operator_set(&quorums(&[0]), 0)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RegistryError::UnknownQuorum { quorum: 0, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_confirmed_once() {
+    let network = Network::start().await;
+    let manager = network.service_manager().await;
+    // Any account may submit.
+    let confirmer = network.confirmer(8).await;
+    for (statement, absent) in [
+        (alert(10), &[1][..]),
+        (attestation(11), &[]),
+        (attestation(12), &[1, 2]),
+    ] {
+        let certificate = network.certificate(statement.clone(), absent).await;
+        assert!(!manager.stands(&statement).await.unwrap());
+        let confirmation = confirmer.confirm(&certificate).await.unwrap();
+        assert_eq!(confirmation.digest, certificate.digest());
+        assert!(confirmation.transaction.is_some());
+        assert_eq!(confirmation.l1_block, u64::from(network.head().await));
+        assert!(confirmation.gas_used.unwrap() < 600_000);
+        assert!(manager.stands(&statement).await.unwrap());
+
+        let again = confirmer.confirm(&certificate).await.unwrap();
+        assert_eq!(
+            (again.digest, again.transaction),
+            (certificate.digest(), None)
+        );
+    }
+    assert_eq!(manager.active_alerts(ROLLUP).await.unwrap(), 1);
+    assert_eq!(
+        manager.attested_head(ROLLUP).await.unwrap(),
+        Some(block(12))
+    );
+    let (attested, digest) = manager.attestation(ROLLUP, 12).await.unwrap().unwrap();
+    assert_eq!(attested.blockHash, block(12).hash);
+    assert_eq!(digest, attestation(12).digest(&network.domain()));
+}
+
+#[tokio::test]
+async fn two_confirmers_at_once_are_both_content() {
+    let network = Network::start().await;
+    let certificate = network.certificate(alert(1), &[]).await;
+    let (a, b) = (network.confirmer(7).await, network.confirmer(8).await);
+    let (a, b) = tokio::join!(a.confirm(&certificate), b.confirm(&certificate));
+    let sent = [a.unwrap(), b.unwrap()]
+        .iter()
+        .filter(|confirmation| confirmation.transaction.is_some())
+        .count();
+    assert_eq!(sent, 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_words() {
+    let network = Network::start().await;
+    let confirmer = network.confirmer(8).await;
+    let refusal = async |certificate: &Certificate| match confirmer.confirm(certificate).await {
+        Err(error @ ConfirmError::Reverted { .. }) => {
+            assert!(!error.is_transient());
+            error.to_string()
+        }
+        other => panic!("{other:?}"),
+    };
+    // 600 of 1000.
+    let certificate = network.certificate(alert(1), &[4]).await;
+    assert_eq!(
+        refusal(&certificate).await,
+        "the contract refuses the certificate: ThresholdNotMet { quorumNumber: 0, signedStake: 600, \
+         totalStake: 1000, threshold: 66 }"
+    );
+    let good = network.certificate(alert(1), &[]).await;
+    let mut forged = good.clone();
+    forged.statement = alert(2);
+    assert_eq!(
+        refusal(&forged).await,
+        "the contract refuses the certificate: \
+         BLSSignatureChecker.checkSignatures: signature is invalid"
+    );
+    let mut elsewhere = good.clone();
+    elsewhere.domain.l1_chain_id = 1;
+    assert_eq!(
+        refusal(&elsewhere).await,
+        "the contract refuses the certificate: the certificate is for another domain"
+    );
+    confirmer
+        .confirm(&network.certificate(attestation(5), &[]).await)
+        .await
+        .unwrap();
+    let Statement::Attestation(mut other) = attestation(5) else {
+        unreachable!()
+    };
+    other.output_root = B256::ZERO;
+    let contradicting = network.certificate(other.into(), &[]).await;
+    assert!(
+        refusal(&contradicting)
+            .await
+            .contains("ContradictingAttestation")
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_leaves_no_trace() {
+    let network = Network::start().await;
+    let provider: RootProvider = network.l1.provider();
+    let confirmer = ContractConfirmer::dry_run(
+        provider,
+        network.contracts.service_manager,
+        network.contracts.operator_state_retriever,
+    )
+    .await
+    .unwrap();
+    let certificate = network.certificate(alert(1), &[]).await;
+    let confirmation = confirmer.confirm(&certificate).await.unwrap();
+    assert_eq!(confirmation.transaction, None);
+    let manager = network.service_manager().await;
+    assert_eq!(manager.active_alerts(ROLLUP).await.unwrap(), 0);
+    let certificate = network.certificate(alert(1), &[4]).await;
+    assert!(matches!(
+        confirmer.confirm(&certificate).await,
+        Err(ConfirmError::Reverted { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_registration_that_is_refused_says_why() {
+    let network = Network::start().await;
+    let outsider = submitter(&network.l1, 6).await;
+    let registration = Registration::connect(&outsider, network.contracts.registry_coordinator)
+        .await
+        .unwrap();
+    assert_eq!(
+        registration.status().await.unwrap(),
+        OperatorStatus::NeverRegistered
+    );
+    assert_eq!(registration.operator_id().await.unwrap(), None);
+    let consent = Consent {
+        salt: B256::ZERO,
+        expiry: u64::MAX,
+    };
+    let signer = DEV_ACCOUNTS[6].signer();
+    let error = registration
+        .register(
+            &quorums(&[0]),
+            "",
+            &proof(&registration, 6),
+            consent,
+            &signer,
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the contract refuses: NotAdded");
+    // The point that the coordinator says is the digest, hashed.
+    let point = crate::bls::hash_to_g1(registration.key_digest());
+    assert_eq!(
+        registration.key_point().await.unwrap(),
+        sol_g1(point).into()
+    );
+}
+
+#[tokio::test]
+async fn contracts_that_are_not_there_are_named() {
+    let l1 = DevnetConfig::default().l1().unwrap();
+    let nowhere = Address::repeat_byte(0xee);
+    let provider: RootProvider = l1.provider();
+    let error = ContractRegistry::connect(provider, nowhere, nowhere, 0)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("{nowhere} answers blsApkRegistry() with 0 bytes that are not its return type")
+    );
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn running_out_of_gas_is_no_refusal() {
+    let network = Network::start().await;
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[2].signer());
+    let provider: RootProvider = network.l1.provider();
+    let policy = SubmitPolicy {
+        gas_margin: 0,
+        ..POLICY
+    };
+    let tight = Submitter::connect(provider, wallet, policy).await.unwrap();
+    let registration = Registration::connect(&tight, network.contracts.registry_coordinator)
+        .await
+        .unwrap();
+    // The newest block changed the same histories, which makes the estimate too low.
+    let error = registration.deregister(&quorums(&[0])).await.unwrap_err();
+    assert!(matches!(error, SubmitError::OutOfGas { .. }), "{error}");
+    assert!(error.is_transient());
+    registration.deregister(&quorums(&[0])).await.unwrap();
+}
+
+/// An L1 that makes blocks only when told to.
+async fn manual() -> (Chain<Ethereum>, Submitter) {
+    let config = DevnetConfig {
+        l1_mining: Mining::Manual,
+        ..Default::default()
+    };
+    let l1 = config.l1().unwrap();
+    let submitter = submitter(&l1, 0).await;
+    (l1, submitter)
+}
+
+/// Makes `count` blocks, one every 20 milliseconds.
+async fn mine(l1: &Chain<Ethereum>, count: u64) {
+    for _ in 0..count {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        l1.mine().unwrap();
+    }
+}
+
+async fn with_policy(l1: &Chain<Ethereum>, account: usize, policy: SubmitPolicy) -> Submitter {
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
+    let provider: RootProvider = l1.provider();
+    Submitter::connect(provider, wallet, policy).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_too_cheap_is_given_up_and_replaced() {
+    let (l1, submitter) = manual().await;
+    let code = Artifact::OperatorStateRetriever.bytecode();
+    // No block takes it, and no resend may pay more.
+    let policy = SubmitPolicy {
+        max_fee_per_gas: Some(1),
+        ..POLICY
+    };
+    let poor = with_policy(&l1, 0, policy).await;
+    let (outcome, ()) = tokio::join!(poor.deploy(code.clone()), mine(&l1, 20));
+    let error = outcome.unwrap_err();
+    assert!(
+        matches!(error, SubmitError::NotIncluded { blocks: 12.., .. }),
+        "{error}"
+    );
+    assert!(error.is_transient());
+    // The same account pays more: its first transaction makes way.
+    let (outcome, ()) = tokio::join!(submitter.deploy(code), mine(&l1, 2));
+    assert!(outcome.unwrap().1.status());
+}
+
+#[tokio::test]
+async fn a_nonce_that_somebody_else_used_is_no_inclusion() {
+    let (l1, first) = manual().await;
+    let second = with_policy(&l1, 0, POLICY).await;
+    let code = Artifact::OperatorStateRetriever.bytecode();
+    // Stops at once and deploys an empty contract.
+    let other = Bytes::from_static(&[0]);
+    let (a, b, ()) = tokio::join!(first.deploy(code), second.deploy(other), mine(&l1, 2));
+    let (included, lost) = if a.is_ok() { (a, b) } else { (b, a) };
+    assert!(included.unwrap().1.status());
+    let error = lost.unwrap_err();
+    assert!(
+        matches!(error, SubmitError::NonceTaken { nonce: 0, .. }),
+        "{error}"
+    );
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn confirmations_are_waited_for_through_a_reorganisation() {
+    let (l1, _) = manual().await;
+    let policy = SubmitPolicy {
+        confirmations: 2,
+        ..POLICY
+    };
+    let patient = with_policy(&l1, 1, policy).await;
+    let chain = async {
+        mine(&l1, 2).await;
+        // Block 1 held the transaction; on the new branch block 1 is another.
+        l1.rewind(0).unwrap();
+        l1.increase_time(60);
+        mine(&l1, 5).await;
+    };
+    let deployed = async {
+        let (_, receipt) = patient
+            .deploy(Artifact::OperatorStateRetriever.bytecode())
+            .await
+            .unwrap();
+        let block = receipt.block_number.unwrap();
+        assert_eq!(receipt.block_hash, l1.block_hash(block));
+        assert!(patient.provider().get_block_number().await.unwrap() >= block + 2);
+    };
+    tokio::join!(deployed, chain);
+}
+
+#[tokio::test]
+async fn a_reverted_transaction_is_refused_before_it_is_sent() {
+    let network = Network::start().await;
+    let stranger = submitter(&network.l1, 9).await;
+    let before = network.head().await;
+    let call = I::setRollupChainIDCall {
+        rollupChainId: U256::from(1),
+        status: true,
+    };
+    let error = stranger
+        .call(network.contracts.service_manager, &call)
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        SubmitError::Reverted {
+            transaction: None,
+            ..
+        }
+    ));
+    assert!(
+        error.to_string().contains("OwnableUnauthorizedAccount"),
+        "{error}"
+    );
+    let call = IMachRegistry::setWeightsCall { weights: vec![] };
+    let error = stranger
+        .call(network.contracts.registry_coordinator, &call)
+        .await
+        .unwrap_err();
+    assert!(error.revert().is_some());
+    assert_eq!(network.head().await, before);
+}
