@@ -13,6 +13,10 @@ use tracing::{debug, warn};
 
 use crate::{CallError, Revert, call::revert_data};
 
+/// How often in a row the nonce is found used and no receipt is there before the transaction counts as
+/// lost.
+const LOOKS_FOR_A_RECEIPT: u32 = 20;
+
 /// How long a transaction is waited for, and what is done about it meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct SubmitPolicy {
@@ -145,6 +149,7 @@ impl Submitter {
     ) -> Result<TransactionReceipt, SubmitError> {
         let started = self.provider.get_block_number().await?;
         let mut sent_at = started;
+        let mut lost_for = 0;
         let mut attempts = Vec::new();
         let mut transaction = self.attempt(&mut request, &mut attempts).await?;
         loop {
@@ -156,7 +161,9 @@ impl Submitter {
                 Some(receipt) if self.is_settled(&receipt, head) => {
                     return self.outcome(request, receipt).await;
                 }
-                Some(_) => {}
+                Some(_) => lost_for = 0,
+                // Nodes, and those behind one address even more, know of the nonce first.
+                None if used && lost_for < LOOKS_FOR_A_RECEIPT => lost_for += 1,
                 None if used => return Err(SubmitError::NonceTaken { nonce, transaction }),
                 None if head.saturating_sub(sent_at) >= self.policy.resend_after => {
                     self.bump_fees(&mut request);

@@ -46,23 +46,61 @@ fn key(index: usize) -> Key {
     Key::new(7000 + index as u64)
 }
 
-async fn submitter(l1: &Chain<Ethereum>, account: usize) -> Submitter {
+/// Where the contracts are.
+#[derive(Clone)]
+enum L1 {
+    Devnet(Chain<Ethereum>),
+    /// A development node with `evm_mine`.
+    Node(RootProvider),
+}
+
+impl L1 {
+    fn devnet() -> Self {
+        Self::Devnet(DevnetConfig::default().l1().unwrap())
+    }
+
+    fn provider(&self) -> RootProvider {
+        match self {
+            Self::Devnet(chain) => chain.provider(),
+            Self::Node(provider) => provider.clone(),
+        }
+    }
+
+    async fn mine(&self) {
+        match self {
+            Self::Devnet(chain) => {
+                chain.mine().unwrap();
+            }
+            Self::Node(provider) => {
+                let _: String = provider.raw_request("evm_mine".into(), ()).await.unwrap();
+            }
+        }
+    }
+}
+
+async fn submitter(l1: &L1, account: usize) -> Submitter {
+    with_policy(l1.provider(), account, POLICY).await
+}
+
+async fn with_policy(provider: RootProvider, account: usize, policy: SubmitPolicy) -> Submitter {
     let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
-    let provider: RootProvider = l1.provider();
-    Submitter::connect(provider, wallet, POLICY).await.unwrap()
+    Submitter::connect(provider, wallet, policy).await.unwrap()
 }
 
 /// Contracts of account 0, with the operators of accounts 1 to 4: 100, 200, 300 and 400 in quorum 0, the last
 /// also 40 in quorum 1.
 struct Network {
-    l1: Chain<Ethereum>,
+    l1: L1,
     contracts: Deployment,
     registry: ContractRegistry,
 }
 
 impl Network {
     async fn start() -> Self {
-        let l1 = DevnetConfig::default().l1().unwrap();
+        Self::start_on(L1::devnet()).await
+    }
+
+    async fn start_on(l1: L1) -> Self {
         let owner = submitter(&l1, 0).await;
         let quorum = Quorum {
             minimum_stake: stake(1),
@@ -91,7 +129,7 @@ impl Network {
             let numbers = if index == 4 { &[0, 1][..] } else { &[0] };
             register(&l1, &contracts, index, numbers).await;
         }
-        let provider: RootProvider = l1.provider();
+        let provider = l1.provider();
         let registry = ContractRegistry::connect(
             provider,
             contracts.registry_coordinator,
@@ -122,12 +160,12 @@ impl Network {
     }
 
     async fn head(&self) -> u32 {
-        let provider: RootProvider = self.l1.provider();
+        let provider = self.l1.provider();
         provider.get_block_number().await.unwrap() as u32
     }
 
     async fn service_manager(&self) -> ServiceManager {
-        let provider: RootProvider = self.l1.provider();
+        let provider = self.l1.provider();
         ServiceManager::connect(provider, self.contracts.service_manager)
             .await
             .unwrap()
@@ -136,7 +174,7 @@ impl Network {
     /// The statement, signed by everybody but `absent` (by account), on the contract's terms.
     async fn certificate(&self, statement: Statement, absent: &[usize]) -> Certificate {
         // The reference block has to be past.
-        self.l1.mine().unwrap();
+        self.l1.mine().await;
         let terms = self.service_manager().await.terms().await.unwrap();
         let round = terms.round(self.head().await - 1).unwrap();
         let set = self
@@ -148,7 +186,7 @@ impl Network {
     }
 }
 
-async fn register(l1: &Chain<Ethereum>, contracts: &Deployment, index: usize, numbers: &[u8]) {
+async fn register(l1: &L1, contracts: &Deployment, index: usize, numbers: &[u8]) {
     let submitter = submitter(l1, index).await;
     let registration = Registration::connect(&submitter, contracts.registry_coordinator)
         .await
@@ -275,7 +313,7 @@ async fn a_deployment_is_as_it_was_ordered() {
     ] {
         assert!(json[name].is_string(), "{name}");
     }
-    let provider: RootProvider = network.l1.provider();
+    let provider = network.l1.provider();
     let admin = provider.get_code_at(contracts.proxy_admin).await.unwrap();
     assert!(!admin.is_empty());
 }
@@ -346,7 +384,21 @@ async fn the_operator_set_at_a_block_has_keys_and_stakes() {
 
 #[tokio::test]
 async fn a_certificate_is_confirmed_once() {
-    let network = Network::start().await;
+    confirm_once(Network::start().await).await;
+}
+
+/// On a development node with chain id 31337, such as anvil, at `MACH_L1_RPC`.
+#[tokio::test]
+async fn online_a_certificate_is_confirmed_once() {
+    let Ok(url) = std::env::var("MACH_L1_RPC") else {
+        println!("skipped: MACH_L1_RPC is not set");
+        return;
+    };
+    let node = L1::Node(RootProvider::new_http(url.parse().unwrap()));
+    confirm_once(Network::start_on(node).await).await;
+}
+
+async fn confirm_once(network: Network) {
     let manager = network.service_manager().await;
     // Any account may submit.
     let confirmer = network.confirmer(8).await;
@@ -444,7 +496,7 @@ async fn a_refusal_is_told_in_words() {
 #[tokio::test]
 async fn a_dry_run_leaves_no_trace() {
     let network = Network::start().await;
-    let provider: RootProvider = network.l1.provider();
+    let provider = network.l1.provider();
     let confirmer = ContractConfirmer::dry_run(
         provider,
         network.contracts.service_manager,
@@ -502,9 +554,9 @@ async fn a_registration_that_is_refused_says_why() {
 
 #[tokio::test]
 async fn contracts_that_are_not_there_are_named() {
-    let l1 = DevnetConfig::default().l1().unwrap();
+    let l1 = L1::devnet();
     let nowhere = Address::repeat_byte(0xee);
-    let provider: RootProvider = l1.provider();
+    let provider = l1.provider();
     let error = ContractRegistry::connect(provider, nowhere, nowhere, 0)
         .await
         .unwrap_err();
@@ -519,7 +571,7 @@ async fn contracts_that_are_not_there_are_named() {
 async fn running_out_of_gas_is_no_refusal() {
     let network = Network::start().await;
     let wallet = EthereumWallet::from(DEV_ACCOUNTS[2].signer());
-    let provider: RootProvider = network.l1.provider();
+    let provider = network.l1.provider();
     let policy = SubmitPolicy {
         gas_margin: 0,
         ..POLICY
@@ -542,7 +594,7 @@ async fn manual() -> (Chain<Ethereum>, Submitter) {
         ..Default::default()
     };
     let l1 = config.l1().unwrap();
-    let submitter = submitter(&l1, 0).await;
+    let submitter = with_policy(l1.provider(), 0, POLICY).await;
     (l1, submitter)
 }
 
@@ -554,12 +606,6 @@ async fn mine(l1: &Chain<Ethereum>, count: u64) {
     }
 }
 
-async fn with_policy(l1: &Chain<Ethereum>, account: usize, policy: SubmitPolicy) -> Submitter {
-    let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
-    let provider: RootProvider = l1.provider();
-    Submitter::connect(provider, wallet, policy).await.unwrap()
-}
-
 #[tokio::test]
 async fn a_transaction_that_is_too_cheap_is_given_up_and_replaced() {
     let (l1, submitter) = manual().await;
@@ -569,7 +615,7 @@ async fn a_transaction_that_is_too_cheap_is_given_up_and_replaced() {
         max_fee_per_gas: Some(1),
         ..POLICY
     };
-    let poor = with_policy(&l1, 0, policy).await;
+    let poor = with_policy(l1.provider(), 0, policy).await;
     let (outcome, ()) = tokio::join!(poor.deploy(code.clone()), mine(&l1, 20));
     let error = outcome.unwrap_err();
     assert!(
@@ -585,7 +631,7 @@ async fn a_transaction_that_is_too_cheap_is_given_up_and_replaced() {
 #[tokio::test]
 async fn a_nonce_that_somebody_else_used_is_no_inclusion() {
     let (l1, first) = manual().await;
-    let second = with_policy(&l1, 0, POLICY).await;
+    let second = with_policy(l1.provider(), 0, POLICY).await;
     let code = Artifact::OperatorStateRetriever.bytecode();
     // Stops at once and deploys an empty contract.
     let other = Bytes::from_static(&[0]);
@@ -607,7 +653,7 @@ async fn confirmations_are_waited_for_through_a_reorganisation() {
         confirmations: 2,
         ..POLICY
     };
-    let patient = with_policy(&l1, 1, policy).await;
+    let patient = with_policy(l1.provider(), 1, policy).await;
     let chain = async {
         mine(&l1, 2).await;
         // Block 1 held the transaction; on the new branch block 1 is another.
