@@ -12,6 +12,7 @@ use crate::trie::NodeStore;
 ///
 /// After a block was executed and its state root computed on a [`TrieState`](super::TrieState) over
 /// a recorder, what it remembers is enough to do both again, and nothing in it was unneeded.
+/// Another implementation that removes before it inserts may need siblings that are not in it.
 #[derive(Debug, Default)]
 pub struct Recorder<S> {
     store: S,

@@ -12,11 +12,13 @@ mod encode;
 mod error;
 mod hash;
 mod node;
+mod shortened;
 mod sparse;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use error::TrieError;
+pub use shortened::shortened;
 pub use sparse::SparseTrie;
 pub use store::{NodeStore, WitnessNodes};

@@ -242,6 +242,32 @@ proptest! {
         }
     }
 
+    /// What `eth_getProof` gives before and after is enough, unless the sibling is a branch.
+    #[test]
+    fn shortened_nodes_of_later_proofs_supply_siblings(
+        mut model in model(60), picks in vec(any::<prop::sample::Index>(), 1..12),
+    ) {
+        let (root, full) = committed(&model);
+        let updates: B256Map<Option<Vec<u8>>> = (picks.iter().filter(|_| !model.is_empty()))
+            .map(|pick| (*model.keys().nth(pick.index(model.len())).unwrap(), None))
+            .collect();
+        let keys: Vec<_> = updates.keys().copied().collect();
+        let mut store = WitnessNodes::new(reference_proofs(&model, &keys));
+        for key in &keys {
+            model.remove(key);
+        }
+        store.extend(reference_proofs(&model, &keys).iter().flat_map(shortened));
+        match run(root, &store, &updates) {
+            Ok(computed) => prop_assert_eq!(computed, reference_root(&model)),
+            Err(TrieError::MissingNode { hash, .. }) => {
+                let sibling = full.node(&hash).unwrap();
+                let is_branch = matches!(decode::node(sibling, 0), Ok(node::Node::Branch { .. }));
+                prop_assert!(is_branch);
+            }
+            Err(error) => prop_assert!(false, "{error}"),
+        }
+    }
+
     /// Recorded over the whole trie, a witness is complete, and each of its nodes is needed.
     #[test]
     fn what_was_asked_for_is_enough_and_all_of_it_is_needed(
