@@ -1,12 +1,13 @@
 //! Against `alloy_trie`, another implementation, and against blocks of public chains.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Debug};
 
-use alloy_consensus::{Transaction, TxEnvelope, transaction::SignerRecoverable};
+use alloy_consensus::{Header, Transaction, TxEnvelope, transaction::SignerRecoverable};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, address, hex, keccak256};
+use alloy_rlp::Decodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount, proof::verify_proof, root};
-use mach_core::L2Block;
+use mach_core::{L2Block, Verdict};
 use nybbles::Nibbles;
 use op_alloy_consensus::OpTxEnvelope;
 use proptest::{collection::vec, prelude::*};
@@ -17,6 +18,11 @@ use revm::{
 };
 
 use super::*;
+use crate::{
+    ChainSpec, ExecuteError,
+    source::{RecordedBlock, recorded_files},
+    verify,
+};
 
 type Model = BTreeMap<Address, (Account, BTreeMap<U256, U256>)>;
 
@@ -471,6 +477,7 @@ struct Recording {
     block: L2Block,
     nodes: Vec<Bytes>,
     codes: Vec<Bytes>,
+    block_hashes: Vec<(u64, B256)>,
 }
 
 fn recordings() -> Vec<Recording> {
@@ -479,30 +486,24 @@ fn recordings() -> Vec<Recording> {
         return Vec::new();
     };
     let directory = std::path::Path::new(&data).join("blocks");
-    let mut recordings = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let file = flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap());
-        let json: serde_json::Value =
-            serde_json::from_reader(std::io::BufReader::new(file)).unwrap();
-        let list = |value: &serde_json::Value| -> Vec<Bytes> {
-            value
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|it| it.as_str().unwrap().parse().unwrap())
-                .collect()
-        };
-        let rlp: Bytes = json["block_rlp"].as_str().unwrap().parse().unwrap();
-        let chain_id = json["chain_id"].as_u64().unwrap();
-        recordings.push(Recording {
+    let files = recorded_files(directory).unwrap();
+    let recordings = files.into_iter().map(|path| {
+        let RecordedBlock { block, witness, .. } = RecordedBlock::read(&path).unwrap();
+        let header = |bytes: &Bytes| Header::decode(&mut bytes.as_ref()).unwrap().number;
+        let hashes = witness
+            .headers
+            .iter()
+            .map(|bytes| (header(bytes), keccak256(bytes)));
+        Recording {
             name: path.display().to_string(),
-            root: json["parent_state_root"].as_str().unwrap().parse().unwrap(),
-            block: L2Block::decode_rlp(chain_id, &rlp).unwrap(),
-            nodes: list(&json["witness"]["state"]),
-            codes: list(&json["witness"]["codes"]),
-        });
-    }
+            root: witness.parent_state_root.unwrap(),
+            block,
+            block_hashes: hashes.chain(witness.block_hashes).collect(),
+            nodes: witness.state,
+            codes: witness.codes,
+        }
+    });
+    let recordings: Vec<_> = recordings.collect();
     assert!(!recordings.is_empty());
     recordings
 }
@@ -619,6 +620,48 @@ fn real_nodes_are_handed_out_byte_for_byte() {
             let leaf = proof.account.map(alloy_rlp::encode);
             let key = Nibbles::unpack(keccak256(sender));
             verify_proof(recording.root, key, leaf, &proof.nodes).unwrap();
+        }
+    }
+}
+
+/// Whether the block is valid on what the store holds.
+fn execute(recording: &Recording, store: impl StateStore + Debug) -> Result<bool, ExecuteError> {
+    let mut hashes = BlockHashes::new();
+    for (number, hash) in &recording.block_hashes {
+        hashes.claim(*number, *hash);
+    }
+    let mut state = TrieState::new(store, recording.root).with_block_hashes(hashes);
+    let spec = ChainSpec::known(recording.block.chain_id).unwrap();
+    verify::run(&spec, &recording.block, &mut state)
+        .map(|(verdict, _)| matches!(verdict, Verdict::Valid(_)))
+}
+
+/// Recorded while a real block is executed, a witness is complete, smaller, and without surplus.
+#[test]
+fn real_blocks_execute_on_what_a_recorder_saw_and_on_nothing_less() {
+    for recording in recordings() {
+        let Recording {
+            name, nodes, codes, ..
+        } = &recording;
+        let recorder = Recorder::new(MemoryStore::from_witness(nodes.clone(), codes.clone()));
+        assert!(execute(&recording, &recorder).unwrap(), "{name}");
+        let recorded = recorder.take();
+        assert!(recorded.nodes.len() <= nodes.len() && recorded.codes.len() <= codes.len());
+        let store = MemoryStore::from_witness(recorded.nodes.clone(), recorded.codes.clone());
+        assert!(execute(&recording, &store).unwrap(), "{name}");
+
+        let step = recorded.nodes.len().div_ceil(6);
+        for left_out in (0..recorded.nodes.len()).step_by(step) {
+            let mut part = recorded.nodes.clone();
+            let missing = keccak256(part.remove(left_out));
+            let store = MemoryStore::from_witness(part, recorded.codes.clone());
+            match execute(&recording, &store) {
+                Err(ExecuteError::MissingNode {
+                    source: StateError::MissingNode { hash, .. },
+                    ..
+                }) => assert_eq!(hash, missing, "{name}"),
+                other => panic!("{name} without {missing}: {other:?}"),
+            }
         }
     }
 }
