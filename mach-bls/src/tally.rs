@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ark_bn254::{G1Affine, G1Projective};
-use ark_ec::CurveGroup;
+use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::Zero;
 use mach_core::{
     Certificate, Domain, OperatorId, QuorumTally, Round, SignedStatement, Stake, Statement,
@@ -210,7 +210,9 @@ impl Tally {
         let signature = |id: &OperatorId| self.proved.get(id).or_else(|| self.unproved.get(id));
         let outcome = self.keys.outcome(|id| signature(id).is_some());
         let sigma = self.sigma();
-        let holds = same_discrete_log(sigma, self.message.0, outcome.apk_g2);
+        // Keys that sum up to the identity have one signature of every message: the identity.
+        let holds =
+            !outcome.apk_g2.is_zero() && same_discrete_log(sigma, self.message.0, outcome.apk_g2);
         let certificate = Certificate {
             statement: self.statement.clone(),
             domain: self.domain,

@@ -96,7 +96,7 @@ impl fmt::Debug for SecretKey {
 
 /// The bytes are no secret key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the secret key is not from 1 to the group order")]
+#[error("the secret key is zero or not below the group order")]
 pub struct SecretKeyError;
 
 /// A public key: the same multiple of both generators.

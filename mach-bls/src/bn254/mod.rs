@@ -17,6 +17,6 @@ pub use encoding::PointError;
 pub(crate) use encoding::{encode_g1, encode_g2};
 pub use hash::{MessagePoint, hash_to_g1};
 pub use keys::{KeyError, PublicKey, SecretKey, SecretKeyError};
-pub use registration::{PossessionProof, registration_digest};
+pub use registration::PossessionProof;
 pub(crate) use signature::same_discrete_log;
 pub use signature::{InvalidSignature, Signature};

@@ -1,6 +1,5 @@
 //! What a registry asks for before it takes a key.
 
-use alloy_primitives::{Address, B256, ChainId, U256, keccak256};
 use mach_core::{G1Bytes, G2Bytes};
 
 use super::{KeyError, MessagePoint, PublicKey, SecretKey, Signature};
@@ -21,9 +20,10 @@ pub struct PossessionProof {
 impl SecretKey {
     /// Proves to a registry that its caller has this key.
     ///
-    /// `message` is [`hash_to_g1`] of [`registration_digest`], or, from a registry with another
-    /// rule, what its `pubkeyRegistrationMessageHash(operator)` answers. In that case the L1 node
-    /// decides what is signed, so it has to be trusted not to slip in the digest of a statement.
+    /// `message` is [`hash_to_g1`] of the digest that the registry demands: compute it yourself.
+    /// Of a registry whose rule you do not know, `pubkeyRegistrationMessageHash(operator)` answers
+    /// the point; then the L1 node decides what is signed, and has to be trusted not to slip in the
+    /// point of a statement.
     ///
     /// [`hash_to_g1`]: super::hash_to_g1
     pub fn prove_possession(&self, message: &MessagePoint) -> PossessionProof {
@@ -49,53 +49,11 @@ impl PossessionProof {
     }
 }
 
-/// EIP-712 digest that EigenLayer's registry has an operator sign with its BLS key.
-///
-/// Source: `RegistryCoordinator.calculatePubkeyRegistrationMessageHash`, whose domain has the name
-/// `AVSRegistryCoordinator` and the version `v0.0.1`.
-pub fn registration_digest(l1_chain_id: ChainId, coordinator: Address, operator: Address) -> B256 {
-    let domain = keccak256(
-        [
-            keccak256(
-                "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)",
-            ),
-            keccak256("AVSRegistryCoordinator"),
-            keccak256("v0.0.1"),
-            U256::from(l1_chain_id).into(),
-            coordinator.into_word(),
-        ]
-        .concat(),
-    );
-    let body = keccak256(
-        [
-            keccak256("BN254PubkeyRegistration(address operator)"),
-            operator.into_word(),
-        ]
-        .concat(),
-    );
-    keccak256([&[0x19, 0x01], domain.as_slice(), body.as_slice()].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::hash_to_g1;
     use super::*;
-    use alloy_primitives::address;
-
-    /// Operator 1 of a run on the genuine contracts of EigenLayer M2.
-    #[test]
-    fn the_registration_message_is_the_contracts() {
-        let digest = registration_digest(
-            31337,
-            address!("B7f8BC63BbcaD18155201308C8f3540b07f84F5e"),
-            address!("70997970C51812dc3A010C7d01b50e0d17dc79C8"),
-        );
-        let decimal = |text: &str| text.parse::<U256>().unwrap().to_be_bytes::<32>();
-        let x = "18268998111628574309641718620478843489541979117598503054168429106668934402408";
-        let y = "4728973631900184819145376915904854908930273255435069155637050218283913117004";
-        let point = hash_to_g1(digest).to_bytes();
-        assert_eq!(point.0.as_slice(), [decimal(x), decimal(y)].concat());
-    }
+    use alloy_primitives::B256;
 
     #[test]
     fn a_proof_is_of_one_key_and_one_message() {

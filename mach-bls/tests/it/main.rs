@@ -1,0 +1,13 @@
+//! Keys, signatures, tallies and certificates through the public API.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking and say on standard output what they skip"
+)]
+
+mod certificate;
+mod fixture;
+mod golden;
+mod m2;
+mod tally;
