@@ -156,7 +156,9 @@ impl L2Source for ChainFile {
 
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
         let first = self.blocks.first().map_or(0, L2Block::number);
-        let index = number.checked_sub(first).and_then(|it| usize::try_from(it).ok());
+        let index = number
+            .checked_sub(first)
+            .and_then(|it| usize::try_from(it).ok());
         match index.and_then(|index| self.blocks.get(index)) {
             Some(block) => Ok(block.clone()),
             None if number < first => Err(SourceError::NotHeld(number)),

@@ -102,7 +102,8 @@ struct Of(Option<BlockNumber>);
 
 impl core::fmt::Display for Of {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.map_or(Ok(()), |number| write!(f, "block {number}: "))
+        self.0
+            .map_or(Ok(()), |number| write!(f, "block {number}: "))
     }
 }
 
@@ -146,7 +147,11 @@ impl RecordedBlock {
         let hashes: Vec<(Number, B256)> =
             optional(at, "block_hashes", raw.block_hashes)?.unwrap_or_default();
         for (Number(height), hash) in hashes {
-            if witness.block_hashes.insert(height, hash).is_some_and(|it| it != hash) {
+            if witness
+                .block_hashes
+                .insert(height, hash)
+                .is_some_and(|it| it != hash)
+            {
                 return Err(RecordError::Field {
                     block: at,
                     field: "block_hashes",

@@ -43,8 +43,8 @@ impl<W: WitnessSource> StatelessValidator<W> {
 impl<W: WitnessSource> BlockValidator for StatelessValidator<W> {
     async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
         let number = block.number();
-        let witness = (self.witnesses.witness(block).await)
-            .map_err(|error| from_source(number, error))?;
+        let witness =
+            (self.witnesses.witness(block).await).map_err(|error| from_source(number, error))?;
         execute(&self.spec, block, witness).await
     }
 }
