@@ -5,6 +5,8 @@ mod chain;
 mod devnet;
 mod l2;
 mod rpc;
+#[cfg(feature = "stack")]
+pub mod stack;
 
 pub use accounts::{DEV_ACCOUNTS, DEV_MNEMONIC, DevAccount};
 pub use chain::{

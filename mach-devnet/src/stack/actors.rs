@@ -32,14 +32,24 @@ impl StackOperator {
     /// The operator with this index, from 0. Later ones have a little more stake, so that no two
     /// sums of stakes are alike.
     pub(super) fn new(index: usize) -> Option<Self> {
-        let account = *DEV_ACCOUNTS.get(index + 1).filter(|_| index < MAX_OPERATORS)?;
+        let account = *DEV_ACCOUNTS
+            .get(index + 1)
+            .filter(|_| index < MAX_OPERATORS)?;
         let seed = keccak256(format!("mach devnet operator {index}"));
         let stake = Stake::new(100 + index as u128).ok()?;
         let key = secret_key(seed).ok()?;
         let key = key.public_key();
-        let operator =
-            Operator { address: account.address, key_g1: key.g1_bytes(), key_g2: key.g2_bytes() };
-        Some(Self { account, operator, stake, seed })
+        let operator = Operator {
+            address: account.address,
+            key_g1: key.g1_bytes(),
+            key_g2: key.g2_bytes(),
+        };
+        Some(Self {
+            account,
+            operator,
+            stake,
+            seed,
+        })
     }
 
     /// A signer with the operator's BLS key.

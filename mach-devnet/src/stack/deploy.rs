@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use alloy_network::EthereumWallet;
 use alloy_primitives::B256;
-use alloy_provider::{DynProvider, Provider};
+use alloy_provider::{DynProvider, Provider, ProviderBuilder};
 use alloy_transport::TransportError;
 use mach_bls::bn254::{SecretKeyError, hash_to_g1};
 use mach_contracts_bindings::{
     Admission, CallError, Consent, DeployConfig, DeployError, Deployment, KeyProof, Registration,
-    RegistrationError, SubmitError, SubmitPolicy, Submitter, admit, deploy,
+    RegistrationError, ServiceManager, SubmitError, SubmitPolicy, Submitter, admit, deploy,
 };
-use mach_core::{Domain, QuorumError, QuorumNumbers};
+use mach_core::{Alert, BlockRef, Domain, QuorumError, QuorumNumbers};
 
 use super::{
     StackOperator,
@@ -37,7 +37,10 @@ pub struct StackConfig {
 impl Default for StackConfig {
     /// Four operators on the default devnet.
     fn default() -> Self {
-        Self { devnet: DevnetConfig::default(), operators: 4 }
+        Self {
+            devnet: DevnetConfig::default(),
+            operators: 4,
+        }
     }
 }
 
@@ -71,11 +74,15 @@ impl Stack {
         Self::deploy(config.devnet.build()?, l1.erased(), config.operators).await
     }
 
-    async fn deploy(
-        devnet: Devnet,
-        l1: DynProvider,
-        operators: usize,
-    ) -> Result<Self, StackError> {
+    /// [`Self::start_on`] the L1 whose JSON-RPC is at `url`.
+    ///
+    /// Errors: [`StackError`].
+    pub async fn start_at(config: &StackConfig, url: &str) -> Result<Self, StackError> {
+        let l1 = ProviderBuilder::default().connect(url).await?;
+        Self::start_on(config, l1).await
+    }
+
+    async fn deploy(devnet: Devnet, l1: DynProvider, operators: usize) -> Result<Self, StackError> {
         if operators == 0 || operators > MAX_OPERATORS {
             return Err(StackError::Operators(operators));
         }
@@ -91,7 +98,12 @@ impl Stack {
             })
             .collect();
         admit(&owner, &deployment, &admissions).await?;
-        let stack = Self { devnet, l1, deployment, operators };
+        let stack = Self {
+            devnet,
+            l1,
+            deployment,
+            operators,
+        };
         for operator in &stack.operators {
             stack.register(operator).await?;
         }
@@ -110,10 +122,14 @@ impl Stack {
             key_g2: proof.key_g2,
             signature: proof.signature,
         };
-        let consent =
-            Consent { salt: B256::ZERO, expiry: self.l1_time().await? + CONSENT_LIFETIME };
+        let consent = Consent {
+            salt: B256::ZERO,
+            expiry: self.l1_time().await? + CONSENT_LIFETIME,
+        };
         let signer = operator.account.signer();
-        registration.register(&quorums()?, SOCKET, &key, consent, &signer).await?;
+        registration
+            .register(&quorums()?, SOCKET, &key, consent, &signer)
+            .await?;
         Ok(())
     }
 
@@ -142,6 +158,30 @@ impl Stack {
         self.deployment.domain()
     }
 
+    /// Whether `alert` stands on L1.
+    ///
+    /// Errors: [`CallError`].
+    pub async fn has_alert(&self, alert: &Alert) -> Result<bool, CallError> {
+        self.service_manager()
+            .await?
+            .stands(&alert.clone().into())
+            .await
+    }
+
+    /// The highest block of the rollup that is attested on L1.
+    ///
+    /// Errors: [`CallError`].
+    pub async fn attested_head(&self) -> Result<Option<BlockRef>, CallError> {
+        self.service_manager()
+            .await?
+            .attested_head(self.devnet.l2().chain_id())
+            .await
+    }
+
+    pub(super) async fn service_manager(&self) -> Result<ServiceManager, CallError> {
+        ServiceManager::connect(self.l1.clone(), self.deployment.service_manager).await
+    }
+
     /// The registered operators.
     pub fn operators(&self) -> &[StackOperator] {
         &self.operators
@@ -159,8 +199,10 @@ pub(super) async fn submitter(
     l1: &DynProvider,
     account: &DevAccount,
 ) -> Result<Submitter, TransportError> {
-    let policy =
-        SubmitPolicy { poll_interval: Duration::from_millis(5), ..SubmitPolicy::default() };
+    let policy = SubmitPolicy {
+        poll_interval: Duration::from_millis(5),
+        ..SubmitPolicy::default()
+    };
     Submitter::connect(l1.clone(), EthereumWallet::from(account.signer()), policy).await
 }
 

@@ -1,0 +1,1 @@
+//! Examples of mach, each a program: `cargo run --release --example devnet`.

@@ -1,0 +1,200 @@
+//! The services of a stack, in one process.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU64,
+    sync::Arc,
+    time::Duration,
+};
+
+use mach_contracts_bindings::{CallError, ContractConfirmer, ContractRegistry, TermsError};
+use mach_core::ports::{L2Head, SignatureAggregator};
+use mach_node::{
+    Aggregator, AggregatorConfig, MemoryGuard, Operator, OperatorConfig, ProviderHead, RetryPolicy,
+    TermsPolicy, Verifier, VerifierConfig, VerifierStatus,
+    rpc::{AggregatorServer, RemoteAggregator, RemoteError, ServeError, serve_aggregator},
+};
+use mach_verify::source::{OpNode, ProposalValidator, RpcSource, StatelessValidator};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Event, Stack, StackError,
+    actors::AGGREGATOR,
+    deploy::{quorums, submitter},
+    event::{Judge, Told},
+};
+
+/// Time between two looks at the head of the rollup; a look costs microseconds.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What the operators of a stack do beyond alerts.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceConfig {
+    /// First rollup block that is verified.
+    pub start: u64,
+    /// Every how many blocks a valid block is attested; `None` attests nothing.
+    pub attest_every: Option<NonZeroU64>,
+}
+
+impl Default for ServiceConfig {
+    /// From block 1, every block attested.
+    fn default() -> Self {
+        Self {
+            start: 1,
+            attest_every: Some(NonZeroU64::MIN),
+        }
+    }
+}
+
+/// Aggregator and operators, each operator with a verifier of its own, until this is dropped.
+///
+/// They reach the rollup and L1 in the process, and the aggregator over HTTP on the loopback.
+#[derive(Debug)]
+pub struct Services {
+    server: AggregatorServer,
+    shutdown: CancellationToken,
+    tasks: JoinSet<()>,
+    status: Vec<tokio::sync::watch::Receiver<VerifierStatus>>,
+}
+
+impl Stack {
+    /// Starts the services, and gives what happens in them.
+    ///
+    /// Errors: [`ServicesError`].
+    pub async fn start_services(
+        &self,
+        config: ServiceConfig,
+    ) -> Result<(Services, mpsc::UnboundedReceiver<Event>), ServicesError> {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let deployment = self.deployment();
+        let terms = self.service_manager().await?.terms().await?;
+
+        let registry = ContractRegistry::connect(
+            self.l1().clone(),
+            deployment.registry_coordinator,
+            deployment.operator_state_retriever,
+            deployment.l1_block,
+        )
+        .await?;
+        let confirmer = ContractConfirmer::connect(
+            submitter(self.l1(), &AGGREGATOR)
+                .await
+                .map_err(StackError::from)?,
+            deployment.service_manager,
+            deployment.operator_state_retriever,
+        )
+        .await?;
+        let l1 = Arc::new(ProviderHead::new(self.l1().clone()));
+        let aggregator = Aggregator::new(
+            registry,
+            l1.clone(),
+            Told::new(confirmer, events.clone()),
+            AggregatorConfig::new(
+                self.domain(),
+                [self.devnet().l2().chain_id()],
+                terms.quorums.clone(),
+                terms.thresholds.clone(),
+            ),
+        );
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = serve_aggregator(aggregator, loopback).await?;
+
+        let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let mut status = Vec::new();
+        let least = terms.thresholds.iter().min().copied();
+        for member in self.operators() {
+            let signer = member.signer().map_err(StackError::from)?;
+            let remote = Told::new(RemoteAggregator::new(&server.url())?, events.clone());
+            let aggregators: Vec<Arc<dyn SignatureAggregator>> = vec![Arc::new(remote)];
+            let config_of_operator = OperatorConfig {
+                domain: self.domain(),
+                attest_every: config.attest_every,
+                terms: TermsPolicy {
+                    quorums: quorums().map_err(StackError::from)?,
+                    least_threshold: least.ok_or(ServicesError::NoTerms)?,
+                    max_age: terms.max_reference_block_age.into(),
+                },
+                retry: RetryPolicy::default(),
+            };
+            let operator = Operator::new(
+                signer,
+                MemoryGuard::new(),
+                aggregators,
+                l1.clone(),
+                config_of_operator,
+            );
+            let source = RpcSource::new(self.devnet().l2().client(), self.devnet().l2().chain_id());
+            let spec = self.devnet().l2().role().spec().clone();
+            let validator = ProposalValidator::new(
+                StatelessValidator::new(spec, source.clone()),
+                OpNode::new(self.devnet().l2().client()),
+            );
+            let judge = Judge {
+                validator,
+                operator: member.operator.id(),
+            };
+            let pace = VerifierConfig {
+                head: L2Head::Unsafe,
+                poll_interval: POLL_INTERVAL,
+                ..VerifierConfig::new(config.start)
+            };
+            let verifier = Verifier::new(source, Told::new(judge, events.clone()), operator, pace);
+            status.push(verifier.status());
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move { verifier.run(shutdown).await });
+        }
+        Ok((
+            Services {
+                server,
+                shutdown,
+                tasks,
+                status,
+            },
+            receiver,
+        ))
+    }
+}
+
+impl Services {
+    /// URL of the aggregator's JSON-RPC.
+    pub fn aggregator_url(&self) -> String {
+        self.server.url()
+    }
+
+    /// How far each operator's verifier is, in the order of the operators.
+    pub fn status(&self) -> impl Iterator<Item = VerifierStatus> + '_ {
+        self.status.iter().map(|status| status.borrow().clone())
+    }
+
+    /// Lets every verifier finish its block, then stops.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Why the services did not start.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum ServicesError {
+    /// The service manager asks for no quorum.
+    #[error("the service manager has no terms")]
+    NoTerms,
+    /// The terms of the service manager could not be read.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// A contract did not answer.
+    #[error("a contract did not answer")]
+    Call(#[from] CallError),
+    /// The aggregator could not be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The aggregator could not be reached.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A part of the stack is not usable.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+}
