@@ -46,7 +46,9 @@ impl ChainVerifier {
                 }),
                 wipe_storage: false,
                 storage: (account.storage.iter().flatten())
-                    .map(|(slot, value)| (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0)))
+                    .map(|(slot, value)| {
+                        (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))
+                    })
                     .collect(),
             };
             state.apply([account_update])?;
@@ -79,14 +81,15 @@ impl ChainVerifier {
         if let Err(fault) = header::check(&self.spec, block, Some(parent)) {
             return Ok(Verdict::Invalid(fault));
         }
-        let mut state = TrieState::new(&self.store, parent.state_root)
-            .with_block_hashes(self.ancestors(block));
+        let mut state =
+            TrieState::new(&self.store, parent.state_root).with_block_hashes(self.ancestors(block));
         let (verdict, _) = run(&self.spec, block, &mut state)?;
         if let Verdict::Valid(_) = verdict {
             let updates = (state.commit())
                 .map_err(|error| ExecuteError::from_state(block.number(), error))?;
             self.store.insert(updates);
-            self.headers.insert(block.hash(), block.header.inner().clone());
+            self.headers
+                .insert(block.hash(), block.header.inner().clone());
             self.head = block.header.clone();
         }
         Ok(verdict)
@@ -111,7 +114,9 @@ impl ChainVerifier {
         let mut hashes = BlockHashes::new();
         let mut hash = block.header.parent_hash;
         for _ in 0..MAX_ANCESTORS {
-            let Some(header) = self.headers.get(&hash) else { break };
+            let Some(header) = self.headers.get(&hash) else {
+                break;
+            };
             hashes.prove(header.number, hash);
             hash = header.parent_hash;
         }

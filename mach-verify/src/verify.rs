@@ -61,13 +61,10 @@ fn verify(
     if let Err(fault) = header::check(spec, block, ancestry.parent.as_deref()) {
         return Ok(Verdict::Invalid(fault));
     }
-    let store = MemoryStore::from_witness(
-        witness.state.iter().cloned(),
-        witness.codes.iter().cloned(),
-    );
+    let store =
+        MemoryStore::from_witness(witness.state.iter().cloned(), witness.codes.iter().cloned());
     let fresh = || {
-        TrieState::new(&store, ancestry.state_root)
-            .with_block_hashes(ancestry.block_hashes.clone())
+        TrieState::new(&store, ancestry.state_root).with_block_hashes(ancestry.block_hashes.clone())
     };
     let mut state = fresh();
     let verdict = match run(spec, block, &mut state)? {
@@ -76,8 +73,8 @@ fn verify(
         }
         (verdict, _) => verdict,
     };
-    let is_claimed = ancestry.assurance == Assurance::ExecutedOnClaim
-        || !state.claimed_hashes_read().is_empty();
+    let is_claimed =
+        ancestry.assurance == Assurance::ExecutedOnClaim || !state.claimed_hashes_read().is_empty();
     match verdict {
         Verdict::Invalid(fault) if is_claimed => Err(ExecuteError::Unproven {
             block: block.number(),

@@ -149,7 +149,10 @@ fn decode_header(bytes: &Bytes) -> Result<Sealed<Header>, alloy_rlp::Error> {
         return Err(alloy_rlp::Error::UnexpectedLength);
     }
     // Of the encoding that was sent, so that a header that encodes otherwise is not found.
-    Ok(Sealed::new_unchecked(header, alloy_primitives::keccak256(bytes)))
+    Ok(Sealed::new_unchecked(
+        header,
+        alloy_primitives::keccak256(bytes),
+    ))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Blocks of Ethereum itself.
 
 use alloy_consensus::{
-    EthereumTxEnvelope, Header, ReceiptEnvelope, Transaction, TxEip4844, TxEnvelope,
-    Typed2718, Eip658Value,
+    Eip658Value, EthereumTxEnvelope, Header, ReceiptEnvelope, Transaction, TxEip4844, TxEnvelope,
+    Typed2718,
 };
 use alloy_eips::eip7685::Requests;
 use alloy_evm::{
@@ -54,8 +54,7 @@ pub(super) fn execute<S: State>(
         slot_number: None,
     };
     let evm = EthEvmFactory::default().create_evm(&mut *overlay, env);
-    let mut executor =
-        EthBlockExecutor::new(evm, context, spec, AlloyReceiptBuilder::default());
+    let mut executor = EthBlockExecutor::new(evm, context, spec, AlloyReceiptBuilder::default());
     if let Err(error) = executor.apply_pre_execution_changes() {
         return Err(failed(executor.evm.db_mut(), error));
     }
@@ -205,7 +204,7 @@ where
     }
 }
 
-fn set_post_state(receipt: &mut ReceiptEnvelope, root: B256) {
+const fn set_post_state(receipt: &mut ReceiptEnvelope, root: B256) {
     // Typed transactions are younger than EIP-658.
     if let ReceiptEnvelope::Legacy(receipt) = receipt {
         receipt.receipt.status = Eip658Value::PostState(root);

@@ -35,7 +35,11 @@ pub(super) fn execute<S: State>(
     overlay: &mut Overlay<S>,
 ) -> Result<Execution, Stop<S::Error>> {
     let env = evm_env_for_op_block(block.header.inner(), spec, spec.chain_id());
-    run(spec, block, OpEvmFactory::<OpTx>::default().create_evm(overlay, env))
+    run(
+        spec,
+        block,
+        OpEvmFactory::<OpTx>::default().create_evm(overlay, env),
+    )
 }
 
 /// Whether a transaction reads the vault that the machine touches anyway before Isthmus.
@@ -63,7 +67,11 @@ where
 {
     let header = block.header.inner();
     let time = header.timestamp;
-    if block.withdrawals.as_ref().is_some_and(|list| !list.is_empty()) {
+    if block
+        .withdrawals
+        .as_ref()
+        .is_some_and(|list| !list.is_empty())
+    {
         return Err(Stop::Body("withdrawals", "a rollup block has none".into()));
     }
     if !block.ommers.is_empty() {
@@ -74,7 +82,8 @@ where
     if !is_isthmus {
         // op-revm credits this vault with zero before there is an operator fee, so a witness that
         // another executor recorded need not know it.
-        evm.db_mut().assume_absent(OPERATOR_FEE_RECIPIENT, S::is_missing_node);
+        evm.db_mut()
+            .assume_absent(OPERATOR_FEE_RECIPIENT, S::is_missing_node);
     }
     let context = OpBlockExecutionCtx {
         parent_hash: header.parent_hash,

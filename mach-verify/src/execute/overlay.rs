@@ -307,7 +307,11 @@ impl Cached {
                 self.storage
                     .entry(slot)
                     .or_insert(Slot {
-                        original: if self.wiped { U256::ZERO } else { value.original_value },
+                        original: if self.wiped {
+                            U256::ZERO
+                        } else {
+                            value.original_value
+                        },
                         present,
                     })
                     .present = present;

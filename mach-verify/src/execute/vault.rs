@@ -6,8 +6,7 @@ use revm::{
     Inspector,
     bytecode::opcode::{BALANCE, EXTCODECOPY, EXTCODEHASH, EXTCODESIZE},
     interpreter::{
-        CallInputs, CallOutcome, Interpreter, interpreter::EthInterpreter,
-        interpreter_types::Jumps,
+        CallInputs, CallOutcome, Interpreter, interpreter::EthInterpreter, interpreter_types::Jumps,
     },
 };
 

@@ -103,8 +103,11 @@ pub(super) fn excess_blob_gas_after(spec: &ChainSpec, parent: &Header, timestamp
         let reserve = U256::from(params.blob_base_cost) * U256::from(base_fee);
         let price = U256::from(DATA_GAS_PER_BLOB) * U256::from(params.calc_blob_fee(excess));
         if reserve > price {
-            let above = params.max_blob_count.saturating_sub(params.target_blob_count);
-            let scaled = u128::from(used) * u128::from(above) / u128::from(params.max_blob_count.max(1));
+            let above = params
+                .max_blob_count
+                .saturating_sub(params.target_blob_count);
+            let scaled =
+                u128::from(used) * u128::from(above) / u128::from(params.max_blob_count.max(1));
             return excess.saturating_add(u64::try_from(scaled).unwrap_or(u64::MAX));
         }
     }
@@ -144,8 +147,7 @@ mod tests {
     /// gas used, expected, on a parent fee of 1 gwei.
     #[test]
     fn holocene_reads_the_parameters_of_the_parent() {
-        let spec =
-            ChainSpec::optimism(10).with_op_forks_from_genesis(OpHardfork::Holocene);
+        let spec = ChainSpec::optimism(10).with_op_forks_from_genesis(OpHardfork::Holocene);
         for (denominator, elasticity, gas_used, expected) in [
             (250u32, 6u32, 5_000_000u64, 1_000_000_000u64),
             (250, 6, 4_000_000, 999_200_000),

@@ -90,11 +90,17 @@ mod tests {
     /// `difficulty` test vectors' formula worked by hand.
     #[test]
     fn difficulty_follows_the_fork() {
-        assert_eq!(child(1, 17_179_869_184, 1_438_269_988), U256::from(17_171_480_576u64));
+        assert_eq!(
+            child(1, 17_179_869_184, 1_438_269_988),
+            U256::from(17_171_480_576u64)
+        );
         // Homestead: 35 s are three steps, minus two; bomb of period 14.
         let step = 2_000_000_000_000_u64 / 2048;
         let expected = 2_000_000_000_000 - 2 * step + (1 << 12);
-        assert_eq!(child(1_400_000, 2_000_000_000_000, 35), U256::from(expected));
+        assert_eq!(
+            child(1_400_000, 2_000_000_000_000, 35),
+            U256::from(expected)
+        );
         // Byzantium: 8 s are one step up; the bomb counts from 3,000,000 blocks later.
         let expected = 2_000_000_000_000 + step + (1 << 11);
         assert_eq!(child(4_370_000, 2_000_000_000_000, 8), U256::from(expected));
@@ -102,6 +108,9 @@ mod tests {
 
     #[test]
     fn difficulty_has_a_floor() {
-        assert_eq!(child(1_150_000, 131_072, 10_000), U256::from(131_072 + (1 << 9)));
+        assert_eq!(
+            child(1_150_000, 131_072, 10_000),
+            U256::from(131_072 + (1 << 9))
+        );
     }
 }

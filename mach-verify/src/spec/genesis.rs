@@ -119,8 +119,11 @@ fn ethereum_chain(config: &ChainConfig) -> Result<ChainSpec, SpecError> {
 }
 
 /// First block without proof of work.
-fn merge_block(config: &ChainConfig) -> Result<Option<u64>, SpecError> {
-    match (config.terminal_total_difficulty, config.merge_netsplit_block) {
+const fn merge_block(config: &ChainConfig) -> Result<Option<u64>, SpecError> {
+    match (
+        config.terminal_total_difficulty,
+        config.merge_netsplit_block,
+    ) {
         (None, None) => Ok(None),
         (_, Some(block)) => Ok(Some(block)),
         (Some(U256::ZERO), None) => Ok(Some(0)),
@@ -243,7 +246,8 @@ mod tests {
     use super::*;
 
     fn spec(config: &str) -> Result<ChainSpec, SpecError> {
-        let json = format!(r#"{{"config":{config},"difficulty":"0x0","gasLimit":"0x1","alloc":{{}}}}"#);
+        let json =
+            format!(r#"{{"config":{config},"difficulty":"0x0","gasLimit":"0x1","alloc":{{}}}}"#);
         ChainSpec::from_genesis(&serde_json::from_str(&json).unwrap())
     }
 

@@ -156,7 +156,10 @@ mod tests {
             (OpHardfork::Isthmus, 1_746_806_401),
         ];
         for (fork, time) in times {
-            assert_eq!(spec.op_fork_activation(fork), ForkCondition::Timestamp(time));
+            assert_eq!(
+                spec.op_fork_activation(fork),
+                ForkCondition::Timestamp(time)
+            );
         }
         assert!(spec.check_supported(105_235_063, 1_686_068_903).is_err());
         assert!(spec.check_supported(105_235_064, 1_686_068_905).is_ok());
@@ -174,10 +177,7 @@ mod tests {
     fn mainnet_raises_its_blob_parameters() {
         let spec = ChainSpec::mainnet();
         assert!(spec.is_cancun_active_at_timestamp(1_710_338_135));
-        assert_eq!(
-            spec.blob_params(1_710_338_135),
-            Some(BlobParams::cancun())
-        );
+        assert_eq!(spec.blob_params(1_710_338_135), Some(BlobParams::cancun()));
         let last = spec.blob_params(1_767_747_671).unwrap();
         assert_eq!((last.target_blob_count, last.max_blob_count), (14, 21));
         let before = spec.blob_params(1_767_747_670).unwrap();

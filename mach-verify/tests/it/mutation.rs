@@ -105,31 +105,51 @@ fn every_field_of_the_header_is_named_when_it_is_wrong() {
         let parent = it.parent();
         let merged = original.difficulty.is_zero();
 
-        names(it, it.with_header(|h| h.ommers_hash = flip(h.ommers_hash)), "ommersHash");
-        names(it, it.with_header(|h| h.state_root = flip(h.state_root)), "stateRoot");
+        names(
+            it,
+            it.with_header(|h| h.ommers_hash = flip(h.ommers_hash)),
+            "ommersHash",
+        );
+        names(
+            it,
+            it.with_header(|h| h.state_root = flip(h.state_root)),
+            "stateRoot",
+        );
         names(
             it,
             it.with_header(|h| h.transactions_root = flip(h.transactions_root)),
             "transactionsRoot",
         );
-        names(it, it.with_header(|h| h.receipts_root = flip(h.receipts_root)), "receiptsRoot");
         names(
             it,
-            it.with_header(|h| h.logs_bloom.0[7] ^= 4),
-            "logsBloom",
+            it.with_header(|h| h.receipts_root = flip(h.receipts_root)),
+            "receiptsRoot",
         );
-        names(it, it.with_header(|h| h.difficulty += U256::from(1)), "difficulty");
+        names(it, it.with_header(|h| h.logs_bloom.0[7] ^= 4), "logsBloom");
+        names(
+            it,
+            it.with_header(|h| h.difficulty += U256::from(1)),
+            "difficulty",
+        );
         names(it, it.with_header(|h| h.number -= 1), "number");
         names(it, it.with_header(|h| h.gas_limit = u64::MAX), "gasLimit");
         names(it, it.with_header(|h| h.gas_used += 1), "gasUsed");
-        names(it, it.with_header(|h| h.timestamp = parent.timestamp), "timestamp");
+        names(
+            it,
+            it.with_header(|h| h.timestamp = parent.timestamp),
+            "timestamp",
+        );
         names(
             it,
             it.with_header(|h| h.extra_data = vec![0; 33].into()),
             "extraData",
         );
         if merged {
-            names(it, it.with_header(|h| h.nonce = B64::with_last_byte(1)), "nonce");
+            names(
+                it,
+                it.with_header(|h| h.nonce = B64::with_last_byte(1)),
+                "nonce",
+            );
         }
         names(
             it,
@@ -139,7 +159,11 @@ fn every_field_of_the_header_is_named_when_it_is_wrong() {
             "baseFeePerGas",
         );
         if original.base_fee_per_gas.is_some() {
-            names(it, it.with_header(|h| h.base_fee_per_gas = None), "baseFeePerGas");
+            names(
+                it,
+                it.with_header(|h| h.base_fee_per_gas = None),
+                "baseFeePerGas",
+            );
         }
         names(
             it,
@@ -176,11 +200,23 @@ fn every_field_of_the_header_is_named_when_it_is_wrong() {
             "requestsHash",
         );
         if original.withdrawals_root.is_some() {
-            names(it, it.with_header(|h| h.withdrawals_root = None), "withdrawalsRoot");
+            names(
+                it,
+                it.with_header(|h| h.withdrawals_root = None),
+                "withdrawalsRoot",
+            );
         }
         if original.excess_blob_gas.is_some() {
-            names(it, it.with_header(|h| h.blob_gas_used = None), "blobGasUsed");
-            names(it, it.with_header(|h| h.excess_blob_gas = None), "excessBlobGas");
+            names(
+                it,
+                it.with_header(|h| h.blob_gas_used = None),
+                "blobGasUsed",
+            );
+            names(
+                it,
+                it.with_header(|h| h.excess_blob_gas = None),
+                "excessBlobGas",
+            );
         }
     }
 }
@@ -189,7 +225,9 @@ fn every_field_of_the_header_is_named_when_it_is_wrong() {
 #[test]
 fn another_parent_is_named_where_the_parent_is_known() {
     for name in BLOCKS {
-        let Some(it) = Fixture::load(name) else { return };
+        let Some(it) = Fixture::load(name) else {
+            return;
+        };
         let mut header = it.block.header.inner().clone();
         header.parent_hash = flip(header.parent_hash);
         let mut block = it.block.clone();
@@ -215,11 +253,18 @@ fn another_parent_is_named_where_the_parent_is_known() {
 #[test]
 fn inputs_of_execution_are_part_of_what_is_verified() {
     for name in ["eth-1-15537394", "op-11155420-22884230"] {
-        let Some(it) = Fixture::load(name) else { return };
+        let Some(it) = Fixture::load(name) else {
+            return;
+        };
         let verdict = it.with_header(|h| h.beneficiary = Address::repeat_byte(0x77));
-        assert!(!matches!(verdict, Ok(Verdict::Valid(_))), "{name}: {verdict:?}");
+        assert!(
+            !matches!(verdict, Ok(Verdict::Valid(_))),
+            "{name}: {verdict:?}"
+        );
     }
-    let Some(it) = Fixture::load("eth-1-19426587") else { return };
+    let Some(it) = Fixture::load("eth-1-19426587") else {
+        return;
+    };
     let verdict = it.with_header(|h| h.parent_beacon_block_root = Some(B256::repeat_byte(1)));
     names(&it, verdict, "stateRoot");
 }
@@ -251,7 +296,9 @@ fn holocene_fee_parameters_are_named_when_they_are_wrong() {
 #[test]
 fn every_transaction_is_bound_by_the_header() {
     for name in BLOCKS {
-        let Some(it) = Fixture::load(name) else { return };
+        let Some(it) = Fixture::load(name) else {
+            return;
+        };
         for index in 0..it.block.transactions.len() {
             let mut block = it.block.clone();
             block.transactions.remove(index);
@@ -272,10 +319,15 @@ fn every_transaction_is_bound_by_the_header() {
 #[test]
 fn a_changed_transaction_under_a_fitting_root_is_not_valid() {
     for name in BLOCKS {
-        let Some(it) = Fixture::load(name) else { return };
+        let Some(it) = Fixture::load(name) else {
+            return;
+        };
         for index in 0..it.block.transactions.len() {
             let dropped = it.with_transactions(|list| drop(list.remove(index)));
-            assert!(!matches!(dropped, Ok(Verdict::Valid(_))), "{name} {index}: {dropped:?}");
+            assert!(
+                !matches!(dropped, Ok(Verdict::Valid(_))),
+                "{name} {index}: {dropped:?}"
+            );
 
             let cut = it.with_transactions(|list| {
                 let length = list[index].len() - 1;
@@ -321,7 +373,9 @@ fn no_damage_to_a_witness_accuses() {
         "op-10-109279682",
         "op-11155420-22884230",
     ] {
-        let Some(it) = Fixture::load(name) else { return };
+        let Some(it) = Fixture::load(name) else {
+            return;
+        };
         let honest = verify_block(&it.spec, &it.block, &it.witness).unwrap();
         let mut errors = 0;
         let mut judge = |what: &str, index: usize, verdict: Result<Verdict, ExecuteError>| {
@@ -343,17 +397,29 @@ fn no_damage_to_a_witness_accuses() {
             }
         };
         for index in 0..it.witness.state.len() {
-            judge("without node", index, it.with_witness(|w| drop(w.state.remove(index))));
+            judge(
+                "without node",
+                index,
+                it.with_witness(|w| drop(w.state.remove(index))),
+            );
             let damaged = it.with_witness(|w| damage(&mut w.state[index], index));
             judge("damaged node", index, damaged);
         }
         for index in 0..it.witness.codes.len() {
-            judge("without code", index, it.with_witness(|w| drop(w.codes.remove(index))));
+            judge(
+                "without code",
+                index,
+                it.with_witness(|w| drop(w.codes.remove(index))),
+            );
             let damaged = it.with_witness(|w| damage(&mut w.codes[index], index));
             judge("damaged code", index, damaged);
         }
         for index in 0..it.witness.headers.len() {
-            judge("without header", index, it.with_witness(|w| drop(w.headers.remove(index))));
+            judge(
+                "without header",
+                index,
+                it.with_witness(|w| drop(w.headers.remove(index))),
+            );
             for byte in [0, 5, 40, 90, 300, 500] {
                 let damaged = it.with_witness(|w| damage(&mut w.headers[index], byte));
                 judge("damaged header", index, damaged);
@@ -397,7 +463,9 @@ fn a_wrong_claim_accuses_nobody() {
         "transactionsRoot",
     );
     let verdict = it.with_witness(|w| {
-        w.block_hashes.values_mut().for_each(|hash| *hash = flip(*hash));
+        w.block_hashes
+            .values_mut()
+            .for_each(|hash| *hash = flip(*hash));
     });
     // The parent's hash is proven, so a set of claims that contradicts it is refused.
     assert!(matches!(
