@@ -84,7 +84,7 @@ pub(crate) fn same<T: PartialEq>(
 }
 
 /// Root of the trie from RLP(index) to EIP-2718 bytes.
-fn transactions_root(transactions: &[Bytes]) -> B256 {
+pub(crate) fn transactions_root(transactions: &[Bytes]) -> B256 {
     ordered_trie_root_with_encoder(transactions, |transaction, out| out.put_slice(transaction))
 }
 

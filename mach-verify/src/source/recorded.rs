@@ -217,7 +217,12 @@ impl RecordedBlock {
 
     /// The name that a directory of recorded blocks gives the file: `<chain>-<number>.json.gz`.
     pub fn file_name(&self) -> String {
-        format!("{}-{}.json.gz", self.block.chain_id, self.block.number())
+        Self::file_name_of(self.block.chain_id, self.block.number())
+    }
+
+    /// The same name for a block that is not there yet.
+    pub fn file_name_of(chain_id: ChainId, number: BlockNumber) -> String {
+        format!("{chain_id}-{number}.json.gz")
     }
 }
 

@@ -1,9 +1,11 @@
 //! Blocks and witnesses from a node's JSON-RPC.
 
+mod block;
 mod http;
 mod op_node;
 mod witness;
 
+use alloy_consensus::Header;
 use alloy_json_rpc::{RpcRecv, RpcSend};
 use alloy_primitives::{B256, BlockNumber, Bytes, ChainId, U64, keccak256};
 use alloy_rpc_client::RpcClient;
@@ -14,6 +16,7 @@ use mach_core::{
     ports::{L2Head, L2Source, SourceError},
 };
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::WitnessSource;
@@ -22,11 +25,11 @@ use crate::Witness;
 pub use http::MAX_RESPONSE_BYTES;
 pub use op_node::OpNode;
 
-/// A node with the `eth` and `debug` namespaces: `debug_getRawBlock`, `debug_getRawHeader` and
-/// `debug_executionWitness`, as reth, geth, op-reth and op-geth have them.
+/// A node with `debug_executionWitness`, as reth, geth, op-reth and op-geth have it.
 ///
-/// Nothing that the node says is trusted: the block has to hash to the hash that the node names,
-/// and a witness proves itself. What is malformed is an error.
+/// Blocks come from `debug_getRawBlock`, and from `eth_getBlockByNumber` where a node does not
+/// serve that. Nothing that the node says is trusted: the block has to hash to the hash that the
+/// node names, and a witness proves itself. What is malformed is an error.
 #[derive(Clone, Debug)]
 pub struct RpcSource {
     client: RpcClient,
@@ -60,6 +63,27 @@ impl RpcSource {
             witness,
             source: None,
         })
+    }
+
+    async fn block_from_json(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        let json: Option<Box<RawValue>> =
+            request(&self.client, "eth_getBlockByNumber", (hex(number), true)).await?;
+        let json = json.ok_or(SourceError::NotYet(number))?;
+        block::from_json(self.chain_id, number, &json)
+    }
+
+    /// RLP of a header.
+    async fn raw_header(&self, number: BlockNumber) -> Result<Bytes, SourceError> {
+        match call(&self.client, "debug_getRawHeader", (hex(number),)).await {
+            Ok(raw) => Ok(raw),
+            Err(TransportError::ErrorResp(_)) => {
+                let header: Option<Header> =
+                    request(&self.client, "eth_getBlockByNumber", (hex(number), false)).await?;
+                let header = header.ok_or(SourceError::NotHeld(number))?;
+                Ok(alloy_rlp::encode(header).into())
+            }
+            Err(error) => Err(failed("debug_getRawHeader", error)),
+        }
     }
 
     async fn named(&self, tag: &str) -> Result<Option<BlockRef>, SourceError> {
@@ -100,7 +124,12 @@ impl L2Source for RpcSource {
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
         let tag = hex(number);
         let named = self.named(&tag).await?.ok_or(SourceError::NotYet(number))?;
-        let raw: Bytes = request(&self.client, "debug_getRawBlock", (tag,)).await?;
+        let raw: Bytes = match call(&self.client, "debug_getRawBlock", (tag,)).await {
+            Ok(raw) => raw,
+            // The node answered, and will not serve it.
+            Err(TransportError::ErrorResp(_)) => return self.block_from_json(number).await,
+            Err(error) => return Err(failed("debug_getRawBlock", error)),
+        };
         let block = L2Block::decode_rlp(self.chain_id, &raw)
             .map_err(|source| SourceError::Block { number, source })?;
         if block.number() != number {
@@ -133,7 +162,7 @@ impl WitnessSource for RpcSource {
             && let Some(parent) = number.checked_sub(1)
         {
             // Not every node adds the parent's header of its own accord.
-            let header: Bytes = request(&self.client, "debug_getRawHeader", (hex(parent),)).await?;
+            let header = self.raw_header(parent).await?;
             if keccak256(&header) == parent_hash {
                 witness.headers.push(header);
             }
@@ -151,12 +180,21 @@ async fn request<P: RpcSend, R: RpcRecv>(
     method: &'static str,
     params: P,
 ) -> Result<R, SourceError> {
-    client.request(method, params).await.map_err(|error| {
-        SourceError::Backend(Box::new(RequestError {
-            method,
-            source: error,
-        }))
-    })
+    call(client, method, params)
+        .await
+        .map_err(|error| failed(method, error))
+}
+
+async fn call<P: RpcSend, R: RpcRecv>(
+    client: &RpcClient,
+    method: &'static str,
+    params: P,
+) -> Result<R, TransportError> {
+    client.request(method, params).await
+}
+
+fn failed(method: &'static str, source: TransportError) -> SourceError {
+    SourceError::Backend(Box::new(RequestError { method, source }))
 }
 
 /// Which request failed, and why.
@@ -166,4 +204,167 @@ struct RequestError {
     method: &'static str,
     #[source]
     source: TransportError,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use alloy_transport::mock::{Asserter, MockTransport};
+    use serde_json::json;
+
+    use super::*;
+    use crate::source::RecordedBlock;
+
+    /// A node that gives these answers, one after another.
+    fn node(chain_id: ChainId) -> (RpcSource, Asserter) {
+        let answers = Asserter::new();
+        let client = RpcClient::new(MockTransport::new(answers.clone()), true);
+        (RpcSource::new(client, chain_id), answers)
+    }
+
+    fn recorded(name: &str) -> Option<RecordedBlock> {
+        let root = PathBuf::from(std::env::var_os("MACH_DATA")?);
+        Some(RecordedBlock::read(root.join("blocks").join(name)).unwrap())
+    }
+
+    fn named(block: &L2Block) -> serde_json::Value {
+        json!({"number": hex(block.number()), "hash": block.hash()})
+    }
+
+    fn empty_block() -> L2Block {
+        let header = Header {
+            number: 7,
+            transactions_root: alloy_consensus::EMPTY_ROOT_HASH,
+            ..Default::default()
+        };
+        L2Block::new(10, header, Vec::new())
+    }
+
+    /// The JSON of a block, as nodes give it.
+    fn full(block: &L2Block, transactions: &[serde_json::Value]) -> serde_json::Value {
+        let mut json = serde_json::to_value(block.header.inner()).unwrap();
+        json["hash"] = json!(block.hash());
+        json["transactions"] = json!(transactions);
+        json["uncles"] = json!([]);
+        json
+    }
+
+    #[tokio::test]
+    async fn a_raw_block_is_what_the_node_names() {
+        let block = empty_block();
+        let (source, answers) = node(10);
+        answers.push_success(&named(&block));
+        answers.push_success(&Bytes::from(block.encode_rlp()));
+        assert_eq!(source.block(7).await.unwrap(), block);
+
+        // Another block than the one that was asked for, and another than the one that was named.
+        answers.push_success(&named(&block));
+        answers.push_success(&Bytes::from(block.encode_rlp()));
+        assert!(matches!(
+            source.block(8).await,
+            Err(SourceError::Malformed {
+                number: 8,
+                field: "number",
+                ..
+            })
+        ));
+        let other = L2Block::new(
+            10,
+            Header {
+                gas_used: 1,
+                ..block.header.inner().clone()
+            },
+            vec![],
+        );
+        answers.push_success(&named(&block));
+        answers.push_success(&Bytes::from(other.encode_rlp()));
+        assert!(matches!(
+            source.block(7).await,
+            Err(SourceError::HashMismatch { number: 7, .. })
+        ));
+        answers.push_success(&named(&block));
+        answers.push_success(&Bytes::from_static(&[0xc0]));
+        assert!(matches!(
+            source.block(7).await,
+            Err(SourceError::Block { number: 7, .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_yet_is_no_failure() {
+        let (source, answers) = node(10);
+        answers.push_success(&None::<()>);
+        assert!(matches!(source.block(9).await, Err(SourceError::NotYet(9))));
+        answers.push_failure_msg("busy");
+        let error = source.block(9).await.unwrap_err();
+        assert!(matches!(error, SourceError::Backend(_)) && error.is_transient());
+    }
+
+    #[tokio::test]
+    async fn a_node_without_raw_blocks_is_read_as_json() {
+        let block = empty_block();
+        let (source, answers) = node(10);
+        answers.push_success(&named(&block));
+        answers.push_failure_msg("the method debug_getRawBlock does not exist");
+        answers.push_success(&full(&block, &[]));
+        assert_eq!(source.block(7).await.unwrap(), block);
+    }
+
+    /// Deposits, legacy and typed transactions, through JSON and back to their bytes.
+    #[tokio::test]
+    async fn transactions_keep_their_bytes_through_json() {
+        use alloy_consensus::{EthereumTxEnvelope, TxEip4844};
+        use alloy_eips::eip2718::Decodable2718;
+        use op_alloy_consensus::OpTxEnvelope;
+
+        for (name, is_rollup) in [
+            ("op-10-132797000.json.gz", true),
+            ("op-11155420-26207962.json.gz", true),
+            ("eth-1-19426587.json.gz", false),
+        ] {
+            let Some(RecordedBlock { block, .. }) = recorded(name) else {
+                return;
+            };
+            let transactions: Vec<_> = block
+                .transactions
+                .iter()
+                .map(|bytes| {
+                    if is_rollup {
+                        let decoded = OpTxEnvelope::decode_2718_exact(bytes).unwrap();
+                        serde_json::to_value(decoded).unwrap()
+                    } else {
+                        let decoded =
+                            EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(bytes).unwrap();
+                        serde_json::to_value(decoded).unwrap()
+                    }
+                })
+                .collect();
+            let mut json = full(&block, &transactions);
+            json["withdrawals"] = json!(block.withdrawals);
+            let json = serde_json::value::to_raw_value(&json).unwrap();
+            let read = block::from_json(block.chain_id, block.number(), &json).unwrap();
+            assert_eq!(read, block, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_parent_is_fetched_if_the_witness_lacks_it() {
+        let parent = empty_block();
+        let header = Header {
+            number: 8,
+            parent_hash: parent.hash(),
+            ..Default::default()
+        };
+        let block = L2Block::new(10, header, Vec::new());
+        let (source, answers) = node(10);
+        answers.push_success(&json!({"state": [], "codes": []}));
+        answers.push_failure_msg("the method debug_getRawHeader does not exist");
+        answers.push_success(parent.header.inner());
+        let witness = source.witness(&block).await.unwrap();
+        assert_eq!(
+            witness.header(parent.hash()).map(|header| header.number),
+            Some(7)
+        );
+    }
 }
