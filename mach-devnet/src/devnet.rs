@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use mach_verify::ChainSpec;
+
 use crate::{
     Chain, ChainError, Ethereum, EthereumFork, FeeConfig, Genesis, L1View, Mining, Optimism,
     OptimismFork, RpcServer, Sequencer, ServeError, l2,
@@ -67,6 +69,16 @@ impl DevnetConfig {
         let genesis = l2::genesis(self.l2_fork, self.genesis_timestamp, self.l2_block_time);
         let role = Optimism::new(self.l2_chain_id, self.l2_fork, self.fees, l1);
         Ok(Sequencer::new(Chain::new(role, &genesis, Mining::Manual)?))
+    }
+
+    /// Rules of L1, for verifiers.
+    pub fn l1_spec(&self) -> ChainSpec {
+        self.l1_fork.spec(self.l1_chain_id)
+    }
+
+    /// Rules of the rollup, for verifiers.
+    pub fn l2_spec(&self) -> ChainSpec {
+        self.l2_fork.spec(self.l2_chain_id)
     }
 
     /// Both.

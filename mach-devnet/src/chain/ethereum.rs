@@ -50,14 +50,21 @@ pub struct Ethereum {
     spec: ChainSpec,
 }
 
+impl EthereumFork {
+    /// Rules of a chain on which every fork up to this one is active from genesis on.
+    pub fn spec(self, chain_id: ChainId) -> ChainSpec {
+        let last = match self {
+            Self::Prague => EthereumHardfork::Prague,
+            Self::Osaka => EthereumHardfork::Osaka,
+        };
+        ChainSpec::ethereum(chain_id).with_forks_from_genesis(last)
+    }
+}
+
 impl Ethereum {
     /// A chain with the given id.
     pub fn new(chain_id: ChainId, fork: EthereumFork) -> Self {
-        let last = match fork {
-            EthereumFork::Prague => EthereumHardfork::Prague,
-            EthereumFork::Osaka => EthereumHardfork::Osaka,
-        };
-        let spec = ChainSpec::ethereum(chain_id).with_forks_from_genesis(last);
+        let spec = fork.spec(chain_id);
         Self { fork, spec }
     }
 

@@ -35,8 +35,8 @@ pub enum Lie {
     ReceiptsRoot,
     /// The header claims 21,000 gas more than was used: `Fault::GasUsed`.
     GasUsed,
-    /// The body lacks the last signed transaction, which the header still commits to and whose
-    /// effects are in the state: `Fault::TransactionsRoot`.
+    /// The last signed transaction is left out of the block, but its effects are not:
+    /// `Fault::StateRoot`.
     DroppedTransaction,
     /// The last signed transaction has another value under its old signature, and the header
     /// commits to that: `Fault::Transaction`, since the signature now belongs to an account that
@@ -78,10 +78,9 @@ impl Lie {
     /// Name of the fault that a correct verifier names, as `Fault::name` spells it.
     pub const fn fault(&self) -> &'static str {
         match self {
-            Self::StateRoot | Self::MintedBalance => "stateRoot",
+            Self::StateRoot | Self::DroppedTransaction | Self::MintedBalance => "stateRoot",
             Self::ReceiptsRoot => "receiptsRoot",
             Self::GasUsed => "gasUsed",
-            Self::DroppedTransaction => "transactionsRoot",
             Self::AlteredTransaction => "transaction",
             Self::OutputRoot => "outputRoot",
         }
@@ -110,6 +109,7 @@ impl Lie {
             Self::DroppedTransaction => {
                 draft.transactions.pop();
                 draft.receipts.pop();
+                draft.header.transactions_root = calculate_transaction_root(&draft.transactions);
             }
             Self::AlteredTransaction => {
                 if let Some(altered) = draft.transactions.last().and_then(alter)

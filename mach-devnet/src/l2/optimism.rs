@@ -34,6 +34,17 @@ const BASE_FEE: BaseFeeParams = BaseFeeParams::optimism_canyon();
 /// Least base fee from Jovian on, in wei.
 const MIN_BASE_FEE: u64 = 1_000;
 
+impl OptimismFork {
+    /// Rules of a chain on which every fork up to this one is active from genesis on.
+    pub fn spec(self, chain_id: ChainId) -> ChainSpec {
+        let last = match self {
+            Self::Isthmus => OpHardfork::Isthmus,
+            Self::Jovian => OpHardfork::Jovian,
+        };
+        ChainSpec::optimism(chain_id).with_op_forks_from_genesis(last)
+    }
+}
+
 /// A rollup with every fork up to one active from genesis on, and its sequencer.
 #[derive(Debug)]
 pub struct Optimism {
@@ -62,11 +73,7 @@ pub(super) struct Sequencing {
 impl Optimism {
     /// A rollup with the given id that follows `l1`.
     pub fn new(chain_id: ChainId, fork: OptimismFork, fees: FeeConfig, l1: L1View) -> Self {
-        let last = match fork {
-            OptimismFork::Isthmus => OpHardfork::Isthmus,
-            OptimismFork::Jovian => OpHardfork::Jovian,
-        };
-        let spec = ChainSpec::optimism(chain_id).with_op_forks_from_genesis(last);
+        let spec = fork.spec(chain_id);
         let genesis_origin = (l1.origin(0).unwrap_or_default(), 0);
         let sequencer = Mutex::new(Sequencing {
             origins: vec![genesis_origin],

@@ -44,7 +44,7 @@ impl Default for StackConfig {
     }
 }
 
-/// A devnet with mach's contracts on its L1 and registered operators.
+/// A devnet with mach's contracts on its L1.
 #[derive(Debug)]
 pub struct Stack {
     devnet: Devnet,
@@ -54,7 +54,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts both chains, deploys the contracts, and opts the operators in.
+    /// Starts both chains, deploys the contracts, and lets the operators opt in.
     ///
     /// Errors: [`StackError`].
     pub async fn start(config: &StackConfig) -> Result<Self, StackError> {
@@ -98,20 +98,18 @@ impl Stack {
             })
             .collect();
         admit(&owner, &deployment, &admissions).await?;
-        let stack = Self {
+        Ok(Self {
             devnet,
             l1,
             deployment,
             operators,
-        };
-        for operator in &stack.operators {
-            stack.register(operator).await?;
-        }
-        Ok(stack)
+        })
     }
 
     /// Opts one operator in, as its owner would: proof of its BLS key, consent of its account.
-    async fn register(&self, operator: &StackOperator) -> Result<(), StackError> {
+    ///
+    /// Errors: [`StackError`].
+    pub async fn opt_in(&self, operator: &StackOperator) -> Result<(), StackError> {
         let account = submitter(&self.l1, &operator.account).await?;
         let coordinator = self.deployment.registry_coordinator;
         let registration = Registration::connect(&account, coordinator).await?;
@@ -182,7 +180,7 @@ impl Stack {
         ServiceManager::connect(self.l1.clone(), self.deployment.service_manager).await
     }
 
-    /// The registered operators.
+    /// The operators, registered or not.
     pub fn operators(&self) -> &[StackOperator] {
         &self.operators
     }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use alloy_provider::Provider;
 use mach_contracts_bindings::{CallError, ContractConfirmer, ContractRegistry, TermsError};
 use mach_core::ports::{L2Head, SignatureAggregator};
 use mach_node::{
@@ -67,6 +68,13 @@ impl Stack {
         config: ServiceConfig,
     ) -> Result<(Services, mpsc::UnboundedReceiver<Event>), ServicesError> {
         let (events, receiver) = mpsc::unbounded_channel();
+        // Rounds refer to a block behind the head: this one makes the last registration count.
+        // An L1 that mines on its own may refuse, and gets there by itself.
+        let mined: Result<serde_json::Value, _> =
+            self.l1().raw_request("evm_mine".into(), ()).await;
+        if let Err(error) = mined {
+            tracing::debug!(%error, "L1 mines on its own");
+        }
         let deployment = self.deployment();
         let terms = self.service_manager().await?.terms().await?;
 

@@ -1,0 +1,190 @@
+//! Flags. Each has an environment twin; a flag beats the environment.
+
+use std::{num::NonZeroUsize, ops::RangeInclusive, path::PathBuf, str::FromStr};
+
+use alloy_primitives::BlockNumber;
+use clap::{Args, Parser, Subcommand};
+use url::Url;
+
+/// Checks what a rollup says.
+///
+/// Exit codes: 0 every block is valid, 1 a block is invalid, 2 no verdict or failure.
+#[derive(Debug, Parser)]
+#[command(name = "mach-cli", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Re-execute blocks and compare every header field that follows from execution
+    Verify(VerifyArgs),
+    /// Save blocks with their execution witnesses, to verify them offline later
+    Record(RecordArgs),
+    /// Run a whole mach on this machine: L1, a rollup, operators, aggregator
+    Devnet(DevnetArgs),
+}
+
+/// Examples:
+///   mach-cli verify block.json.gz
+///   mach-cli verify blocks/ --json
+///   mach-cli verify chain/                      (chain.rlp with genesis.json)
+///   mach-cli verify --rpc http://localhost:8545 --blocks 120..=180
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct VerifyArgs {
+    /// Recorded blocks (.json, .json.gz), folders of them, or folders with chain.rlp and
+    /// genesis.json
+    #[arg(
+        required_unless_present = "rpc",
+        env = "MACH_PATHS",
+        value_delimiter = ','
+    )]
+    pub(crate) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+
+    /// JSON-RPC endpoint with `debug_executionWitness`
+    #[arg(long, env = "MACH_RPC", requires = "blocks", conflicts_with = "paths")]
+    pub(crate) rpc: Option<Url>,
+
+    /// Blocks to verify over RPC: `N`, `A..B` (without B), `A..=B`
+    #[arg(long, env = "MACH_BLOCKS", requires = "rpc")]
+    pub(crate) blocks: Option<BlockRange>,
+
+    /// Files verified at a time [default: number of cores]
+    #[arg(long, env = "MACH_JOBS")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+
+    /// One JSON object a block on standard output, and a last one with the totals
+    #[arg(long, env = "MACH_JSON")]
+    pub(crate) json: bool,
+}
+
+/// The rules of the chain.
+#[derive(Debug, Args)]
+pub(crate) struct ChainArgs {
+    /// Genesis file (geth or op-geth) of a chain that is not built in
+    #[arg(long, env = "MACH_GENESIS")]
+    pub(crate) genesis: Option<PathBuf>,
+}
+
+/// Example:
+///   mach-cli record --rpc http://localhost:8545 --blocks 120..=122 --out blocks/
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct RecordArgs {
+    /// JSON-RPC endpoint with `debug_executionWitness`
+    #[arg(long, env = "MACH_RPC")]
+    pub(crate) rpc: Url,
+
+    /// Blocks to record: `N`, `A..B` (without B), `A..=B`
+    #[arg(long, env = "MACH_BLOCKS")]
+    pub(crate) blocks: BlockRange,
+
+    /// Folder that the files go to; blocks that are there already are kept
+    #[arg(long, env = "MACH_OUT", default_value = ".")]
+    pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevnetArgs {
+    /// Number of operators
+    #[arg(long, env = "MACH_OPERATORS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub(crate) operators: u8,
+
+    /// Let the sequencer lie once, in this way
+    #[arg(long, env = "MACH_LIE")]
+    pub(crate) lie: Option<mach_devnet::Lie>,
+
+    /// Port of the L1's RPC; 0 chooses a free one
+    #[arg(long, env = "MACH_L1_PORT", default_value_t = 8545)]
+    pub(crate) l1_port: u16,
+
+    /// Port of the L2's RPC; 0 chooses a free one
+    #[arg(long, env = "MACH_L2_PORT", default_value_t = 9545)]
+    pub(crate) l2_port: u16,
+
+    /// Milliseconds between L2 blocks
+    #[arg(long, env = "MACH_BLOCK_TIME", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..))]
+    pub(crate) block_time: u64,
+}
+
+/// Most blocks that one command takes.
+const MAX_BLOCKS: u64 = 10_000_000;
+
+/// A range of block numbers as it is written on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlockRange(RangeInclusive<BlockNumber>);
+
+impl BlockRange {
+    pub(crate) fn numbers(&self) -> RangeInclusive<BlockNumber> {
+        self.0.clone()
+    }
+
+    pub(crate) const fn count(&self) -> u64 {
+        *self.0.end() - *self.0.start() + 1
+    }
+}
+
+impl FromStr for BlockRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            text.parse::<BlockNumber>()
+                .map_err(|error| format!("`{text}` is no block number: {error}"))
+        };
+        let (first, last) = if let Some((first, last)) = text.split_once("..=") {
+            (number(first)?, number(last)?)
+        } else if let Some((first, end)) = text.split_once("..") {
+            let last = number(end)?.checked_sub(1).ok_or("the range is empty")?;
+            (number(first)?, last)
+        } else {
+            (number(text)?, number(text)?)
+        };
+        if first > last {
+            return Err("the range is empty".to_owned());
+        }
+        if last - first >= MAX_BLOCKS {
+            return Err(format!("more than {MAX_BLOCKS} blocks"));
+        }
+        Ok(Self(first..=last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_are_read_as_rust_writes_them() {
+        let range = |text: &str| text.parse::<BlockRange>().map(|range| range.0);
+        assert_eq!(range("7"), Ok(7..=7));
+        assert_eq!(range("3..5"), Ok(3..=4));
+        assert_eq!(range("3..=5"), Ok(3..=5));
+        for wrong in [
+            "",
+            "5..3",
+            "3..3",
+            "0..0",
+            "x",
+            "1..=99999999999",
+            "0x10",
+            "-1",
+        ] {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! How a command ends: exit codes, errors and logs.
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use tracing_subscriber::EnvFilter;
+
+/// What a command says of the blocks that it saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Exit code 0: done, and every block is valid.
+    Valid,
+    /// Exit code 1: a block is invalid.
+    Invalid,
+    /// Exit code 2: no verdict on some block, or the command failed.
+    NoVerdict,
+}
+
+impl Outcome {
+    /// Shows `error` with its causes.
+    #[expect(clippy::print_stderr, reason = "the command line's last word")]
+    pub(crate) fn from_error(error: eyre::Report) -> Self {
+        eprintln!("mach-cli: {error:#}");
+        Self::NoVerdict
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Valid => Self::SUCCESS,
+            Outcome::Invalid => Self::from(1),
+            Outcome::NoVerdict => Self::from(2),
+        }
+    }
+}
+
+/// Logs go to standard error, so that `--json` owns standard output. `RUST_LOG` chooses what is
+/// shown; warnings are by default.
+pub(crate) fn init_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
