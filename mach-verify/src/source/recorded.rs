@@ -416,3 +416,168 @@ impl Says {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::Header;
+    use alloy_primitives::{B256, bytes};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record() -> RecordedBlock {
+        let header = Header {
+            number: 7,
+            timestamp: 70,
+            gas_used: 21_000,
+            ..Default::default()
+        };
+        RecordedBlock {
+            block: L2Block::new(10, header, vec![bytes!("02c0")]),
+            witness: Witness {
+                state: vec![bytes!("80")],
+                codes: vec![bytes!("6000")],
+                headers: vec![bytes!("c0")],
+                parent_state_root: Some(B256::repeat_byte(3)),
+                block_hashes: [(5, B256::repeat_byte(5))].into(),
+                ..Default::default()
+            },
+            source: Some("a node".to_owned()),
+        }
+    }
+
+    fn parse(change: impl FnOnce(&mut Value)) -> Result<RecordedBlock, RecordError> {
+        let mut json: Value = serde_json::from_slice(&record().to_json()).unwrap();
+        change(&mut json);
+        RecordedBlock::parse(json.to_string().as_bytes())
+    }
+
+    #[test]
+    fn parsing_is_the_inverse_of_writing() {
+        assert_eq!(parse(|_| {}).unwrap(), record());
+    }
+
+    #[test]
+    fn numbers_may_be_decimal_strings() {
+        let read = parse(|json| {
+            json["number"] = json!("7");
+            json["gas_used"] = json!("21000");
+            json["block_hashes"] = json!([["5", B256::repeat_byte(5)]]);
+        });
+        assert_eq!(read.unwrap(), record());
+    }
+
+    /// What the message has to say: the block and the field.
+    #[test]
+    fn every_defect_is_named() {
+        type Change = fn(&mut Value);
+        let cases: &[(Change, &str)] = &[
+            (
+                |json| json["number"] = json!("0x7"),
+                "field number is malformed",
+            ),
+            (
+                |json| json["number"] = json!(-7),
+                "field number is malformed",
+            ),
+            (
+                |json| json["number"] = json!(8),
+                "block 8: field number is 8, the block says 7",
+            ),
+            (
+                |json| json["timestamp"] = json!(71),
+                "block 7: field timestamp is 71, the block says 70",
+            ),
+            (
+                |json| json["gas_used"] = json!("20999"),
+                "block 7: field gas_used is 20999, the block says 21000",
+            ),
+            (
+                |json| json["tx_count"] = json!(0),
+                "block 7: field tx_count is 0, the block says 1",
+            ),
+            (
+                |json| json["chain_id"] = json!([]),
+                "block 7: field chain_id is malformed",
+            ),
+            (
+                |json| json["hash"] = json!("0x12"),
+                "block 7: field hash is malformed",
+            ),
+            (
+                |json| json["block_rlp"] = json!("0xc0"),
+                "block 7: field block_rlp is malformed",
+            ),
+            (
+                |json| json["block_rlp"] = Value::Null,
+                "block 7: field block_rlp is missing",
+            ),
+            (
+                |json| json["witness"] = json!("none"),
+                "block 7: field witness is malformed",
+            ),
+            (
+                |json| json["witness"]["state"] = json!(["0x8"]),
+                "block 7: field witness.state is malformed",
+            ),
+            (
+                |json| json["witness"]["codes"] = Value::Null,
+                "block 7: field witness.codes is missing",
+            ),
+            (
+                |json| json["parent_state_root"] = json!(3),
+                "block 7: field parent_state_root is malformed",
+            ),
+            (
+                |json| {
+                    json["block_hashes"] = json!([[5, B256::ZERO], [5, B256::repeat_byte(1)]]);
+                },
+                "block 7: field block_hashes is malformed",
+            ),
+        ];
+        for (change, message) in cases {
+            let error = parse(change).unwrap_err();
+            assert_eq!(error.to_string(), *message);
+        }
+        let wrong = parse(|json| json["hash"] = json!(B256::ZERO)).unwrap_err();
+        assert!(matches!(
+            wrong,
+            RecordError::Contradiction { field: "hash", .. }
+        ));
+        for bytes in ["", "[]", "{", "null", "{}x"] {
+            let error = RecordedBlock::parse(bytes.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), "not a JSON object", "{bytes}");
+        }
+        let empty = RecordedBlock::parse(b"{}").unwrap_err();
+        assert_eq!(empty.to_string(), "field number is missing");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("block.json.gz");
+        record().write(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(matches!(
+            RecordedBlock::read(&path),
+            Err(RecordError::Io { .. })
+        ));
+        assert!(matches!(
+            RecordedBlock::read(directory.path().join("absent.json")),
+            Err(RecordError::Io { .. })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_record_or_an_error(at in 0usize..900, byte: u8) {
+            let mut json = record().to_json();
+            let length = json.len();
+            json[at % length] = byte;
+            let _ = RecordedBlock::parse(&json);
+            let _ = RecordedBlock::parse(&json[..at % length]);
+        }
+    }
+}
