@@ -75,6 +75,7 @@ async fn main() -> eyre::Result<()> {
         deployment.service_manager
     ));
     for operator in stack.operators() {
+        stack.opt_in(operator).await?;
         say(format!(
             "operator {} opted in with stake {}",
             operator.account.address, operator.stake
