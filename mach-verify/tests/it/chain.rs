@@ -1,8 +1,12 @@
 //! A chain file from genesis to its head.
 
-use alloy_primitives::B256;
+use alloy_consensus::Header;
+use alloy_primitives::{B256, Sealed, U256};
 use mach_core::{Fault, Mismatch, Verdict};
-use mach_verify::{ExecuteError, source::ChainFile};
+use mach_verify::{
+    ExecuteError,
+    source::{ChainFile, ChainFileError},
+};
 
 use crate::data;
 
@@ -30,6 +34,119 @@ fn every_block_of_the_execution_apis_chain_is_valid() {
     assert_eq!(verifier.head().state_root, expected);
 }
 
+/// One change for each field that the parent, the body or execution decides. Where a field is not
+/// there yet, the change puts it there.
+const CHANGES: &[(&str, fn(&mut Header))] = &[
+    ("ommersHash", |h| h.ommers_hash.0[0] ^= 1),
+    ("stateRoot", |h| h.state_root.0[0] ^= 1),
+    ("transactionsRoot", |h| h.transactions_root.0[0] ^= 1),
+    ("receiptsRoot", |h| h.receipts_root.0[0] ^= 1),
+    ("logsBloom", |h| h.logs_bloom.0[200] ^= 1),
+    ("difficulty", |h| h.difficulty += U256::from(1)),
+    ("number", |h| h.number += 1),
+    ("gasLimit", |h| h.gas_limit += h.gas_limit / 1000),
+    ("gasUsed", |h| h.gas_used ^= 1),
+    ("timestamp", |h| h.timestamp = 0),
+    ("extraData", |h| h.extra_data = vec![1; 33].into()),
+    ("baseFeePerGas", |h| {
+        h.base_fee_per_gas = Some(h.base_fee_per_gas.unwrap_or(6) + 1)
+    }),
+    ("withdrawalsRoot", |h| {
+        h.withdrawals_root = Some(B256::repeat_byte(9))
+    }),
+    ("blobGasUsed", |h| {
+        h.blob_gas_used = Some(h.blob_gas_used.unwrap_or(0) + 1)
+    }),
+    ("excessBlobGas", |h| {
+        h.excess_blob_gas = Some(h.excess_blob_gas.unwrap_or(0) + 1)
+    }),
+    ("requestsHash", |h| {
+        h.requests_hash = Some(B256::repeat_byte(9))
+    }),
+];
+
+#[test]
+fn every_field_of_every_fork_is_named_when_it_is_wrong() {
+    let Some(folder) = data("execution-apis") else {
+        return;
+    };
+    let chain = ChainFile::open_directory(&folder).unwrap();
+    let mut verifier = chain.verifier().unwrap();
+    for block in chain.blocks() {
+        for (field, change) in CHANGES {
+            let mut header = block.header.inner().clone();
+            change(&mut header);
+            let mut lie = block.clone();
+            lie.header = Sealed::new(header);
+            let verdict = verifier.verify(&lie).unwrap();
+            let named = verdict.fault().map(Fault::name);
+            assert_eq!(named, Some(*field), "block {}: {verdict:?}", block.number());
+        }
+        assert_eq!(verifier.verify(block).unwrap().fault(), None);
+    }
+}
+
+/// A header that leaves out what its fork demands, or an unbacked request.
+#[test]
+fn fields_must_be_there_from_their_fork_on() {
+    let Some(folder) = data("execution-apis") else {
+        return;
+    };
+    let chain = ChainFile::open_directory(&folder).unwrap();
+    let mut verifier = chain.verifier().unwrap();
+    let (head, before) = chain.blocks().split_last().unwrap();
+    for block in before {
+        assert_eq!(verifier.verify(block).unwrap().fault(), None);
+    }
+    let changes: [(&str, fn(&mut Header)); 6] = [
+        ("baseFeePerGas", |h| h.base_fee_per_gas = None),
+        ("withdrawalsRoot", |h| h.withdrawals_root = None),
+        ("blobGasUsed", |h| h.blob_gas_used = None),
+        ("excessBlobGas", |h| h.excess_blob_gas = None),
+        ("parentBeaconBlockRoot", |h| {
+            h.parent_beacon_block_root = None
+        }),
+        ("requestsHash", |h| h.requests_hash = None),
+    ];
+    for (field, change) in changes {
+        let mut header = head.header.inner().clone();
+        change(&mut header);
+        let mut lie = head.clone();
+        lie.header = Sealed::new(header);
+        let verdict = verifier.verify(&lie).unwrap();
+        assert_eq!(verdict.fault().map(Fault::name), Some(field), "{verdict:?}");
+    }
+    // A withdrawal more than the header's root says.
+    let mut lie = head.clone();
+    let list = lie.withdrawals.get_or_insert_default();
+    list.0.push(alloy_eips::eip4895::Withdrawal::default());
+    let verdict = verifier.verify(&lie).unwrap();
+    assert_eq!(verdict.fault().map(Fault::name), Some("withdrawalsRoot"));
+}
+
+#[test]
+fn what_is_not_a_chain_file_is_an_error() {
+    let Some(folder) = data("execution-apis") else {
+        return;
+    };
+    let bytes = std::fs::read(folder.join("chain.rlp")).unwrap();
+    let genesis: alloy_genesis::Genesis =
+        serde_json::from_slice(&std::fs::read(folder.join("genesis.json")).unwrap()).unwrap();
+    let parse = |bytes: &[u8]| ChainFile::parse(bytes, genesis.clone());
+    let whole = parse(&bytes).unwrap();
+    assert!(matches!(
+        parse(&bytes[..bytes.len() - 1]),
+        Err(ChainFileError::Block { .. })
+    ));
+    let first = whole.blocks()[0].encode_rlp();
+    let twice = [&bytes[..], &first].concat();
+    assert!(matches!(
+        parse(&twice),
+        Err(ChainFileError::Order { number: 1, .. })
+    ));
+    assert!(parse(&[]).unwrap().blocks().is_empty());
+}
+
 #[test]
 fn a_block_that_is_not_valid_leaves_no_trace() {
     let Some(folder) = data("execution-apis") else {
@@ -42,7 +159,7 @@ fn a_block_that_is_not_valid_leaves_no_trace() {
     let computed = header.state_root;
     header.state_root = B256::ZERO;
     let mut lie = first.clone();
-    lie.header = alloy_primitives::Sealed::new(header);
+    lie.header = Sealed::new(header);
     assert_eq!(
         verifier.verify(&lie).unwrap(),
         Verdict::Invalid(Fault::StateRoot(Mismatch {
