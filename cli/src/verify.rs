@@ -12,6 +12,7 @@ use std::{
 
 use eyre::WrapErr;
 use mach_verify::{
+    check_body,
     source::{ChainFile, RecordedBlock, recorded_files},
     verify_block,
 };
@@ -105,6 +106,7 @@ fn recorded(specs: &Specs, path: &Path) -> Row {
         .and_then(|recorded| {
             row.set_block(&recorded.block);
             let spec = specs.of(recorded.block.chain_id)?;
+            check_body(spec, &recorded.block)?;
             Ok(verify_block(spec, &recorded.block, &recorded.witness)?)
         });
     row.elapsed = started.elapsed();
@@ -128,7 +130,9 @@ fn chain(folder: &Path, rows: &mpsc::Sender<Row>) -> Result<(), mpsc::SendError<
         let started = Instant::now();
         let mut row = Row::unknown(source.clone());
         row.set_block(block);
-        row.result = verifier.verify(block).map_err(eyre::Report::new);
+        row.result = check_body(file.spec(), block)
+            .and_then(|()| verifier.verify(block))
+            .map_err(eyre::Report::new);
         row.elapsed = started.elapsed();
         rows.send(row)?;
     }

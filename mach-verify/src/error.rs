@@ -56,7 +56,7 @@ pub enum ExecuteError {
         #[source]
         source: BoxError,
     },
-    /// A part of the body that no header field binds is not what the fork permits.
+    /// A part of the body is not what the header commits to, or not what the fork permits.
     #[error("block {block}: {field} cannot be judged")]
     Body {
         /// Height of the block.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod chain;
 mod compare;
 mod error;
@@ -13,6 +14,7 @@ pub mod trie;
 mod verify;
 mod witness;
 
+pub use body::check_body;
 pub use chain::ChainVerifier;
 pub use error::ExecuteError;
 pub use output_root::{output_root, verify_output_proposal};

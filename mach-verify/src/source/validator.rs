@@ -8,7 +8,7 @@ use mach_core::{
     ports::{BlockValidator, SourceError, ValidateError},
 };
 
-use crate::{ChainSpec, Witness, verify_block};
+use crate::{ChainSpec, Witness, check_body, verify_block};
 
 /// Where witnesses come from.
 #[async_trait]
@@ -43,6 +43,7 @@ impl<W: WitnessSource> StatelessValidator<W> {
 impl<W: WitnessSource> BlockValidator for StatelessValidator<W> {
     async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
         let number = block.number();
+        check_body(&self.spec, block)?;
         let witness =
             (self.witnesses.witness(block).await).map_err(|error| from_source(number, error))?;
         execute(&self.spec, block, witness).await
