@@ -13,7 +13,7 @@ use crate::{
     execute::MESSAGE_PASSER,
     header,
     state::{Account, AccountUpdate, BlockHashes, MemoryStore, StateError, TrieState},
-    verify::{check_rules, run},
+    verify::{accuse, check_rules, run},
     witness::MAX_ANCESTORS,
 };
 
@@ -79,7 +79,7 @@ impl ChainVerifier {
             });
         };
         if let Err(fault) = header::check(&self.spec, block, Some(parent)) {
-            return Ok(Verdict::Invalid(fault));
+            return accuse(&self.spec, block, fault);
         }
         let mut state =
             TrieState::new(&self.store, parent.state_root).with_block_hashes(self.ancestors(block));

@@ -1,6 +1,7 @@
 //! The verdict on one block.
 
 use alloy_consensus::Header;
+use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::Sealed;
 use mach_core::{Assurance, ExecutionSummary, Fault, L2Block, Mismatch, Verdict};
 
@@ -59,7 +60,7 @@ fn verify(
     }
     let ancestry = Ancestry::of(block, parent, witness)?;
     if let Err(fault) = header::check(spec, block, ancestry.parent.as_deref()) {
-        return Ok(Verdict::Invalid(fault));
+        return accuse(spec, block, fault);
     }
     let store =
         MemoryStore::from_witness(witness.state.iter().cloned(), witness.codes.iter().cloned());
@@ -105,6 +106,7 @@ pub(crate) fn check_rules(spec: &ChainSpec, block: &L2Block) -> Result<(), Execu
     spec.check_supported(number, block.header.timestamp)
         .map_err(unsupported)?;
     let header = block.header.inner();
+    check_size(spec, block)?;
     let foreign = if header.block_access_list_hash.is_some() {
         Some("blockAccessListHash")
     } else if header.slot_number.is_some() {
@@ -114,6 +116,28 @@ pub(crate) fn check_rules(spec: &ChainSpec, block: &L2Block) -> Result<(), Execu
     };
     foreign.map_or(Ok(()), |field| {
         Err(unsupported(Unsupported::HeaderField(field)))
+    })
+}
+
+/// Largest encoding of an Ethereum block from Osaka on, in bytes (EIP-7934).
+///
+/// No fault names the size of a block, so a larger one is undecided.
+const MAX_OSAKA_BLOCK_BYTES: usize = 8 * 1024 * 1024;
+
+fn check_size(spec: &ChainSpec, block: &L2Block) -> Result<(), ExecuteError> {
+    if spec.is_optimism() || !spec.is_osaka_active_at_timestamp(block.header.timestamp) {
+        return Ok(());
+    }
+    let transactions: usize = block.transactions.iter().map(|bytes| bytes.len()).sum();
+    // Everything else in a block is far smaller than half of the limit.
+    if transactions < MAX_OSAKA_BLOCK_BYTES / 2 || block.encode_rlp().len() <= MAX_OSAKA_BLOCK_BYTES
+    {
+        return Ok(());
+    }
+    Err(ExecuteError::Body {
+        block: block.number(),
+        field: "size",
+        source: "larger than EIP-7934 permits".into(),
     })
 }
 
@@ -156,12 +180,21 @@ where
             });
         }
     };
+    accuse(spec, block, fault).map(|verdict| (verdict, assumption))
+}
+
+/// The verdict that a broken rule makes, on a chain whose rules are known to the end.
+pub(crate) fn accuse(
+    spec: &ChainSpec,
+    block: &L2Block,
+    fault: Fault,
+) -> Result<Verdict, ExecuteError> {
     match spec.extensions() {
         Some(name) => Err(ExecuteError::Unsupported {
-            block: number,
+            block: block.number(),
             source: Unsupported::Extensions(name),
         }),
-        None => Ok((Verdict::Invalid(fault), assumption)),
+        None => Ok(Verdict::Invalid(fault)),
     }
 }
 

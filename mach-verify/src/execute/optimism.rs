@@ -101,6 +101,15 @@ where
             Ok(transaction) => transaction,
             Err(error) => return Err(invalid(block, index, error)),
         };
+        // Before Regolith a deposit takes from the block's gas too (op-geth, `GasPool`), but for
+        // one of the system.
+        if let OpTxEnvelope::Deposit(deposit) = transaction.inner()
+            && !executor.is_regolith
+            && !deposit.is_system_transaction
+            && deposit.gas_limit > header.gas_limit.saturating_sub(executor.gas_used)
+        {
+            return Err(invalid(block, index, "more gas than the block has left"));
+        }
         let encoded = WithEncoded::new(bytes.clone(), transaction);
         let outcome = executor
             .execute_transaction_without_commit(encoded)

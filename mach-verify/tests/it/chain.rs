@@ -34,9 +34,11 @@ fn every_block_of_the_execution_apis_chain_is_valid() {
     assert_eq!(verifier.head().state_root, expected);
 }
 
+type Change = fn(&mut Header);
+
 /// One change for each field that the parent, the body or execution decides. Where a field is not
 /// there yet, the change puts it there.
-const CHANGES: &[(&str, fn(&mut Header))] = &[
+const CHANGES: &[(&str, Change)] = &[
     ("ommersHash", |h| h.ommers_hash.0[0] ^= 1),
     ("stateRoot", |h| h.state_root.0[0] ^= 1),
     ("transactionsRoot", |h| h.transactions_root.0[0] ^= 1),
@@ -98,7 +100,7 @@ fn fields_must_be_there_from_their_fork_on() {
     for block in before {
         assert_eq!(verifier.verify(block).unwrap().fault(), None);
     }
-    let changes: [(&str, fn(&mut Header)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("baseFeePerGas", |h| h.base_fee_per_gas = None),
         ("withdrawalsRoot", |h| h.withdrawals_root = None),
         ("blobGasUsed", |h| h.blob_gas_used = None),

@@ -495,3 +495,22 @@ fn other_rules_and_other_chains_are_errors() {
         Err(ExecuteError::Unsupported { .. })
     ));
 }
+
+/// On a chain with rules that are not known, a contradiction may be such a rule.
+#[test]
+fn a_chain_with_unknown_extensions_is_never_accused() {
+    let Some(it) = Fixture::load("op-11142220-2346038") else {
+        return;
+    };
+    let changes: [fn(&mut Header); 3] = [
+        |h| h.state_root = flip(h.state_root),
+        |h| h.base_fee_per_gas = Some(1),
+        |h| h.gas_used += 1,
+    ];
+    for change in changes {
+        assert!(matches!(
+            it.with_header(change),
+            Err(ExecuteError::Unsupported { .. })
+        ));
+    }
+}
