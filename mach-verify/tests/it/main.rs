@@ -9,6 +9,7 @@
 )]
 
 mod chain;
+mod devnet;
 mod mutation;
 mod recorded;
 
