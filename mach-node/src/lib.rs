@@ -13,4 +13,6 @@ pub use guard::MemoryGuard;
 pub use l1_head::{L1Head, ProviderHead};
 pub use operator::{Operator, OperatorConfig, TermsError, TermsPolicy};
 pub use retry::RetryPolicy;
-pub use verifier::{Undecided, Verifier, VerifierConfig, VerifierStatus};
+pub use verifier::{
+    MAX_DELIVERIES, SHUTDOWN_GRACE, Undecided, Verifier, VerifierConfig, VerifierStatus,
+};

@@ -4,7 +4,6 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use async_trait::async_trait;
 use backon::Retryable;
-use futures::future::{FutureExt, join_all};
 use mach_core::{
     Alert, Attestation, Domain, QuorumNumbers, Round, Statement, Threshold,
     ports::{
@@ -12,6 +11,7 @@ use mach_core::{
         SinkError, StatementSigner,
     },
 };
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::{L1Head, RetryPolicy};
@@ -109,12 +109,16 @@ pub enum TermsError {
 }
 
 /// Makes statements of what was verified, guards them, signs them, and brings the signatures to
-/// every aggregator.
+/// every aggregator. Clones share their parts.
 ///
 /// As an [`AlertSink`] it stands behind a [`Verifier`](crate::Verifier). It signs digests that it
-/// computes itself; an aggregator never sends one.
+/// computes itself; an aggregator never sends one. One aggregator that takes a signature is enough;
+/// the others get it in the background.
+#[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
-pub struct Operator {
+pub struct Operator(Arc<Parts>);
+
+struct Parts {
     signer: Box<dyn StatementSigner>,
     guard: Box<dyn SigningGuard>,
     aggregators: Vec<Arc<dyn SignatureAggregator>>,
@@ -131,74 +135,90 @@ impl Operator {
         l1: Arc<dyn L1Head>,
         config: OperatorConfig,
     ) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             signer: Box::new(signer),
             guard: Box::new(guard),
             aggregators,
             l1,
             config,
-        }
+        }))
     }
 
-    /// Signs `statement` and sends it. One aggregator that takes it is enough.
-    async fn speak(&self, statement: &Statement) -> Result<(), SinkError> {
-        let sent = self
-            .aggregators
-            .iter()
-            .map(|one| self.send_with_retries(statement, one).boxed());
-        let mut first_error = None;
-        let mut is_taken = false;
-        for outcome in join_all(sent).await {
-            match outcome {
-                Ok(progress) => {
-                    is_taken = true;
-                    info!(
-                        operator = %self.signer.operator(),
-                        digest = %statement.digest(&self.config.domain),
-                        ?progress,
-                        "signature taken"
-                    );
+    /// Signs `statement` and sends it, until one aggregator has taken it.
+    async fn speak(&self, statement: Statement) -> Result<(), SinkError> {
+        let statement = Arc::new(statement);
+        let mut sending = JoinSet::new();
+        for aggregator in &self.0.aggregators {
+            let (parts, statement) = (Arc::clone(&self.0), Arc::clone(&statement));
+            let aggregator = Arc::clone(aggregator);
+            sending.spawn(async move { parts.bring(&statement, &aggregator).await });
+        }
+        let mut error = refused("no aggregator is named");
+        while let Some(outcome) = sending.join_next().await {
+            match outcome.unwrap_or_else(|panicked| Err(SinkError::Backend(panicked.into()))) {
+                Ok(()) => {
+                    sending.detach_all();
+                    return Ok(());
                 }
-                Err(error) => {
-                    warn!(
-                        error = &error as &dyn std::error::Error,
-                        "signature not taken"
-                    );
-                    first_error.get_or_insert(error);
-                }
+                // Where a later try may succeed, that is the news.
+                Err(other) if !error.is_transient() => error = other,
+                Err(_) => {}
             }
         }
-        match first_error {
-            Some(error) if !is_taken => Err(error),
-            _ => Ok(()),
-        }
+        Err(error)
     }
+}
 
-    async fn send_with_retries(
+impl Parts {
+    /// Signs `statement` and sends it to one aggregator, again if that may help.
+    async fn bring(
         &self,
         statement: &Statement,
-        aggregator: &Arc<dyn SignatureAggregator>,
-    ) -> Result<Progress, SinkError> {
-        (|| self.send(statement, aggregator))
+        aggregator: &dyn SignatureAggregator,
+    ) -> Result<(), SinkError> {
+        let operator = self.signer.operator();
+        let digest = statement.digest(&self.config.domain);
+        let sent = (|| self.send(statement, aggregator))
             .retry(self.config.retry.backoff())
             .when(SinkError::is_transient)
-            .await
+            .await;
+        match sent {
+            Ok(progress) => {
+                info!(%operator, %digest, ?progress, "signature taken");
+                Ok(())
+            }
+            Err(error) => {
+                warn!(
+                    %operator, %digest,
+                    error = &error as &dyn std::error::Error,
+                    "signature not taken"
+                );
+                Err(error)
+            }
+        }
     }
 
     async fn send(
         &self,
         statement: &Statement,
-        aggregator: &Arc<dyn SignatureAggregator>,
+        aggregator: &dyn SignatureAggregator,
     ) -> Result<Progress, SinkError> {
         let round = aggregator.open(statement).await.map_err(unsent)?;
         let head = self.l1.block_number().await.map_err(SinkError::Backend)?;
-        self.config.terms.check(&round, head).map_err(refused)?;
+        self.config
+            .terms
+            .check(&round, head)
+            .map_err(|error| match error {
+                // Our L1 node may be the one that is behind.
+                TermsError::Future { .. } => SinkError::Backend(error.into()),
+                _ => refused(error),
+            })?;
         self.guard
             .permit(statement, &self.config.domain)
             .await
             .map_err(|error| {
                 if error.is_transient() {
-                    SinkError::Backend(Box::new(error))
+                    SinkError::Backend(error.into())
                 } else {
                     refused(error)
                 }
@@ -207,7 +227,7 @@ impl Operator {
             .signer
             .sign(statement, &self.config.domain)
             .await
-            .map_err(|error| SinkError::Backend(Box::new(error)))?;
+            .map_err(|error| SinkError::Backend(error.into()))?;
         aggregator.submit(signed).await.map_err(unsent)
     }
 }
@@ -215,13 +235,13 @@ impl Operator {
 #[async_trait]
 impl AlertSink for Operator {
     async fn raise(&self, alert: &Alert) -> Result<(), SinkError> {
-        self.speak(&Statement::from(alert.clone())).await
+        self.speak(Statement::from(alert.clone())).await
     }
 
     async fn attest(&self, attestation: &Attestation) -> Result<(), SinkError> {
-        match self.config.attest_every {
+        match self.0.config.attest_every {
             Some(every) if attestation.block.number.is_multiple_of(every.get()) => {
-                self.speak(&Statement::from(attestation.clone())).await
+                self.speak(Statement::from(attestation.clone())).await
             }
             _ => Ok(()),
         }
@@ -233,10 +253,13 @@ fn refused(error: impl Into<BoxError>) -> SinkError {
 }
 
 fn unsent(error: AggregateError) -> SinkError {
-    if error.is_transient() {
-        SinkError::Backend(Box::new(error))
-    } else {
-        refused(error)
+    match error {
+        // The round went between opening it and sending: the next try opens another.
+        AggregateError::UnknownRound(_) | AggregateError::Expired(_) => {
+            SinkError::Backend(error.into())
+        }
+        error if error.is_transient() => SinkError::Backend(error.into()),
+        error => refused(error),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use alloy_primitives::BlockNumber;
 use backon::Retryable;
+use futures::{SinkExt, StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use mach_core::{
     Alert, BlockRef, L2Block, Statement, StatementError, Verdict,
     ports::{AlertSink, BlockValidator, L2Head, L2Source, SinkError, SourceError, ValidateError},
@@ -13,6 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::RetryPolicy;
+
+/// Most outcomes that are on their way to the sink at a time.
+pub const MAX_DELIVERIES: usize = 64;
+
+/// How long a verifier that shuts down waits for its sink.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Where a [`Verifier`] begins and how it paces itself.
 #[derive(Clone, Copy, Debug)]
@@ -105,15 +112,80 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
         self.status.subscribe()
     }
 
-    /// Verifies block after block until `shutdown`; the block in work is finished first.
+    /// Verifies block after block until `shutdown`. Outcomes are delivered beside that, so that a
+    /// sink that does not answer holds up no verdict before [`MAX_DELIVERIES`] wait for it.
+    ///
+    /// At `shutdown` the block in work is left, and what waits for the sink gets
+    /// [`SHUTDOWN_GRACE`].
     pub async fn run(&self, shutdown: CancellationToken) {
+        let (outcomes, waiting) = mpsc::channel(0);
+        let deliver = self.deliver_all(waiting);
+        tokio::pin!(deliver);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            _ = future::join(self.follow(outcomes), &mut deliver) => return,
+        }
+        if tokio::time::timeout(SHUTDOWN_GRACE, deliver).await.is_err() {
+            warn!("stopped with outcomes that were not delivered");
+        }
+    }
+
+    /// Brings one block to its outcome and delivers it. `None` if it stays undecided.
+    pub async fn verify(&self, number: BlockNumber) -> Option<Verdict> {
+        match self.decide(number).await {
+            Ok((block, verdict)) => {
+                self.deliver(&block, &verdict).await;
+                Some(verdict)
+            }
+            Err(error) => {
+                self.record_undecided(number, &error);
+                None
+            }
+        }
+    }
+
+    /// Delivers what comes until nothing more can come, some outcomes at a time.
+    async fn deliver_all(&self, mut waiting: mpsc::Receiver<(L2Block, Verdict)>) {
+        let mut deliveries = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                outcome = waiting.next(), if deliveries.len() < MAX_DELIVERIES => match outcome {
+                    Some((block, verdict)) => deliveries.push(async move {
+                        self.deliver(&block, &verdict).await;
+                    }),
+                    None => break,
+                },
+                Some(()) = deliveries.next() => {}
+            }
+        }
+        while deliveries.next().await.is_some() {}
+    }
+
+    /// Gives outcomes in the order of the blocks, for ever.
+    async fn follow(&self, mut outcomes: mpsc::Sender<(L2Block, Verdict)>) {
         let mut next = self.config.start;
-        while !shutdown.is_cancelled() {
+        loop {
             match self.source.head(self.config.head).await {
                 Ok(head) => {
-                    while next <= head.number && !shutdown.is_cancelled() {
-                        self.verify(next).await;
-                        next += 1;
+                    while next <= head.number {
+                        match self.decide(next).await {
+                            Ok(outcome) => {
+                                if outcomes.send(outcome).await.is_err() {
+                                    return;
+                                }
+                            }
+                            // The head went back: the block is not undecided, it is not there.
+                            Err(NoVerdict::Source(SourceError::NotYet(_)))
+                                if !self.is_published(next).await =>
+                            {
+                                break;
+                            }
+                            Err(error) => self.record_undecided(next, &error),
+                        }
+                        let Some(following) = next.checked_add(1) else {
+                            return;
+                        };
+                        next = following;
                         self.status.send_modify(|status| status.next = next);
                     }
                 }
@@ -122,15 +194,12 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
                     "the head is not known"
                 ),
             }
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(self.config.poll_interval) => {}
-            }
+            tokio::time::sleep(self.config.poll_interval).await;
         }
     }
 
-    /// Brings one block to its outcome. `None` if it stays undecided.
-    pub async fn verify(&self, number: BlockNumber) -> Option<Verdict> {
+    /// The verdict on one block, which is recorded.
+    async fn decide(&self, number: BlockNumber) -> Result<(L2Block, Verdict), NoVerdict> {
         let judge = || self.judge(number);
         let notify = |error: &NoVerdict, delay: Duration| {
             debug!(
@@ -140,22 +209,18 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
                 "trying again"
             );
         };
-        let judged = judge
+        let (block, verdict) = judge
             .retry(self.config.retry.backoff())
             .when(NoVerdict::is_transient)
             .notify(notify)
-            .await;
-        match judged {
-            Ok((block, verdict)) => {
-                self.record(&block, &verdict);
-                self.deliver(&block, &verdict).await;
-                Some(verdict)
-            }
-            Err(error) => {
-                self.record_undecided(number, &error);
-                None
-            }
-        }
+            .await?;
+        self.record(&block, &verdict);
+        Ok((block, verdict))
+    }
+
+    async fn is_published(&self, number: BlockNumber) -> bool {
+        let head = self.source.head(self.config.head).await;
+        head.is_ok_and(|head| number <= head.number)
     }
 
     async fn judge(&self, number: BlockNumber) -> Result<(L2Block, Verdict), NoVerdict> {

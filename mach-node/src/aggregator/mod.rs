@@ -9,17 +9,17 @@ use async_trait::async_trait;
 use backon::Retryable;
 use mach_bls::{Added, OperatorKeys, Tally, TallyError};
 use mach_core::{
-    Certificate, Domain, QuorumNumbers, Round, SignedStatement, Statement, Threshold,
+    Certificate, Domain, OperatorId, QuorumNumbers, Round, SignedStatement, Statement, Threshold,
     ports::{
-        AggregateError, ConfirmError, OperatorRegistry, Progress, SignatureAggregator,
-        StatementConfirmer,
+        AggregateError, BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError,
+        SignatureAggregator, StatementConfirmer,
     },
 };
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use crate::{L1Head, RetryPolicy};
-use rounds::{OpenRound, Phase, Rounds};
+use rounds::{OpenRound, Rounds};
 
 /// What an [`Aggregator`] serves, on which terms, within which limits.
 #[derive(Clone, Debug)]
@@ -35,11 +35,12 @@ pub struct AggregatorConfig {
     /// L1 blocks that the reference block lies behind the head, at least one: a reorganisation that
     /// is not deeper changes nothing.
     pub reference_margin: u32,
-    /// Most rounds that are open at a time.
+    /// Most rounds at a time. At the limit, a new round takes the place of one that is over, of a
+    /// confirmed one, or of one that no operator has signed.
     pub max_rounds: usize,
     /// How long signatures of a round are taken.
     pub round_lifetime: Duration,
-    /// For L1 when a certificate is not confirmed.
+    /// For L1 when it does not answer. While its round lives, a certificate is not given up.
     pub retry: RetryPolicy,
 }
 
@@ -67,9 +68,9 @@ impl AggregatorConfig {
 /// An aggregator with its rounds in memory. Clones share them.
 ///
 /// There is one round for a statement, however many operators ask at once. Operator keys are
-/// proved once and kept from round to round. The sum of the signatures is checked when it might be
-/// enough, and a certificate is brought to L1 in a task of its own, so that a slow L1 holds up
-/// nobody.
+/// proved once and kept from round to round. The first signature of a round is checked by itself,
+/// the sum of all when it might be enough. A certificate is brought to L1 in a task of its own, so
+/// that a slow L1 holds up nobody.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct Aggregator(Arc<Shared>);
@@ -107,13 +108,13 @@ impl Aggregator {
         Some(self.0.rounds.get(&digest).ok()?.progress())
     }
 
-    /// Number of rounds that are kept.
+    /// Number of rounds that are open or remembered.
     pub fn open_rounds(&self) -> usize {
         self.0.rounds.len()
     }
 
     /// Makes the certificate if the round is ready for it, and starts its confirmation.
-    fn try_certify(&self, digest: B256, round: &Arc<OpenRound>) -> Vec<mach_core::OperatorId> {
+    fn try_certify(&self, digest: B256, round: &Arc<OpenRound>) -> Vec<OperatorId> {
         let Some(attempt) = round.try_certify() else {
             return Vec::new();
         };
@@ -123,36 +124,53 @@ impl Aggregator {
         if let Some(certificate) = attempt.certificate {
             info!(%digest, absent = certificate.non_signers.len(), "threshold reached");
             let (this, round) = (self.clone(), Arc::clone(round));
-            tokio::spawn(async move { this.confirm(&round, &certificate).await });
+            tokio::spawn(async move { this.confirm(round, certificate).await });
         }
         attempt.rejected
     }
 
-    async fn confirm(&self, round: &OpenRound, certificate: &Certificate) {
-        let confirm = || self.0.confirmer.confirm(certificate);
-        let outcome = confirm
-            .retry(self.0.config.retry.backoff())
-            .when(ConfirmError::is_transient)
-            .notify(|error: &ConfirmError, delay: Duration| {
-                warn!(
-                    ?delay,
-                    error = error as &dyn std::error::Error,
-                    "trying again to confirm"
-                );
-            })
-            .await;
-        match outcome {
-            Ok(confirmation) => round.set_phase(Phase::Confirmed(confirmation)),
-            Err(error) => {
-                error!(
-                    digest = %certificate.digest(),
-                    error = &error as &dyn std::error::Error,
-                    "the certificate was not confirmed"
-                );
-                // The next signature tries again.
-                round.set_phase(Phase::Collecting);
+    /// Brings `certificate` to L1, for as long as the round lives if L1 does not answer.
+    async fn confirm(&self, round: Arc<OpenRound>, certificate: Certificate) {
+        // However this ends, by a panic of the confirmer too, the round is not stuck.
+        let _ended = Confirming(&round);
+        let Shared {
+            confirmer, config, ..
+        } = &*self.0;
+        loop {
+            let outcome = (|| confirmer.confirm(&certificate))
+                .retry(config.retry.backoff())
+                .when(ConfirmError::is_transient)
+                .notify(|error: &ConfirmError, delay: Duration| {
+                    warn!(
+                        ?delay,
+                        error = error as &dyn std::error::Error,
+                        "trying again to confirm"
+                    );
+                })
+                .await;
+            let error = match outcome {
+                Ok(confirmation) => return round.confirmed(confirmation),
+                Err(error) => error,
+            };
+            error!(
+                digest = %certificate.digest(),
+                error = &error as &dyn std::error::Error,
+                "the certificate was not confirmed"
+            );
+            if !error.is_transient() || round.is_expired(config.round_lifetime) {
+                return;
             }
+            tokio::time::sleep(config.retry.max_delay).await;
         }
+    }
+}
+
+/// A confirmation in progress.
+struct Confirming<'a>(&'a OpenRound);
+
+impl Drop for Confirming<'_> {
+    fn drop(&mut self) {
+        self.0.not_confirmed();
     }
 }
 
@@ -182,8 +200,8 @@ impl Shared {
         )
         .map_err(|error| AggregateError::Backend(error.into()))?;
         let keys = self.keys(reference_block).await?;
-        let tally = Tally::new(statement.clone(), self.config.domain, round, keys)
-            .map_err(|error| AggregateError::Backend(error.into()))?;
+        let tally =
+            Tally::new(statement.clone(), self.config.domain, round, keys).map_err(malformed)?;
         Ok(OpenRound::new(tally))
     }
 
@@ -202,14 +220,23 @@ impl Shared {
             .operator_set(&self.config.quorums, reference_block)
             .await
             .map_err(AggregateError::Registry)?;
-        let keys = match newest.as_ref() {
+        // Thousands of keys take seconds.
+        let earlier = newest.clone();
+        let prove = move || match earlier {
             Some(earlier) => earlier.next(&set),
             None => OperatorKeys::new(&set),
         };
-        let keys = Arc::new(keys.map_err(|error| AggregateError::Backend(error.into()))?);
+        let keys = tokio::task::spawn_blocking(prove)
+            .await
+            .map_err(|error| AggregateError::Backend(error.into()))?;
+        let keys = Arc::new(keys.map_err(malformed)?);
         *newest = Some(Arc::clone(&keys));
         Ok(keys)
     }
+}
+
+fn malformed(error: impl Into<BoxError>) -> AggregateError {
+    AggregateError::Registry(RegistryError::Malformed(error.into()))
 }
 
 #[async_trait]
@@ -223,13 +250,7 @@ impl SignatureAggregator for Aggregator {
             info!(%digest, block = %statement.block(), "round opened");
             Ok::<_, AggregateError>(Arc::new(round))
         });
-        match round.await {
-            Ok(round) => Ok(round.terms()),
-            Err(error) => {
-                self.0.rounds.forget_unopened(&digest);
-                Err(error)
-            }
-        }
+        Ok(round.await?.terms())
     }
 
     async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {

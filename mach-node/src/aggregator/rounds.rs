@@ -1,4 +1,8 @@
 //! The rounds of an aggregator: one for a statement, bounded, expiring.
+//!
+//! Locks are taken in one order: the table before a round's phase, a round's tally before its phase.
+//! The phase is held for an instant only, so that checking one round's signatures holds up no other
+//! round.
 
 use std::{
     collections::HashMap,
@@ -36,17 +40,13 @@ impl Rounds {
     /// The place for a statement's round, made if there is none and room for one.
     pub(super) fn slot(&self, digest: B256) -> Result<Slot, AggregateError> {
         let mut slots = lock(&self.slots);
-        if let Some((opened, slot)) = slots.get(&digest)
-            && !self.is_over(*opened, slot)
-        {
-            return Ok(Arc::clone(slot));
+        if let Some((_, slot)) = slots.get(&digest) {
+            if !self.is_over(slot) {
+                return Ok(Arc::clone(slot));
+            }
+            slots.remove(&digest);
         }
-        if slots.len() >= self.limit {
-            slots.retain(|_, (opened, slot)| !self.is_over(*opened, slot));
-        }
-        if slots.len() >= self.limit && !slots.contains_key(&digest) {
-            return Err(AggregateError::Full(self.limit));
-        }
+        self.make_room(&mut slots)?;
         let slot = Slot::default();
         slots.insert(digest, (Instant::now(), Arc::clone(&slot)));
         Ok(slot)
@@ -55,39 +55,63 @@ impl Rounds {
     /// The round of a statement that was opened.
     pub(super) fn get(&self, digest: &B256) -> Result<Arc<OpenRound>, AggregateError> {
         let slots = lock(&self.slots);
-        let (opened, slot) = slots
+        let round = slots
             .get(digest)
+            .and_then(|(_, slot)| slot.get())
             .ok_or(AggregateError::UnknownRound(*digest))?;
-        let round = slot.get().ok_or(AggregateError::UnknownRound(*digest))?;
-        if self.is_over(*opened, slot) && !round.is_confirmed() {
+        if round.is_expired(self.lifetime) && round.phase().takes_signatures() {
             return Err(AggregateError::Expired(*digest));
         }
         Ok(Arc::clone(round))
     }
 
-    /// Takes back a place that nobody could fill.
-    pub(super) fn forget_unopened(&self, digest: &B256) {
-        let mut slots = lock(&self.slots);
-        if slots
-            .get(digest)
-            .is_some_and(|(_, slot)| slot.get().is_none())
-        {
-            slots.remove(digest);
-        }
+    /// Number of rounds that are open or remembered.
+    pub(super) fn len(&self) -> usize {
+        let slots = lock(&self.slots);
+        slots
+            .values()
+            .filter(|(_, slot)| slot.initialized())
+            .count()
     }
 
-    pub(super) fn len(&self) -> usize {
-        lock(&self.slots).len()
+    /// Makes sure that one more round fits in.
+    ///
+    /// Rounds that are over go first; then the oldest that is confirmed; then the oldest that
+    /// nobody signed, since opening rounds costs a stranger nothing. A round that an operator
+    /// signed stays until it is over.
+    fn make_room(&self, slots: &mut HashMap<B256, (Instant, Slot)>) -> Result<(), AggregateError> {
+        if slots.len() < self.limit {
+            return Ok(());
+        }
+        slots.retain(|_, (_, slot)| !self.is_over(slot));
+        if slots.len() < self.limit {
+            return Ok(());
+        }
+        let expendable = slots.iter().filter_map(|(digest, (since, slot))| {
+            let phase = slot.get().map_or(Phase::Unsigned, |round| round.phase());
+            let rank = match phase {
+                Phase::Confirmed(_) => 0,
+                Phase::Unsigned => 1,
+                Phase::Collecting | Phase::Confirming => return None,
+            };
+            Some((rank, *since, *digest))
+        });
+        let (_, _, digest) = expendable.min().ok_or(AggregateError::Full(self.limit))?;
+        slots.remove(&digest);
+        Ok(())
     }
 
     /// Whether a round has expired. One whose certificate is on its way has not.
-    fn is_over(&self, opened: Instant, slot: &Slot) -> bool {
-        opened.elapsed() >= self.lifetime && !slot.get().is_some_and(|round| round.is_confirming())
+    fn is_over(&self, slot: &Slot) -> bool {
+        slot.get().is_some_and(|round| {
+            round.is_expired(self.lifetime) && round.phase() != Phase::Confirming
+        })
     }
 }
 
 /// One round.
 pub(super) struct OpenRound {
+    opened: Instant,
     tally: Mutex<Tally>,
     phase: Mutex<Phase>,
 }
@@ -95,6 +119,8 @@ pub(super) struct OpenRound {
 /// How far a round is beyond its tally.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// No operator has signed.
+    Unsigned,
     /// Signatures are counted; the threshold may be reached.
     Collecting,
     /// The certificate is on its way to L1.
@@ -103,11 +129,18 @@ pub(super) enum Phase {
     Confirmed(Confirmation),
 }
 
+impl Phase {
+    const fn takes_signatures(&self) -> bool {
+        matches!(self, Self::Unsigned | Self::Collecting)
+    }
+}
+
 impl OpenRound {
-    pub(super) const fn new(tally: Tally) -> Self {
+    pub(super) fn new(tally: Tally) -> Self {
         Self {
+            opened: Instant::now(),
             tally: Mutex::new(tally),
-            phase: Mutex::new(Phase::Collecting),
+            phase: Mutex::new(Phase::Unsigned),
         }
     }
 
@@ -115,43 +148,67 @@ impl OpenRound {
         lock(&self.tally).round().clone()
     }
 
+    /// Counts a signature.
+    ///
+    /// The first one is checked by itself: a round that takes up room for its whole lifetime has
+    /// been signed by an operator.
     pub(super) fn add(&self, signed: &SignedStatement) -> Result<Added, TallyError> {
-        lock(&self.tally).add(signed)
+        let mut tally = lock(&self.tally);
+        let added = tally.add(signed)?;
+        if tally.proved().len() == 0 && !tally.prove().is_empty() {
+            return Err(TallyError::BadSignature(signed.operator));
+        }
+        let mut phase = lock(&self.phase);
+        if *phase == Phase::Unsigned {
+            *phase = Phase::Collecting;
+        }
+        Ok(added)
     }
 
     /// Makes the certificate, unless one is on its way. While it is made, nobody else makes one.
     pub(super) fn try_certify(&self) -> Option<Attempt> {
-        let mut phase = lock(&self.phase);
-        if *phase != Phase::Collecting {
+        let mut tally = lock(&self.tally);
+        if self.phase() != Phase::Collecting {
             return None;
         }
-        let attempt = lock(&self.tally).certificate();
+        let attempt = tally.certificate();
         if attempt.certificate.is_some() {
-            *phase = Phase::Confirming;
+            self.set_phase(Phase::Confirming);
         }
         Some(attempt)
     }
 
-    pub(super) fn set_phase(&self, phase: Phase) {
-        *lock(&self.phase) = phase;
+    pub(super) fn confirmed(&self, confirmation: Confirmation) {
+        self.set_phase(Phase::Confirmed(confirmation));
+    }
+
+    /// Ends a confirmation that came to nothing: the next signature starts another.
+    pub(super) fn not_confirmed(&self) {
+        let mut phase = lock(&self.phase);
+        if *phase == Phase::Confirming {
+            *phase = Phase::Collecting;
+        }
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let phase = lock(&self.phase).clone();
         let signers = lock(&self.tally).signers() as u64;
-        match phase {
-            Phase::Collecting => Progress::Collecting { signers },
+        match self.phase() {
+            Phase::Unsigned | Phase::Collecting => Progress::Collecting { signers },
             Phase::Confirming => Progress::Reached { signers },
             Phase::Confirmed(confirmation) => Progress::Confirmed(confirmation),
         }
     }
 
-    fn is_confirming(&self) -> bool {
-        *lock(&self.phase) == Phase::Confirming
+    pub(super) fn is_expired(&self, lifetime: Duration) -> bool {
+        self.opened.elapsed() >= lifetime
     }
 
-    fn is_confirmed(&self) -> bool {
-        matches!(*lock(&self.phase), Phase::Confirmed(_))
+    fn phase(&self) -> Phase {
+        lock(&self.phase).clone()
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        *lock(&self.phase) = phase;
     }
 }
 

@@ -2,7 +2,10 @@
 
 use alloy_primitives::B256;
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
-use mach_core::{OperatorId, ports::AggregateError};
+use mach_core::{
+    OperatorId,
+    ports::{AggregateError, RegistryError},
+};
 use serde::{Deserialize, Serialize};
 
 /// Codes outside the range that JSON-RPC reserves.
@@ -20,7 +23,9 @@ enum Wire {
     UnknownRollup { chain_id: u64 },
     Expired { digest: B256 },
     Full { limit: usize },
-    Unavailable { transient: bool },
+    UnknownQuorum { quorum: u8, reference_block: u32 },
+    MalformedRegistry,
+    Unavailable,
 }
 
 pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
@@ -38,9 +43,15 @@ pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
         },
         AggregateError::Expired(digest) => Wire::Expired { digest: *digest },
         AggregateError::Full(limit) => Wire::Full { limit: *limit },
-        other => Wire::Unavailable {
-            transient: other.is_transient(),
+        AggregateError::Registry(RegistryError::UnknownQuorum {
+            quorum,
+            reference_block,
+        }) => Wire::UnknownQuorum {
+            quorum: *quorum,
+            reference_block: *reference_block,
         },
+        AggregateError::Registry(RegistryError::Malformed(_)) => Wire::MalformedRegistry,
+        _ => Wire::Unavailable,
     };
     let code = if error.is_transient() {
         UNAVAILABLE
@@ -61,7 +72,17 @@ pub(super) fn from_wire(error: &ErrorObjectOwned) -> Option<AggregateError> {
         Wire::UnknownRollup { chain_id } => AggregateError::UnknownRollup(chain_id),
         Wire::Expired { digest } => AggregateError::Expired(digest),
         Wire::Full { limit } => AggregateError::Full(limit),
-        Wire::Unavailable { .. } => AggregateError::Backend(error.message().into()),
+        Wire::UnknownQuorum {
+            quorum,
+            reference_block,
+        } => AggregateError::Registry(RegistryError::UnknownQuorum {
+            quorum,
+            reference_block,
+        }),
+        Wire::MalformedRegistry => {
+            AggregateError::Registry(RegistryError::Malformed(error.message().into()))
+        }
+        Wire::Unavailable => AggregateError::Backend(error.message().into()),
     })
 }
 
@@ -79,19 +100,30 @@ mod tests {
             AggregateError::UnknownRollup(7),
             AggregateError::Expired(B256::repeat_byte(4)),
             AggregateError::Full(9),
+            AggregateError::Registry(RegistryError::UnknownQuorum {
+                quorum: 1,
+                reference_block: 2,
+            }),
+            AggregateError::Registry(RegistryError::Malformed("secret detail".into())),
         ];
         for error in errors {
             let received = from_wire(&to_wire(&error)).unwrap();
             assert_eq!(received.to_string(), error.to_string());
             assert_eq!(received.is_transient(), error.is_transient());
         }
-        let error = AggregateError::Backend("secret detail".into());
-        let wire = to_wire(&error);
-        assert!(
-            !serde_json::to_string(&wire)
-                .unwrap()
-                .contains("secret detail")
-        );
-        assert!(from_wire(&wire).unwrap().is_transient());
+    }
+
+    #[test]
+    fn causes_stay_with_the_aggregator() {
+        let detail = || "secret detail".into();
+        for error in [
+            AggregateError::Backend(detail()),
+            AggregateError::Registry(RegistryError::Backend(detail())),
+        ] {
+            let wire = to_wire(&error);
+            let text = serde_json::to_string(&wire).unwrap();
+            assert!(!text.contains("secret detail"), "{text}");
+            assert!(from_wire(&wire).unwrap().is_transient());
+        }
     }
 }

@@ -5,8 +5,8 @@
 //! | `mach_openRound` | [`Statement`](mach_core::Statement) | [`Round`](mach_core::Round) |
 //! | `mach_submitSignature` | [`SignedStatement`](mach_core::SignedStatement) | [`Progress`](mach_core::ports::Progress) |
 //!
-//! An error has a code of its own for each case, and says in `data.transient` whether a later try
-//! may succeed.
+//! The code of an error says whether a later try may succeed (2) or not (1), and `data.kind` which
+//! [`AggregateError`](mach_core::ports::AggregateError) it is. Causes stay in the aggregator's log.
 
 mod api;
 mod client;

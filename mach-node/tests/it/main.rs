@@ -1,0 +1,11 @@
+//! Services with real keys, real tallies and real HTTP. Registry, L1 head and confirmer are in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
+mod aggregator;
+mod limits;
+mod ports;
