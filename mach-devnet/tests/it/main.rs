@@ -7,6 +7,8 @@ mod l2;
 mod lies;
 mod pool;
 mod served;
+#[cfg(feature = "stack")]
+mod stack;
 
 use alloy_network::AnyNetwork;
 use alloy_primitives::{Bytes, bytes};

@@ -1,0 +1,221 @@
+//! The binary, as a script calls it.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use mach_core::L2Block;
+use mach_devnet::{Devnet, Lie};
+use mach_verify::source::{RecordedBlock, RpcSource};
+use serde_json::Value;
+
+fn mach_cli(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mach-cli"))
+        .args(args)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+/// Standard output as JSON, one value a line.
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A devnet's next block with its witness.
+async fn record(devnet: &Devnet) -> RecordedBlock {
+    let number = devnet.sequencer().produce().unwrap();
+    let source = RpcSource::new(devnet.l2().client(), devnet.l2().chain_id());
+    source.record(number).await.unwrap()
+}
+
+fn verify(folder: &Path) -> Output {
+    mach_cli(&["verify", "--json", folder.to_str().unwrap()])
+}
+
+#[tokio::test]
+async fn the_exit_code_says_what_became_of_the_blocks() {
+    let devnet = Devnet::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let put = |recorded: &RecordedBlock| {
+        recorded
+            .write(folder.path().join(recorded.file_name()))
+            .unwrap();
+    };
+    put(&record(&devnet).await);
+    put(&record(&devnet).await);
+    let output = verify(folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let all = lines(&output);
+    assert_eq!(all.len(), 3);
+    assert!(all[..2].iter().all(|line| line["verdict"] == "valid"));
+    assert_eq!(
+        (&all[2]["blocks"], &all[2]["valid"]),
+        (&2.into(), &2.into())
+    );
+
+    devnet.sequencer().lie_next(Lie::GasUsed);
+    put(&record(&devnet).await);
+    let output = verify(folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    let all = lines(&output);
+    let invalid: Vec<_> = all
+        .iter()
+        .filter(|line| line["verdict"] == "invalid")
+        .collect();
+    assert_eq!(invalid.len(), 1);
+    assert_eq!(invalid[0]["fault"]["rule"], "gasUsed");
+    assert_eq!(invalid[0]["number"], 3);
+}
+
+#[tokio::test]
+async fn a_damaged_or_lying_file_is_named_and_accuses_nobody() {
+    let devnet = Devnet::new().unwrap();
+    let good = record(&devnet).await;
+    let json: Value = serde_json::from_slice(&good.to_json()).unwrap();
+    let with = |field: &str, value: Value| {
+        let mut json = json.clone();
+        json[field] = value;
+        serde_json::to_vec(&json).unwrap()
+    };
+    // The header with its hash, and a body that it does not commit to.
+    let mut foreign: L2Block = good.block.clone();
+    foreign.transactions.pop();
+    let foreign = RecordedBlock {
+        block: foreign,
+        ..good.clone()
+    };
+    let mut poor = good.clone();
+    poor.witness.state.clear();
+
+    let whole = good.to_json();
+    let cases: [(&str, Vec<u8>, &str); 9] = [
+        (
+            "truncated",
+            whole[..whole.len() / 2].to_vec(),
+            "not a JSON object",
+        ),
+        ("empty", Vec::new(), "not a JSON object"),
+        (
+            "mistyped",
+            with("gas_used", "much".into()),
+            "block 1: field gas_used is malformed",
+        ),
+        (
+            "other hash",
+            with("hash", format!("0x{}", "11".repeat(32)).into()),
+            "block 1: field hash is 0x1111",
+        ),
+        (
+            "other height",
+            with("number", 7.into()),
+            "block 7: field number is 7, the block says 1",
+        ),
+        (
+            "no block",
+            with("block_rlp", "0xc0".into()),
+            "block 1: field block_rlp is malformed",
+        ),
+        (
+            "unknown chain",
+            with("chain_id", 424_242.into()),
+            "chain 424242 are not built in",
+        ),
+        (
+            "foreign body",
+            foreign.to_json(),
+            "block 1: transactions cannot be judged",
+        ),
+        ("no witness", poor.to_json(), "block 1"),
+    ];
+    for (name, bytes, expected) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("block.json"), bytes).unwrap();
+        let output = verify(folder.path());
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", errors(&output));
+        let line = &lines(&output)[0];
+        assert_eq!(line["verdict"], Value::Null, "{name}");
+        let error = line["error"].as_str().unwrap();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().to_str().unwrap();
+    let cases: [(&[&str], &str); 6] = [
+        (&["verify", empty], "holds neither recorded blocks"),
+        (&["verify", "no-such-file.json"], "no-such-file.json"),
+        (&["verify"], "required"),
+        (
+            &["verify", "--rpc", "http://127.0.0.1:1", "--blocks", "5..3"],
+            "the range is empty",
+        ),
+        (
+            &["verify", "--rpc", "http://127.0.0.1:1", "--blocks", "1"],
+            "L2 source request failed",
+        ),
+        (&["devnet", "--lie", "truth"], "no lie is called"),
+    ];
+    for (args, expected) in cases {
+        let output = mach_cli(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let error = errors(&output);
+        assert!(error.contains(expected), "{args:?}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_are_verified_and_recorded_over_rpc() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..3 {
+        devnet.sequencer().produce().unwrap();
+    }
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let servers = devnet.serve(loopback, loopback).await.unwrap();
+    let url = servers.l2.http_url();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("blocks");
+    let out = out.to_str().unwrap().to_owned();
+    let run = move |args: Vec<String>| {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        mach_cli(&args)
+    };
+    let call = async |args: &[&str]| {
+        let args = args.iter().map(ToString::to_string).collect();
+        tokio::task::spawn_blocking(move || run(args))
+            .await
+            .unwrap()
+    };
+
+    let output = call(&["verify", "--json", "--rpc", &url, "--blocks", "1..=3"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let output = call(&["verify", "--json", "--rpc", &url, "--blocks", "3..=4"]).await;
+    assert_eq!(output.status.code(), Some(2), "block 4 is not there yet");
+    assert!(
+        lines(&output)[1]["error"]
+            .as_str()
+            .unwrap()
+            .contains("block 4 is not available yet")
+    );
+
+    let output = call(&["record", "--rpc", &url, "--blocks", "1..=2", "--out", &out]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    // What is there is kept: the second run goes on where the first stopped.
+    let output = call(&["record", "--rpc", &url, "--blocks", "1..=3", "--out", &out]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("1 blocks written") && text.ends_with("2 were there\n"),
+        "{text}"
+    );
+    assert_eq!(call(&["verify", &out]).await.status.code(), Some(0));
+}
