@@ -16,7 +16,7 @@ use eyre::{ContextCompat, bail, ensure};
 use mach_core::{Alert, BlockRef, Certificate, Confirmation, Fault, Statement, Verdict};
 use mach_devnet::{
     Lie,
-    stack::{Event, ServiceConfig, Stack, StackConfig},
+    stack::{Event, ServiceConfig, Stack, StackConfig, StackOperator},
 };
 use tokio::{
     sync::mpsc::UnboundedReceiver,
@@ -132,7 +132,7 @@ async fn main() -> eyre::Result<()> {
         args.lie.fault()
     );
     ensure!(stack.has_alert(alert).await?, "the alert is not on L1");
-    summary(alert, &fault, &outcome, at - visible, args.operators);
+    summary(alert, &fault, &outcome, at - visible, stack.operators());
     services.stop().await;
     Ok(())
 }
@@ -191,7 +191,7 @@ impl<'a> Story<'a> {
                         Ok(Verdict::Valid(_)) => "valid".to_owned(),
                         Ok(Verdict::Invalid(fault)) => {
                             self.fault = Some(fault.clone());
-                            format!("INVALID, {fault}")
+                            format!("INVALID, {}", fault.name())
                         }
                         Err(error) => format!("no verdict, {error}"),
                     };
@@ -250,14 +250,32 @@ impl<'a> Story<'a> {
     }
 }
 
-fn summary(alert: &Alert, fault: &Fault, outcome: &Outcome, latency: Duration, operators: usize) {
-    let absent = outcome.certificate.non_signers.len();
+fn summary(
+    alert: &Alert,
+    fault: &Fault,
+    outcome: &Outcome,
+    latency: Duration,
+    operators: &[StackOperator],
+) {
+    let absent = &outcome.certificate.non_signers;
     println!("\nthe lie is on L1");
     println!("  block        {}", alert.block);
     println!("  fault        {} (rule {})", fault.name(), alert.rule);
     println!("  claimed      {}", alert.claimed);
     println!("  computed     {}", alert.computed);
-    println!("  signers      {} of {operators}", operators - absent);
+    println!(
+        "  signers      {} of {}",
+        operators.len() - absent.len(),
+        operators.len()
+    );
+    for signer in operators {
+        if !absent.iter().any(|one| one.id == signer.operator.id()) {
+            println!(
+                "               {} with stake {}",
+                signer.account.address, signer.stake
+            );
+        }
+    }
     for tally in &outcome.certificate.quorums {
         println!(
             "  quorum {}     stake {} of {}",
