@@ -38,7 +38,9 @@ impl<'a> RawEvm<'a> {
         block: &'a L2Block,
         witness: &Witness,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let parent = witness.header(block.header.parent_hash).ok_or("no parent header")?;
+        let parent = witness
+            .header(block.header.parent_hash)
+            .ok_or("no parent header")?;
         let store =
             MemoryStore::from_witness(witness.state.iter().cloned(), witness.codes.iter().cloned());
         let mut hashes = BlockHashes::new();
@@ -54,7 +56,12 @@ impl<'a> RawEvm<'a> {
             })
             .collect::<Result<_, Box<dyn std::error::Error>>>()?;
         let database = CacheDB::new(Shared(RefCell::new(state)));
-        let mut this = Self { spec, block, transactions, database };
+        let mut this = Self {
+            spec,
+            block,
+            transactions,
+            database,
+        };
         this.execute()?;
         Ok(this)
     }

@@ -31,14 +31,21 @@ fn main() {
         return;
     };
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
-    println!("{:<22} {:>8} {:>10} {:>8} {:>7}", "block", "Mgas", "raw EVM", "mach", "ratio");
+    println!(
+        "{:<22} {:>8} {:>10} {:>8} {:>7}",
+        "block", "Mgas", "raw EVM", "mach", "ratio"
+    );
     for name in BLOCKS {
         let path = data.join("blocks").join(format!("{name}.json.gz"));
         let recorded = RecordedBlock::read(path).unwrap();
         let (block, witness) = (&recorded.block, &recorded.witness);
         let spec = ChainSpec::known(block.chain_id).unwrap();
         let mut raw = RawEvm::new(&spec, block, witness).unwrap();
-        assert_eq!(raw.execute().unwrap(), block.header.gas_used, "the peer executes the block");
+        assert_eq!(
+            raw.execute().unwrap(),
+            block.header.gas_used,
+            "the peer executes the block"
+        );
 
         let (mut raw_times, mut our_times) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
