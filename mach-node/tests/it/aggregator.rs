@@ -144,7 +144,7 @@ async fn a_panic_of_the_confirmer_does_not_end_the_round() {
 
 #[tokio::test(start_paused = true)]
 async fn an_l1_that_is_silent_for_long_gets_the_certificate_in_the_end() {
-    let confirmer = Confirmer::answering((0..100).map(|_| Answer::NoAnswer));
+    let confirmer = Confirmer::answering((0..100).map(|_| Answer::Silence));
     let aggregator = aggregator(&confirmer);
     sign_all(&aggregator, 1, 0..3).await;
     confirmed(&aggregator, 1).await;

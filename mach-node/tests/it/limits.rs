@@ -119,7 +119,7 @@ async fn a_round_whose_certificate_is_on_its_way_does_not_expire() {
 
 #[tokio::test(start_paused = true)]
 async fn a_certificate_that_l1_never_takes_is_given_up_with_its_round() {
-    let confirmer = Confirmer::answering((0..10_000).map(|_| Answer::NoAnswer));
+    let confirmer = Confirmer::answering((0..10_000).map(|_| Answer::Silence));
     let config = AggregatorConfig {
         round_lifetime: LIFETIME,
         retry: RetryPolicy {

@@ -8,4 +8,7 @@
 
 mod aggregator;
 mod limits;
+mod operator;
 mod ports;
+mod rpc;
+mod verifier;

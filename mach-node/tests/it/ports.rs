@@ -12,7 +12,7 @@ use std::{
 
 use alloy_primitives::{Address, B256, U256};
 use async_trait::async_trait;
-use mach_bls::{LocalSigner, OperatorKeys, bn254::SecretKey, verify_certificate};
+use mach_bls::{OperatorKeys, bn254::SecretKey, verify_certificate};
 use mach_core::{
     Alert, AlertKind, BlockRef, Certificate, Confirmation, Domain, Operator, OperatorId,
     OperatorSet, QuorumNumbers, SignedStatement, Stake, Statement, Threshold,
@@ -44,10 +44,6 @@ pub(crate) fn key(index: u64) -> SecretKey {
 
 pub(crate) fn id(index: u64) -> OperatorId {
     key(index).public_key().operator_id()
-}
-
-pub(crate) fn signer(index: u64) -> LocalSigner {
-    LocalSigner::new(key(index))
 }
 
 pub(crate) fn quorums() -> QuorumNumbers {
@@ -106,7 +102,7 @@ pub(crate) struct FixedRegistry {
 }
 
 impl FixedRegistry {
-    pub(crate) fn new(count: u64) -> Self {
+    pub(crate) const fn new(count: u64) -> Self {
         Self {
             count,
             delay: Duration::ZERO,
@@ -169,7 +165,7 @@ impl L1Head for FixedHead {
 /// What the confirmer does with a certificate.
 pub(crate) enum Answer {
     Revert,
-    NoAnswer,
+    Silence,
     Wait(Arc<Notify>),
     Panic,
 }
@@ -222,7 +218,7 @@ impl StatementConfirmer for Confirmer {
                     data: Default::default(),
                 });
             }
-            Some(Answer::NoAnswer) => return Err(ConfirmError::Backend("no answer".into())),
+            Some(Answer::Silence) => return Err(ConfirmError::Backend("no answer".into())),
             Some(Answer::Panic) => panic!("the confirmer panics"),
             Some(Answer::Wait(until)) => until.notified().await,
             None => {}
@@ -231,7 +227,7 @@ impl StatementConfirmer for Confirmer {
     }
 }
 
-pub(crate) fn confirmation(digest: B256) -> Confirmation {
+pub(crate) const fn confirmation(digest: B256) -> Confirmation {
     Confirmation {
         digest,
         transaction: Some(B256::repeat_byte(7)),
