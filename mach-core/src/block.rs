@@ -131,11 +131,12 @@ impl L2Block {
     pub fn encode_rlp(&self) -> Vec<u8> {
         let mut transactions = Vec::new();
         for transaction in &self.transactions {
-            // A typed transaction travels as a byte string, a legacy one as the list that it is.
-            if transaction.first().is_some_and(|byte| *byte < 0x80) {
-                transaction.encode(&mut transactions);
-            } else {
+            // A legacy transaction travels as the list that it is, everything else as a byte string:
+            // typed transactions, and what a lying sequencer publishes in their place.
+            if is_list(transaction) {
                 transactions.put_slice(transaction);
+            } else {
+                transaction.encode(&mut transactions);
             }
         }
         let mut body = Vec::new();
@@ -159,6 +160,11 @@ impl L2Block {
         block.put_slice(&body);
         block
     }
+}
+
+/// Whether the bytes are one RLP list and nothing else.
+fn is_list(mut bytes: &[u8]) -> bool {
+    RlpHeader::decode(&mut bytes).is_ok_and(|item| item.list && item.payload_length == bytes.len())
 }
 
 fn decode_transactions(body: &mut &[u8]) -> Result<Vec<Bytes>, BlockError> {
@@ -273,6 +279,24 @@ mod tests {
             L2Block::decode_rlp(1, &[0xc0]).unwrap_err().to_string(),
             "header is not valid RLP"
         );
+    }
+
+    /// Evidence of a lie has to survive being written down.
+    #[test]
+    fn what_is_no_transaction_keeps_its_bytes_too() {
+        let transactions = vec![
+            bytes!(),
+            bytes!("80"),
+            bytes!("8180"),
+            bytes!("c0"),
+            bytes!("c180c0"),
+            bytes!("c2"),
+            bytes!("f800"),
+            bytes!("02c0"),
+        ];
+        let block = L2Block::new(10, Header::default(), transactions);
+        let decoded = L2Block::decode_rlp(10, &block.encode_rlp()).unwrap();
+        assert_eq!(decoded, block);
     }
 
     proptest! {
