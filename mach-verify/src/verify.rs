@@ -56,7 +56,7 @@ fn verify(
     if let Some(parent) = parent
         && let Some(mismatch) = Mismatch::check(block.header.parent_hash, parent.seal())
     {
-        return Ok(Verdict::Invalid(Fault::ParentHash(mismatch)));
+        return accuse(spec, block, Fault::ParentHash(mismatch));
     }
     let ancestry = Ancestry::of(block, parent, witness)?;
     if let Err(fault) = header::check(spec, block, ancestry.parent.as_deref()) {
@@ -189,10 +189,10 @@ pub(crate) fn accuse(
     block: &L2Block,
     fault: Fault,
 ) -> Result<Verdict, ExecuteError> {
-    match spec.extensions() {
-        Some(name) => Err(ExecuteError::Unsupported {
+    match spec.doubt(block.header.timestamp) {
+        Some(source) => Err(ExecuteError::Unsupported {
             block: block.number(),
-            source: Unsupported::Extensions(name),
+            source,
         }),
         None => Ok(Verdict::Invalid(fault)),
     }
@@ -208,5 +208,77 @@ fn summary(block: &L2Block, execution: &Execution) -> ExecutionSummary {
         output_root: (execution.message_passer_root)
             .map(|root| output_root(execution.state_root, root, hash)),
         assurance: Assurance::Executed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::EMPTY_ROOT_HASH;
+    use alloy_op_hardforks::OpHardfork;
+    use alloy_primitives::B256;
+
+    use super::*;
+
+    /// A parent with an empty state, and a block without transactions at timestamp 2.
+    fn blocks() -> (Header, Header) {
+        let parent = Header {
+            state_root: EMPTY_ROOT_HASH,
+            gas_limit: 30_000_000,
+            gas_used: 5_000_000,
+            base_fee_per_gas: Some(1_000_000_000),
+            withdrawals_root: Some(EMPTY_ROOT_HASH),
+            ..Default::default()
+        };
+        let child = Header {
+            parent_hash: parent.hash_slow(),
+            number: 1,
+            timestamp: 2,
+            gas_used: 0,
+            ..parent.clone()
+        };
+        (parent, child)
+    }
+
+    #[test]
+    fn beyond_the_horizon_a_block_can_be_valid_and_not_invalid() {
+        let (parent, child) = blocks();
+        let witness = Witness {
+            headers: vec![alloy_rlp::encode(&parent).into()],
+            ..Default::default()
+        };
+        let spec = ChainSpec::optimism(901).with_op_forks_from_genesis(OpHardfork::Canyon);
+        let before = spec.clone().with_horizon(1);
+        let until = spec.with_horizon(2);
+
+        let honest = L2Block::new(901, child.clone(), vec![]);
+        for spec in [&before, &until] {
+            let verdict = verify_block(spec, &honest, &witness).unwrap();
+            assert!(matches!(verdict, Verdict::Valid(it) if it.assurance == Assurance::Executed));
+        }
+        // A fault of the parent, of the header, and of execution.
+        let changes: [fn(&mut Header); 3] = [
+            |header| header.parent_hash = B256::ZERO,
+            |header| header.base_fee_per_gas = Some(7),
+            |header| header.state_root = B256::repeat_byte(7),
+        ];
+        for change in changes {
+            let mut lie = child.clone();
+            change(&mut lie);
+            let lie = L2Block::new(901, lie, vec![]);
+            let parent = Sealed::new(parent.clone());
+            let verdict = verify_child(&until, &parent, &lie, &witness);
+            assert!(matches!(verdict, Ok(Verdict::Invalid(_))), "{verdict:?}");
+            let verdict = verify_child(&before, &parent, &lie, &witness);
+            assert!(
+                matches!(
+                    verdict,
+                    Err(ExecuteError::Unsupported {
+                        block: 1,
+                        source: Unsupported::Horizon(1)
+                    })
+                ),
+                "{verdict:?}"
+            );
+        }
     }
 }

@@ -12,6 +12,27 @@ use super::{ChainSpec, default_blob_params};
 /// Source: celo-org/op-geth, `params/config.go`.
 const CELO_SEPOLIA_BASE_FEE_FLOOR: u64 = 25_000_000_000;
 
+/// Last second until which the schedules below were known when this version was released:
+/// 2027-06-30T00:00:00Z.
+///
+/// A later block that contradicts the rules is undecided. Move it with every release, after
+/// checking which upgrades have been announced since, for each chain.
+const HORIZON: u64 = 1_814_313_600;
+
+/// Karst, which is active and whose rules are not known here.
+///
+/// Source: ethereum-optimism/optimism, releases op-node/v1.19.1 (mainnet) and of Upgrade 19
+/// (Sepolia: 2026-06-17T16:00:01Z).
+const OP_MAINNET_KARST: u64 = 1_783_526_401;
+const OP_SEPOLIA_KARST: u64 = 1_781_712_001;
+
+/// Azul, with which Base leaves the OP Stack's upgrades for its own; none of them is known here.
+///
+/// Source: Base documentation, "Azul upgrade".
+const AZUL: &str = "Azul";
+const BASE_AZUL: u64 = 1_779_991_200;
+const BASE_SEPOLIA_AZUL: u64 = 1_776_708_000;
+
 /// Gas per second settings of Base Sepolia differ from its siblings in this multiplier.
 const BASE_SEPOLIA_CHAIN: ChainId = 84532;
 
@@ -61,27 +82,32 @@ impl ChainSpec {
     /// OP Mainnet from Bedrock on.
     pub fn op_mainnet() -> Self {
         Self::op_chain(10, OpHardfork::op_mainnet())
+            .with_op_fork(OpHardfork::Karst, ForkCondition::Timestamp(OP_MAINNET_KARST))
     }
 
     /// OP Sepolia.
     pub fn op_sepolia() -> Self {
-        Self::op_chain(11_155_420, OpHardfork::op_sepolia()).with_base_fee_params(
-            BaseFeeParams::optimism_sepolia(),
-            BaseFeeParams::optimism_sepolia_canyon(),
-        )
+        Self::op_chain(11_155_420, OpHardfork::op_sepolia())
+            .with_op_fork(OpHardfork::Karst, ForkCondition::Timestamp(OP_SEPOLIA_KARST))
+            .with_base_fee_params(
+                BaseFeeParams::optimism_sepolia(),
+                BaseFeeParams::optimism_sepolia_canyon(),
+            )
     }
 
     /// Base.
     pub fn base() -> Self {
-        Self::op_chain(8453, OpHardfork::base_mainnet())
+        Self::op_chain(8453, OpHardfork::base_mainnet()).with_foreign_fork(AZUL, BASE_AZUL)
     }
 
     /// Base Sepolia.
     pub fn base_sepolia() -> Self {
-        Self::op_chain(BASE_SEPOLIA_CHAIN, OpHardfork::base_sepolia()).with_base_fee_params(
-            BaseFeeParams::base_sepolia(),
-            BaseFeeParams::base_sepolia_canyon(),
-        )
+        Self::op_chain(BASE_SEPOLIA_CHAIN, OpHardfork::base_sepolia())
+            .with_foreign_fork(AZUL, BASE_SEPOLIA_AZUL)
+            .with_base_fee_params(
+                BaseFeeParams::base_sepolia(),
+                BaseFeeParams::base_sepolia_canyon(),
+            )
     }
 
     /// Celo Sepolia, as far as it is an OP Stack chain: fee currencies and the transfer precompile
@@ -91,13 +117,21 @@ impl ChainSpec {
             .with_op_forks_from_genesis(OpHardfork::Isthmus)
             .with_base_fee_floor(CELO_SEPOLIA_BASE_FEE_FLOOR)
             .with_extensions("Celo fee currencies and token duality")
+            .with_horizon(HORIZON)
+    }
+
+    /// A fork of the chain's own from `timestamp` on.
+    fn with_foreign_fork(mut self, name: &str, timestamp: u64) -> Self {
+        let condition = ForkCondition::Timestamp(timestamp);
+        self.foreign.push((name.to_owned(), condition));
+        self
     }
 
     fn ethereum_chain<const N: usize>(
         chain_id: ChainId,
         forks: [(EthereumHardfork, ForkCondition); N],
     ) -> Self {
-        let mut spec = Self::ethereum(chain_id);
+        let mut spec = Self::ethereum(chain_id).with_horizon(HORIZON);
         for (fork, condition) in forks {
             // Testnets are listed with a DAO fork at block 0; none of them drains anything.
             if fork == EthereumHardfork::Dao {
@@ -122,6 +156,7 @@ impl ChainSpec {
             .fold(Self::optimism(chain_id), |spec, (fork, condition)| {
                 spec.with_op_fork(fork, condition)
             })
+            .with_horizon(HORIZON)
     }
 }
 
@@ -132,15 +167,44 @@ mod tests {
     use alloy_op_hardforks::OpHardforks;
 
     use super::*;
+    use crate::Unsupported;
 
     #[test]
-    fn every_built_in_chain_has_the_id_it_is_found_by() {
+    fn every_built_in_chain_has_the_id_it_is_found_by_and_a_horizon() {
         for id in [
             1, 17_000, 11_155_111, 560_048, 10, 11_155_420, 8453, 84_532, 11_142_220,
         ] {
-            assert_eq!(ChainSpec::known(id).unwrap().chain_id(), id);
+            let spec = ChainSpec::known(id).unwrap();
+            assert_eq!(spec.chain_id(), id);
+            assert_eq!(spec.horizon(), Some(HORIZON), "{id}");
         }
         assert_eq!(ChainSpec::known(2), None);
+        assert_eq!(ChainSpec::optimism(10).horizon(), None);
+    }
+
+    /// Announced activations, as each project published them: 2026-07-08T16:00:01Z and
+    /// 2026-06-17T16:00:01Z; 2026-05-28T18:00:00Z and 2026-04-20T18:00:00Z; Glamsterdam on Sepolia
+    /// 2026-10-06T13:53:36Z.
+    #[test]
+    fn blocks_after_a_fork_that_is_not_known_accuse_nobody() {
+        for (chain, time, fork) in [
+            (10, 1_783_526_401, "Karst"),
+            (11_155_420, 1_781_712_001, "Karst"),
+            (8453, 1_779_991_200, "Azul"),
+            (84_532, 1_776_708_000, "Azul"),
+            (11_155_111, 1_791_294_816, "Amsterdam"),
+        ] {
+            let spec = ChainSpec::known(chain).unwrap();
+            let number = 200_000_000;
+            assert_eq!(spec.check_supported(number, time - 1), Ok(()), "{chain}");
+            assert_eq!(
+                spec.check_supported(number, time),
+                Err(Unsupported::Fork {
+                    name: fork.to_owned()
+                }),
+                "{chain}"
+            );
+        }
     }
 
     /// Fork times of OP Mainnet as the superchain registry publishes them.

@@ -50,8 +50,9 @@ pub enum Unsupported {
     /// The chain extends its stack in ways that are not known, and the block may use them.
     #[error("the chain extends its stack ({0}), and the block may rely on that")]
     Extensions(&'static str),
-    /// The schedule of forks is not known to be complete at this time.
-    #[error("forks after timestamp {0} are not known")]
+    /// The block contradicts the rules at a time at which forks may be active that nobody had
+    /// announced when this version was released.
+    #[error("forks after timestamp {0} are not known, and the block may follow one")]
     Horizon(u64),
 }
 
@@ -206,8 +207,11 @@ impl ChainSpec {
         self
     }
 
-    /// The same chain with a last second until which its forks are known; later blocks are
-    /// undecided. Without it the schedule counts as complete.
+    /// The same chain with a last second until which its forks are known. Without it the schedule
+    /// counts as complete.
+    ///
+    /// Later blocks that hold under the rules that are known are valid; what contradicts them is an
+    /// error and never a fault, since a fork may be the reason.
     #[must_use]
     pub const fn with_horizon(mut self, timestamp: u64) -> Self {
         self.horizon = Some(timestamp);
@@ -232,6 +236,20 @@ impl ChainSpec {
     /// Rules beyond the stack that are not known, if there are any.
     pub const fn extensions(&self) -> Option<&'static str> {
         self.extensions
+    }
+
+    /// Last second until which the forks are known, if there is one.
+    pub const fn horizon(&self) -> Option<u64> {
+        self.horizon
+    }
+
+    /// Why a contradiction at `timestamp` accuses nobody; `None` if it does.
+    pub(crate) const fn doubt(&self, timestamp: u64) -> Option<Unsupported> {
+        match (self.extensions, self.horizon) {
+            (Some(name), _) => Some(Unsupported::Extensions(name)),
+            (None, Some(horizon)) if timestamp > horizon => Some(Unsupported::Horizon(horizon)),
+            _ => None,
+        }
     }
 
     /// Least base fee, in wei.
@@ -269,11 +287,6 @@ impl ChainSpec {
     /// Errors: [`Unsupported`] if a block at this height and time follows rules that are not
     /// known.
     pub fn check_supported(&self, number: BlockNumber, timestamp: u64) -> Result<(), Unsupported> {
-        if let Some(horizon) = self.horizon
-            && timestamp > horizon
-        {
-            return Err(Unsupported::Horizon(horizon));
-        }
         let active =
             |condition: ForkCondition| condition.active_at_timestamp_or_number(timestamp, number);
         let later = [EthereumHardfork::Amsterdam, EthereumHardfork::Bogota]
@@ -410,10 +423,16 @@ mod tests {
                 name: "Karst".to_owned()
             })
         );
-        assert_eq!(
-            spec.with_horizon(50).check_supported(7, 51),
-            Err(Unsupported::Horizon(50))
-        );
+    }
+
+    #[test]
+    fn beyond_the_horizon_rules_are_in_doubt_and_not_refused() {
+        let spec = ChainSpec::optimism(10)
+            .with_op_forks_from_genesis(OpHardfork::Jovian)
+            .with_horizon(50);
+        assert_eq!(spec.check_supported(7, 51), Ok(()));
+        assert_eq!(spec.doubt(50), None);
+        assert_eq!(spec.doubt(51), Some(Unsupported::Horizon(50)));
     }
 
     #[test]
