@@ -2,7 +2,12 @@
 //!
 //! `MACH_DATA=… cargo bench -p mach-benches --bench validate`
 
-#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench"
+)]
 
 use std::{
     hint::black_box,

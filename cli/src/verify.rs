@@ -75,11 +75,11 @@ fn from_files(args: &VerifyArgs, specs: &Specs) -> eyre::Result<Outcome> {
             let (inputs, next) = (&inputs, &next);
             scope.spawn(move || {
                 while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let sent = match input {
-                        Input::Block(path) => rows.send(recorded(specs, path)),
+                    let is_heard = match input {
+                        Input::Block(path) => rows.send(recorded(specs, path)).is_ok(),
                         Input::Chain(folder) => chain(folder, &rows),
                     };
-                    if sent.is_err() {
+                    if !is_heard {
                         return;
                     }
                 }
@@ -113,8 +113,9 @@ fn recorded(specs: &Specs, path: &Path) -> Row {
     row
 }
 
-/// All blocks of a chain file, each on the state that the one before it left.
-fn chain(folder: &Path, rows: &mpsc::Sender<Row>) -> Result<(), mpsc::SendError<Row>> {
+/// All blocks of a chain file, each on the state that the one before it left. Answers whether
+/// anybody still wants rows.
+fn chain(folder: &Path, rows: &mpsc::Sender<Row>) -> bool {
     let source = folder.display().to_string();
     let opened = ChainFile::open_directory(folder)
         .and_then(|file| file.verifier().map(|verifier| (file, verifier)));
@@ -123,7 +124,7 @@ fn chain(folder: &Path, rows: &mpsc::Sender<Row>) -> Result<(), mpsc::SendError<
         Err(error) => {
             let mut row = Row::unknown(source);
             row.result = Err(error.into());
-            return rows.send(row);
+            return rows.send(row).is_ok();
         }
     };
     for block in file.blocks() {
@@ -134,7 +135,9 @@ fn chain(folder: &Path, rows: &mpsc::Sender<Row>) -> Result<(), mpsc::SendError<
             .and_then(|()| verifier.verify(block))
             .map_err(eyre::Report::new);
         row.elapsed = started.elapsed();
-        rows.send(row)?;
+        if rows.send(row).is_err() {
+            return false;
+        }
     }
-    Ok(())
+    true
 }

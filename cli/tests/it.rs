@@ -1,5 +1,7 @@
 //! The binary, as a script calls it.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
 use std::{
     path::Path,
     process::{Command, Output},
