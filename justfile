@@ -40,7 +40,7 @@ artifacts:
 
 # Builds the fuzz targets with the stable toolchain and replays their corpora
 fuzz-replay:
-    cd fuzz && cargo test --locked
+    cd fuzz && cargo fmt --check && cargo test --locked
 
 # Benchmarks, run by hand
 bench *ARGS:

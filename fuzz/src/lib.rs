@@ -1,0 +1,17 @@
+//! What the fuzz targets call: one function for each decoder that reads what others wrote.
+//!
+//! None of them may panic, whatever the bytes. Where there is more to promise, they assert it.
+
+mod answers;
+mod blocks;
+mod messages;
+mod points;
+mod tries;
+mod witnesses;
+
+pub use answers::node_answers;
+pub use blocks::{block_rlp, chain_file, genesis, recorded_block};
+pub use messages::rpc_messages;
+pub use points::points;
+pub use tries::trie;
+pub use witnesses::witness;
