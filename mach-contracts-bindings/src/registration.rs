@@ -1,6 +1,6 @@
 //! Operators join and leave the registry.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_provider::DynProvider;
 use alloy_rpc_types_eth::TransactionReceipt;
 use alloy_signer::Signer;
@@ -76,6 +76,11 @@ impl<'a> Registration<'a> {
         })
     }
 
+    /// The service manager that the operator consents to, as the node names it.
+    pub const fn service_manager(&self) -> Address {
+        self.service_manager
+    }
+
     /// What the BLS key has to sign to be registered for the submitter's account.
     ///
     /// Source: `RegistryCoordinator.pubkeyRegistrationMessageHash`, which hashes this to the curve.
@@ -87,8 +92,8 @@ impl<'a> Registration<'a> {
         )
     }
 
-    /// The coordinator's own answer to [`Self::key_digest`], hashed to the curve: a signature is the
-    /// secret key times this point.
+    /// The coordinator's own answer to [`Self::key_digest`], hashed to the curve. It is there to be
+    /// compared with: a key must not be multiplied with a point that a node sends.
     pub async fn key_point(&self) -> Result<G1Bytes, CallError> {
         let request = IRegistryCoordinator::pubkeyRegistrationMessageHashCall {
             operator: self.submitter.sender(),
@@ -108,13 +113,8 @@ impl<'a> Registration<'a> {
         consent: Consent,
         signer: &(dyn Signer + Send + Sync),
     ) -> Result<TransactionReceipt, RegistrationError> {
-        let digest = IAVSDirectory::calculateOperatorAVSRegistrationDigestHashCall {
-            operator: self.submitter.sender(),
-            avs: self.service_manager,
-            salt: consent.salt,
-            expiry: U256::from(consent.expiry),
-        };
-        let digest = call(self.provider(), self.avs_directory, &digest)
+        let digest = self
+            .consent_digest(consent)
             .await
             .map_err(SubmitError::from)?;
         let signature = signer.sign_hash(&digest).await?;
@@ -165,6 +165,31 @@ impl<'a> Registration<'a> {
         };
         let id = self.call(&request).await?;
         Ok((!id.is_zero()).then_some(OperatorId(id)))
+    }
+
+    /// The AVSDirectory would say this too, but whoever answers for it could then have anything signed:
+    /// only the domain, which has a version on some chains and none on others, is taken from there.
+    async fn consent_digest(&self, consent: Consent) -> Result<B256, CallError> {
+        sol! {
+            struct OperatorAVSRegistration {
+                address operator;
+                address avs;
+                bytes32 salt;
+                uint256 expiry;
+            }
+        }
+        let domain = IAVSDirectory::domainSeparatorCall {};
+        let domain = call(self.provider(), self.avs_directory, &domain).await?;
+        let consent = OperatorAVSRegistration {
+            operator: self.submitter.sender(),
+            avs: self.service_manager,
+            salt: consent.salt,
+            expiry: U256::from(consent.expiry),
+        };
+        let hash = consent.eip712_hash_struct();
+        Ok(keccak256(
+            [&[0x19, 0x01][..], domain.as_slice(), hash.as_slice()].concat(),
+        ))
     }
 
     async fn call<C: alloy_sol_types::SolCall>(&self, request: &C) -> Result<C::Return, CallError> {

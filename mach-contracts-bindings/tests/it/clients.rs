@@ -23,8 +23,8 @@ use mach_devnet::{Chain, DEV_ACCOUNTS, DevnetConfig, Ethereum, Mining};
 
 use crate::bls::{Key, sol_g1, sol_g2};
 
-const ROLLUP: u64 = 901;
-const POLICY: SubmitPolicy = SubmitPolicy {
+pub(crate) const ROLLUP: u64 = 901;
+pub(crate) const POLICY: SubmitPolicy = SubmitPolicy {
     poll_interval: Duration::from_millis(1),
     resend_after: 3,
     give_up_after: 12,
@@ -34,21 +34,21 @@ const POLICY: SubmitPolicy = SubmitPolicy {
     max_fee_per_gas: None,
 };
 
-fn stake(weight: u128) -> Stake {
+pub(crate) fn stake(weight: u128) -> Stake {
     Stake::new(weight).unwrap()
 }
 
-fn quorums(numbers: &[u8]) -> QuorumNumbers {
+pub(crate) fn quorums(numbers: &[u8]) -> QuorumNumbers {
     QuorumNumbers::new(numbers).unwrap()
 }
 
-fn key(index: usize) -> Key {
+pub(crate) fn key(index: usize) -> Key {
     Key::new(7000 + index as u64)
 }
 
 /// Where the contracts are.
 #[derive(Clone)]
-enum L1 {
+pub(crate) enum L1 {
     Devnet(Chain<Ethereum>),
     /// A development node with `evm_mine`.
     Node(RootProvider),
@@ -59,7 +59,7 @@ impl L1 {
         Self::Devnet(DevnetConfig::default().l1().unwrap())
     }
 
-    fn provider(&self) -> RootProvider {
+    pub(crate) fn provider(&self) -> RootProvider {
         match self {
             Self::Devnet(chain) => chain.provider(),
             Self::Node(provider) => provider.clone(),
@@ -78,25 +78,29 @@ impl L1 {
     }
 }
 
-async fn submitter(l1: &L1, account: usize) -> Submitter {
+pub(crate) async fn submitter(l1: &L1, account: usize) -> Submitter {
     with_policy(l1.provider(), account, POLICY).await
 }
 
-async fn with_policy(provider: RootProvider, account: usize, policy: SubmitPolicy) -> Submitter {
+pub(crate) async fn with_policy(
+    provider: RootProvider,
+    account: usize,
+    policy: SubmitPolicy,
+) -> Submitter {
     let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
     Submitter::connect(provider, wallet, policy).await.unwrap()
 }
 
 /// Contracts of account 0, with the operators of accounts 1 to 4: 100, 200, 300 and 400 in quorum 0, the last
 /// also 40 in quorum 1.
-struct Network {
-    l1: L1,
-    contracts: Deployment,
+pub(crate) struct Network {
+    pub(crate) l1: L1,
+    pub(crate) contracts: Deployment,
     registry: ContractRegistry,
 }
 
 impl Network {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_on(L1::devnet()).await
     }
 
@@ -149,7 +153,7 @@ impl Network {
         self.contracts.domain()
     }
 
-    async fn confirmer(&self, account: usize) -> ContractConfirmer {
+    pub(crate) async fn confirmer(&self, account: usize) -> ContractConfirmer {
         ContractConfirmer::connect(
             submitter(&self.l1, account).await,
             self.contracts.service_manager,
@@ -159,12 +163,12 @@ impl Network {
         .unwrap()
     }
 
-    async fn head(&self) -> u32 {
+    pub(crate) async fn head(&self) -> u32 {
         let provider = self.l1.provider();
         provider.get_block_number().await.unwrap() as u32
     }
 
-    async fn service_manager(&self) -> ServiceManager {
+    pub(crate) async fn service_manager(&self) -> ServiceManager {
         let provider = self.l1.provider();
         ServiceManager::connect(provider, self.contracts.service_manager)
             .await
@@ -172,7 +176,7 @@ impl Network {
     }
 
     /// The statement, signed by everybody but `absent` (by account), on the contract's terms.
-    async fn certificate(&self, statement: Statement, absent: &[usize]) -> Certificate {
+    pub(crate) async fn certificate(&self, statement: Statement, absent: &[usize]) -> Certificate {
         // The reference block has to be past.
         self.l1.mine().await;
         let terms = self.service_manager().await.terms().await.unwrap();
@@ -203,7 +207,7 @@ async fn register(l1: &L1, contracts: &Deployment, index: usize, numbers: &[u8])
         .unwrap();
 }
 
-fn proof(registration: &Registration<'_>, index: usize) -> KeyProof {
+pub(crate) fn proof(registration: &Registration<'_>, index: usize) -> KeyProof {
     KeyProof {
         key_g1: sol_g1(key(index).g1()).into(),
         key_g2: sol_g2(key(index).g2()).into(),
@@ -264,7 +268,7 @@ fn sign(
     }
 }
 
-fn alert(number: u64) -> Statement {
+pub(crate) fn alert(number: u64) -> Statement {
     Statement::Alert(Alert {
         kind: AlertKind::InvalidBlock,
         rollup_chain_id: ROLLUP,
@@ -327,11 +331,11 @@ async fn the_operator_set_at_a_block_has_keys_and_stakes() {
     assert_eq!(set.operators().count(), 4);
     assert_eq!(set.total_stake(0), stake(1000));
     assert_eq!(set.total_stake(1), stake(40));
-    for index in 1..=4 {
+    for (index, account) in DEV_ACCOUNTS.iter().enumerate().skip(1).take(4) {
         let key_g1 = G1Bytes::from(sol_g1(key(index).g1()));
         let id = OperatorId::from_key(&key_g1);
         let operator = set.operator(&id).unwrap();
-        assert_eq!(operator.address, DEV_ACCOUNTS[index].address);
+        assert_eq!(operator.address, account.address);
         assert_eq!(operator.key_g1, key_g1);
         assert_eq!(operator.key_g2, sol_g2(key(index).g2()).into());
         assert_eq!(set.stake(0, &id), Some(stake(100 * index as u128)));
@@ -588,7 +592,7 @@ async fn running_out_of_gas_is_no_refusal() {
 }
 
 /// An L1 that makes blocks only when told to.
-async fn manual() -> (Chain<Ethereum>, Submitter) {
+pub(crate) async fn manual() -> (Chain<Ethereum>, Submitter) {
     let config = DevnetConfig {
         l1_mining: Mining::Manual,
         ..Default::default()
@@ -599,7 +603,7 @@ async fn manual() -> (Chain<Ethereum>, Submitter) {
 }
 
 /// Makes `count` blocks, one every 20 milliseconds.
-async fn mine(l1: &Chain<Ethereum>, count: u64) {
+pub(crate) async fn mine(l1: &Chain<Ethereum>, count: u64) {
     for _ in 0..count {
         tokio::time::sleep(Duration::from_millis(20)).await;
         l1.mine().unwrap();
