@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, Bytes, TxKind};
 use alloy_provider::{DynProvider, Provider};
-use alloy_rpc_types_eth::{TransactionInput, TransactionRequest};
+use alloy_rpc_types_eth::{BlockId, TransactionInput, TransactionRequest};
 use alloy_sol_types::SolCall;
 use alloy_transport::TransportError;
 
@@ -63,7 +63,17 @@ pub(crate) async fn call<C: SolCall>(
     to: Address,
     call: &C,
 ) -> Result<C::Return, CallError> {
-    let answer = simulate(provider, Address::ZERO, to, call).await?;
+    call_at(provider, BlockId::latest(), to, call).await
+}
+
+/// Calls `to` on the state after `block`.
+pub(crate) async fn call_at<C: SolCall>(
+    provider: &DynProvider,
+    block: BlockId,
+    to: Address,
+    call: &C,
+) -> Result<C::Return, CallError> {
+    let answer = run(provider, block, Address::ZERO, to, call).await?;
     C::abi_decode_returns(&answer).map_err(|source| CallError::Malformed {
         call: C::SIGNATURE,
         to,
@@ -79,6 +89,16 @@ pub(crate) async fn simulate<C: SolCall>(
     to: Address,
     call: &C,
 ) -> Result<Bytes, CallError> {
+    run(provider, BlockId::latest(), from, to, call).await
+}
+
+async fn run<C: SolCall>(
+    provider: &DynProvider,
+    block: BlockId,
+    from: Address,
+    to: Address,
+    call: &C,
+) -> Result<Bytes, CallError> {
     let request = TransactionRequest {
         from: Some(from),
         to: Some(TxKind::Call(to)),
@@ -87,6 +107,7 @@ pub(crate) async fn simulate<C: SolCall>(
     };
     provider
         .call(request)
+        .block(block)
         .await
         .map_err(|error| match revert_data(&error) {
             Some(data) => CallError::Reverted {
@@ -101,9 +122,73 @@ pub(crate) async fn simulate<C: SolCall>(
 
 /// Revert data in a node's answer; `None` if the node failed and not the contract.
 pub(crate) fn revert_data(error: &TransportError) -> Option<Bytes> {
+    // Of the execution APIs: "execution reverted".
+    const REVERTED: i64 = 3;
     let payload = error.as_error_resp()?;
+    if let Some(data) = payload.as_revert_data() {
+        return Some(data);
+    }
+    // Parity and its heirs: "VM execution error.", with "Reverted 0x..." as data.
+    let text: Option<String> = payload
+        .data
+        .as_ref()
+        .and_then(|data| serde_json::from_str(data.get()).ok());
+    if let Some(hex) = text
+        .as_deref()
+        .and_then(|text| text.strip_prefix("Reverted "))
+    {
+        return Some(hex.trim().parse().unwrap_or_default());
+    }
     // A revert without a reason comes without data.
-    payload
-        .as_revert_data()
-        .or_else(|| payload.message.contains("revert").then(Bytes::new))
+    let told = payload.message.to_lowercase().contains("revert");
+    (told || payload.code == REVERTED).then(Bytes::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::hex;
+
+    #[test]
+    fn a_revert_is_told_from_a_failure_in_every_dialect() {
+        let insufficient = hex!("e459c524").to_vec();
+        // Geth, Reth and Nethermind of today; Parity and Nethermind of old; Anvil.
+        let cases = [
+            (
+                r#"{"code":3,"message":"execution reverted","data":"0xe459c524"}"#,
+                Some(insufficient.clone()),
+            ),
+            (
+                r#"{"code":-32015,"message":"VM execution error.","data":"Reverted 0xe459c524"}"#,
+                Some(insufficient.clone()),
+            ),
+            (
+                r#"{"code":3,"message":"execution reverted: custom error 0xe459c524","data":"0xe459c524"}"#,
+                Some(insufficient),
+            ),
+            (
+                r#"{"code":-32015,"message":"VM execution error.","data":"Reverted 0x"}"#,
+                Some(vec![]),
+            ),
+            (
+                r#"{"code":-32000,"message":"execution reverted"}"#,
+                Some(vec![]),
+            ),
+            (
+                r#"{"code":-32000,"message":"Execution Reverted"}"#,
+                Some(vec![]),
+            ),
+            (
+                r#"{"code":-32000,"message":"out of gas","data":{"Reverted 0x":1}}"#,
+                None,
+            ),
+            (r#"{"code":-32005,"message":"limit exceeded"}"#, None),
+        ];
+        for (answer, data) in cases {
+            let error = TransportError::ErrorResp(serde_json::from_str(answer).unwrap());
+            assert_eq!(revert_data(&error), data.map(Bytes::from), "{answer}");
+        }
+        let lost = alloy_transport::TransportErrorKind::custom_str("connection reverted");
+        assert_eq!(revert_data(&lost), None);
+    }
 }

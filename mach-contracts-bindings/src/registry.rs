@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, Bytes};
 use alloy_provider::{DynProvider, Provider};
-use alloy_rpc_types_eth::Filter;
+use alloy_rpc_types_eth::{BlockId, Filter};
 use alloy_sol_types::SolEvent;
 use async_trait::async_trait;
 use mach_core::{
@@ -17,7 +17,7 @@ use tracing::debug;
 use crate::{
     CallError,
     abi::{IBLSApkRegistry, IOperatorStateRetriever, IRegistryCoordinator, OperatorState},
-    call::call,
+    call::{call, call_at},
     convert::stake_from_u96,
 };
 
@@ -78,7 +78,17 @@ impl ContractRegistry {
             quorumNumbers: Bytes::copy_from_slice(quorums.as_bytes()),
             blockNumber: reference_block,
         };
-        match call(&self.provider, self.retriever, &request).await {
+        let head = self.head().await.map_err(unanswered)?;
+        if head < u64::from(reference_block) {
+            return Err(RegistryError::Backend(Box::new(StateError::Behind {
+                head,
+                reference_block,
+            })));
+        }
+        // The histories answer for a block that is not there yet as if it were like the newest. So the
+        // answer must not come from another node, behind the same address, that lags.
+        let head = BlockId::number(head);
+        match call_at(&self.provider, head, self.retriever, &request).await {
             Ok(state) if state.len() == quorums.len() => Ok(state),
             Ok(state) => Err(malformed(StateError::QuorumCount {
                 asked: quorums.len(),
@@ -109,14 +119,26 @@ impl ContractRegistry {
         })
     }
 
+    async fn head(&self) -> Result<u64, CallError> {
+        Ok(self.provider.get_block_number().await?)
+    }
+
     async fn operator(
         &self,
         keys: &mut Keys,
         state: &OperatorState,
+        reference_block: u32,
     ) -> Result<Operator, RegistryError> {
         let id = OperatorId(state.operatorId);
+        let last = u64::from(reference_block);
         if !keys.known.contains_key(&id) {
-            self.read_keys(keys).await.map_err(unanswered)?;
+            let resumes = keys.next_block > keys.first_block;
+            self.read_keys(keys, last).await.map_err(unanswered)?;
+            if resumes && !keys.known.contains_key(&id) {
+                // The node left the event out before, such as one whose index of events lags.
+                keys.next_block = keys.first_block;
+                self.read_keys(keys, last).await.map_err(unanswered)?;
+            }
         }
         let (key_g1, key_g2) = keys
             .known
@@ -130,16 +152,15 @@ impl ContractRegistry {
         })
     }
 
-    /// Reads the key registrations since the last time.
-    async fn read_keys(&self, keys: &mut Keys) -> Result<(), CallError> {
-        let head = self.provider.get_block_number().await?;
+    /// Reads the key registrations since the last time, up to the block `last`.
+    async fn read_keys(&self, keys: &mut Keys, last: u64) -> Result<(), CallError> {
         let mut from = keys
             .next_block
             .saturating_sub(REORG_DEPTH)
             .max(keys.first_block);
         let mut range = MAX_BLOCK_RANGE;
-        while from <= head {
-            let to = head.min(from.saturating_add(range - 1));
+        while from <= last {
+            let to = last.min(from.saturating_add(range - 1));
             let filter = Filter::new()
                 .address(self.apk_registry)
                 .event_signature(IBLSApkRegistry::NewPubkeyRegistration::SIGNATURE_HASH)
@@ -154,6 +175,9 @@ impl ContractRegistry {
                 Err(error) => return Err(error.into()),
             };
             for log in &logs {
+                if log.address() != self.apk_registry || log.removed {
+                    continue;
+                }
                 let Ok(event) = IBLSApkRegistry::NewPubkeyRegistration::decode_log(&log.inner)
                 else {
                     debug!(transaction = ?log.transaction_hash, "not a key registration");
@@ -183,7 +207,7 @@ impl OperatorRegistry for ContractRegistry {
         let mut keys = self.keys.lock().await;
         for (quorum, members) in quorums.iter().zip(&state) {
             for member in members {
-                let operator = self.operator(&mut keys, member).await?;
+                let operator = self.operator(&mut keys, member, reference_block).await?;
                 set.insert(quorum, operator, stake_from_u96(member.stake));
             }
         }
@@ -195,6 +219,8 @@ impl OperatorRegistry for ContractRegistry {
 enum StateError {
     #[error("asked for {asked} quorums, got {answered}")]
     QuorumCount { asked: usize, answered: usize },
+    #[error("the node is at L1 block {head}, before {reference_block}")]
+    Behind { head: u64, reference_block: u32 },
     #[error("operator {0} never registered a key")]
     NoKey(OperatorId),
 }

@@ -107,3 +107,86 @@ async fn a_node_cannot_choose_what_an_operator_signs() {
 }
 
 #[tokio::test]
+async fn a_node_that_lags_knows_no_operators() {
+    let network = Network::start().await;
+    let head = network.head().await;
+    let registry_at_head = registry(&network, network.l1.provider()).await;
+    let error = registry_at_head
+        .operator_set(&quorums(&[0]), head + 1)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::Backend(_)), "{error:?}");
+    assert!(error.is_transient());
+
+    // One node says how high the chain is, another behind the same address has not seen it.
+    let ahead = lying(devnet(&network), move |method, _, _| {
+        (method == "eth_blockNumber").then(|| success(&json!(format!("{:#x}", head + 3))))
+    });
+    let error = registry(&network, ahead)
+        .await
+        .operator_set(&quorums(&[0]), head + 1)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::Backend(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_event_that_was_left_out_is_found_later() {
+    let network = Network::start().await;
+    let silent = Arc::new(AtomicBool::new(false));
+    let node = lying(devnet(&network), {
+        let silent = Arc::clone(&silent);
+        move |method, _, _| {
+            let left_out = method == "eth_getLogs" && silent.load(Ordering::Relaxed);
+            left_out.then(|| success(&json!([])))
+        }
+    });
+    let registry = registry(&network, node).await;
+    let known = network.head().await;
+    registry.operator_set(&quorums(&[0]), known).await.unwrap();
+
+    admitted(&network, 5).await;
+    register(&network, &submitter(&network.l1, 5).await, 5).await;
+    // Far enough that what is read again for reorganisations does not reach back to the event.
+    for _ in 0..100 {
+        devnet(&network).mine().unwrap();
+    }
+    let head = network.head().await;
+    silent.store(true, Ordering::Relaxed);
+    let error = registry.operator_set(&quorums(&[0]), head).await;
+    assert!(matches!(error, Err(RegistryError::Malformed(_))));
+    silent.store(false, Ordering::Relaxed);
+    let set = registry.operator_set(&quorums(&[0]), head).await.unwrap();
+    assert_eq!(set.total_stake(0), stake(1500));
+}
+
+#[tokio::test]
+async fn keys_come_from_the_registrys_own_events() {
+    let network = Network::start().await;
+    // After each event the same one of another contract, with the first operator's key in G2.
+    let node = lying(devnet(&network), |method, _, truth| {
+        if method != "eth_getLogs" {
+            return None;
+        }
+        let mut logs = Vec::new();
+        for log in truth.as_array()? {
+            let mut forged = log.clone();
+            forged["address"] = json!("0x00000000000000000000000000000000000bad00");
+            let data = log["data"].as_str()?;
+            let other = truth[0]["data"].as_str()?;
+            forged["data"] = json!(format!("{}{}", &data[..2 + 128], &other[2 + 128..]));
+            logs.extend([log.clone(), forged]);
+        }
+        Some(success(&Value::from(logs)))
+    });
+    let head = network.head().await;
+    let registry = registry(&network, node).await;
+    let set = registry.operator_set(&quorums(&[0]), head).await.unwrap();
+    for index in 1..=4 {
+        let id = OperatorId::from_key(&sol_g1(key(index).g1()).into());
+        assert_eq!(
+            set.operator(&id).unwrap().key_g2,
+            sol_g2(key(index).g2()).into()
+        );
+    }
+}
