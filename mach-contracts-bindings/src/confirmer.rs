@@ -155,9 +155,17 @@ impl StatementConfirmer for ContractConfirmer {
         };
         match outcome {
             Ok(confirmation) => Ok(confirmation),
-            // Somebody else was faster.
-            Err(error) if already_confirmed(error.revert()) => {
-                self.standing(certificate).await.map_err(call_error)
+            Err(error) if error.revert().is_some() => {
+                // Whatever the reason given, somebody else may have been faster.
+                let stands = self.service_manager.stands(&certificate.statement).await;
+                if stands.map_err(call_error)? {
+                    return self.standing(certificate).await.map_err(call_error);
+                }
+                if already_confirmed(error.revert()) {
+                    // In a block that is not there yet, or that this node has not seen.
+                    return Err(ConfirmError::Backend(Box::new(error)));
+                }
+                Err(submit_error(error))
             }
             Err(error) => Err(submit_error(error)),
         }

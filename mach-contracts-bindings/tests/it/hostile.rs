@@ -190,3 +190,58 @@ async fn keys_come_from_the_registrys_own_events() {
         );
     }
 }
+
+/// Whatever a node gives as the reason, and if it gives none, an alert that stands is confirmed.
+#[tokio::test]
+async fn a_refusal_of_what_stands_already_is_a_confirmation() {
+    let network = Network::start().await;
+    let certificate = network.certificate(alert(1), &[]).await;
+    network
+        .confirmer(7)
+        .await
+        .confirm(&certificate)
+        .await
+        .unwrap();
+    let looks = AtomicU32::new(0);
+    let selector = hex::encode(I::alertByDigestCall::SELECTOR);
+    let node = lying(devnet(&network), move |method, params, _| match method {
+        "eth_estimateGas" => Some(failure(3, "execution reverted")),
+        // At the first look it was not there.
+        "eth_call" if params.contains(&selector) && looks.fetch_add(1, Ordering::Relaxed) == 0 => {
+            Some(success(&json!(format!("0x{}", "00".repeat(320)))))
+        }
+        _ => None,
+    });
+    let confirmation = confirmer(&network, node)
+        .await
+        .confirm(&certificate)
+        .await
+        .unwrap();
+    assert_eq!(confirmation.transaction, None);
+    assert_eq!(confirmation.digest, certificate.digest());
+}
+
+/// A node may estimate on its pending block, where a rival's transaction is that may never be included.
+#[tokio::test]
+async fn a_confirmation_that_is_only_pending_is_none() {
+    let network = Network::start().await;
+    let certificate = network.certificate(alert(1), &[]).await;
+    let digest = certificate.digest();
+    let node = lying(devnet(&network), move |method, _, _| {
+        (method == "eth_estimateGas").then(|| {
+            let data = hex::encode_prefixed(I::AlreadyConfirmed { digest }.abi_encode());
+            let mut payload = json!({"code": 3, "message": "execution reverted"});
+            payload["data"] = json!(data);
+            alloy_json_rpc::ResponsePayload::Failure(serde_json::from_value(payload).unwrap())
+        })
+    });
+    let error = confirmer(&network, node)
+        .await
+        .confirm(&certificate)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ConfirmError::Backend(_)), "{error:?}");
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
