@@ -115,7 +115,7 @@ pub async fn deploy(
         .get_transaction_count(submitter.sender())
         .await
         .map_err(SubmitError::from)?;
-    let expected = submitter.sender().create(nonce + 4);
+    let expected = submitter.sender().create(nonce.saturating_add(4));
 
     let pausers = IPauserRegistry::constructorCall {
         pausers: config.pausers.clone(),

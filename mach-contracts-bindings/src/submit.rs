@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use alloy_network::{Ethereum, EthereumWallet, NetworkTransactionBuilder, NetworkWallet};
 use alloy_primitives::{Address, Bytes, ChainId, TxHash, TxKind};
-use alloy_provider::{DynProvider, Provider};
+use alloy_provider::{
+    DynProvider, Provider,
+    utils::{Eip1559Estimation, Eip1559Estimator},
+};
 use alloy_rpc_types_eth::{BlockId, TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy_sol_types::SolCall;
 use alloy_transport::TransportError;
@@ -16,6 +19,8 @@ use crate::{CallError, Revert, call::revert_data};
 /// How often in a row the nonce is found used and no receipt is there before the transaction counts as
 /// lost.
 const LOOKS_FOR_A_RECEIPT: u32 = 20;
+/// How often in a row the node may fail to answer while a transaction is waited for.
+const FAILED_LOOKS: u32 = 30;
 
 /// How long a transaction is waited for, and what is done about it meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +136,10 @@ impl Submitter {
             .estimate_gas(request.clone())
             .await
             .map_err(|error| refusal(error, None))?;
-        request.gas = Some(gas.saturating_add(gas / 100 * self.policy.gas_margin));
-        let fees = self.provider.estimate_eip1559_fees().await?;
+        let margin = (gas / 100).saturating_mul(self.policy.gas_margin);
+        request.gas = Some(gas.saturating_add(margin));
+        let estimator = Eip1559Estimator::new(estimate_fees);
+        let fees = self.provider.estimate_eip1559_fees_with(estimator).await?;
         request.max_fee_per_gas = Some(fees.max_fee_per_gas);
         request.max_priority_fee_per_gas = Some(fees.max_priority_fee_per_gas);
         self.cap_fees(&mut request);
@@ -150,21 +157,31 @@ impl Submitter {
         let started = self.provider.get_block_number().await?;
         let mut sent_at = started;
         let mut lost_for = 0;
+        let mut deaf_for = 0;
         let mut attempts = Vec::new();
         let mut transaction = self.attempt(&mut request, &mut attempts).await?;
         loop {
-            // Asked first: a nonce that was used before the receipts were looked for is not ours if
-            // there is no receipt.
-            let used = self.provider.get_transaction_count(self.sender).await? > nonce;
-            let head = self.provider.get_block_number().await?;
-            match self.receipt_of(&attempts).await? {
+            let look = match self.look(nonce, &attempts).await {
+                Ok(look) => look,
+                // It is on its way: a node that does not answer for a moment changes nothing about that.
+                Err(error) if deaf_for < FAILED_LOOKS => {
+                    deaf_for += 1;
+                    warn!(%transaction, %error, "cannot see whether the transaction is included");
+                    tokio::time::sleep(self.policy.poll_interval).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            deaf_for = 0;
+            let head = look.head;
+            match look.receipt {
                 Some(receipt) if self.is_settled(&receipt, head) => {
                     return self.outcome(request, receipt).await;
                 }
                 Some(_) => lost_for = 0,
                 // Nodes, and those behind one address even more, know of the nonce first.
-                None if used && lost_for < LOOKS_FOR_A_RECEIPT => lost_for += 1,
-                None if used => return Err(SubmitError::NonceTaken { nonce, transaction }),
+                None if look.used && lost_for < LOOKS_FOR_A_RECEIPT => lost_for += 1,
+                None if look.used => return Err(SubmitError::NonceTaken { nonce, transaction }),
                 None if head.saturating_sub(sent_at) >= self.policy.resend_after => {
                     self.bump_fees(&mut request);
                     warn!(
@@ -172,7 +189,11 @@ impl Submitter {
                         max_fee_per_gas = request.max_fee_per_gas,
                         "transaction is not included, sending it with a higher fee"
                     );
-                    transaction = self.attempt(&mut request, &mut attempts).await?;
+                    match self.attempt(&mut request, &mut attempts).await {
+                        Ok(hash) => transaction = hash,
+                        // The earlier attempts stay as good as they were.
+                        Err(error) => warn!(%transaction, %error, "cannot raise the fee"),
+                    }
                     sent_at = head;
                 }
                 None => {}
@@ -223,6 +244,17 @@ impl Submitter {
                 Answer::Refused => return Err(refusal(error, Some(hash))),
             }
         }
+    }
+
+    /// How the chain stands to the transaction.
+    async fn look(&self, nonce: u64, attempts: &[TxHash]) -> Result<Look, TransportError> {
+        Ok(Look {
+            // Asked first: a nonce that was used before the receipts were looked for is not ours if
+            // there is no receipt.
+            used: self.provider.get_transaction_count(self.sender).await? > nonce,
+            head: self.provider.get_block_number().await?,
+            receipt: self.receipt_of(attempts).await?,
+        })
     }
 
     /// The receipt of whichever attempt is in a block.
@@ -279,7 +311,10 @@ impl Submitter {
 
     fn bump_fees(&self, request: &mut TransactionRequest) {
         let bump = |fee: Option<u128>| {
-            fee.map(|fee| fee + (fee * u128::from(self.policy.fee_bump)).div_ceil(100))
+            fee.map(|fee| {
+                let bump = fee.saturating_mul(u128::from(self.policy.fee_bump));
+                fee.saturating_add(bump.div_ceil(100))
+            })
         };
         request.max_fee_per_gas = bump(request.max_fee_per_gas);
         request.max_priority_fee_per_gas = bump(request.max_priority_fee_per_gas);
@@ -295,7 +330,32 @@ impl Submitter {
     }
 }
 
+struct Look {
+    used: bool,
+    head: u64,
+    receipt: Option<TransactionReceipt>,
+}
+
+/// Twice the base fee, which lasts for six full blocks, and the median of what was paid on top of it.
+fn estimate_fees(base_fee: u128, rewards: &[Vec<u128>]) -> Eip1559Estimation {
+    let mut rewards: Vec<u128> = rewards
+        .iter()
+        .filter_map(|block| block.first().copied())
+        .filter(|reward| *reward > 0)
+        .collect();
+    rewards.sort_unstable();
+    let max_priority_fee_per_gas = rewards.get(rewards.len() / 2).copied().unwrap_or(1);
+    Eip1559Estimation {
+        // A node may name any fees, and must not make this overflow.
+        max_fee_per_gas: base_fee
+            .saturating_mul(2)
+            .saturating_add(max_priority_fee_per_gas),
+        max_priority_fee_per_gas,
+    }
+}
+
 /// What a node means when it does not take a transaction.
+#[derive(Debug, PartialEq, Eq)]
 enum Answer {
     /// It has the transaction, or another with its nonce is in a block.
     Known,
@@ -312,9 +372,22 @@ fn answer(error: &TransportError) -> Answer {
         .map(|payload| payload.message.to_lowercase())
         .unwrap_or_default();
     let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if says(&["already known", "already imported", "nonce too low"]) {
+    // Geth, Reth, Anvil; then Besu, Erigon, Nethermind.
+    if says(&[
+        "already known",
+        "already imported",
+        "nonce too low",
+        "known transaction",
+        "existing tx with same hash",
+        "alreadyknown",
+        "oldnonce",
+    ]) {
         Answer::Known
-    } else if says(&["underpriced"]) {
+    } else if says(&[
+        "underpriced",
+        "could not replace existing tx",
+        "replacementnotallowed",
+    ]) {
         Answer::Underpriced
     } else {
         Answer::Refused
@@ -404,5 +477,57 @@ impl SubmitError {
             Self::Call(error) => error.revert(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_is_understood() {
+        // As the nodes' sources have them.
+        let cases = [
+            ("already known", Answer::Known),
+            ("nonce too low: next nonce 5, tx nonce 4", Answer::Known),
+            ("transaction already imported", Answer::Known),
+            ("Known transaction", Answer::Known),
+            ("INTERNAL_ERROR: existing tx with same hash", Answer::Known),
+            ("AlreadyKnown", Answer::Known),
+            (
+                "OldNonce, Current nonce: 5, nonce of rejected tx: 3",
+                Answer::Known,
+            ),
+            ("replacement transaction underpriced", Answer::Underpriced),
+            ("Replacement transaction underpriced", Answer::Underpriced),
+            (
+                "INTERNAL_ERROR: could not replace existing tx",
+                Answer::Underpriced,
+            ),
+            ("ReplacementNotAllowed", Answer::Underpriced),
+            (
+                "insufficient funds for gas * price + value",
+                Answer::Refused,
+            ),
+            ("max fee per gas less than block base fee", Answer::Refused),
+        ];
+        for (message, meaning) in cases {
+            let payload = serde_json::json!({"code": -32000, "message": message});
+            let error = TransportError::ErrorResp(serde_json::from_value(payload).unwrap());
+            assert_eq!(answer(&error), meaning, "{message}");
+        }
+    }
+
+    #[test]
+    fn absurd_fees_do_not_overflow() {
+        let absurd = estimate_fees(u128::MAX, &[vec![u128::MAX], vec![u128::MAX], vec![]]);
+        assert_eq!(absurd.max_fee_per_gas, u128::MAX);
+        // 10 gwei, and tips of 1, 2 and 3; a block without transactions paid none.
+        let usual = estimate_fees(10, &[vec![3], vec![1], vec![0], vec![2]]);
+        assert_eq!(
+            (usual.max_fee_per_gas, usual.max_priority_fee_per_gas),
+            (22, 2)
+        );
+        assert_eq!(estimate_fees(10, &[]).max_fee_per_gas, 21);
     }
 }

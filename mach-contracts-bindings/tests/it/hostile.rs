@@ -245,3 +245,71 @@ async fn a_confirmation_that_is_only_pending_is_none() {
 }
 
 #[tokio::test]
+async fn absurd_numbers_are_errors() {
+    let (l1, _) = manual().await;
+    for absurd in [
+        "eth_estimateGas",
+        "eth_getTransactionCount",
+        "eth_feeHistory",
+    ] {
+        let node = lying(&l1, move |method, _, truth| {
+            if method != absurd {
+                return None;
+            }
+            let mut answer = json!(U256::from(u64::MAX));
+            if method == "eth_feeHistory" {
+                answer = truth.clone();
+                let blocks = answer["baseFeePerGas"].as_array()?.len();
+                answer["baseFeePerGas"] = json!(vec![U256::from(u128::MAX); blocks]);
+            }
+            Some(success(&answer))
+        });
+        let policy = SubmitPolicy {
+            gas_margin: 200,
+            ..POLICY
+        };
+        let submitter = with_policy(node, 0, policy).await;
+        let code = Artifact::OperatorStateRetriever.bytecode();
+        let (outcome, ()) = tokio::join!(submitter.deploy(code), mine(&l1, 15));
+        let error = outcome.unwrap_err();
+        assert!(!matches!(error, SubmitError::Reverted { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_silent_for_a_moment_loses_no_transaction() {
+    let (l1, _) = manual().await;
+    let asked = AtomicU32::new(0);
+    // The first receipts are asked for in vain.
+    let node = lying(&l1, move |method, _, _| {
+        let late = match method {
+            "eth_getTransactionReceipt" => asked.fetch_add(1, Ordering::Relaxed) < 5,
+            _ => false,
+        };
+        late.then(|| failure(-32603, "internal error"))
+    });
+    let submitter = with_policy(node, 0, POLICY).await;
+    let code = Artifact::OperatorStateRetriever.bytecode();
+    let (outcome, ()) = tokio::join!(submitter.deploy(code), mine(&l1, 3));
+    let (address, receipt) = outcome.unwrap();
+    assert!(receipt.status());
+    assert!(
+        !submitter
+            .provider()
+            .get_code_at(address)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // It is not patient for ever.
+    let dead = lying(&l1, |method, _, _| {
+        (method == "eth_getTransactionReceipt").then(|| failure(-32603, "internal error"))
+    });
+    let submitter = with_policy(dead, 1, POLICY).await;
+    let error = submitter
+        .deploy(Artifact::OperatorStateRetriever.bytecode())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SubmitError::Transport(_)), "{error}");
+    assert!(error.is_transient());
+}
