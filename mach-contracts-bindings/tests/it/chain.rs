@@ -74,6 +74,18 @@ impl Chain {
         });
     }
 
+    /// Takes the last transaction's block as not closed yet: the next one is in it too.
+    pub(crate) fn reopen_block(&mut self) {
+        self.evm.ctx.modify_block(|block| {
+            block.number -= U256::from(1);
+            block.timestamp -= U256::from(12);
+        });
+    }
+
+    pub(crate) fn set_chain_id(&mut self, chain_id: u64) {
+        self.evm.ctx.modify_cfg(|config| config.chain_id = chain_id);
+    }
+
     /// Puts code at an address.
     pub(crate) fn set_code(&mut self, address: Address, code: Vec<u8>) {
         let info = AccountInfo::default().with_code(Bytecode::new_raw(code.into()));
@@ -149,7 +161,7 @@ impl Chain {
             .data(data)
             .gas_limit(16_000_000)
             .gas_price(0)
-            .chain_id(Some(CHAIN_ID))
+            .chain_id(Some(self.evm.ctx.cfg.chain_id))
             .build_fill();
         let result = if commit {
             self.evm.transact_commit(transaction).unwrap()

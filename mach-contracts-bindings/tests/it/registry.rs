@@ -430,6 +430,114 @@ fn an_old_reference_block_is_checked_against_its_own_keys() {
     );
 }
 
+/// Who leaves, comes back or weighs something else within a block: what counts is how the block ends.
+#[test]
+fn a_block_counts_as_it_ends() {
+    let mut f = Fixture::new();
+    let operators: Vec<_> = f.operators.clone();
+    let before = f.reference_block();
+    let [first, last] = [0, 3].map(|index: usize| operators[index].clone());
+
+    let back = f.registration(&first, &[0]);
+    f.chain
+        .send(first.address(), f.registry, &leave(&[0]))
+        .unwrap();
+    f.chain.reopen_block();
+    f.chain.send(first.address(), f.registry, &back).unwrap();
+    f.chain.reopen_block();
+    f.chain
+        .send(last.address(), f.registry, &leave(&[0, 1]))
+        .unwrap();
+    f.chain.reopen_block();
+    f.weigh(&first, &[(0, 7)]).unwrap();
+    f.chain.reopen_block();
+    f.weigh(&first, &[(0, 150)]).unwrap();
+    let block = f.reference_block();
+    assert_eq!(block, before + 1);
+
+    let mut now = members(&mut f, 0, block);
+    now.sort();
+    let mut wanted = [
+        (operators[0].address(), 150),
+        (operators[1].address(), 200),
+        (operators[2].address(), 300),
+    ];
+    wanted.sort();
+    assert_eq!(now, wanted);
+    assert_eq!(members(&mut f, 0, before).len(), 4);
+
+    // The keys of that block are those of the three, and nobody else is missed.
+    f.operators.pop();
+    let digest = B256::repeat_byte(3);
+    let params = f.proof(digest, &[0], block, &[0]);
+    let call = I::checkSignaturesCall {
+        msgHash: digest,
+        quorumNumbers: Bytes::from_static(&[0]),
+        referenceBlockNumber: block,
+        params,
+    };
+    let totals = f.read(&call).totals;
+    assert_eq!(totals.signedStakeForQuorum, [U96::from(500)]);
+    assert_eq!(totals.totalStakeForQuorum, [U96::from(650)]);
+    // Everybody's consent of the block before does not count in it.
+    let mut stale = call;
+    stale.params.quorumApkIndices[0] -= 1;
+    assert!(refused(f.chain.call(f.service_manager, &stale)).starts_with("NotInForceAt"));
+}
+
+/// Stake is taken from the signed share for each absent key, and only for keys that are in the quorum.
+#[test]
+fn who_is_not_a_member_cannot_be_absent() {
+    let mut f = Fixture::new();
+    let digest = B256::repeat_byte(3);
+    let call = |block, params| I::checkSignaturesCall {
+        msgHash: digest,
+        quorumNumbers: Bytes::from_static(&[0]),
+        referenceBlockNumber: block,
+        params,
+    };
+    // A key that was never registered.
+    let block = f.reference_block();
+    let mut params = f.proof(digest, &[0], block, &[]);
+    params.nonSignerPubkeys = vec![sol_g1(Key::new(99).g1())];
+    params.nonSignerQuorumBitmapIndices = vec![0];
+    params.nonSignerStakeIndices = vec![vec![0]];
+    assert_eq!(
+        refused(f.chain.call(f.service_manager, &call(block, params))),
+        format!("NotInForceAt {{ index: 0, blockNumber: {block} }}")
+    );
+    // The identity, which would change no sum.
+    let mut params = f.proof(digest, &[0], block, &[]);
+    params.nonSignerPubkeys = vec![Default::default()];
+    params.nonSignerQuorumBitmapIndices = vec![0];
+    params.nonSignerStakeIndices = vec![vec![0]];
+    assert_eq!(
+        refused(f.chain.call(f.service_manager, &call(block, params))),
+        format!("NotInForceAt {{ index: 0, blockNumber: {block} }}")
+    );
+
+    // Registered once and gone: it changes nothing.
+    let leaver = f.operators[3].clone();
+    f.chain
+        .send(leaver.address(), f.registry, &leave(&[0, 1]))
+        .unwrap();
+    f.operators.pop();
+    let block = f.reference_block();
+    let mut params = f.proof(digest, &[0], block, &[]);
+    params.nonSignerPubkeys = vec![sol_g1(leaver.bls.g1())];
+    params.nonSignerQuorumBitmapIndices = vec![1];
+    f.chain.mine(1);
+    let totals = f.read(&call(block, params.clone())).totals;
+    assert_eq!(totals.signedStakeForQuorum, [U96::from(600)]);
+    assert_eq!(totals.totalStakeForQuorum, [U96::from(600)]);
+    // Its membership of the past counts for nothing now.
+    params.nonSignerQuorumBitmapIndices = vec![0];
+    assert_eq!(
+        refused(f.chain.call(f.service_manager, &call(block, params))),
+        format!("NotInForceAt {{ index: 0, blockNumber: {block} }}")
+    );
+}
+
 #[test]
 fn leaving_is_refused_with_its_reason() {
     let mut f = Fixture::new();

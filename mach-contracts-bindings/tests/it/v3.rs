@@ -1,6 +1,7 @@
 //! V3 statements.
 
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U96, keccak256};
+use alloy_sol_types::SolValue;
 use mach_contracts_bindings::{
     Artifact,
     abi::{self, IMachServiceManager as I, IRegistryCoordinator},
@@ -339,6 +340,79 @@ fn a_signature_counts_for_one_service_manager_only() {
         "BLSSignatureChecker.checkSignatures: signature is invalid"
     );
     assert_eq!(refused(f.send(STRANGER, &call)), "accepted");
+}
+
+#[test]
+fn a_signature_counts_on_one_chain_only() {
+    let mut f = Fixture::new();
+    let block = f.reference_block();
+    let call = submit_alert(&mut f, &alert(), block, &[]);
+    // A fork of the chain, with the same contracts at the same addresses.
+    f.chain.set_chain_id(CHAIN_ID + 1);
+    assert_eq!(
+        refused(f.send(STRANGER, &call)),
+        "BLSSignatureChecker.checkSignatures: signature is invalid"
+    );
+    f.chain.set_chain_id(CHAIN_ID);
+    assert_eq!(refused(f.send(STRANGER, &call)), "accepted");
+}
+
+/// The digest of V3 signed as if it were a message hash of V2, and the other way round.
+#[test]
+fn a_signature_counts_for_one_generation_only() {
+    let mut f = Fixture::new();
+    let block = f.reference_block();
+    let call = submit_alert(&mut f, &alert(), block, &[]);
+    let message_hash = Statement::from(alert()).digest(&domain(&f));
+    let header = abi::AlertHeader {
+        messageHash: message_hash,
+        quorumNumbers: Bytes::from_static(&[0]),
+        quorumThresholdPercentages: Bytes::from_static(&[66]),
+        referenceBlockNumber: block,
+        rollupChainID: U256::from(ROLLUP),
+    };
+    let v2 = I::confirmAlertCall {
+        alertHeader: header,
+        nonSignerStakesAndSignature: call.nonSignerStakesAndSignature.clone(),
+    };
+    assert_eq!(
+        refused(f.send(CONFIRMER, &v2)),
+        "BLSSignatureChecker.checkSignatures: signature is invalid"
+    );
+    // COMPAT 1.4: what V2 operators sign.
+    let digest = keccak256((message_hash, U256::from(block), U256::from(ROLLUP)).abi_encode());
+    let mut v3 = call;
+    v3.nonSignerStakesAndSignature = f.proof(digest, &[0], block, &[]);
+    assert_eq!(
+        refused(f.send(STRANGER, &v3)),
+        "BLSSignatureChecker.checkSignatures: signature is invalid"
+    );
+}
+
+#[test]
+fn an_alert_outlives_its_rollup() {
+    let mut f = Fixture::new();
+    let rollup = U256::from(ROLLUP);
+    let block = f.reference_block();
+    let call = submit_alert(&mut f, &alert(), block, &[]);
+    f.send(STRANGER, &call).unwrap();
+    let disable = I::setRollupChainIDCall {
+        rollupChainId: rollup,
+        status: false,
+    };
+    f.send(OWNER, &disable).unwrap();
+    let digest = Statement::from(alert()).digest(&domain(&f));
+    assert_eq!(f.read(&I::alertByDigestCall { digest }).status, 1);
+    let total = I::totalAlertsCall {
+        rollupChainId: rollup,
+    };
+    assert_eq!(f.read(&total), U256::from(1));
+    let remove = I::removeAlertCall {
+        rollupChainId: rollup,
+        messageHash: digest,
+    };
+    f.send(OWNER, &remove).unwrap();
+    assert_eq!(f.read(&total), U256::ZERO);
 }
 
 #[test]
