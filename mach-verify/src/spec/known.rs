@@ -81,14 +81,19 @@ impl ChainSpec {
 
     /// OP Mainnet from Bedrock on.
     pub fn op_mainnet() -> Self {
-        Self::op_chain(10, OpHardfork::op_mainnet())
-            .with_op_fork(OpHardfork::Karst, ForkCondition::Timestamp(OP_MAINNET_KARST))
+        Self::op_chain(10, OpHardfork::op_mainnet()).with_op_fork(
+            OpHardfork::Karst,
+            ForkCondition::Timestamp(OP_MAINNET_KARST),
+        )
     }
 
     /// OP Sepolia.
     pub fn op_sepolia() -> Self {
         Self::op_chain(11_155_420, OpHardfork::op_sepolia())
-            .with_op_fork(OpHardfork::Karst, ForkCondition::Timestamp(OP_SEPOLIA_KARST))
+            .with_op_fork(
+                OpHardfork::Karst,
+                ForkCondition::Timestamp(OP_SEPOLIA_KARST),
+            )
             .with_base_fee_params(
                 BaseFeeParams::optimism_sepolia(),
                 BaseFeeParams::optimism_sepolia_canyon(),
