@@ -34,8 +34,8 @@ pub fn check_body(spec: &ChainSpec, block: &L2Block) -> Result<(), ExecuteError>
     };
     let computed = transactions_root(&block.transactions);
     part("transactions", header.transactions_root, computed)?;
-    // Without ommers there is nothing that could be foreign: a wrong hash is the header's own.
-    if !block.ommers.is_empty() {
+    // After the merge there are no ommers: if the body has none, a wrong hash is the header's own.
+    if !block.ommers.is_empty() || !spec.is_paris_active_at_block(header.number) {
         part(
             "ommers",
             header.ommers_hash,
@@ -59,7 +59,7 @@ pub fn check_body(spec: &ChainSpec, block: &L2Block) -> Result<(), ExecuteError>
 
 #[cfg(test)]
 mod tests {
-    use alloy_consensus::{Header, proofs::calculate_transaction_root};
+    use alloy_consensus::{EMPTY_ROOT_HASH, Header, proofs::calculate_transaction_root};
     use alloy_consensus::{Signed, TxEnvelope, TxLegacy};
     use alloy_eips::eip2718::Encodable2718;
     use alloy_primitives::{Signature, bytes};
@@ -85,6 +85,36 @@ mod tests {
             let error = check_body(&spec, &block).unwrap_err();
             assert_eq!(error.to_string(), "block 0: transactions cannot be judged");
             assert!(error.is_transient());
+        }
+    }
+
+    /// A source that leaves out the ommers of an honest block, or adds some, and a header that is
+    /// wrong by itself.
+    #[test]
+    fn ommers_that_are_missing_are_foreign_until_the_merge() {
+        let spec = ChainSpec::mainnet();
+        let ommer = Header::default();
+        let header = |number, ommers: &[Header]| Header {
+            number,
+            ommers_hash: calculate_ommers_root(ommers),
+            transactions_root: EMPTY_ROOT_HASH,
+            ..Default::default()
+        };
+        let merge = 15_537_394;
+        for (number, committed, sent, is_ours) in [
+            (merge - 1, 1, 1, true),
+            (merge - 1, 1, 0, false),
+            (merge - 1, 0, 1, false),
+            (merge - 1, 0, 0, true),
+            (merge, 0, 0, true),
+            (merge, 0, 1, false),
+            (merge, 1, 0, true),
+        ] {
+            let header = header(number, &vec![ommer.clone(); committed]);
+            let mut block = L2Block::new(1, header, vec![]);
+            block.ommers = vec![ommer.clone(); sent];
+            let result = check_body(&spec, &block);
+            assert_eq!(result.is_ok(), is_ours, "{number} {committed} {sent}");
         }
     }
 }
