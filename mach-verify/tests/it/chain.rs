@@ -1,10 +1,12 @@
 //! A chain file from genesis to its head.
 
-use alloy_consensus::Header;
+use alloy_consensus::{EMPTY_ROOT_HASH, Header};
+use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
+use alloy_hardforks::EthereumHardfork;
 use alloy_primitives::{B256, Sealed, U256};
-use mach_core::{Fault, Mismatch, Verdict};
+use mach_core::{Fault, L2Block, Mismatch, Verdict};
 use mach_verify::{
-    ExecuteError,
+    ChainSpec, ChainVerifier, ExecuteError,
     source::{ChainFile, ChainFileError},
 };
 
@@ -176,5 +178,66 @@ fn a_block_that_is_not_valid_leaves_no_trace() {
     assert!(matches!(
         verifier.verify(first),
         Ok(Verdict::Valid(summary)) if summary.block == first.reference()
+    ));
+}
+
+/// Block 1 without transactions of a chain in Prague, in whose genesis the contract for withdrawal
+/// requests (EIP-7002) has this code.
+fn first_block_of_prague(code: &str) -> (ChainVerifier, L2Block) {
+    let genesis = format!(
+        r#"{{"config":{{}},"difficulty":"0x0","gasLimit":"0x1c9c380","timestamp":"0x0","alloc":{{
+            "0x00000961Ef480Eb55e80D19ad83579A64c007002":{{"balance":"0x1","code":"{code}"}}}}}}"#
+    );
+    let genesis = serde_json::from_str(&genesis).unwrap();
+    let spec = ChainSpec::ethereum(1337).with_forks_from_genesis(EthereumHardfork::Prague);
+    let verifier = ChainVerifier::new(spec, &genesis).unwrap();
+    let parent = verifier.head();
+    let header = Header {
+        parent_hash: parent.seal(),
+        state_root: parent.state_root,
+        gas_limit: parent.gas_limit,
+        number: 1,
+        timestamp: 12,
+        // EIP-1559: an eighth less than a gwei after an empty block.
+        base_fee_per_gas: Some(875_000_000),
+        withdrawals_root: Some(EMPTY_ROOT_HASH),
+        blob_gas_used: Some(0),
+        excess_blob_gas: Some(0),
+        parent_beacon_block_root: Some(B256::ZERO),
+        requests_hash: Some(EMPTY_REQUESTS_HASH),
+        ..Default::default()
+    };
+    (verifier, L2Block::new(1337, header, vec![]))
+}
+
+/// EIP-7002: if the call fails, the block is invalid, whatever its header holds or leaves out.
+#[test]
+fn no_block_is_valid_when_a_system_contract_fails() {
+    let (mut verifier, honest) = first_block_of_prague("0x00");
+    assert_eq!(verifier.verify(&honest).unwrap().fault(), None);
+
+    let (mut verifier, block) = first_block_of_prague("0x5f5ffd");
+    for requests_hash in [None, Some(EMPTY_REQUESTS_HASH), Some(B256::ZERO)] {
+        let mut lie = block.header.inner().clone();
+        lie.requests_hash = requests_hash;
+        let verdict = verifier.verify(&L2Block::new(1337, lie, vec![])).unwrap();
+        assert_eq!(
+            verdict.fault().map(Fault::name),
+            Some("requestsHash"),
+            "{requests_hash:?}: {verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn a_body_with_ommers_after_the_merge_is_an_error() {
+    let (mut verifier, mut block) = first_block_of_prague("0x00");
+    block.ommers.push(verifier.head().inner().clone());
+    assert!(matches!(
+        verifier.verify(&block),
+        Err(ExecuteError::Body {
+            field: "ommers",
+            ..
+        })
     ));
 }
