@@ -147,6 +147,25 @@ fn invalid<E>(block: &L2Block, index: usize, reason: impl ToString) -> Stop<E> {
     })
 }
 
+/// Most gas that a block may use and still be executed: over forty times that of the largest blocks
+/// of public chains.
+///
+/// A sequencer sets the gas limit and gives deposits as much gas as it likes. Without a bound it
+/// could keep verifiers busy for ever, or take their memory, with the block that they should accuse.
+const MAX_GAS: u64 = 1 << 34;
+
+/// Refuses the transaction at `index` if it could bring the gas of the block above [`MAX_GAS`].
+///
+/// More gas than the block permits is a fault, which the machine finds without executing.
+fn check_gas<E>(block: &L2Block, index: usize, used: u64, limit: u64) -> Result<(), Stop<E>> {
+    let total = used.saturating_add(limit);
+    if total <= MAX_GAS || total > block.header.gas_limit {
+        return Ok(());
+    }
+    let reason = format!("number {index} may use more gas than is executed");
+    Err(Stop::Body("transactions", reason.into()))
+}
+
 /// What stopped the machine at transaction `index`: the state before anything else.
 fn stopped<S: State>(
     overlay: &mut Overlay<S>,
@@ -211,4 +230,80 @@ fn receipts<R: Encodable2718 + TxReceipt>(receipts: &[R]) -> (B256, Bloom) {
 fn commit<S: State>(overlay: &mut Overlay<S>) -> Result<B256, Stop<S::Error>> {
     let changes = overlay.take_changes();
     overlay.state_mut().advance(changes).map_err(Stop::State)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::{EMPTY_ROOT_HASH, Header};
+    use alloy_op_hardforks::OpHardfork;
+    use alloy_primitives::{TxKind, U256};
+    use mach_core::Verdict;
+    use op_alloy_consensus::TxDeposit;
+
+    use super::*;
+    use crate::{ExecuteError, Witness, header::transactions_root, verify_block};
+
+    /// A block with one deposit that has `gas`, in a state without accounts.
+    fn deposit_with(gas: u64, gas_limit: u64) -> Result<Verdict, ExecuteError> {
+        let deposit = TxDeposit {
+            from: Address::repeat_byte(1),
+            to: TxKind::Call(Address::repeat_byte(2)),
+            value: U256::ZERO,
+            gas_limit: gas,
+            ..Default::default()
+        };
+        let transactions = vec![deposit.encoded_2718().into()];
+        let parent = Header {
+            state_root: EMPTY_ROOT_HASH,
+            gas_limit: 30_000_000,
+            gas_used: 5_000_000,
+            base_fee_per_gas: Some(1_000_000_000),
+            withdrawals_root: Some(EMPTY_ROOT_HASH),
+            ..Default::default()
+        };
+        let header = Header {
+            parent_hash: parent.hash_slow(),
+            transactions_root: transactions_root(&transactions),
+            number: 1,
+            timestamp: 2,
+            gas_limit,
+            ..parent.clone()
+        };
+        let witness = Witness {
+            headers: vec![alloy_rlp::encode(&parent).into()],
+            ..Default::default()
+        };
+        let spec = ChainSpec::optimism(901).with_op_forks_from_genesis(OpHardfork::Canyon);
+        verify_block(&spec, &L2Block::new(901, header, transactions), &witness)
+    }
+
+    #[test]
+    fn a_block_that_would_run_for_ever_is_not_executed() {
+        let limit = i64::MAX as u64;
+        // The state root is that of the parent, and the deposit changes a nonce.
+        let executed = deposit_with(MAX_GAS, limit);
+        assert!(matches!(
+            executed,
+            Ok(Verdict::Invalid(Fault::StateRoot(_)))
+        ));
+        for gas in [MAX_GAS + 1, limit] {
+            let refused = deposit_with(gas, limit);
+            assert!(
+                matches!(
+                    refused,
+                    Err(ExecuteError::Body {
+                        field: "transactions",
+                        ..
+                    })
+                ),
+                "{refused:?}"
+            );
+        }
+        for gas in [limit + 1, u64::MAX] {
+            assert!(matches!(
+                deposit_with(gas, limit),
+                Ok(Verdict::Invalid(Fault::Transaction { index: 0, .. }))
+            ));
+        }
+    }
 }

@@ -18,8 +18,8 @@ use alloy_primitives::{B256, U256};
 use mach_core::L2Block;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, commit, decode, failed, invalid, overlay::NoAnswer,
-    receipts, stopped,
+    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode, failed, invalid,
+    overlay::NoAnswer, receipts, stopped,
 };
 use crate::ChainSpec;
 
@@ -36,7 +36,7 @@ pub(super) fn execute<S: State>(
     let header = block.header.inner();
     let number = header.number;
     let time = header.timestamp;
-    check_ommers(block).map_err(|reason| Stop::Body("ommers", reason.into()))?;
+    check_ommers(spec, block).map_err(|reason| Stop::Body("ommers", reason.into()))?;
 
     if let Err(error) = drain_dao(spec, number, overlay) {
         return Err(failed(overlay, error));
@@ -74,6 +74,8 @@ pub(super) fn execute<S: State>(
         {
             return Err(invalid(block, index, "signed for a chain before EIP-155"));
         }
+        let used = executor.cumulative_tx_gas_used;
+        check_gas(block, index, used, transaction.gas_limit())?;
         let outcome = executor
             .execute_transaction_without_commit(&transaction)
             .and_then(|result| executor.commit_transaction(result));
@@ -119,11 +121,14 @@ pub(super) fn execute<S: State>(
 }
 
 /// What rewards need; the ancestry of ommers and their seals are not checked.
-fn check_ommers(block: &L2Block) -> Result<(), &'static str> {
+fn check_ommers(spec: &ChainSpec, block: &L2Block) -> Result<(), &'static str> {
     if block.ommers.len() > MAX_OMMERS {
         return Err("more than two ommers");
     }
     let number = block.number();
+    if !block.ommers.is_empty() && spec.is_paris_active_at_block(number) {
+        return Err("a block after the merge has none");
+    }
     let oldest = number.saturating_sub(MAX_OMMER_DEPTH);
     if !(block.ommers.iter()).all(|ommer| (oldest..number).contains(&ommer.number)) {
         return Err("an ommer is not of the six generations before the block");

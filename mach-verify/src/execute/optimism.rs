@@ -1,6 +1,6 @@
 //! Blocks of the OP Stack.
 
-use alloy_consensus::transaction::Recovered;
+use alloy_consensus::{Transaction, transaction::Recovered};
 use alloy_eips::eip2718::WithEncoded;
 use alloy_evm::{Evm, EvmFactory, block::BlockExecutor};
 use alloy_hardforks::EthereumHardforks;
@@ -15,8 +15,8 @@ use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope};
 use op_revm::constants::OPERATOR_FEE_RECIPIENT;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, commit, decode, failed, invalid, receipts, stopped,
-    vault::VaultWatch,
+    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode, failed, invalid, receipts,
+    stopped, vault::VaultWatch,
 };
 use crate::{ChainSpec, Unsupported};
 
@@ -110,6 +110,7 @@ where
         {
             return Err(invalid(block, index, "more gas than the block has left"));
         }
+        check_gas(block, index, executor.gas_used, transaction.gas_limit())?;
         let encoded = WithEncoded::new(bytes.clone(), transaction);
         let outcome = executor
             .execute_transaction_without_commit(encoded)
