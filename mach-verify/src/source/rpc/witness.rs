@@ -1,11 +1,14 @@
 //! The shapes of `debug_executionWitness`.
 
-use std::collections::BTreeMap;
+use core::fmt;
 
 use alloy_consensus::Header;
 use alloy_primitives::{BlockNumber, Bytes};
 use mach_core::ports::SourceError;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 
 use crate::{MAX_ANCESTORS, Witness};
 
@@ -22,12 +25,55 @@ pub(super) struct RawWitness {
     headers: Option<Vec<RawHeader>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Items {
-    List(Vec<Bytes>),
-    // The key is a hash, which is not believed.
-    Map(BTreeMap<String, Bytes>),
+/// Most nodes or codes that are read: a hundred times those of a large block. An empty one takes five
+/// bytes of an answer and over six times that in memory.
+const MAX_ITEMS: usize = 4_000_000;
+
+/// A list of byte strings, or a map to them whose keys are hashes, which are not believed.
+#[derive(Debug, Default)]
+struct Items(Vec<Bytes>);
+
+impl Items {
+    fn push<E: Error>(&mut self, item: Bytes) -> Result<(), E> {
+        if self.0.len() == MAX_ITEMS {
+            return Err(E::custom(format_args!("more than {MAX_ITEMS} items")));
+        }
+        self.0.push(item);
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Items {
+    // By hand, since the derive for either of two shapes holds a copy of the whole in between.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ItemsVisitor)
+    }
+}
+
+struct ItemsVisitor;
+
+impl<'de> Visitor<'de> for ItemsVisitor {
+    type Value = Items;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of byte strings, or a map to them")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
+        let mut items = Items::default();
+        while let Some(item) = list.next_element()? {
+            items.push(item)?;
+        }
+        Ok(items)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Items, A::Error> {
+        let mut items = Items::default();
+        while let Some((IgnoredAny, item)) = map.next_entry()? {
+            items.push(item)?;
+        }
+        Ok(items)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,15 +81,6 @@ enum Items {
 enum RawHeader {
     Rlp(Bytes),
     Object(Box<Header>),
-}
-
-impl Items {
-    fn into_bytes(self) -> Vec<Bytes> {
-        match self {
-            Self::List(items) => items,
-            Self::Map(items) => items.into_values().collect(),
-        }
-    }
 }
 
 impl RawWitness {
@@ -56,9 +93,9 @@ impl RawWitness {
                 source: format!("{} headers, {MAX_ANCESTORS} are read", headers.len()).into(),
             });
         }
-        let bytes = |items: Option<Items>| items.map(Items::into_bytes).unwrap_or_default();
+        let bytes = |items: Option<Items>| items.unwrap_or_default().0;
         Ok(Witness {
-            state: self.state.into_bytes(),
+            state: self.state.0,
             codes: bytes(self.codes),
             keys: bytes(self.keys),
             headers: headers
@@ -120,6 +157,9 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<RawWitness>(json).is_err(), "{json}");
         }
+        let nodes = vec![r#""0x""#; MAX_ITEMS + 1].join(",");
+        let error = serde_json::from_str::<RawWitness>(&format!(r#"{{"state":[{nodes}]}}"#));
+        assert!(error.unwrap_err().to_string().contains("more than"));
         let headers = vec![r#""0x80""#; MAX_ANCESTORS + 1].join(",");
         let many = format!(r#"{{"state":[],"headers":[{headers}]}}"#);
         let many: RawWitness = serde_json::from_str(&many).unwrap();
