@@ -2,11 +2,11 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use alloy_primitives::BlockNumber;
+use alloy_primitives::{B256, BlockNumber};
 use backon::Retryable;
 use futures::{SinkExt, StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use mach_core::{
-    Alert, BlockRef, L2Block, Statement, StatementError, Verdict,
+    Alert, Assurance, BlockRef, Fault, L2Block, Statement, StatementError, Verdict,
     ports::{AlertSink, BlockValidator, L2Head, L2Source, SinkError, SourceError, ValidateError},
 };
 use tokio::sync::watch;
@@ -65,6 +65,8 @@ pub struct VerifierStatus {
     pub undecided_count: u64,
     /// The last of these blocks, each with the reason. They accuse nobody.
     pub undecided: VecDeque<Undecided>,
+    /// Valid blocks that were not attested, since an ancestor of theirs was not found valid.
+    pub unlinked: u64,
     /// Outcomes that the sink did not take, after all retries.
     pub undelivered: u64,
 }
@@ -82,6 +84,11 @@ pub struct Undecided {
 ///
 /// A block that cannot be judged is tried again within bounds, then recorded as undecided and left
 /// behind; no alert ever follows from it.
+///
+/// A verdict speaks of a block on its parent. To attest it is to vouch for its ancestors too, so a
+/// valid block is handed on only if it follows the valid block before it, back to the first block,
+/// whose parent is trusted. After a block that is invalid or undecided nothing is attested until a
+/// verifier is started on a block that is trusted again; alerts go on.
 #[derive(Debug)]
 pub struct Verifier<S, V, K> {
     source: S,
@@ -164,13 +171,16 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
     /// Gives outcomes in the order of the blocks, for ever.
     async fn follow(&self, mut outcomes: mpsc::Sender<(L2Block, Verdict)>) {
         let mut next = self.config.start;
+        let mut last_valid = None;
         loop {
             match self.source.head(self.config.head).await {
                 Ok(head) => {
                     while next <= head.number {
                         match self.decide(next).await {
-                            Ok(outcome) => {
-                                if outcomes.send(outcome).await.is_err() {
+                            Ok((block, verdict)) => {
+                                if self.is_to_be_told(&block, &verdict, &mut last_valid)
+                                    && outcomes.send((block, verdict)).await.is_err()
+                                {
                                     return;
                                 }
                             }
@@ -196,6 +206,37 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
             }
             tokio::time::sleep(self.config.poll_interval).await;
         }
+    }
+
+    /// Whether the sink is to hear of the outcome: of every fault, and of a block that follows
+    /// `last_valid`, which it becomes then.
+    fn is_to_be_told(
+        &self,
+        block: &L2Block,
+        verdict: &Verdict,
+        last_valid: &mut Option<B256>,
+    ) -> bool {
+        let is_linked =
+            block.number() == self.config.start || *last_valid == Some(block.header.parent_hash);
+        let is_valid = match verdict {
+            Verdict::Valid(summary) => summary.assurance == Assurance::Executed,
+            // A wrong proposal says nothing against its block.
+            Verdict::Invalid(fault) => matches!(fault, Fault::OutputRoot(_)),
+        };
+        if is_linked && is_valid {
+            *last_valid = Some(block.hash());
+        }
+        let is_told = is_linked || matches!(verdict, Verdict::Invalid(_));
+        if !is_told {
+            let block = block.reference();
+            self.status.send_modify(|status| {
+                status.unlinked += 1;
+                if status.unlinked == 1 {
+                    warn!(%block, "not attested, an ancestor was not found valid");
+                }
+            });
+        }
+        is_told
     }
 
     /// The verdict on one block, which is recorded.
