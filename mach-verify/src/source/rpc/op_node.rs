@@ -11,6 +11,9 @@ use super::{hex, http, request};
 use crate::source::ProposalSource;
 
 /// A node that answers `optimism_outputAtBlock`: what a proposer would post on L1.
+///
+/// It is one node's word. For a devnet, for one's own node or for monitoring that is enough; an
+/// operator with stake compares what the contract on L1 holds.
 #[derive(Clone, Debug)]
 pub struct OpNode(RpcClient);
 
