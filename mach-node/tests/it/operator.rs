@@ -21,7 +21,7 @@ use mach_node::{MemoryGuard, Operator, OperatorConfig, TermsPolicy};
 
 use crate::ports::{
     Confirmer, DOMAIN, FixedHead, HEAD, RETRY, ROLLUP, aggregator, alert, confirmed, digest, id,
-    key, percent, quorums, sign_all, signed, statement,
+    key, percent, quorums, sign_all, signed, statement, until,
 };
 
 fn config() -> OperatorConfig {
@@ -265,13 +265,30 @@ async fn one_aggregator_of_two_that_answers_is_enough() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_slower_aggregator_gets_the_signature_too() {
+    /// An aggregator that takes its time.
+    struct Slow(Told);
+
+    #[async_trait]
+    impl SignatureAggregator for Slow {
+        async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            self.0.open(statement).await
+        }
+
+        async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {
+            self.0.submit(signed).await
+        }
+    }
+
     let (first, second) = (Told::good(), Told::good());
-    second.0.gone.store(1, Ordering::SeqCst);
-    let operator = operator(0, vec![Arc::new(first.clone()), Arc::new(second.clone())]);
+    let slow = Slow(second.clone());
+    let operator = operator(0, vec![Arc::new(first.clone()), Arc::new(slow)]);
     operator.raise(&alert(1)).await.unwrap();
-    crate::ports::until(|| first.submitted().len() == 1 && second.submitted().len() == 2).await;
+    assert_eq!(first.submitted().len(), 1);
+    assert!(second.submitted().is_empty());
+    until(|| second.submitted() == [signed(1, 0)]).await;
 }
 
 #[tokio::test]

@@ -278,14 +278,14 @@ pub(crate) async fn confirmed(aggregator: &Aggregator, number: u64) {
     .await;
 }
 
-/// Waits until `condition` holds, for ten minutes of the test's clock.
+/// Waits until `condition` holds, for a minute and a half of the test's clock.
 pub(crate) async fn until(condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(600), wait)
+    tokio::time::timeout(Duration::from_secs(90), wait)
         .await
         .expect("the condition holds in time");
 }
