@@ -176,7 +176,7 @@ impl Services {
         self.status.iter().map(|status| status.borrow().clone())
     }
 
-    /// Lets every verifier finish its block, then stops.
+    /// Stops every verifier; outcomes that wait for the aggregator get a moment.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         while self.tasks.join_next().await.is_some() {}
