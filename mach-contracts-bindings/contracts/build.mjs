@@ -16,8 +16,10 @@ const artifacts = join(here, "..", "artifacts");
 
 // Contract name -> the file that defines it.
 const deployable = {
+  MachBls12381Verifier: "src/MachBls12381Verifier.sol",
   MachRegistry: "src/MachRegistry.sol",
   MachServiceManager: "src/MachServiceManager.sol",
+  MachServiceManagerRegistry: "src/MachServiceManagerRegistry.sol",
   OperatorStateRetriever: "src/OperatorStateRetriever.sol",
   PauserRegistry: "src/PauserRegistry.sol",
   TransparentUpgradeableProxy: "@openzeppelin/contracts/proxy/transparent/TransparentUpgradeableProxy.sol",

@@ -13,6 +13,11 @@
 
 use alloy_sol_types::sol;
 
+pub mod bls12381;
+mod service_manager_registry;
+
+pub use service_manager_registry::IMachServiceManagerRegistry;
+
 sol! {
     /// BN254 point, (0, 0) for the identity.
     #[derive(Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,10 @@ pub enum Artifact {
     MachRegistry,
     /// The reads that clients need, over any registry.
     OperatorStateRetriever,
+    /// Which service manager watches which rollup.
+    MachServiceManagerRegistry,
+    /// Checks certificates on BLS12-381.
+    MachBls12381Verifier,
     /// Who may pause.
     PauserRegistry,
     /// OpenZeppelin's proxy, which deploys its own admin.
@@ -23,10 +27,12 @@ pub enum Artifact {
 
 impl Artifact {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::MachServiceManager,
         Self::MachRegistry,
         Self::OperatorStateRetriever,
+        Self::MachServiceManagerRegistry,
+        Self::MachBls12381Verifier,
         Self::PauserRegistry,
         Self::TransparentUpgradeableProxy,
     ];
@@ -37,6 +43,8 @@ impl Artifact {
             Self::MachServiceManager => &*SERVICE_MANAGER,
             Self::MachRegistry => &*REGISTRY,
             Self::OperatorStateRetriever => &*RETRIEVER,
+            Self::MachServiceManagerRegistry => &*SERVICE_MANAGERS,
+            Self::MachBls12381Verifier => &*BLS12381_VERIFIER,
             Self::PauserRegistry => &*PAUSERS,
             Self::TransparentUpgradeableProxy => &*PROXY,
         };
@@ -51,6 +59,10 @@ impl Artifact {
             Self::OperatorStateRetriever => {
                 include_str!("../artifacts/OperatorStateRetriever.json")
             }
+            Self::MachServiceManagerRegistry => {
+                include_str!("../artifacts/MachServiceManagerRegistry.json")
+            }
+            Self::MachBls12381Verifier => include_str!("../artifacts/MachBls12381Verifier.json"),
             Self::PauserRegistry => include_str!("../artifacts/PauserRegistry.json"),
             Self::TransparentUpgradeableProxy => {
                 include_str!("../artifacts/TransparentUpgradeableProxy.json")
@@ -72,6 +84,10 @@ impl Artifact {
 static SERVICE_MANAGER: LazyLock<Bytes> = LazyLock::new(|| Artifact::MachServiceManager.parse());
 static REGISTRY: LazyLock<Bytes> = LazyLock::new(|| Artifact::MachRegistry.parse());
 static RETRIEVER: LazyLock<Bytes> = LazyLock::new(|| Artifact::OperatorStateRetriever.parse());
+static SERVICE_MANAGERS: LazyLock<Bytes> =
+    LazyLock::new(|| Artifact::MachServiceManagerRegistry.parse());
+static BLS12381_VERIFIER: LazyLock<Bytes> =
+    LazyLock::new(|| Artifact::MachBls12381Verifier.parse());
 static PAUSERS: LazyLock<Bytes> = LazyLock::new(|| Artifact::PauserRegistry.parse());
 static PROXY: LazyLock<Bytes> = LazyLock::new(|| Artifact::TransparentUpgradeableProxy.parse());
 

@@ -3,7 +3,10 @@
 use alloy_primitives::Bytes;
 use alloy_sol_types::{Panic, Revert as Message, SolError, SolInterface};
 
-use crate::abi::{IMachRegistry, IMachServiceManager, IOperatorStateRetriever, IPauserRegistry};
+use crate::abi::{
+    IMachRegistry, IMachServiceManager, IMachServiceManagerRegistry, IOperatorStateRetriever,
+    IPauserRegistry, bls12381::IMachBls12381Verifier,
+};
 
 /// Why a contract reverted, decoded.
 #[non_exhaustive]
@@ -15,6 +18,10 @@ pub enum Revert {
     Registry(IMachRegistry::IMachRegistryErrors),
     /// Error of the reads that clients need.
     Retriever(IOperatorStateRetriever::IOperatorStateRetrieverErrors),
+    /// Error of the registry of service managers, unless the service manager has the same.
+    ServiceManagers(IMachServiceManagerRegistry::IMachServiceManagerRegistryErrors),
+    /// Error of the verifier on BLS12-381, unless one of the above has the same.
+    Bls12381Verifier(IMachBls12381Verifier::IMachBls12381VerifierErrors),
     /// Error of the list of pausers.
     Pausers(IPauserRegistry::IPauserRegistryErrors),
     /// A message, which is how EigenLayer's contracts and the checks taken over from them answer.
@@ -38,6 +45,14 @@ impl Revert {
         {
             return Self::Retriever(error);
         }
+        if let Ok(error) =
+            IMachServiceManagerRegistry::IMachServiceManagerRegistryErrors::abi_decode(data)
+        {
+            return Self::ServiceManagers(error);
+        }
+        if let Ok(error) = IMachBls12381Verifier::IMachBls12381VerifierErrors::abi_decode(data) {
+            return Self::Bls12381Verifier(error);
+        }
         if let Ok(error) = IPauserRegistry::IPauserRegistryErrors::abi_decode(data) {
             return Self::Pausers(error);
         }
@@ -57,6 +72,8 @@ impl core::fmt::Display for Revert {
             Self::ServiceManager(error) => inner(f, format!("{error:?}")),
             Self::Registry(error) => inner(f, format!("{error:?}")),
             Self::Retriever(error) => inner(f, format!("{error:?}")),
+            Self::ServiceManagers(error) => inner(f, format!("{error:?}")),
+            Self::Bls12381Verifier(error) => inner(f, format!("{error:?}")),
             Self::Pausers(error) => inner(f, format!("{error:?}")),
             Self::Message(message) => f.write_str(message),
             Self::Panic(code) => write!(f, "panic 0x{code:02x}"),

@@ -12,6 +12,7 @@ use revm::{
     },
     database::{CacheDB, EmptyDB},
     handler::MainnetContext,
+    primitives::hardfork::SpecId,
     state::AccountInfo,
 };
 
@@ -82,6 +83,13 @@ impl Chain {
         });
     }
 
+    /// Puts the chain under the rules of an earlier hard fork.
+    pub(crate) fn set_spec(&mut self, spec: SpecId) {
+        self.evm
+            .ctx
+            .modify_cfg(|config| config.set_spec_and_mainnet_gas_params(spec));
+    }
+
     pub(crate) fn set_chain_id(&mut self, chain_id: u64) {
         self.evm.ctx.modify_cfg(|config| config.chain_id = chain_id);
     }
@@ -148,6 +156,27 @@ impl Chain {
         Ok(C::abi_decode_returns(output.data()).expect(C::SIGNATURE))
     }
 
+    /// The answer, if `gas` is enough for one.
+    pub(crate) fn call_with_gas<C: SolCall>(
+        &mut self,
+        to: Address,
+        call: &C,
+        gas: u64,
+    ) -> Option<C::Return> {
+        let transaction = self.transaction(
+            Address::ZERO,
+            TxKind::Call(to),
+            call.abi_encode().into(),
+            gas,
+        );
+        match self.evm.transact(transaction).unwrap().result {
+            ExecutionResult::Success { output, .. } => {
+                Some(C::abi_decode_returns(output.data()).expect(C::SIGNATURE))
+            }
+            _ => None,
+        }
+    }
+
     fn transact(
         &mut self,
         from: Address,
@@ -155,14 +184,7 @@ impl Chain {
         data: Bytes,
         commit: bool,
     ) -> Result<(Output, Done), Revert> {
-        let transaction = TxEnv::builder()
-            .caller(from)
-            .kind(kind)
-            .data(data)
-            .gas_limit(16_000_000)
-            .gas_price(0)
-            .chain_id(Some(self.evm.ctx.cfg.chain_id))
-            .build_fill();
+        let transaction = self.transaction(from, kind, data, 16_000_000);
         let result = if commit {
             self.evm.transact_commit(transaction).unwrap()
         } else {
@@ -181,6 +203,27 @@ impl Chain {
             ExecutionResult::Revert { output, .. } => Err(Revert::decode(&output)),
             ExecutionResult::Halt { reason, .. } => panic!("halt: {reason:?}"),
         }
+    }
+
+    /// Gas that a call burns before it reverts.
+    pub(crate) fn gas_of_refusal(&mut self, to: Address, call: &impl SolCall) -> u64 {
+        let data = call.abi_encode().into();
+        let transaction = self.transaction(Address::ZERO, TxKind::Call(to), data, 16_000_000);
+        match self.evm.transact(transaction).unwrap().result {
+            ExecutionResult::Revert { gas, .. } => gas.tx_gas_used(),
+            other => panic!("not a revert: {other:?}"),
+        }
+    }
+
+    fn transaction(&self, from: Address, kind: TxKind, data: Bytes, gas: u64) -> TxEnv {
+        TxEnv::builder()
+            .caller(from)
+            .kind(kind)
+            .data(data)
+            .gas_limit(gas)
+            .gas_price(0)
+            .chain_id(Some(self.evm.ctx.cfg.chain_id))
+            .build_fill()
     }
 }
 

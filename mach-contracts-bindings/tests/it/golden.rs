@@ -14,10 +14,17 @@ use mach_contracts_bindings::{
         IMachServiceManager::{
             IMachServiceManagerCalls, IMachServiceManagerErrors, IMachServiceManagerEvents,
         },
+        IMachServiceManagerRegistry::{
+            IMachServiceManagerRegistryCalls, IMachServiceManagerRegistryErrors,
+            IMachServiceManagerRegistryEvents,
+        },
         IOperatorStateRetriever::{IOperatorStateRetrieverCalls, IOperatorStateRetrieverErrors},
         IPauserRegistry::{IPauserRegistryCalls, IPauserRegistryErrors, IPauserRegistryEvents},
         IRegistryCoordinator::{IRegistryCoordinatorCalls, IRegistryCoordinatorEvents},
         IStakeRegistry::{IStakeRegistryCalls, IStakeRegistryEvents},
+        bls12381::IMachBls12381Verifier::{
+            IMachBls12381VerifierCalls, IMachBls12381VerifierErrors, IMachBls12381VerifierEvents,
+        },
     },
 };
 
@@ -221,6 +228,27 @@ fn the_registry_has_the_selectors_of_eigenlayer() {
     }
 }
 
+/// Source: COMPAT 1.6. Topics that are cut short there are compared as far as they go.
+#[test]
+fn the_registry_of_service_managers_has_the_selectors_of_the_original() {
+    let abi = abi(Artifact::MachServiceManagerRegistry);
+    for selector in ["393c855c", "f503e108", "8480759c", "5fb6456e"] {
+        let bytes = hex::decode_to_array(selector).unwrap();
+        assert!(abi.functions.contains(&bytes), "{selector}");
+    }
+    for topic in ["68557f59", "333d5292"] {
+        let start = hex::decode(topic).unwrap();
+        assert!(
+            abi.events.iter().any(|it| it.starts_with(&start)),
+            "{topic}"
+        );
+    }
+    for error in ["ZeroAddress()", "AlreadyAdded()", "NotAdded()"] {
+        let hash = keccak256(error);
+        assert!(abi.errors.contains(&hash[..4]), "{error}");
+    }
+}
+
 #[test]
 fn every_binding_is_in_a_compiled_contract() {
     fn calls<C: SolInterface>(artifact: Artifact) {
@@ -241,7 +269,10 @@ fn every_binding_is_in_a_compiled_contract() {
             );
         }
     }
-    use Artifact::{MachRegistry, MachServiceManager, OperatorStateRetriever, PauserRegistry};
+    use Artifact::{
+        MachBls12381Verifier, MachRegistry, MachServiceManager, MachServiceManagerRegistry,
+        OperatorStateRetriever, PauserRegistry,
+    };
     calls::<IMachServiceManagerCalls>(MachServiceManager);
     calls::<IMachServiceManagerErrors>(MachServiceManager);
     calls::<IRegistryCoordinatorCalls>(MachRegistry);
@@ -254,12 +285,24 @@ fn every_binding_is_in_a_compiled_contract() {
     calls::<IOperatorStateRetrieverErrors>(OperatorStateRetriever);
     calls::<IPauserRegistryCalls>(PauserRegistry);
     calls::<IPauserRegistryErrors>(PauserRegistry);
+    calls::<IMachServiceManagerRegistryCalls>(MachServiceManagerRegistry);
+    calls::<IMachServiceManagerRegistryErrors>(MachServiceManagerRegistry);
+    calls::<IMachBls12381VerifierCalls>(MachBls12381Verifier);
+    calls::<IMachBls12381VerifierErrors>(MachBls12381Verifier);
     events::<IMachServiceManagerEvents>(MachServiceManager, IMachServiceManagerEvents::SELECTORS);
     events::<IRegistryCoordinatorEvents>(MachRegistry, IRegistryCoordinatorEvents::SELECTORS);
     events::<IBLSApkRegistryEvents>(MachRegistry, IBLSApkRegistryEvents::SELECTORS);
     events::<IStakeRegistryEvents>(MachRegistry, IStakeRegistryEvents::SELECTORS);
     events::<IAVSDirectoryEvents>(MachRegistry, IAVSDirectoryEvents::SELECTORS);
     events::<IMachRegistryEvents>(MachRegistry, IMachRegistryEvents::SELECTORS);
+    events::<IMachServiceManagerRegistryEvents>(
+        MachServiceManagerRegistry,
+        IMachServiceManagerRegistryEvents::SELECTORS,
+    );
+    events::<IMachBls12381VerifierEvents>(
+        MachBls12381Verifier,
+        IMachBls12381VerifierEvents::SELECTORS,
+    );
     events::<IPauserRegistryEvents>(PauserRegistry, IPauserRegistryEvents::SELECTORS);
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod bls;
+mod bls12381;
 mod chain;
 mod clients;
 mod fixture;
@@ -17,5 +18,6 @@ mod hostile;
 mod m2;
 mod node;
 mod registry;
+mod service_managers;
 mod v2;
 mod v3;

@@ -42,7 +42,7 @@ fn header(fixture: &Fixture, quorums: &[u8], percentages: &[u8]) -> AlertHeader 
 }
 
 /// A header with its signature by everybody but `absent`.
-fn signed(
+pub(crate) fn signed(
     fixture: &mut Fixture,
     quorums: &[u8],
     percentages: &[u8],

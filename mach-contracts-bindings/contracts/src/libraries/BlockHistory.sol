@@ -58,6 +58,12 @@ library BlockHistory {
         return uint32(low - 1);
     }
 
+    /// @notice The value in force at `blockNumber`; 0 before the first one was written.
+    function valueOrZeroAt(Values storage self, uint256 blockNumber) internal view returns (uint192) {
+        if (self.entries.length == 0 || self.entries[0].fromBlock > blockNumber) return 0;
+        return valueAt(self, blockNumber);
+    }
+
     /// @notice The value in force at `blockNumber`.
     function valueAt(Values storage self, uint256 blockNumber) internal view returns (uint192) {
         return self.entries[indexAt(self, blockNumber)].value;
