@@ -4,21 +4,23 @@ use core::fmt;
 
 use alloy_primitives::B256;
 use ark_bn254::{Fr, G1Affine, G2Affine};
-use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::Zero;
+use ark_ec::AffineRepr;
+use ark_ff::PrimeField;
 use mach_core::{G1Bytes, G2Bytes, OperatorId};
 use rand::RngCore;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::encoding::{PointError, decode_g1, decode_g2, element, element_bytes};
-use super::encoding::{encode_g1, encode_g2};
+use super::curve::{Fe, Fe2, Point};
+use super::encoding::{PointError, decode_g1, decode_g2, encode_g1, encode_g2, integer};
 use super::{MessagePoint, Signature, hash_to_g1, same_discrete_log};
 
 /// A BLS secret key: a number from 1 to r - 1, wiped from memory when dropped.
 ///
-/// `Debug` shows the operator id only.
+/// Nothing that is done with it takes a branch or an address from it: signing and deriving the
+/// public key run the same instructions for every key. `Debug` shows the operator id only.
 pub struct SecretKey {
-    scalar: Fr,
+    /// Limbs, least significant first.
+    scalar: Zeroizing<[u64; 4]>,
     public: PublicKey,
 }
 
@@ -27,11 +29,22 @@ impl SecretKey {
     ///
     /// Errors: [`SecretKeyError`] for zero and for numbers from the group order r on.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SecretKeyError> {
-        let scalar: Fr = element(bytes).ok_or(SecretKeyError)?;
-        if scalar.is_zero() {
+        let scalar = Zeroizing::new(integer(bytes).0);
+        let mut below_order = false;
+        let mut any_bit = 0;
+        for (limb, order) in scalar.iter().zip(Fr::MODULUS.0) {
+            (_, below_order) = limb.borrowing_sub(order, below_order);
+            any_bit |= limb;
+        }
+        // That the bytes are no key is no secret.
+        if !below_order || any_bit == 0 {
             return Err(SecretKeyError);
         }
-        Ok(Self::new(scalar))
+        let public = PublicKey {
+            g1: multiply_g1(G1Affine::generator(), &scalar),
+            g2: multiply_g2(G2Affine::generator(), &scalar),
+        };
+        Ok(Self { scalar, public })
     }
 
     /// A new key from the thread's cryptographic random number generator.
@@ -51,7 +64,12 @@ impl SecretKey {
 
     /// 32 bytes, big-endian; wiped from memory when dropped.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(element_bytes(self.scalar))
+        let mut bytes = Zeroizing::new([0; 32]);
+        let (chunks, _) = bytes.as_chunks_mut::<8>();
+        for (chunk, limb) in chunks.iter_mut().rev().zip(self.scalar.iter()) {
+            *chunk = limb.to_be_bytes();
+        }
+        bytes
     }
 
     /// The public half.
@@ -68,22 +86,20 @@ impl SecretKey {
     /// compared with what it expects.
     pub(crate) fn sign_point(&self, message: &MessagePoint) -> Signature {
         // Never the identity: the scalar is not zero and the order of the point is r.
-        Signature((message.0.into_group() * self.scalar).into_affine())
-    }
-
-    fn new(scalar: Fr) -> Self {
-        let public = PublicKey {
-            g1: (G1Affine::generator() * scalar).into_affine(),
-            g2: (G2Affine::generator() * scalar).into_affine(),
-        };
-        Self { scalar, public }
+        Signature(multiply_g1(message.0, &self.scalar))
     }
 }
 
-impl Drop for SecretKey {
-    fn drop(&mut self) {
-        self.scalar.zeroize();
-    }
+fn multiply_g1(base: G1Affine, scalar: &[u64; 4]) -> G1Affine {
+    let product = Point::<Fe>::from_affine(base.x.into(), base.y.into()).mul_secret(scalar);
+    let (x, y) = product.to_affine();
+    G1Affine::new_unchecked(x.into(), y.into())
+}
+
+fn multiply_g2(base: G2Affine, scalar: &[u64; 4]) -> G2Affine {
+    let product = Point::<Fe2>::from_affine(base.x.into(), base.y.into()).mul_secret(scalar);
+    let (x, y) = product.to_affine();
+    G2Affine::new_unchecked(x.into(), y.into())
 }
 
 impl fmt::Debug for SecretKey {

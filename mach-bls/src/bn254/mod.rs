@@ -1,11 +1,11 @@
 //! BLS on BN254, as EigenLayer's contracts check it: keys in G1 and G2, signatures in G1.
 //!
-//! Scalar multiplication is variable-time today: whoever can measure how long a signature takes
-//! learns about the key. Signing happens once per statement, behind a network, and nowhere on a
-//! path that answers an attacker's questions; constant-time signing goes into `sign_point`, the one
-//! function that touches the scalar.
+//! What touches a secret key takes the same time for every key: it runs on a field and on formulas
+//! of its own, without a branch or an address that depends on the key. Everything else is public
+//! and may take as long as its input makes it.
 
 mod batch;
+mod curve;
 mod encoding;
 mod hash;
 mod keys;
