@@ -3,7 +3,7 @@
 use alloy_primitives::{B256, TxHash};
 use serde::{Deserialize, Serialize};
 
-use crate::{Domain, G1Bytes, G2Bytes, OperatorId, Round, Stake, Statement};
+use crate::{Bn254, Curve, Domain, G1Bytes, G2Bytes, OperatorId, Round, Stake, Statement};
 
 /// Aggregate signature of a statement with everything that `checkSignatures` needs besides the
 /// registries' history indices, which the contract itself answers.
@@ -13,8 +13,8 @@ use crate::{Domain, G1Bytes, G2Bytes, OperatorId, Round, Stake, Statement};
 ///
 /// Source: `BLSSignatureChecker.checkSignatures` in eigenlayer-middleware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Certificate {
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct Certificate<C: Curve = Bn254> {
     /// What is signed.
     pub statement: Statement,
     /// Where the signature counts.
@@ -22,16 +22,16 @@ pub struct Certificate {
     /// Terms of the round.
     pub round: Round,
     /// Members of at least one quorum who did not sign, strictly ascending by id.
-    pub non_signers: Vec<NonSigner>,
+    pub non_signers: Vec<NonSigner<C>>,
     /// One entry for each quorum of the round, in its order.
-    pub quorums: Vec<QuorumTally>,
+    pub quorums: Vec<QuorumTally<C>>,
     /// Sum of the signers' G2 keys, each counted once for every quorum that it is in.
-    pub apk_g2: G2Bytes,
+    pub apk_g2: G2Bytes<C>,
     /// Sum of the signatures, each counted once for every quorum that its signer is in.
-    pub sigma: G1Bytes,
+    pub sigma: G1Bytes<C>,
 }
 
-impl Certificate {
+impl<C: Curve> Certificate<C> {
     /// The digest that is signed.
     pub fn digest(&self) -> B256 {
         self.statement.digest(&self.domain)
@@ -40,22 +40,22 @@ impl Certificate {
 
 /// A member who did not sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NonSigner {
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct NonSigner<C: Curve = Bn254> {
     /// Hash of the key.
     pub id: OperatorId,
     /// Registered key in G1.
-    pub key_g1: G1Bytes,
+    pub key_g1: G1Bytes<C>,
 }
 
 /// Outcome of one quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct QuorumTally {
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct QuorumTally<C: Curve = Bn254> {
     /// Number of the quorum.
     pub quorum: u8,
     /// Sum of the G1 keys of all its members, signers or not.
-    pub apk: G1Bytes,
+    pub apk: G1Bytes<C>,
     /// Stake of the members who signed.
     pub signed: Stake,
     /// Stake of all members.

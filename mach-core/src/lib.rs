@@ -2,6 +2,7 @@
 
 mod block;
 mod certificate;
+mod curve;
 mod fault;
 pub mod legacy;
 mod operator;
@@ -13,8 +14,9 @@ mod verdict;
 
 pub use block::{BlockError, BlockRef, L2Block, MAX_BLOCK_BYTES};
 pub use certificate::{Certificate, Confirmation, NonSigner, QuorumTally};
+pub use curve::{Bls12381, Bn254, Curve, G1Bytes, G2Bytes, WireBytes};
 pub use fault::{Fault, Mismatch};
-pub use operator::{G1Bytes, G2Bytes, Operator, OperatorId, OperatorSet};
+pub use operator::{Operator, OperatorId, OperatorSet};
 pub use quorum::{MAX_QUORUM_NUMBER, QuorumError, QuorumNumbers, Stake, Threshold};
 pub use round::{Round, SignedStatement};
 pub use statement::{Alert, AlertKind, Attestation, Domain, Statement, StatementError};

@@ -2,25 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, FixedBytes, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use serde::{Deserialize, Serialize};
 
-use crate::{QuorumNumbers, Stake};
+use crate::{Bn254, Curve, G1Bytes, G2Bytes, QuorumNumbers, Stake};
 
-/// A BN254 G1 point in its wire form, not yet checked: 64 bytes, X then Y, big-endian (EIP-196).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct G1Bytes(pub FixedBytes<64>);
-
-/// A BN254 G2 point in its wire form, not yet checked: 128 bytes, X.c0, X.c1, Y.c0, Y.c1, each
-/// big-endian, real part first.
-///
-/// Contracts take the imaginary part first (EIP-197); the bindings swap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct G2Bytes(pub FixedBytes<128>);
-
-/// Identity of an operator's BLS key: keccak-256 of the 64 bytes of its G1 key.
+/// Identity of an operator's BLS key: keccak-256 of the bytes of its G1 key.
 ///
 /// Source: `BLSApkRegistry.registerBLSPublicKey`, `BN254.hashG1Point`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,7 +16,7 @@ pub struct OperatorId(pub B256);
 
 impl OperatorId {
     /// The id of a G1 key.
-    pub fn from_key(key: &G1Bytes) -> Self {
+    pub fn from_key<C: Curve>(key: &G1Bytes<C>) -> Self {
         Self(keccak256(key.0))
     }
 }
@@ -42,17 +29,17 @@ impl core::fmt::Display for OperatorId {
 
 /// An operator's registered keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Operator {
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct Operator<C: Curve = Bn254> {
     /// Ethereum account of the operator.
     pub address: Address,
     /// Public key in G1; the operator id is its hash.
-    pub key_g1: G1Bytes,
+    pub key_g1: G1Bytes<C>,
     /// Public key in G2.
-    pub key_g2: G2Bytes,
+    pub key_g2: G2Bytes<C>,
 }
 
-impl Operator {
+impl<C: Curve> Operator<C> {
     /// The operator's id.
     pub fn id(&self) -> OperatorId {
         OperatorId::from_key(&self.key_g1)
@@ -61,14 +48,14 @@ impl Operator {
 
 /// Operators and their stakes in some quorums at one L1 block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperatorSet {
+pub struct OperatorSet<C: Curve = Bn254> {
     reference_block: u32,
     quorums: QuorumNumbers,
-    operators: BTreeMap<OperatorId, Operator>,
+    operators: BTreeMap<OperatorId, Operator<C>>,
     stakes: BTreeMap<u8, BTreeMap<OperatorId, Stake>>,
 }
 
-impl OperatorSet {
+impl<C: Curve> OperatorSet<C> {
     /// An empty set for `quorums` at `reference_block`.
     pub fn new(quorums: QuorumNumbers, reference_block: u32) -> Self {
         let stakes = quorums
@@ -84,7 +71,7 @@ impl OperatorSet {
     }
 
     /// Puts an operator into one quorum. A quorum that the set was not made for is ignored.
-    pub fn insert(&mut self, quorum: u8, operator: Operator, stake: Stake) {
+    pub fn insert(&mut self, quorum: u8, operator: Operator<C>, stake: Stake) {
         if let Some(stakes) = self.stakes.get_mut(&quorum) {
             let id = operator.id();
             self.operators.insert(id, operator);
@@ -103,12 +90,12 @@ impl OperatorSet {
     }
 
     /// The operator with this id, if it is in any of the quorums.
-    pub fn operator(&self, id: &OperatorId) -> Option<&Operator> {
+    pub fn operator(&self, id: &OperatorId) -> Option<&Operator<C>> {
         self.operators.get(id)
     }
 
     /// All operators, ascending by id.
-    pub fn operators(&self) -> impl Iterator<Item = (&OperatorId, &Operator)> {
+    pub fn operators(&self) -> impl Iterator<Item = (&OperatorId, &Operator<C>)> {
         self.operators.iter()
     }
 
@@ -145,7 +132,7 @@ mod tests {
         key[32..].copy_from_slice(&U256::from(2).to_be_bytes::<32>());
         // keccak256(1 ‖ 2), the generator of G1: a constant of every EigenLayer test suite.
         assert_eq!(
-            OperatorId::from_key(&G1Bytes(key.into())).0,
+            OperatorId::from_key(&G1Bytes::<Bn254>(key.into())).0,
             b256!("e90b7bceb6e7df5418fb78d8ee546e97c83a08bbccc01a0644d599ccd2a7c2e0")
         );
     }
@@ -153,7 +140,7 @@ mod tests {
     #[test]
     fn an_operator_of_two_quorums_has_two_stakes_and_one_key() {
         let quorums = QuorumNumbers::new([0, 2]).unwrap();
-        let mut set = OperatorSet::new(quorums, 7);
+        let mut set = OperatorSet::<Bn254>::new(quorums, 7);
         let operator = Operator {
             address: Address::ZERO,
             key_g1: G1Bytes([1; 64].into()),

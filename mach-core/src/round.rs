@@ -3,7 +3,9 @@
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use crate::{Domain, G1Bytes, OperatorId, QuorumError, QuorumNumbers, Statement, Threshold};
+use crate::{
+    Bn254, Curve, Domain, G1Bytes, OperatorId, QuorumError, QuorumNumbers, Statement, Threshold,
+};
 
 /// Terms on which signatures of one statement are collected.
 ///
@@ -72,8 +74,8 @@ impl TryFrom<RawRound> for Round {
 
 /// One operator's signature of a statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SignedStatement {
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct SignedStatement<C: Curve = Bn254> {
     /// What is signed.
     pub statement: Statement,
     /// Where the signature counts.
@@ -81,10 +83,10 @@ pub struct SignedStatement {
     /// Who signed.
     pub operator: OperatorId,
     /// BLS signature of [`Self::digest`], not yet checked.
-    pub signature: G1Bytes,
+    pub signature: G1Bytes<C>,
 }
 
-impl SignedStatement {
+impl<C: Curve> SignedStatement<C> {
     /// The digest that the signature is of.
     pub fn digest(&self) -> B256 {
         self.statement.digest(&self.domain)

@@ -4,18 +4,18 @@ use auto_impl::auto_impl;
 use serde::{Deserialize, Serialize};
 
 use super::{BoxError, RegistryError};
-use crate::{Confirmation, OperatorId, Round, SignedStatement, Statement};
+use crate::{Bn254, Confirmation, Curve, OperatorId, Round, SignedStatement, Statement};
 
 /// Collects signatures until a certificate can be made.
 #[async_trait]
 #[auto_impl(&, Arc, Box)]
-pub trait SignatureAggregator: Send + Sync {
+pub trait SignatureAggregator<C: Curve = Bn254>: Send + Sync {
     /// Opens the round for `statement`, or joins it: there is one round for a statement, however
     /// many operators ask at once. Answers terms, never a hash to sign.
     async fn open(&self, statement: &Statement) -> Result<Round, AggregateError>;
 
     /// Adds one signature. The same signature again changes nothing.
-    async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError>;
+    async fn submit(&self, signed: SignedStatement<C>) -> Result<Progress, AggregateError>;
 }
 
 /// How far a round is.

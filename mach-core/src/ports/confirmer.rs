@@ -3,16 +3,16 @@ use async_trait::async_trait;
 use auto_impl::auto_impl;
 
 use super::BoxError;
-use crate::{Certificate, Confirmation};
+use crate::{Bn254, Certificate, Confirmation, Curve};
 
 /// Brings certificates to L1.
 #[async_trait]
 #[auto_impl(&, Arc, Box)]
-pub trait StatementConfirmer: Send + Sync {
+pub trait StatementConfirmer<C: Curve = Bn254>: Send + Sync {
     /// Has the statement of `certificate` confirmed.
     ///
     /// A statement that stands on L1 already is `Ok`, without a transaction.
-    async fn confirm(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError>;
+    async fn confirm(&self, certificate: &Certificate<C>) -> Result<Confirmation, ConfirmError>;
 }
 
 /// Why a certificate is not confirmed.

@@ -27,6 +27,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Bls12381;
 
     /// Fails to compile when a port can no longer be a trait object.
     #[expect(dead_code, reason = "compiling it is the test")]
@@ -39,6 +40,10 @@ mod tests {
         registry: Box<dyn OperatorRegistry>,
         aggregator: Box<dyn SignatureAggregator>,
         confirmer: Box<dyn StatementConfirmer>,
+        other_signer: Box<dyn StatementSigner<Bls12381>>,
+        other_registry: Box<dyn OperatorRegistry<Bls12381>>,
+        other_aggregator: Box<dyn SignatureAggregator<Bls12381>>,
+        other_confirmer: Box<dyn StatementConfirmer<Bls12381>>,
     }
 
     #[test]

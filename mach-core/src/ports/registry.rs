@@ -2,18 +2,18 @@ use async_trait::async_trait;
 use auto_impl::auto_impl;
 
 use super::BoxError;
-use crate::{OperatorSet, QuorumNumbers};
+use crate::{Bn254, Curve, OperatorSet, QuorumNumbers};
 
 /// Knows who is an operator, with which keys and how much stake.
 #[async_trait]
 #[auto_impl(&, Arc, Box)]
-pub trait OperatorRegistry: Send + Sync {
+pub trait OperatorRegistry<C: Curve = Bn254>: Send + Sync {
     /// Members of `quorums` with keys and stakes at L1 block `reference_block`.
     async fn operator_set(
         &self,
         quorums: &QuorumNumbers,
         reference_block: u32,
-    ) -> Result<OperatorSet, RegistryError>;
+    ) -> Result<OperatorSet<C>, RegistryError>;
 }
 
 /// Why an operator set is not known.

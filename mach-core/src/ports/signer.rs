@@ -2,12 +2,12 @@ use async_trait::async_trait;
 use auto_impl::auto_impl;
 
 use super::BoxError;
-use crate::{Domain, OperatorId, SignedStatement, Statement};
+use crate::{Bn254, Curve, Domain, OperatorId, SignedStatement, Statement};
 
 /// Holds an operator's BLS key, in the process or elsewhere.
 #[async_trait]
 #[auto_impl(&, Arc, Box)]
-pub trait StatementSigner: Send + Sync {
+pub trait StatementSigner<C: Curve = Bn254>: Send + Sync {
     /// Whose key it is.
     fn operator(&self) -> OperatorId;
 
@@ -18,7 +18,7 @@ pub trait StatementSigner: Send + Sync {
         &self,
         statement: &Statement,
         domain: &Domain,
-    ) -> Result<SignedStatement, SignError>;
+    ) -> Result<SignedStatement<C>, SignError>;
 }
 
 /// Why there is no signature.
