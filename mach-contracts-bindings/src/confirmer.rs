@@ -91,7 +91,8 @@ impl ContractConfirmer {
             simulate(&self.provider, Address::ZERO, to, request).await?;
             return self.standing(certificate).await.map_err(Into::into);
         };
-        let receipt = submitter.call(to, request).await?;
+        let input = request.abi_encode().into();
+        let receipt = submitter.submit(certificate.digest(), to, input).await?;
         info!(
             digest = %certificate.digest(),
             transaction = %receipt.transaction_hash,
@@ -104,6 +105,12 @@ impl ContractConfirmer {
             l1_block: receipt.block_number.unwrap_or_default(),
             gas_used: Some(receipt.gas_used),
         })
+    }
+
+    /// What sends the certificates; [`Submitter::tend`] it if reorganisations are to be survived that
+    /// are deeper than the policy's confirmations.
+    pub const fn submitter(&self) -> Option<&Submitter> {
+        self.submitter.as_ref()
     }
 
     async fn standing(&self, certificate: &Certificate) -> Result<Confirmation, CallError> {
@@ -125,11 +132,17 @@ impl StatementConfirmer for ContractConfirmer {
                 Bytes::new(),
             ));
         }
-        if self
-            .service_manager
-            .stands(&certificate.statement)
-            .await
-            .map_err(call_error)?
+        // What this account has sent itself is waited for, until it is as deep as the policy says.
+        let is_under_way = match &self.submitter {
+            Some(submitter) => submitter.is_under_way(certificate.digest()).await,
+            None => false,
+        };
+        if !is_under_way
+            && self
+                .service_manager
+                .stands(&certificate.statement)
+                .await
+                .map_err(call_error)?
         {
             return self.standing(certificate).await.map_err(call_error);
         }
@@ -202,6 +215,7 @@ const fn already_confirmed(revert: Option<&Revert>) -> bool {
         revert,
         Some(Revert::ServiceManager(
             IMachServiceManagerErrors::AlreadyConfirmed(_)
+                | IMachServiceManagerErrors::AlreadyAdded(_)
         ))
     )
 }

@@ -22,4 +22,7 @@ pub use registration::{
 pub use registry::ContractRegistry;
 pub use revert::Revert;
 pub use service_manager::{ServiceManager, Terms, TermsError};
-pub use submit::{SubmitError, SubmitPolicy, Submitter};
+pub use submit::{
+    Account, AttemptLog, FileLog, Finished, LogError, MemoryLog, Outcome, Record, SubmitError,
+    SubmitPolicy, Submitter,
+};

@@ -29,9 +29,10 @@ pub(crate) const POLICY: SubmitPolicy = SubmitPolicy {
     resend_after: 3,
     give_up_after: 12,
     confirmations: 0,
+    finality: 96,
     fee_bump: 20,
     gas_margin: 50,
-    max_fee_per_gas: None,
+    max_fee_per_gas: SubmitPolicy::MAX_FEE_PER_GAS,
 };
 
 pub(crate) fn stake(weight: u128) -> Stake {
@@ -616,14 +617,21 @@ async fn a_transaction_that_is_too_cheap_is_given_up_and_replaced() {
     let code = Artifact::OperatorStateRetriever.bytecode();
     // No block takes it, and no resend may pay more.
     let policy = SubmitPolicy {
-        max_fee_per_gas: Some(1),
+        max_fee_per_gas: 1,
         ..POLICY
     };
     let poor = with_policy(l1.provider(), 0, policy).await;
     let (outcome, ()) = tokio::join!(poor.deploy(code.clone()), mine(&l1, 20));
     let error = outcome.unwrap_err();
     assert!(
-        matches!(error, SubmitError::NotIncluded { blocks: 12.., .. }),
+        matches!(
+            error,
+            SubmitError::FeeCeiling {
+                blocks: 12..,
+                ceiling: 1,
+                ..
+            }
+        ),
         "{error}"
     );
     assert!(error.is_transient());

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
+use alloy_consensus::Transaction;
 use alloy_primitives::{B256, U256, hex};
 use alloy_provider::{Provider, RootProvider};
 use alloy_sol_types::{SolCall, SolError};
@@ -271,8 +272,30 @@ async fn absurd_numbers_are_errors() {
         let submitter = with_policy(node, 0, policy).await;
         let code = Artifact::OperatorStateRetriever.bytecode();
         let (outcome, ()) = tokio::join!(submitter.deploy(code), mine(&l1, 15));
-        let error = outcome.unwrap_err();
-        assert!(!matches!(error, SubmitError::Reverted { .. }), "{error}");
+        match absurd {
+            "eth_estimateGas" => {
+                let error = outcome.unwrap_err();
+                assert!(matches!(error, SubmitError::Underfunded { .. }), "{error}");
+            }
+            "eth_getTransactionCount" => {
+                let error = outcome.unwrap_err();
+                assert!(
+                    matches!(error, SubmitError::AbsurdNonce(u64::MAX)),
+                    "{error}"
+                );
+            }
+            // Whatever the node says, the ceiling is the ceiling.
+            _ => {
+                let (_, receipt) = outcome.unwrap();
+                let transaction = submitter
+                    .provider()
+                    .get_transaction_by_hash(receipt.transaction_hash)
+                    .await
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(transaction.max_fee_per_gas(), SubmitPolicy::MAX_FEE_PER_GAS);
+            }
+        }
     }
 }
 
