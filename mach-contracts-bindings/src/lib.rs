@@ -10,6 +10,7 @@ mod registration;
 mod registry;
 mod revert;
 mod service_manager;
+mod service_managers;
 mod submit;
 
 pub use artifact::Artifact;
@@ -22,6 +23,7 @@ pub use registration::{
 pub use registry::ContractRegistry;
 pub use revert::Revert;
 pub use service_manager::{ServiceManager, Terms, TermsError};
+pub use service_managers::{RollupStatus, ServiceManagers};
 pub use submit::{
     Account, AttemptLog, FileLog, Finished, LogError, MemoryLog, Outcome, Record, SubmitError,
     SubmitPolicy, Submitter,

@@ -1,14 +1,15 @@
 //! Which service manager watches which rollup.
 
 use alloy_primitives::{Address, U256};
-use alloy_sol_types::SolCall;
+use alloy_sol_types::{SolCall, SolConstructor};
 use mach_contracts_bindings::{
-    Artifact, Revert,
+    Artifact, Revert, RollupStatus, ServiceManagers,
     abi::{IMachServiceManager, IMachServiceManagerRegistry as R},
 };
 
 use crate::{
     chain::{Chain, Done},
+    clients::{Network, submitter},
     fixture::{CONFIRMER, Fixture, OWNER, ROLLUP, STRANGER, refused},
     v2,
 };
@@ -321,4 +322,36 @@ fn too_little_gas_never_reads_as_clear() {
     }
     assert!(answers.contains(&ALERTED));
     assert!(!answers.contains(&CLEAR) && !answers.contains(&UNKNOWN));
+}
+
+#[tokio::test]
+async fn a_client_reads_the_registry_on_a_chain() {
+    let network = Network::start().await;
+    let owner = submitter(&network.l1, 0).await;
+    let constructor = R::constructorCall {
+        owner: owner.sender(),
+    };
+    let code = Artifact::MachServiceManagerRegistry.bytecode();
+    let code = [code.as_ref(), &constructor.abi_encode()].concat();
+    let (registry, _) = owner.deploy(code.into()).await.unwrap();
+    let client = ServiceManagers::new(network.l1.provider(), registry);
+    let status = client.status(ROLLUP).await.unwrap();
+    assert_eq!(status, RollupStatus::Unknown);
+    assert_eq!(client.service_manager(ROLLUP).await.unwrap(), None);
+
+    let service_manager = network.contracts.service_manager;
+    let call = R::registerServiceManagerCall {
+        rollupChainId: U256::from(ROLLUP),
+        serviceManager: service_manager,
+    };
+    owner.call(registry, &call).await.unwrap();
+    let status = client.status(ROLLUP).await.unwrap();
+    assert_eq!(status, RollupStatus::Clear);
+    let watching = client.service_manager(ROLLUP).await.unwrap();
+    assert_eq!(watching, Some(service_manager));
+    let again = owner.call(registry, &call).await.unwrap_err();
+    assert!(format!("{again:?}").contains("AlreadyAdded"), "{again:?}");
+
+    let nothing = ServiceManagers::new(network.l1.provider(), Address::repeat_byte(0x77));
+    assert!(nothing.status(ROLLUP).await.is_err());
 }

@@ -6,6 +6,7 @@ mod l1;
 mod l2;
 mod lies;
 mod pool;
+mod precompiles;
 mod served;
 #[cfg(feature = "stack")]
 mod stack;
