@@ -2,6 +2,7 @@
 
 pub mod abi;
 mod artifact;
+mod bls12381;
 mod call;
 mod confirmer;
 mod convert;
@@ -14,6 +15,7 @@ mod service_managers;
 mod submit;
 
 pub use artifact::Artifact;
+pub use bls12381::{Bls12381Verifier, bls12381_key_digest};
 pub use call::CallError;
 pub use confirmer::{ContractConfirmer, proof};
 pub use deploy::{Admission, DeployConfig, DeployError, Deployment, Quorum, admit, deploy};
