@@ -2,6 +2,8 @@
 
 pub mod bn254;
 mod certificate;
+#[cfg(feature = "keystore")]
+pub mod keystore;
 mod operators;
 mod signer;
 mod tally;

@@ -9,5 +9,7 @@
 mod certificate;
 mod fixture;
 mod golden;
+#[cfg(feature = "keystore")]
+mod keystore;
 mod m2;
 mod tally;
