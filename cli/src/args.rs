@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Record(RecordArgs),
     /// Run a whole mach on this machine: L1, a rollup, operators, aggregator
     Devnet(DevnetArgs),
+    /// Make, read and convert key files
+    Keys(crate::keys::KeysArgs),
 }
 
 /// Examples:

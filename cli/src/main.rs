@@ -2,7 +2,9 @@
 
 mod args;
 mod devnet;
+mod keys;
 mod outcome;
+mod password;
 mod record;
 mod remote;
 mod report;
@@ -23,6 +25,7 @@ fn main() -> std::process::ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Record(args) => record::run(args),
         Command::Devnet(args) => devnet::run(args),
+        Command::Keys(args) => keys::run(args),
     };
     outcome.unwrap_or_else(Outcome::from_error).into()
 }
