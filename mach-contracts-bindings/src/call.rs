@@ -82,6 +82,46 @@ pub(crate) async fn call_at<C: SolCall>(
     })
 }
 
+/// What `to` answers, or `None` if it has no such function: it reverts, or returns something else.
+///
+/// Errors: the request did not get through; nothing follows from that.
+pub(crate) async fn answer<C: SolCall>(
+    provider: &DynProvider,
+    to: Address,
+    request: &C,
+) -> Result<Option<C::Return>, TransportError> {
+    match call(provider, to, request).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CallError::Transport(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether `to` has the function, whoever may call it: it succeeds or says why not, whereas a contract
+/// without it reverts without a word.
+///
+/// Errors: the request did not get through; nothing follows from that.
+pub(crate) async fn has_function<C: SolCall>(
+    provider: &DynProvider,
+    to: Address,
+    request: &C,
+) -> Result<bool, TransportError> {
+    match simulate(provider, Address::ZERO, to, request).await {
+        Ok(_) => Ok(true),
+        Err(CallError::Transport(error)) => Err(error),
+        Err(CallError::Reverted { data, .. }) => Ok(!data.is_empty()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether there is a contract at `address`.
+pub(crate) async fn has_code(
+    provider: &DynProvider,
+    address: Address,
+) -> Result<bool, TransportError> {
+    Ok(!provider.get_code_at(address).await?.is_empty())
+}
+
 /// Runs `call` as a transaction of `from` would, and forgets its effects.
 pub(crate) async fn simulate<C: SolCall>(
     provider: &DynProvider,
@@ -99,10 +139,41 @@ async fn run<C: SolCall>(
     to: Address,
     call: &C,
 ) -> Result<Bytes, CallError> {
+    run_bytes(
+        provider,
+        block,
+        from,
+        to,
+        call.abi_encode().into(),
+        C::SIGNATURE,
+    )
+    .await
+}
+
+/// Runs a transaction of `from` with this calldata, and forgets its effects; `call` is the signature
+/// that errors name.
+pub(crate) async fn simulate_bytes(
+    provider: &DynProvider,
+    from: Address,
+    to: Address,
+    calldata: Bytes,
+    call: &'static str,
+) -> Result<Bytes, CallError> {
+    run_bytes(provider, BlockId::latest(), from, to, calldata, call).await
+}
+
+async fn run_bytes(
+    provider: &DynProvider,
+    block: BlockId,
+    from: Address,
+    to: Address,
+    calldata: Bytes,
+    call: &'static str,
+) -> Result<Bytes, CallError> {
     let request = TransactionRequest {
         from: Some(from),
         to: Some(TxKind::Call(to)),
-        input: TransactionInput::both(call.abi_encode().into()),
+        input: TransactionInput::both(calldata),
         ..Default::default()
     };
     provider
@@ -111,7 +182,7 @@ async fn run<C: SolCall>(
         .await
         .map_err(|error| match revert_data(&error) {
             Some(data) => CallError::Reverted {
-                call: C::SIGNATURE,
+                call,
                 to,
                 revert: Revert::decode(&data),
                 data,

@@ -3,11 +3,10 @@
 use alloy_primitives::{Address, Bytes, ChainId, U256};
 use alloy_provider::Provider;
 use alloy_sol_types::{SolCall, SolConstructor};
-use mach_core::{Domain, Stake};
-use serde::{Deserialize, Serialize};
+use mach_core::Stake;
 
 use crate::{
-    Artifact, SubmitError, Submitter,
+    Artifact, Deployment, SubmitError, Submitter,
     abi::{
         self, IMachRegistry, IMachServiceManager, IPauserRegistry, ITransparentUpgradeableProxy,
     },
@@ -60,41 +59,6 @@ impl DeployConfig {
                 minimum_stake: Stake::new(1).unwrap_or(Stake::MAX),
                 max_operators: 200,
             }],
-        }
-    }
-}
-
-/// Addresses of deployed contracts; as JSON it has the names that tools of the MACH AVS read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Deployment {
-    /// EIP-155 id of the chain.
-    pub l1_chain_id: ChainId,
-    /// Block of the first contract; no event of the deployment is older.
-    pub l1_block: u64,
-    /// The service manager's proxy.
-    #[serde(rename = "machServiceManager")]
-    pub service_manager: Address,
-    /// The code behind the proxy.
-    #[serde(rename = "machServiceManagerImpl")]
-    pub service_manager_implementation: Address,
-    /// Admin of the proxy.
-    #[serde(rename = "machAVSProxyAdmin")]
-    pub proxy_admin: Address,
-    /// The registry, in all its roles.
-    pub registry_coordinator: Address,
-    /// The reads that clients need.
-    pub operator_state_retriever: Address,
-    /// Who may pause.
-    pub pauser_registry: Address,
-}
-
-impl Deployment {
-    /// Where signatures for this deployment count.
-    pub const fn domain(&self) -> Domain {
-        Domain {
-            l1_chain_id: self.l1_chain_id,
-            service_manager: self.service_manager,
         }
     }
 }
@@ -173,12 +137,16 @@ pub async fn deploy(
         l1_chain_id: submitter.chain_id(),
         l1_block: first.block_number.unwrap_or_default(),
         service_manager,
-        service_manager_implementation: implementation,
-        // The proxy's constructor deploys its admin, as its first contract.
-        proxy_admin: service_manager.create(1),
         registry_coordinator: registry,
         operator_state_retriever,
-        pauser_registry,
+        stake_registry: registry,
+        apk_registry: registry,
+        index_registry: registry,
+        service_manager_implementation: Some(implementation),
+        // The proxy's constructor deploys its admin, as its first contract.
+        proxy_admin: Some(service_manager.create(1)),
+        registry_coordinator_implementation: None,
+        pauser_registry: Some(pauser_registry),
     })
 }
 

@@ -7,6 +7,7 @@ mod call;
 mod confirmer;
 mod convert;
 mod deploy;
+mod deployments;
 mod registration;
 mod registry;
 mod revert;
@@ -18,13 +19,19 @@ pub use artifact::Artifact;
 pub use bls12381::{Bls12381Verifier, bls12381_key_digest};
 pub use call::CallError;
 pub use confirmer::{ContractConfirmer, proof};
-pub use deploy::{Admission, DeployConfig, DeployError, Deployment, Quorum, admit, deploy};
+pub use deploy::{Admission, DeployConfig, DeployError, Quorum, admit, deploy};
+pub use deployments::{
+    Deployment, DeploymentError, DeploymentFile, EigenLayer, KnownDeployment, Status,
+};
 pub use registration::{
     Consent, KeyProof, OperatorStatus, Registration, RegistrationError, key_digest,
 };
 pub use registry::ContractRegistry;
 pub use revert::Revert;
-pub use service_manager::{ServiceManager, Terms, TermsError};
+pub use service_manager::{
+    Action, Admin, AdminCommand, AdminError, DigestKind, Generation, Probe, ProbeError, Role,
+    ServiceManager, Terms, TermsError,
+};
 pub use service_managers::{RollupStatus, ServiceManagers};
 pub use submit::{
     Account, AttemptLog, FileLog, Finished, LogError, MemoryLog, Outcome, Record, SubmitError,

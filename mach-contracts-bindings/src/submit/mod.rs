@@ -172,9 +172,19 @@ impl Submitter {
         to: Address,
         call: &C,
     ) -> Result<TransactionReceipt, SubmitError> {
-        let input = Bytes::from(call.abi_encode());
-        let intent = anonymous(TxKind::Call(to), &input);
-        self.include(intent, TxKind::Call(to), input).await
+        self.send_to(to, call.abi_encode().into()).await
+    }
+
+    /// [`Self::call`] with calldata that is encoded already.
+    ///
+    /// Errors: as those of [`Self::call`].
+    pub async fn send_to(
+        &self,
+        to: Address,
+        calldata: Bytes,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        let intent = anonymous(TxKind::Call(to), &calldata);
+        self.include(intent, TxKind::Call(to), calldata).await
     }
 
     /// Deploys `code`, to which constructor arguments are appended already.

@@ -8,15 +8,18 @@
     reason = "tests and their helpers fail by panicking and tell gas on standard output"
 )]
 
+mod admin;
 mod bls;
 mod bls12381;
 mod chain;
 mod clients;
+mod deployments;
 mod fixture;
 mod golden;
 mod hostile;
 mod m2;
 mod node;
+mod probe;
 mod registry;
 mod service_managers;
 mod v2;

@@ -1,4 +1,8 @@
-//! What the service manager knows and asks for.
+//! What the service manager knows and asks for, and what may be told it.
+
+mod admin;
+mod legacy;
+mod probe;
 
 use alloy_primitives::{Address, B256, ChainId, U256};
 use alloy_provider::{DynProvider, Provider};
@@ -9,6 +13,9 @@ use crate::{
     abi::{self, IMachServiceManager as I},
     call::call,
 };
+
+pub use admin::{Action, Admin, AdminCommand, AdminError, Role};
+pub use probe::{DigestKind, Generation, Probe, ProbeError};
 
 /// Reads of one service manager.
 #[derive(Clone, Debug)]
