@@ -26,7 +26,7 @@ pub use deployments::{
 pub use registration::{
     Consent, KeyProof, OperatorStatus, Registration, RegistrationError, key_digest,
 };
-pub use registry::ContractRegistry;
+pub use registry::{ContractRegistry, KeyCache, KeyCacheError, Registered};
 pub use revert::Revert;
 pub use service_manager::{
     Action, Admin, AdminCommand, AdminError, DigestKind, Generation, Probe, ProbeError, Role,

@@ -87,7 +87,7 @@ pub enum DeploymentError {
         address: Address,
         /// Function that it does not answer.
         #[source]
-        source: CallError,
+        source: Box<CallError>,
     },
     /// The chain disagrees with the deployment file.
     #[error("the deployment says that `{key}` is {claimed}, the coordinator says {actual}")]

@@ -299,7 +299,7 @@ const KNOWN: [KnownDeployment; 8] = [
         registries: Some(Registries {
             apk: Some(address!("6A699E05d9a8BC9109EA149a9c6C015A92e7d13B")),
             index: Some(address!("C924cC3184C968eb9F6cf4bDB3aC18Df431a00cC")),
-            stake: address!("Bd334A295816C03CbD466F64483389Aba7ABF70f"),
+            stake: address!("Bd334A295816C03cbD466F64483389Aba7ABF70f"),
             proxy_admin: address!("edcB095d4f59A3f4f3a605f758Df188a175390cB"),
             pausers: address!("4FE15c4eAa1ab01742b28dabC69f28319f8bAc40"),
         }),

@@ -135,7 +135,7 @@ impl Chain {
                 CallError::Transport(error) => error.into(),
                 source => DeploymentError::NotACoordinator {
                     address: coordinator,
-                    source,
+                    source: Box::new(source),
                 },
             })
     }

@@ -396,20 +396,52 @@ impl Admin {
                 holder,
             });
         }
+        self.check_alert(command).await?;
         for action in &actions {
             let (provider, calldata) = (self.probe.provider(), action.calldata.clone());
             match simulate_bytes(provider, sender, action.to, calldata, action.function).await {
                 Ok(_) => {}
                 Err(CallError::Reverted { revert, .. }) => {
                     return Err(AdminError::Refused {
-                        action: action.clone(),
-                        revert,
+                        action: Box::new(action.clone()),
+                        revert: Box::new(revert),
                     });
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(actions)
+    }
+
+    /// Service managers remove what is not there without a word.
+    async fn check_alert(&self, command: &AdminCommand) -> Result<(), AdminError> {
+        let AdminCommand::RemoveAlert {
+            rollup,
+            message_hash,
+        } = *command
+        else {
+            return Ok(());
+        };
+        let (provider, to) = (self.probe.provider(), self.probe.address);
+        let active = if self.probe.generation.has_rollups() {
+            let request = I::containsCall {
+                rollupChainId: U256::from(rollup),
+                messageHash: message_hash,
+            };
+            call(provider, to, &request).await?
+        } else {
+            let request = V1::containsCall {
+                messageHash: message_hash,
+            };
+            call(provider, to, &request).await?
+        };
+        if active {
+            return Ok(());
+        }
+        Err(AdminError::NoSuchAlert {
+            rollup,
+            message_hash,
+        })
     }
 }
 
@@ -442,19 +474,36 @@ pub enum AdminError {
     #[error("the service manager refuses to {}: {revert}", action.summary)]
     Refused {
         /// The transaction.
-        action: Action,
+        action: Box<Action>,
         /// Why, decoded.
-        revert: Revert,
+        revert: Box<Revert>,
+    },
+    /// There is nothing to remove.
+    #[error("no alert {message_hash} about rollup {rollup} is active")]
+    NoSuchAlert {
+        /// The rollup.
+        rollup: ChainId,
+        /// Message hash of the alert.
+        message_hash: B256,
     },
     /// The service manager was not heard.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(Box<CallError>),
+}
+
+impl From<CallError> for AdminError {
+    fn from(error: CallError) -> Self {
+        Self::Call(Box::new(error))
+    }
 }
 
 impl AdminError {
     /// Whether a later try may succeed.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Call(error) if error.is_transient())
+        match self {
+            Self::Call(error) => error.is_transient(),
+            _ => false,
+        }
     }
 }
 

@@ -214,5 +214,5 @@ async fn a_command_is_sent_by_who_may_give_it() {
         message_hash: B256::repeat_byte(9),
     };
     let error = admin.prepare(&unknown, chief).await.unwrap_err();
-    assert!(matches!(error, AdminError::Refused { .. }), "{error}");
+    assert!(matches!(error, AdminError::NoSuchAlert { .. }), "{error}");
 }
