@@ -4,11 +4,17 @@
 //! `b - d`. With weights of 128 random bits that nobody knew before, a wrong share survives with a
 //! probability of 2^-128.
 
-use ark_bn254::{G1Affine, G1Projective, G2Projective};
-use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
-use rand::Rng;
+use core::ops::Range;
 
-use super::{MessagePoint, PublicKey, Signature, same_discrete_log};
+use ark_bn254::{Bn254, G1Affine, G2Affine};
+use ark_ec::AffineRepr;
+use ark_ec::pairing::PairingOutput;
+use ark_ff::Zero;
+
+use super::curve::weighted::{self, PART, Weight};
+use super::curve::{Affine, Fe, Fe2, Point, join};
+use super::signature::discrepancy;
+use super::{MessagePoint, PublicKey, Signature};
 
 /// Positions of the shares that are not their key's signature of `message`.
 ///
@@ -17,77 +23,112 @@ pub(crate) fn invalid_shares(
     message: &MessagePoint,
     shares: &[(PublicKey, Signature)],
 ) -> Vec<usize> {
-    let mut bad = Vec::new();
-    search(message, shares, 0, false, &mut bad);
-    bad
+    let search = Search::new(
+        message.0,
+        shares.iter().map(|(key, signature)| (signature.0, key.g2)),
+    );
+    search.bad()
 }
 
 /// Whether in each key both halves belong together.
 pub(crate) fn links_hold(keys: &[PublicKey]) -> bool {
-    let weights = Weights::random(keys.len());
-    let g1: Vec<_> = keys.iter().map(|key| key.g1).collect();
-    let g2: Vec<_> = keys.iter().map(|key| key.g2).collect();
-    same_discrete_log(
-        weights.sum::<G1Projective>(&g1).into_affine(),
-        G1Affine::generator(),
-        weights.sum::<G2Projective>(&g2).into_affine(),
-    )
+    let generator = G1Affine::generator();
+    Search::new(generator, keys.iter().map(|key| (key.g1, key.g2))).all_hold()
 }
 
-fn search(
-    message: &MessagePoint,
-    shares: &[(PublicKey, Signature)],
-    offset: usize,
-    known_bad: bool,
-    bad: &mut Vec<usize>,
-) {
-    if shares.is_empty() || (!known_bad && shares_hold(message, shares)) {
-        return;
-    }
-    if shares.len() == 1 {
-        bad.push(offset);
-        return;
-    }
-    let found = bad.len();
-    let (left, right) = shares.split_at(shares.len() / 2);
-    search(message, left, offset, false, bad);
-    // Some share of the whole is bad: if it is not on the left, it is on the right.
-    let known_bad = bad.len() == found;
-    search(message, right, offset + left.len(), known_bad, bad);
+/// Pairs that should be the same multiple, one of the base and one of the generator of G2.
+struct Search {
+    base: G1Affine,
+    multiples: Vec<Affine<Fe>>,
+    keys: Vec<Affine<Fe2>>,
+    weights: Vec<Weight>,
+    /// The weighted sums of each [`PART`] pairs.
+    parts: Vec<(Point<Fe>, Point<Fe2>)>,
 }
 
-fn shares_hold(message: &MessagePoint, shares: &[(PublicKey, Signature)]) -> bool {
-    let weights = Weights::random(shares.len());
-    let signatures: Vec<_> = shares.iter().map(|(_, signature)| signature.0).collect();
-    let keys: Vec<_> = shares.iter().map(|(key, _)| key.g2).collect();
-    same_discrete_log(
-        weights.sum::<G1Projective>(&signatures).into_affine(),
-        message.0,
-        weights.sum::<G2Projective>(&keys).into_affine(),
-    )
-}
+/// One if all weighted pairs of a range hold. That of two ranges is the product of theirs, so that
+/// of a range and its left half the right half's follows.
+type Discrepancy = PairingOutput<Bn254>;
 
-/// 128 random bits for each share, in halves.
-struct Weights {
-    high: Vec<u64>,
-    low: Vec<u64>,
-}
-
-impl Weights {
-    fn random(count: usize) -> Self {
-        let mut rng = rand::rng();
+impl Search {
+    fn new(base: G1Affine, pairs: impl ExactSizeIterator<Item = (G1Affine, G2Affine)>) -> Self {
+        let weights = Weight::random(pairs.len());
+        let (multiples, keys): (Vec<_>, Vec<_>) = pairs
+            .map(|(multiple, key)| (Affine::from(multiple), Affine::from(key)))
+            .unzip();
+        let sums = weighted::sums(&multiples, &weights);
+        let parts = sums.into_iter().zip(weighted::sums(&keys, &weights));
         Self {
-            high: (0..count).map(|_| rng.random()).collect(),
-            low: (0..count).map(|_| rng.random()).collect(),
+            base,
+            parts: parts.collect(),
+            multiples,
+            keys,
+            weights,
         }
     }
 
-    fn sum<G: VariableBaseMSM>(&self, points: &[G::MulBase]) -> G {
-        let mut sum = G::msm_u64(points, &self.high);
-        for _ in 0..64 {
-            sum.double_in_place();
+    fn all_hold(&self) -> bool {
+        self.discrepancy(0..self.weights.len()).is_zero()
+    }
+
+    fn bad(&self) -> Vec<usize> {
+        let all = 0..self.weights.len();
+        let discrepancy = self.discrepancy(all.clone());
+        if discrepancy.is_zero() {
+            return Vec::new();
         }
-        sum + G::msm_u64(points, &self.low)
+        self.bad_in(all, discrepancy)
+    }
+
+    /// Positions of the bad pairs of `range`, which has some.
+    fn bad_in(&self, range: Range<usize>, discrepancy: Discrepancy) -> Vec<usize> {
+        if range.len() <= 1 {
+            return range.collect();
+        }
+        let half = if range.len() > PART {
+            range.len().div_ceil(PART) / 2 * PART
+        } else {
+            range.len() / 2
+        };
+        let middle = range.start + half;
+        let left = self.discrepancy(range.start..middle);
+        let right = discrepancy - left;
+        let bad_in = |range, discrepancy: Discrepancy| {
+            if discrepancy.is_zero() {
+                Vec::new()
+            } else {
+                self.bad_in(range, discrepancy)
+            }
+        };
+        let (mut bad, others) = join(
+            || bad_in(range.start..middle, left),
+            || bad_in(middle..range.end, right),
+        );
+        bad.extend(others);
+        bad
+    }
+
+    fn discrepancy(&self, range: Range<usize>) -> Discrepancy {
+        let (multiple, key) = self.sums(&range);
+        let key = G2Affine::from(key);
+        discrepancy(multiple.into(), self.base, key.into())
+    }
+
+    fn sums(&self, range: &Range<usize>) -> (Point<Fe>, Point<Fe2>) {
+        let is_border = |place| place % PART == 0 || place == self.weights.len();
+        if is_border(range.start) && is_border(range.end) {
+            let parts = range.start.div_ceil(PART)..range.end.div_ceil(PART);
+            let parts = self.parts.get(parts).unwrap_or_default();
+            let sum = |(a, b): (Point<Fe>, Point<Fe2>), (c, d): &(_, _)| (a.add(*c), b.add(*d));
+            return parts.iter().fold((Point::IDENTITY, Point::IDENTITY), sum);
+        }
+        let weights = self.weights.get(range.clone()).unwrap_or_default();
+        let multiples = self.multiples.get(range.clone()).unwrap_or_default();
+        let keys = self.keys.get(range.clone()).unwrap_or_default();
+        join(
+            || weighted::sum(multiples, weights),
+            || weighted::sum(keys, weights),
+        )
     }
 }
 
@@ -96,6 +137,7 @@ mod tests {
     use super::super::{SecretKey, hash_to_g1};
     use super::*;
     use alloy_primitives::{B256, U256};
+    use ark_ec::CurveGroup;
 
     fn shares(count: u64) -> Vec<(PublicKey, Signature)> {
         (1..=count)
@@ -117,6 +159,27 @@ mod tests {
                 shares[*index].1 = Signature((-good[*index].1.0.into_group()).into_affine());
             }
             assert_eq!(invalid_shares(&message, &shares), bad);
+        }
+    }
+
+    /// Across the borders of the parts that are summed first.
+    #[test]
+    fn bad_shares_are_found_in_every_part() {
+        let message = hash_to_g1(B256::ZERO);
+        let key = SecretKey::random();
+        let good = (*key.public_key(), key.sign(B256::ZERO));
+        let bad = (good.0, key.sign(B256::repeat_byte(1)));
+        for count in [PART - 1, PART, PART + 1, 3 * PART + 5] {
+            let mut shares = vec![good; count];
+            let mut expected = vec![0, 1, PART - 2, PART - 1, PART, 2 * PART, count - 1];
+            expected.retain(|index| *index < count);
+            expected.sort_unstable();
+            expected.dedup();
+            for index in &expected {
+                shares[*index] = bad;
+            }
+            assert_eq!(invalid_shares(&message, &shares), expected);
+            assert!(invalid_shares(&message, &vec![good; count]).is_empty());
         }
     }
 

@@ -5,6 +5,8 @@ use ark_ec::AffineRepr;
 use ark_ff::{BigInt, PrimeField};
 use mach_core::{G1Bytes, G2Bytes};
 
+use super::curve::is_in_subgroup;
+
 /// Why bytes are not a point that may be used.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +48,7 @@ pub(crate) fn decode_g2(bytes: &G2Bytes) -> Result<G2Affine, PointError> {
     if !point.is_on_curve() {
         return Err(PointError::NotOnCurve);
     }
-    if !point.is_in_correct_subgroup_assuming_on_curve() {
+    if !is_in_subgroup(&point) {
         return Err(PointError::NotInSubgroup);
     }
     Ok(point)

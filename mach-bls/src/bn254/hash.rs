@@ -1,10 +1,11 @@
 //! A digest as a point of G1.
 
-use alloy_primitives::{B256, hex};
+use alloy_primitives::B256;
 use ark_bn254::{Fq, G1Affine};
-use ark_ff::{BigInteger, Field, PrimeField};
+use ark_ff::{BigInteger, PrimeField};
 use mach_core::G1Bytes;
 
+use super::curve::{Coordinate, Fe};
 use super::encoding::{PointError, decode_g1, encode_g1, integer};
 
 /// What is multiplied by a secret key to make a signature: a digest as a point of G1.
@@ -36,16 +37,25 @@ impl MessagePoint {
 ///
 /// Source: `BN254.hashToG1` in eigenlayer-middleware.
 pub fn hash_to_g1(digest: B256) -> MessagePoint {
-    let mut x = reduce(&digest);
+    let mut x = Fe::from(reduce(&digest));
+    let three = Fe::from(Fq::from(3u64));
     loop {
-        let square = x.square() * x + Fq::from(3u64);
-        let y = root_candidate(square);
+        let square = x.square().mul(x).add(three);
+        let y = square.power(ROOT_EXPONENT);
         if y.square() == square {
-            return MessagePoint(G1Affine::new_unchecked(x, y));
+            return MessagePoint(G1Affine::new_unchecked(x.into(), y.into()));
         }
-        x += Fq::ONE;
+        x = x.add(Fe::ONE);
     }
 }
+
+/// (p + 1) / 4, least significant limb first. Source: `BN254.findYFromX`.
+const ROOT_EXPONENT: [u64; 4] = [
+    0x4f08_2305_b61f_3f52,
+    0x65e0_5aa4_5a1c_72a3,
+    0x6e14_116d_a060_5617,
+    0x0c19_139c_b84c_680a,
+];
 
 fn reduce(digest: &B256) -> Fq {
     let mut number = integer(&digest.0);
@@ -58,37 +68,11 @@ fn reduce(digest: &B256) -> Fq {
     }
 }
 
-/// `square^((p + 1) / 4)`, the root of `square` if it has one.
-fn root_candidate(square: Fq) -> Fq {
-    /// (p + 1) / 4, big-endian. Source: `BN254.findYFromX`.
-    const EXPONENT: [u8; 32] =
-        hex!("0c19139cb84c680a6e14116da060561765e05aa45a1c72a34f082305b61f3f52");
-
-    // Four bits a step: a third of the multiplications of one bit a step.
-    let mut powers = [Fq::ONE; 16];
-    let mut power = Fq::ONE;
-    for entry in powers.iter_mut().skip(1) {
-        power *= square;
-        *entry = power;
-    }
-    let mut result = Fq::ONE;
-    for byte in EXPONENT {
-        for digit in [byte >> 4, byte & 0xf] {
-            for _ in 0..4 {
-                result.square_in_place();
-            }
-            if let Some(power) = powers.get(usize::from(digit)) {
-                result *= power;
-            }
-        }
-    }
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::{U256, b256, keccak256};
+    use alloy_primitives::{U256, b256, hex, keccak256};
+    use ark_ff::Field;
     use proptest::prelude::*;
 
     /// The rule of the contract, in the words of ark-ff: another implementation of the power.

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::curve::{Fe, Fe2, Point};
 use super::encoding::{PointError, decode_g1, decode_g2, encode_g1, encode_g2, integer};
+use super::sum::{sum_g1, sum_g2};
 use super::{MessagePoint, Signature, hash_to_g1, same_discrete_log};
 
 /// A BLS secret key: a number from 1 to r - 1, wiped from memory when dropped.
@@ -91,15 +92,15 @@ impl SecretKey {
 }
 
 fn multiply_g1(base: G1Affine, scalar: &[u64; 4]) -> G1Affine {
-    let product = Point::<Fe>::from_affine(base.x.into(), base.y.into()).mul_secret(scalar);
-    let (x, y) = product.to_affine();
-    G1Affine::new_unchecked(x.into(), y.into())
+    Point::<Fe>::from_affine(base.x.into(), base.y.into())
+        .mul_secret(scalar)
+        .into()
 }
 
 fn multiply_g2(base: G2Affine, scalar: &[u64; 4]) -> G2Affine {
-    let product = Point::<Fe2>::from_affine(base.x.into(), base.y.into()).mul_secret(scalar);
-    let (x, y) = product.to_affine();
-    G2Affine::new_unchecked(x.into(), y.into())
+    Point::<Fe2>::from_affine(base.x.into(), base.y.into())
+        .mul_secret(scalar)
+        .into()
 }
 
 impl fmt::Debug for SecretKey {
@@ -137,6 +138,21 @@ impl PublicKey {
             return Err(KeyError::Unlinked);
         }
         Ok(key)
+    }
+
+    /// The key of all: its signature is the sum of theirs.
+    ///
+    /// Only for keys whose owners proved to have the secret key; else one of them could have been
+    /// made from the others.
+    ///
+    /// Errors: [`PointError::Identity`] if there are none, or if they cancel out.
+    pub fn sum(keys: impl IntoIterator<Item = Self>) -> Result<Self, PointError> {
+        let (g1, g2): (Vec<_>, Vec<_>) = keys.into_iter().map(|key| (key.g1, key.g2)).unzip();
+        let (g1, g2) = (sum_g1(g1), sum_g2(g2));
+        if g1.is_zero() {
+            return Err(PointError::Identity);
+        }
+        Ok(Self { g1, g2 })
     }
 
     /// Both halves valid, their link not yet checked.

@@ -1,7 +1,8 @@
 //! The quadratic extension that G2's coordinates are in: u^2 = -1.
 
-use ark_bn254::{Fq2, g2};
+use ark_bn254::{Fq, Fq2, g2};
 use ark_ec::short_weierstrass::SWCurveConfig;
+use ark_ff::MontFp;
 use zeroize::Zeroize;
 
 use super::field::{Coordinate, Fe};
@@ -23,11 +24,6 @@ impl Fe2 {
         Self::new(self.c0, self.c1.neg())
     }
 
-    /// c0^2 + c1^2: `self` times its conjugate.
-    pub(super) fn norm(self) -> Fe {
-        Fe::dot(self.c0, self.c0, self.c1, self.c1)
-    }
-
     pub(super) fn scale(self, factor: Fe) -> Self {
         Self::new(self.c0.mul(factor), self.c1.mul(factor))
     }
@@ -36,6 +32,13 @@ impl Fe2 {
 impl Coordinate for Fe2 {
     const ZERO: Self = Self::new(Fe::ZERO, Fe::ZERO);
     const ONE: Self = Self::new(Fe::ONE, Fe::ZERO);
+    /// The other root than G1's: the same power of λ belongs to it.
+    const ENDOMORPHISM: Self = {
+        const ROOT: Fq = MontFp!(
+            "21888242871839275220042445260109153167277707414472061641714758635765020556616"
+        );
+        Self::new(Fe::from_ark(ROOT), Fe::ZERO)
+    };
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -68,8 +71,24 @@ impl Coordinate for Fe2 {
         self.mul(b.double().add(b))
     }
 
+    #[inline(always)]
+    fn times_8(self) -> Self {
+        Self::new(self.c0.times_8(), self.c1.times_8())
+    }
+
     fn invert(self) -> Self {
-        self.conjugate().scale(self.norm().invert())
+        self.inverse_by_norm(self.norm().invert())
+    }
+
+    /// c0^2 + c1^2: `self` times its conjugate.
+    #[inline(always)]
+    fn norm(self) -> Fe {
+        Fe::dot(self.c0, self.c0, self.c1, self.c1)
+    }
+
+    #[inline(always)]
+    fn inverse_by_norm(self, inverse: Fe) -> Self {
+        self.conjugate().scale(inverse)
     }
 
     #[inline(always)]
@@ -124,6 +143,7 @@ mod tests {
             prop_assert_eq!(Fq::from(x.sub(y)), a - b);
             prop_assert_eq!(Fq::from(x.neg()), -a);
             prop_assert_eq!(Fq::from(x.mul_b3()), a * Fq::from(9));
+            prop_assert_eq!(Fq::from(x.add(y).times_8().mul_b3()), (a + b) * Fq::from(72));
             prop_assert_eq!(Fq::from(x.add(y).mul(z.sub(w))), (a + b) * (c - d));
             prop_assert_eq!(Fq::from(x.sub(y).square()), (a - b).square());
             prop_assert_eq!(Fq::from(x.add(y).invert()), (a + b).inverse().unwrap_or(Fq::ZERO));
