@@ -13,7 +13,8 @@ mod registration;
 mod signature;
 mod sum;
 
-pub(crate) use batch::{invalid_shares, links_hold};
+pub use batch::invalid_shares;
+pub(crate) use batch::links_hold;
 pub use encoding::PointError;
 pub(crate) use encoding::{encode_g1, encode_g2};
 pub use hash::{MessagePoint, hash_to_g1};
