@@ -19,10 +19,7 @@ use super::{MessagePoint, PublicKey, Signature};
 /// Positions of the shares that are not their key's signature of `message`.
 ///
 /// One check if all are good; for k bad ones of n about k log2(n / k) more, by halving.
-pub fn invalid_shares(
-    message: &MessagePoint,
-    shares: &[(PublicKey, Signature)],
-) -> Vec<usize> {
+pub fn invalid_shares(message: &MessagePoint, shares: &[(PublicKey, Signature)]) -> Vec<usize> {
     let search = Search::new(
         message.0,
         shares.iter().map(|(key, signature)| (signature.0, key.g2)),

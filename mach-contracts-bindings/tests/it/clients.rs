@@ -74,7 +74,7 @@ impl L1 {
         }
     }
 
-    async fn mine(&self) {
+    pub(crate) async fn mine(&self) {
         match self {
             Self::Devnet(chain) => {
                 chain.mine().unwrap();
@@ -104,7 +104,7 @@ pub(crate) async fn with_policy(
 pub(crate) struct Network {
     pub(crate) l1: L1,
     pub(crate) contracts: Deployment,
-    registry: ContractRegistry,
+    pub(crate) registry: ContractRegistry,
 }
 
 impl Network {
@@ -198,7 +198,7 @@ impl Network {
     }
 }
 
-async fn register(l1: &L1, contracts: &Deployment, index: usize, numbers: &[u8]) {
+pub(crate) async fn register(l1: &L1, contracts: &Deployment, index: usize, numbers: &[u8]) {
     let submitter = submitter(l1, index).await;
     let registration = Registration::connect(&submitter, contracts.registry_coordinator)
         .await
@@ -287,7 +287,7 @@ pub(crate) fn alert(number: u64) -> Statement {
     })
 }
 
-fn attestation(number: u64) -> Statement {
+pub(crate) fn attestation(number: u64) -> Statement {
     Statement::Attestation(Attestation {
         rollup_chain_id: ROLLUP,
         block: block(number),

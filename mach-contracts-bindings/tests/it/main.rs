@@ -22,5 +22,6 @@ mod node;
 mod probe;
 mod registry;
 mod service_managers;
+mod tally;
 mod v2;
 mod v3;
