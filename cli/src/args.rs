@@ -6,6 +6,8 @@ use alloy_primitives::BlockNumber;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
+use crate::l1::L1Command;
+
 /// Checks what a rollup says.
 ///
 /// Exit codes: 0 every block is valid, 1 a block is invalid, 2 no verdict or failure.
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Devnet(DevnetArgs),
     /// Make, read and convert key files
     Keys(crate::keys::KeysArgs),
+    #[command(flatten)]
+    L1(L1Command),
 }
 
 /// Examples:
@@ -94,15 +98,38 @@ pub(crate) struct RecordArgs {
     pub(crate) chain: ChainArgs,
 }
 
+/// Examples:
+///   mach-cli devnet                                 everything in this process
+///   mach-cli devnet --lie state-root                the sequencer lies once
+///   mach-cli devnet --l1-rpc http://localhost:8545  contracts on anvil
+///
+/// Writes a folder with the deployment and the keys of one more operator, and prints what to paste to
+/// look at it with `doctor` and `status`, and to let it join and leave with `opt-in` and `opt-out`.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct DevnetArgs {
-    /// Number of operators
-    #[arg(long, env = "MACH_OPERATORS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=7))]
+    /// Number of operators that run; one more may join
+    #[arg(long, env = "MACH_OPERATORS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
     pub(crate) operators: u8,
 
     /// Let the sequencer lie once, in this way
     #[arg(long, env = "MACH_LIE")]
     pub(crate) lie: Option<mach_devnet::Lie>,
+
+    /// RPC of an L1 with anvil's development accounts, to use instead of the built-in one
+    #[arg(
+        long,
+        env = "MACH_DEVNET_L1_RPC",
+        value_name = "URL",
+        hide_env_values = true,
+        conflicts_with = "l1_port"
+    )]
+    pub(crate) l1_rpc: Option<Url>,
+
+    /// Folder for the deployment file and the keys of an operator that may join [default: a new one
+    /// among the system's temporary folders, gone at the end]
+    #[arg(long, env = "MACH_FOLDER", value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
 
     /// Port of the L1's RPC; 0 chooses a free one
     #[arg(long, env = "MACH_L1_PORT", default_value_t = 8545)]

@@ -1,5 +1,7 @@
 //! `mach-cli devnet`: a whole mach that stays up.
 
+mod folder;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
@@ -9,30 +11,47 @@ use eyre::WrapErr;
 use mach_core::{BlockRef, Statement, Verdict};
 use mach_devnet::stack::{Event, ServiceConfig, Stack, StackConfig};
 
-use crate::{args::DevnetArgs, outcome::Outcome, remote::runtime};
+use crate::{args::DevnetArgs, l1::now, outcome::Outcome, remote::runtime};
+use folder::Folder;
+
+/// Seconds by which the chains' clocks start behind the machine's: deploying makes L1 blocks, each of
+/// which moves its clock on.
+const HEAD_START: u64 = 300;
 
 pub(crate) fn run(args: &DevnetArgs) -> eyre::Result<Outcome> {
     runtime()?.block_on(devnet(args))
 }
 
 async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
-    let config = StackConfig {
+    let mut config = StackConfig {
         operators: args.operators.into(),
         ..StackConfig::default()
     };
-    let stack = Stack::start(&config).await?;
+    config.devnet.genesis_timestamp = now().saturating_sub(HEAD_START);
+    let stack = match &args.l1_rpc {
+        Some(url) => Stack::start_at(&config, url.as_str())
+            .await
+            .wrap_err("the L1 behind --l1-rpc has to know anvil's development accounts")?,
+        None => Stack::start(&config).await?,
+    };
     for operator in stack.operators() {
         stack.opt_in(operator).await?;
     }
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let servers = stack
-        .devnet()
-        .serve(local(args.l1_port), local(args.l2_port))
-        .await
-        .wrap_err("choose other ports with --l1-port and --l2-port")?;
+    let l2 = stack.devnet().l2().serve(local(args.l2_port)).await;
+    let l2 = l2.wrap_err("choose another port with --l2-port")?;
+    let (l1_url, _l1) = match &args.l1_rpc {
+        Some(url) => (url.to_string(), None),
+        None => {
+            let l1 = stack.devnet().l1().serve(local(args.l1_port)).await;
+            let l1 = l1.wrap_err("choose another port with --l1-port")?;
+            (l1.http_url(), Some(l1))
+        }
+    };
+    let folder = Folder::write(args.folder.as_deref(), &stack, &l1_url).await?;
     let (services, mut events) = stack.start_services(ServiceConfig::default()).await?;
-    say(&format!("L1 RPC           {}", servers.l1.http_url()));
-    say(&format!("L2 RPC           {}", servers.l2.http_url()));
+    say(&format!("L1 RPC           {l1_url}"));
+    say(&format!("L2 RPC           {}", l2.http_url()));
     say(&format!("aggregator       {}", services.aggregator_url()));
     say(&format!(
         "service manager  {}",
@@ -42,6 +61,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
         "registry         {}",
         stack.deployment().registry_coordinator
     ));
+    say(&folder.told());
     say("press Ctrl-C to stop\n");
 
     if let Some(lie) = args.lie {
@@ -63,6 +83,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
     }
     drop(running);
     services.stop().await;
+    drop(folder);
     Ok(Outcome::Valid)
 }
 

@@ -1,8 +1,9 @@
-//! `mach-cli`: verify rollup blocks, record witnesses, run a devnet.
+//! `mach-cli`: verify rollup blocks, record witnesses, run a devnet, operate on L1.
 
 mod args;
 mod devnet;
 mod keys;
+mod l1;
 mod outcome;
 mod password;
 mod record;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
         Command::Record(args) => record::run(args),
         Command::Devnet(args) => devnet::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::L1(command) => l1::run(command),
     };
     outcome.unwrap_or_else(Outcome::from_error).into()
 }

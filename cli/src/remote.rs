@@ -53,7 +53,7 @@ pub(crate) fn runtime() -> eyre::Result<tokio::runtime::Runtime> {
 }
 
 /// The URL without what may be a secret: user, password, path and query.
-fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{}://{host}:{port}", url.scheme()),
         (Some(host), None) => format!("{}://{host}", url.scheme()),

@@ -8,6 +8,7 @@ mod confirmer;
 mod convert;
 mod deploy;
 mod deployments;
+pub mod doctor;
 mod registration;
 mod registry;
 mod revert;

@@ -1,36 +1,13 @@
-//! The binary, as a script calls it.
+//! `verify` and `record`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::{path::Path, process::Output};
 
 use mach_core::L2Block;
 use mach_devnet::{Devnet, Lie};
 use mach_verify::source::{RecordedBlock, RpcSource};
 use serde_json::Value;
 
-fn mach_cli(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mach-cli"))
-        .args(args)
-        .env_remove("RUST_LOG")
-        .output()
-        .unwrap()
-}
-
-/// Standard output as JSON, one value a line.
-fn lines(output: &Output) -> Vec<Value> {
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use crate::{errors, lines, mach_cli};
 
 /// A devnet's next block with its witness.
 async fn record(devnet: &Devnet) -> RecordedBlock {

@@ -1,0 +1,136 @@
+//! What the other commands need to work on the devnet: a deployment file and the keys of an operator that
+//! may join.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use alloy_network::EthereumWallet;
+use alloy_primitives::keccak256;
+use eyre::{ContextCompat, WrapErr};
+use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
+use mach_contracts_bindings::{Admission, DeploymentFile, SubmitPolicy, Submitter, admit};
+use mach_core::Stake;
+use mach_devnet::{DEV_ACCOUNTS, DevAccount, stack::Stack};
+
+/// Opens every key file of the devnet: all of their keys are public anyway.
+const PASSWORD: &str = "devnet";
+/// Stake of the operator that may join: little, so that the others can go on without it.
+const STAKE: u128 = 5;
+
+/// The folder; one of its own is gone when this is dropped.
+pub(super) struct Folder {
+    path: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    /// Lets one more operator join, and writes its keys and the deployment into `path`, or into a new
+    /// folder among the system's temporary ones.
+    pub(super) async fn write(
+        path: Option<&Path>,
+        stack: &Stack,
+        l1_url: &str,
+    ) -> eyre::Result<Self> {
+        let owner = DEV_ACCOUNTS.first().wrap_err("there is an owner")?;
+        // The first account is the owner's, then come those of the operators that run.
+        let spare = DEV_ACCOUNTS
+            .get(stack.operators().len() + 1)
+            .wrap_err("there is no account for one more operator")?;
+        let submitter = Submitter::connect(
+            stack.l1().clone(),
+            EthereumWallet::from(owner.signer()),
+            SubmitPolicy {
+                poll_interval: Duration::from_millis(5),
+                ..SubmitPolicy::default()
+            },
+        )
+        .await?;
+        let admission = Admission {
+            address: spare.address,
+            stakes: vec![(0, Stake::new(STAKE)?)],
+        };
+        admit(&submitter, stack.deployment(), &[admission]).await?;
+
+        let (path, temporary) = match path {
+            Some(path) => {
+                fs::create_dir_all(path)?;
+                (std::path::absolute(path)?, None)
+            }
+            None => {
+                let folder = tempfile::Builder::new().prefix("mach-devnet-").tempdir()?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let folder = Self {
+            path,
+            _temporary: temporary,
+        };
+        let deployment = DeploymentFile::from(stack.deployment());
+        folder.put("deployment.json", &deployment.to_json())?;
+        folder.put("password.txt", PASSWORD)?;
+        folder.put("operator.ecdsa.json", &account_file(spare)?)?;
+        folder.put("operator.bls.json", &bls_file(spare)?)?;
+        folder.put("owner.ecdsa.json", &account_file(owner)?)?;
+        folder.put("env.sh", &folder.environment(l1_url))?;
+        Ok(folder)
+    }
+
+    fn put(&self, name: &str, content: &str) -> eyre::Result<()> {
+        let path = self.path.join(name);
+        fs::write(&path, content).wrap_err_with(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Every flag that the commands need, as its environment twin.
+    fn environment(&self, l1_url: &str) -> String {
+        let file = |name: &str| self.path.join(name).display().to_string();
+        [
+            ("MACH_L1_RPC", l1_url.to_owned()),
+            ("MACH_DEPLOYMENT", file("deployment.json")),
+            ("MACH_ECDSA_KEY", file("operator.ecdsa.json")),
+            ("MACH_ECDSA_PASSWORD_FILE", file("password.txt")),
+            ("MACH_BLS_KEY", file("operator.bls.json")),
+            ("MACH_BLS_PASSWORD_FILE", file("password.txt")),
+        ]
+        .iter()
+        .map(|(name, value)| format!("export {name}='{value}'\n"))
+        .collect()
+    }
+
+    /// What to paste into another terminal.
+    pub(super) fn told(&self) -> String {
+        let path = self.path.display();
+        format!(
+            "folder           {path}\n\n\
+             one more operator may join; in another terminal:\n  \
+               . '{path}/env.sh'\n  \
+               mach-cli doctor\n  \
+               mach-cli opt-in           # shows what it would send\n  \
+               mach-cli opt-in --yes\n  \
+               mach-cli status\n  \
+               mach-cli opt-out --yes\n  \
+               mach-cli admin allowlist disable --ecdsa-key '{path}/owner.ecdsa.json'\n"
+        )
+    }
+}
+
+fn account_file(account: &DevAccount) -> eyre::Result<String> {
+    let secret = Secret::from_bytes(KeyKind::Ecdsa, &account.key.0)?;
+    key_file(&secret)
+}
+
+/// The BLS key of an account's operator, the same on every devnet.
+fn bls_file(account: &DevAccount) -> eyre::Result<String> {
+    let mut seed = keccak256(format!("mach devnet spare operator {}", account.address));
+    // Below the order of the curve.
+    seed.0[0] &= 0x0f;
+    key_file(&Secret::from_bytes(KeyKind::Bn254, &seed.0)?)
+}
+
+fn key_file(secret: &Secret) -> eyre::Result<String> {
+    let format = Format::usual(secret.kind());
+    let file = KeyFile::encrypt(secret, format, &Password::new(PASSWORD), Kdf::LIGHT)?;
+    Ok(file.to_json())
+}

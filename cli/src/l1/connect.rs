@@ -1,0 +1,129 @@
+//! The chain and the deployment that the flags name.
+
+use std::path::Path;
+
+use alloy_provider::{DynProvider, Provider, ProviderBuilder};
+use eyre::{WrapErr, bail};
+use mach_contracts_bindings::{Deployment, DeploymentFile, KnownDeployment, doctor::Finding};
+use url::Url;
+
+use super::args::L1Args;
+use crate::remote::shown;
+
+/// Longest file that is read, in bytes; the parser's own bound is lower.
+const MAX_FILE: u64 = 1 << 20;
+
+/// An L1 node.
+pub(crate) struct L1 {
+    pub(crate) provider: DynProvider,
+    pub(crate) chain_id: u64,
+    url: Url,
+}
+
+impl L1 {
+    /// Errors: the node does not say which chain it is on.
+    pub(crate) async fn connect(url: &Url) -> eyre::Result<Self> {
+        let provider = ProviderBuilder::default()
+            .connect(url.as_str())
+            .await
+            .map_err(|error| reason(&error, url))?
+            .erased();
+        let chain_id = provider
+            .get_chain_id()
+            .await
+            .map_err(|error| reason(&error, url))
+            .wrap_err("no answer: check that --l1-rpc is right and reachable")?;
+        Ok(Self {
+            provider,
+            chain_id,
+            url: url.clone(),
+        })
+    }
+
+    /// The error of a request, without what may be a secret in the URL.
+    pub(crate) fn told(&self, error: &dyn std::error::Error) -> eyre::Report {
+        reason(error, &self.url)
+    }
+
+    /// The deployment as it is on the chain.
+    ///
+    /// Errors: what is wrong with it, and how to mend it.
+    pub(crate) async fn deployment(&self, name: &str) -> eyre::Result<Deployment> {
+        let file = self.deployment_file(name)?;
+        file.resolve(self.provider.clone()).await.map_err(|error| {
+            let finding = Finding::from(&error);
+            eyre::eyre!(clean(finding.to_string(), &self.url))
+        })
+    }
+
+    /// What the flag `--deployment` means on this chain.
+    pub(crate) fn deployment_file(&self, name: &str) -> eyre::Result<DeploymentFile> {
+        deployment_file(name, self.chain_id)
+    }
+}
+
+/// Connects, and says what `--deployment` means.
+pub(crate) async fn connect(args: &L1Args) -> eyre::Result<(L1, DeploymentFile)> {
+    let l1 = L1::connect(&args.l1_rpc).await?;
+    let file = l1.deployment_file(&args.deployment)?;
+    Ok((l1, file))
+}
+
+fn deployment_file(name: &str, chain_id: u64) -> eyre::Result<DeploymentFile> {
+    let path = Path::new(name);
+    let looks_like_a_file = path.extension().is_some() || name.contains(std::path::is_separator);
+    if !looks_like_a_file && !path.is_file() {
+        return Ok(KnownDeployment::find(name, Some(chain_id))
+            .wrap_err("name another --deployment, or a deployment file")?
+            .file());
+    }
+    let json = read(path).wrap_err_with(|| format!("deployment file {}", path.display()))?;
+    DeploymentFile::parse(&json)
+        .wrap_err_with(|| format!("correct {}, or name a built-in deployment", path.display()))
+}
+
+/// A file of bounded length.
+pub(crate) fn read(path: &Path) -> eyre::Result<Vec<u8>> {
+    use std::io::Read;
+
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        bail!("longer than {MAX_FILE} bytes");
+    }
+    Ok(bytes)
+}
+
+/// An error with its causes, without what may be a secret in the URL.
+fn reason(error: &dyn std::error::Error, url: &Url) -> eyre::Report {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    eyre::eyre!(clean(text, url))
+}
+
+/// Errors of the HTTP client carry the URL, and that carries keys.
+pub(crate) fn clean(text: String, url: &Url) -> String {
+    let safe = shown(url);
+    let bare = url.as_str().trim_end_matches('/');
+    text.replace(url.as_str(), &safe).replace(bare, &safe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_the_secrets_of_its_url() {
+        let url: Url = "https://user:pass@node.example/v2/key".parse().unwrap();
+        let text = format!("error sending request for url ({url})");
+        assert_eq!(
+            clean(text, &url),
+            "error sending request for url (https://node.example)"
+        );
+    }
+}

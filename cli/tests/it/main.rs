@@ -1,0 +1,30 @@
+//! The binary, as a script calls it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod l1;
+mod verify;
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn mach_cli(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mach-cli"))
+        .args(args)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+/// Standard output as JSON, one value a line.
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
