@@ -14,8 +14,14 @@
 use alloy_sol_types::sol;
 
 pub mod bls12381;
+mod eigenlayer;
 mod service_manager_registry;
 
+pub use eigenlayer::{
+    AllocateParams, DeregisterParams, IAllocationManager, IDelegationManager, IDelegationManagerM2,
+    IERC20, IERC1271, IEigenLayerErrors, ISlashingRegistryCoordinator, IStrategy, IStrategyManager,
+    OperatorDetails, OperatorSet, RegisterParams, StrategyParams,
+};
 pub use service_manager_registry::IMachServiceManagerRegistry;
 
 sol! {
@@ -313,6 +319,31 @@ sol! {
         event OperatorRegistered(address indexed operator, bytes32 indexed operatorId);
         event OperatorDeregistered(address indexed operator, bytes32 indexed operatorId);
         event OperatorSocketUpdate(bytes32 indexed operatorId, string socket);
+    }
+
+    /// Who makes room for a newcomer in a full quorum.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct OperatorKickParam {
+        uint8 quorumNumber;
+        address operator;
+    }
+
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct OperatorSetParam {
+        uint32 maxOperatorCount;
+        uint16 kickBIPsOfOperatorStake;
+        uint16 kickBIPsOfTotalStake;
+    }
+
+    /// What EigenLayer's coordinators have and `MachRegistry` has not.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IRegistryCoordinatorChurn {
+        function registerOperatorWithChurn(bytes quorumNumbers, string socket, PubkeyRegistrationParams params, OperatorKickParam[] operatorKickParams, SignatureWithSaltAndExpiry churnApproverSignature, SignatureWithSaltAndExpiry operatorSignature) external;
+        function calculateOperatorChurnApprovalDigestHash(address registeringOperator, bytes32 registeringOperatorId, OperatorKickParam[] operatorKickParams, bytes32 salt, uint256 expiry) external view returns (bytes32);
+        function isChurnApproverSaltUsed(bytes32 salt) external view returns (bool);
+        function churnApprover() external view returns (address);
+        function ejector() external view returns (address);
+        function getOperatorSetParams(uint8 quorumNumber) external view returns (OperatorSetParam);
     }
 
     /// EigenLayer's BLSApkRegistry.

@@ -66,6 +66,19 @@ pub(crate) async fn call<C: SolCall>(
     call_at(provider, BlockId::latest(), to, call).await
 }
 
+/// Calls `to` at the head of the chain; `None` if it has no such function, or no code at all.
+pub(crate) async fn probe<C: SolCall>(
+    provider: &DynProvider,
+    to: Address,
+    request: &C,
+) -> Result<Option<C::Return>, CallError> {
+    match call(provider, to, request).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CallError::Reverted { .. } | CallError::Malformed { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Calls `to` on the state after `block`.
 pub(crate) async fn call_at<C: SolCall>(
     provider: &DynProvider,

@@ -9,6 +9,8 @@ mod convert;
 mod deploy;
 mod deployments;
 pub mod doctor;
+mod eigenlayer;
+mod plan;
 mod registration;
 mod registry;
 mod revert;
@@ -24,8 +26,12 @@ pub use deploy::{Admission, DeployConfig, DeployError, Quorum, admit, deploy};
 pub use deployments::{
     Deployment, DeploymentError, DeploymentFile, EigenLayer, KnownDeployment, Status,
 };
+pub use eigenlayer::{EigenLayerCore, EigenLayerError, EigenLayerStatus, OperatorProfile};
+pub use plan::{Plan, PlanError, Step, Unsigned};
 pub use registration::{
-    Consent, KeyProof, OperatorStatus, Registration, RegistrationError, key_digest,
+    AllocationDelay, Avs, Churn, Consent, KeyProof, M2Registration, OperatorSetRegistration,
+    OperatorStatus, OptIn, QuorumStatus, Registration, RegistrationError, Standing, Target, World,
+    key_digest,
 };
 pub use registry::{ContractRegistry, KeyCache, KeyCacheError, Registered};
 pub use revert::Revert;

@@ -4,8 +4,8 @@ use alloy_primitives::Bytes;
 use alloy_sol_types::{Panic, Revert as Message, SolError, SolInterface};
 
 use crate::abi::{
-    IMachRegistry, IMachServiceManager, IMachServiceManagerRegistry, IOperatorStateRetriever,
-    IPauserRegistry, bls12381::IMachBls12381Verifier,
+    IEigenLayerErrors, IMachRegistry, IMachServiceManager, IMachServiceManagerRegistry,
+    IOperatorStateRetriever, IPauserRegistry, bls12381::IMachBls12381Verifier,
 };
 
 /// Why a contract reverted, decoded.
@@ -22,6 +22,8 @@ pub enum Revert {
     ServiceManagers(IMachServiceManagerRegistry::IMachServiceManagerRegistryErrors),
     /// Error of the verifier on BLS12-381, unless one of the above has the same.
     Bls12381Verifier(IMachBls12381Verifier::IMachBls12381VerifierErrors),
+    /// Error of EigenLayer's contracts since slashing.
+    EigenLayer(IEigenLayerErrors::IEigenLayerErrorsErrors),
     /// Error of the list of pausers.
     Pausers(IPauserRegistry::IPauserRegistryErrors),
     /// A message, which is how EigenLayer's contracts and the checks taken over from them answer.
@@ -56,6 +58,9 @@ impl Revert {
         if let Ok(error) = IPauserRegistry::IPauserRegistryErrors::abi_decode(data) {
             return Self::Pausers(error);
         }
+        if let Ok(error) = IEigenLayerErrors::IEigenLayerErrorsErrors::abi_decode(data) {
+            return Self::EigenLayer(error);
+        }
         if let Ok(message) = Message::abi_decode(data) {
             return Self::Message(message.reason);
         }
@@ -75,6 +80,7 @@ impl core::fmt::Display for Revert {
             Self::ServiceManagers(error) => inner(f, format!("{error:?}")),
             Self::Bls12381Verifier(error) => inner(f, format!("{error:?}")),
             Self::Pausers(error) => inner(f, format!("{error:?}")),
+            Self::EigenLayer(error) => inner(f, format!("{error:?}")),
             Self::Message(message) => f.write_str(message),
             Self::Panic(code) => write!(f, "panic 0x{code:02x}"),
             Self::Unknown(data) if data.is_empty() => f.write_str("no reason given"),

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use alloy_network::EthereumWallet;
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, aliases::U96, keccak256};
 use alloy_provider::{Provider, RootProvider};
 use ark_bn254::{G1Projective, G2Projective};
 use ark_ff::AdditiveGroup;
 use mach_contracts_bindings::{
-    Admission, Artifact, Consent, ContractConfirmer, ContractRegistry, DeployConfig, Deployment,
-    DeploymentFile, KeyProof, OperatorStatus, Quorum, Registration, ServiceManager, SubmitError,
-    SubmitPolicy, Submitter,
-    abi::{IMachRegistry, IMachServiceManager as I},
+    Admission, Artifact, Avs, Consent, ContractConfirmer, ContractRegistry, DeployConfig,
+    Deployment, DeploymentFile, KeyProof, OptIn, PlanError, Quorum, Registration,
+    RegistrationError, ServiceManager, Standing, SubmitError, SubmitPolicy, Submitter, Target,
+    abi::{self, IMachRegistry, IMachServiceManager as I},
     admit, deploy,
 };
 use mach_core::{
@@ -200,26 +200,47 @@ impl Network {
 
 pub(crate) async fn register(l1: &L1, contracts: &Deployment, index: usize, numbers: &[u8]) {
     let submitter = submitter(l1, index).await;
-    let registration = Registration::connect(&submitter, contracts.registry_coordinator)
-        .await
-        .unwrap();
-    let proof = proof(&registration, index);
-    let consent = Consent {
-        salt: B256::repeat_byte(index as u8),
-        expiry: u64::MAX,
-    };
-    let signer = DEV_ACCOUNTS[index].signer();
-    registration
-        .register(&quorums(numbers), "operator:1", &proof, consent, &signer)
-        .await
-        .unwrap();
+    let registration = registration(&submitter, contracts.registry_coordinator).await;
+    let opt_in = opt_in(&registration, index, numbers).await;
+    let plan = registration.register(&opt_in).await.unwrap();
+    plan.send(&submitter).await.unwrap();
 }
 
-pub(crate) fn proof(registration: &Registration<'_>, index: usize) -> KeyProof {
+/// The way into quorum 0 of `coordinator`.
+pub(crate) async fn registration(
+    submitter: &Submitter,
+    coordinator: Address,
+) -> Box<dyn Registration> {
+    let provider = submitter.provider().clone();
+    let avs = Avs::connect(provider, &Target::new(coordinator)).await;
+    avs.unwrap().registration(&quorums(&[0])).unwrap()
+}
+
+/// The wish of the account with this index, consented to.
+pub(crate) async fn opt_in(registration: &dyn Registration, index: usize, numbers: &[u8]) -> OptIn {
+    let opt_in = OptIn {
+        operator: DEV_ACCOUNTS[index].address,
+        quorums: quorums(numbers),
+        socket: "operator:1".to_owned(),
+        key: Some(proof(registration, index).await),
+        consent: Consent {
+            salt: B256::repeat_byte(index as u8),
+            expiry: u64::MAX,
+        },
+        signature: None,
+        churn: None,
+    };
+    let signer = DEV_ACCOUNTS[index].signer();
+    opt_in.signed_by(registration, &signer).await.unwrap()
+}
+
+pub(crate) async fn proof(registration: &dyn Registration, index: usize) -> KeyProof {
+    let operator = DEV_ACCOUNTS[index].address;
+    let digest = registration.key_digest(operator).await.unwrap();
     KeyProof {
         key_g1: sol_g1(key(index).g1()).into(),
         key_g2: sol_g2(key(index).g2()).into(),
-        signature: sol_g1(key(index).sign(registration.key_digest())).into(),
+        signature: sol_g1(key(index).sign(digest)).into(),
     }
 }
 
@@ -355,19 +376,31 @@ async fn the_operator_set_at_a_block_has_keys_and_stakes() {
 
     // One leaves; the past stays.
     let leaver = submitter(&network.l1, 2).await;
-    let registration = Registration::connect(&leaver, network.contracts.registry_coordinator)
+    let registration = registration(&leaver, network.contracts.registry_coordinator).await;
+    let status = registration.status(leaver.sender()).await.unwrap();
+    assert_eq!(status.standing, Standing::Registered);
+    assert_eq!(status.eigenlayer_operator, None);
+    let quorum = status.quorums[0];
+    assert!(quorum.member && !quorum.slashable);
+    assert_eq!((quorum.stake, quorum.weight), (stake(200), stake(200)));
+    assert_eq!((quorum.operators, quorum.minimum_stake), (4, stake(1)));
+    let plan = registration
+        .deregister(leaver.sender(), &quorums(&[0]))
         .await
         .unwrap();
-    assert_eq!(
-        registration.status().await.unwrap(),
-        OperatorStatus::Registered
+    plan.send(&leaver).await.unwrap();
+    let status = registration.status(leaver.sender()).await.unwrap();
+    assert_eq!(status.standing, Standing::Deregistered);
+    assert!(status.operator_id.is_some());
+    assert_eq!(status.quorums[0].stake, Stake::ZERO);
+    let error = registration
+        .deregister(leaver.sender(), &quorums(&[0]))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RegistrationError::NotRegistered(0)),
+        "{error}"
     );
-    registration.deregister(&quorums(&[0])).await.unwrap();
-    assert_eq!(
-        registration.status().await.unwrap(),
-        OperatorStatus::Deregistered
-    );
-    assert!(registration.operator_id().await.unwrap().is_some());
     let now = network.head().await;
     let later = network.registry.operator_set(&both, now).await.unwrap();
     assert_eq!(later.total_stake(0), stake(800));
@@ -536,34 +569,40 @@ async fn a_dry_run_leaves_no_trace() {
 async fn a_registration_that_is_refused_says_why() {
     let network = Network::start().await;
     let outsider = submitter(&network.l1, 6).await;
-    let registration = Registration::connect(&outsider, network.contracts.registry_coordinator)
-        .await
-        .unwrap();
+    let coordinator = network.contracts.registry_coordinator;
+    let registration = registration(&outsider, coordinator).await;
+    let status = registration.status(outsider.sender()).await.unwrap();
     assert_eq!(
-        registration.status().await.unwrap(),
-        OperatorStatus::NeverRegistered
+        (status.standing, status.operator_id),
+        (Standing::NeverRegistered, None)
     );
-    assert_eq!(registration.operator_id().await.unwrap(), None);
-    let consent = Consent {
-        salt: B256::ZERO,
-        expiry: u64::MAX,
-    };
-    let signer = DEV_ACCOUNTS[6].signer();
-    let error = registration
-        .register(
-            &quorums(&[0]),
-            "",
-            &proof(&registration, 6),
-            consent,
-            &signer,
-        )
-        .await
-        .unwrap_err();
-    assert_eq!(error.to_string(), "the contract refuses: NotAdded");
-    // The point that the coordinator says is the digest, hashed.
-    let point = crate::bls::hash_to_g1(registration.key_digest());
+    let opt_in = opt_in(&registration, 6, &[0]).await;
+    let error = registration.register(&opt_in).await.unwrap_err();
     assert_eq!(
-        registration.key_point().await.unwrap(),
+        error.to_string(),
+        "operator does not meet the minimum stake of quorum 0: has 0, needs 1; \
+         deposit or have delegated more"
+    );
+    // With stake, but not on the allowlist.
+    let weights = vec![abi::Weight {
+        operator: outsider.sender(),
+        quorumNumber: 0,
+        weight: U96::from(5),
+    }];
+    let owner = submitter(&network.l1, 0).await;
+    let call = IMachRegistry::setWeightsCall { weights };
+    owner.call(coordinator, &call).await.unwrap();
+    let plan = registration.register(&opt_in).await.unwrap();
+    let refused = plan.simulate(outsider.provider()).await.unwrap_err();
+    assert!(matches!(refused, PlanError::Refused { .. }), "{refused}");
+    assert!(refused.to_string().ends_with("NotAdded"), "{refused}");
+    let refused = plan.send(&outsider).await.unwrap_err();
+    assert_eq!(refused.revert().unwrap().to_string(), "NotAdded");
+    // The point that the coordinator says is the digest, hashed.
+    let digest = registration.key_digest(outsider.sender()).await.unwrap();
+    let point = crate::bls::hash_to_g1(digest);
+    assert_eq!(
+        registration.key_point(outsider.sender()).await.unwrap(),
         sol_g1(point).into()
     );
 }
@@ -593,14 +632,19 @@ async fn running_out_of_gas_is_no_refusal() {
         ..POLICY
     };
     let tight = Submitter::connect(provider, wallet, policy).await.unwrap();
-    let registration = Registration::connect(&tight, network.contracts.registry_coordinator)
+    let registration = registration(&tight, network.contracts.registry_coordinator).await;
+    let plan = registration
+        .deregister(tight.sender(), &quorums(&[0]))
         .await
         .unwrap();
     // The newest block changed the same histories, which makes the estimate too low.
-    let error = registration.deregister(&quorums(&[0])).await.unwrap_err();
-    assert!(matches!(error, SubmitError::OutOfGas { .. }), "{error}");
+    let error = plan.send(&tight).await.unwrap_err();
     assert!(error.is_transient());
-    registration.deregister(&quorums(&[0])).await.unwrap();
+    let PlanError::Submit { source, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(matches!(source, SubmitError::OutOfGas { .. }), "{source}");
+    plan.send(&tight).await.unwrap();
 }
 
 /// An L1 that makes blocks only when told to.

@@ -10,8 +10,8 @@ use alloy_primitives::{B256, U256, hex};
 use alloy_provider::{Provider, RootProvider};
 use alloy_sol_types::{SolCall, SolError};
 use mach_contracts_bindings::{
-    Admission, Artifact, Consent, ContractConfirmer, ContractRegistry, OperatorStatus,
-    Registration, SubmitError, SubmitPolicy, Submitter,
+    Admission, Artifact, ContractConfirmer, ContractRegistry, Standing, SubmitError, SubmitPolicy,
+    Submitter,
     abi::{IAVSDirectory, IMachServiceManager as I},
     admit,
 };
@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 use crate::{
     bls::{sol_g1, sol_g2},
     clients::{
-        L1, Network, POLICY, alert, key, manual, mine, proof, quorums, stake, submitter,
-        with_policy,
+        L1, Network, POLICY, alert, key, manual, mine, opt_in, quorums, registration, stake,
+        submitter, with_policy,
     },
     node::{failure, lying, success},
 };
@@ -73,24 +73,16 @@ async fn admitted(network: &Network, index: usize) {
 
 async fn register(network: &Network, submitter: &Submitter, index: usize) {
     let coordinator = network.contracts.registry_coordinator;
-    let registration = Registration::connect(submitter, coordinator).await.unwrap();
+    let registration = registration(submitter, coordinator).await;
     assert_eq!(
-        registration.service_manager(),
+        registration.avs().service_manager(),
         network.contracts.service_manager
     );
-    let consent = Consent {
-        salt: B256::repeat_byte(index as u8),
-        expiry: u64::MAX,
-    };
-    let (key, signer) = (proof(&registration, index), DEV_ACCOUNTS[index].signer());
-    registration
-        .register(&quorums(&[0]), "operator:1", &key, consent, &signer)
-        .await
-        .unwrap();
-    assert_eq!(
-        registration.status().await.unwrap(),
-        OperatorStatus::Registered
-    );
+    let opt_in = opt_in(&registration, index, &[0]).await;
+    let plan = registration.register(&opt_in).await.unwrap();
+    plan.send(submitter).await.unwrap();
+    let status = registration.status(submitter.sender()).await.unwrap();
+    assert_eq!(status.standing, Standing::Registered);
 }
 
 #[tokio::test]

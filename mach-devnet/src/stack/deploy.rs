@@ -8,8 +8,9 @@ use alloy_provider::{DynProvider, Provider, ProviderBuilder};
 use alloy_transport::TransportError;
 use mach_bls::bn254::{SecretKeyError, hash_to_g1};
 use mach_contracts_bindings::{
-    Admission, CallError, Consent, DeployConfig, DeployError, Deployment, KeyProof, Registration,
-    RegistrationError, ServiceManager, SubmitError, SubmitPolicy, Submitter, admit, deploy,
+    Admission, Avs, CallError, Consent, DeployConfig, DeployError, Deployment, KeyProof, OptIn,
+    PlanError, RegistrationError, ServiceManager, SubmitError, SubmitPolicy, Submitter, Target,
+    admit, deploy,
 };
 use mach_core::{Alert, BlockRef, Domain, QuorumError, QuorumNumbers};
 
@@ -111,23 +112,34 @@ impl Stack {
     /// Errors: [`StackError`].
     pub async fn opt_in(&self, operator: &StackOperator) -> Result<(), StackError> {
         let account = submitter(&self.l1, &operator.account).await?;
-        let coordinator = self.deployment.registry_coordinator;
-        let registration = Registration::connect(&account, coordinator).await?;
-        let message = hash_to_g1(registration.key_digest());
-        let proof = operator.secret_key()?.prove_possession(&message);
-        let key = KeyProof {
-            key_g1: proof.key_g1,
-            key_g2: proof.key_g2,
-            signature: proof.signature,
+        let target = Target {
+            coordinator: self.deployment.registry_coordinator,
+            service_manager: Some(self.deployment.service_manager),
+            l1_chain_id: Some(self.deployment.l1_chain_id),
         };
-        let consent = Consent {
-            salt: B256::ZERO,
-            expiry: self.l1_time().await? + CONSENT_LIFETIME,
+        let avs = Avs::connect(self.l1.clone(), &target).await?;
+        let registration = avs.registration(&quorums()?)?;
+        let digest = registration.key_digest(operator.account.address).await?;
+        let proof = operator.secret_key()?.prove_possession(&hash_to_g1(digest));
+        let opt_in = OptIn {
+            operator: operator.account.address,
+            quorums: quorums()?,
+            socket: SOCKET.to_owned(),
+            key: Some(KeyProof {
+                key_g1: proof.key_g1,
+                key_g2: proof.key_g2,
+                signature: proof.signature,
+            }),
+            consent: Consent {
+                salt: B256::ZERO,
+                expiry: self.l1_time().await? + CONSENT_LIFETIME,
+            },
+            signature: None,
+            churn: None,
         };
         let signer = operator.account.signer();
-        registration
-            .register(&quorums()?, SOCKET, &key, consent, &signer)
-            .await?;
+        let opt_in = opt_in.signed_by(&registration, &signer).await?;
+        registration.register(&opt_in).await?.send(&account).await?;
         Ok(())
     }
 
@@ -223,6 +235,9 @@ pub enum StackError {
     /// An operator was not registered.
     #[error("an operator was not registered")]
     Register(#[from] RegistrationError),
+    /// A registration was not carried out.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// A key was not usable.
     #[error(transparent)]
     Key(#[from] SecretKeyError),

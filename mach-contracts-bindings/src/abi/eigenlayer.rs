@@ -1,0 +1,197 @@
+//! EigenLayer's core, and what its coordinators have beyond the M2 reads.
+
+use alloy_sol_types::sol;
+
+sol! {
+    /// Operator set `id` of an AVS; EigenLayer's quorum since slashing.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct OperatorSet {
+        address avs;
+        uint32 id;
+    }
+
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct OperatorDetails {
+        address earningsReceiver;
+        address delegationApprover;
+        uint32 stakerOptOutWindowBlocks;
+    }
+
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct RegisterParams {
+        address avs;
+        uint32[] operatorSetIds;
+        bytes data;
+    }
+
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct DeregisterParams {
+        address operator;
+        address avs;
+        uint32[] operatorSetIds;
+    }
+
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct AllocateParams {
+        OperatorSet operatorSet;
+        address[] strategies;
+        uint64[] newMagnitudes;
+    }
+
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct StrategyParams {
+        address strategy;
+        uint96 multiplier;
+    }
+
+    /// What the slashing release added to the coordinators.
+    #[derive(Debug, PartialEq, Eq)]
+    interface ISlashingRegistryCoordinator {
+        function avs() external view returns (address);
+        function allocationManager() external view returns (address);
+        function supportsAVS(address avs) external view returns (bool);
+        function calculatePubkeyRegistrationMessageHash(address operator) external view returns (bytes32);
+        function eip712Domain() external view returns (bytes1 fields, string name, string version, uint256 chainId, address verifyingContract, bytes32 salt, uint256[] extensions);
+        function m2QuorumBitmap() external view returns (uint256);
+        function isM2QuorumRegistrationDisabled() external view returns (bool);
+        function version() external view returns (string);
+    }
+
+    /// EigenLayer's AllocationManager.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IAllocationManager {
+        function registerForOperatorSets(address operator, RegisterParams params) external;
+        function deregisterFromOperatorSets(DeregisterParams params) external;
+        function modifyAllocations(address operator, AllocateParams[] params) external;
+        function setAllocationDelay(address operator, uint32 delay) external;
+        function getAVSRegistrar(address avs) external view returns (address);
+        function getAllocationDelay(address operator) external view returns (bool isSet, uint32 delay);
+        function getMembers(OperatorSet operatorSet) external view returns (address[]);
+        function getRegisteredSets(address operator) external view returns (OperatorSet[]);
+        function isMemberOfOperatorSet(address operator, OperatorSet operatorSet) external view returns (bool);
+        function isOperatorSet(OperatorSet operatorSet) external view returns (bool);
+        function isOperatorSlashable(address operator, OperatorSet operatorSet) external view returns (bool);
+        function DEALLOCATION_DELAY() external view returns (uint32);
+        function ALLOCATION_CONFIGURATION_DELAY() external view returns (uint32);
+    }
+
+    /// EigenLayer's DelegationManager, since slashing.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IDelegationManager {
+        function registerAsOperator(address initDelegationApprover, uint32 allocationDelay, string metadataURI) external;
+        function updateOperatorMetadataURI(address operator, string metadataURI) external;
+        function isOperator(address operator) external view returns (bool);
+        function delegatedTo(address staker) external view returns (address);
+        function delegationApprover(address operator) external view returns (address);
+        function operatorShares(address operator, address strategy) external view returns (uint256);
+        function allocationManager() external view returns (address);
+        function strategyManager() external view returns (address);
+    }
+
+    /// EigenLayer's DelegationManager, before slashing.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IDelegationManagerM2 {
+        function registerAsOperator(OperatorDetails registeringOperatorDetails, string metadataURI) external;
+        function slasher() external view returns (address);
+    }
+
+    /// EigenLayer's StrategyManager.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IStrategyManager {
+        function depositIntoStrategy(address strategy, address token, uint256 amount) external returns (uint256 shares);
+        function strategyIsWhitelistedForDeposit(address strategy) external view returns (bool);
+    }
+
+    /// A strategy of EigenLayer.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IStrategy {
+        function underlyingToken() external view returns (address);
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    interface IERC20 {
+        function approve(address spender, uint256 amount) external returns (bool);
+        function allowance(address owner, address spender) external view returns (uint256);
+        function balanceOf(address account) external view returns (uint256);
+        function symbol() external view returns (string);
+        function decimals() external view returns (uint8);
+    }
+
+    /// Signatures of accounts that are contracts.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IERC1271 {
+        function isValidSignature(bytes32 hash, bytes signature) external view returns (bytes4);
+    }
+
+    /// Errors of EigenLayer's core and middleware since slashing; before, they answered in sentences.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IEigenLayerErrors {
+        error ActivelyDelegated();
+        error AlreadyMemberOfSet();
+        error AlreadyRegisteredForQuorums();
+        error BelowMinimumStakeRequirement();
+        error BitmapCannotBeZero();
+        error BitmapEmpty();
+        error BitmapValueTooLarge();
+        error BLSPubkeyAlreadyRegistered();
+        error BytesArrayLengthTooLong();
+        error BytesArrayNotOrdered();
+        error CannotChurnSelf();
+        error CannotKickOperatorAboveThreshold();
+        error CannotReregisterYet();
+        error ChurnApproverSaltUsed();
+        error CurrentlyPaused();
+        error G2PubkeyAlreadySet();
+        error InputAddressZero();
+        error InputArrayLengthMismatch();
+        error InputArrayLengthZero();
+        error InputLengthMismatch();
+        error InsufficientMagnitude();
+        error InsufficientStakeForChurn();
+        error InvalidAVS();
+        error InvalidAVSRegistrar();
+        error InvalidBLSSignatureOrPrivateKey();
+        error InvalidCaller();
+        error InvalidOperator();
+        error InvalidOperatorSet();
+        error InvalidPermissions();
+        error InvalidRegistrationType();
+        error InvalidSignature();
+        error LookAheadPeriodTooLong();
+        error M2QuorumRegistrationIsDisabled();
+        error MaxOperatorCountReached();
+        error MaxStrategiesExceeded();
+        error ModificationAlreadyPending();
+        error NonexistentAVSMetadata();
+        error NotActivelyDelegated();
+        error NotMemberOfSet();
+        error NotRegistered();
+        error NotRegisteredForQuorum();
+        error NotSorted();
+        error OnlyAllocationManager();
+        error OnlyEjector();
+        error OnlyM2QuorumsAllowed();
+        error OnlyRegistryCoordinator();
+        error OnlyRegistryCoordinatorOwner();
+        error OnlySlashingRegistryCoordinator();
+        error OnlySlashingRegistryCoordinatorOwner();
+        error OnlyStrategyWhitelister();
+        error OperatorAlreadyRegistered();
+        error OperatorAlreadyRegisteredToAVS();
+        error OperatorNotRegistered();
+        error OperatorNotRegisteredForQuorum();
+        error OperatorNotRegisteredToAVS();
+        error OperatorNotRegisteredToEigenLayer();
+        error OperatorSetsNotEnabled();
+        error QuorumDoesNotExist();
+        error QuorumNotSlashable();
+        error QuorumOperatorCountMismatch();
+        error SaltSpent();
+        error SameMagnitude();
+        error SharesAmountZero();
+        error SignatureExpired();
+        error StrategyNotWhitelisted();
+        error UninitializedAllocationDelay();
+        error ZeroPubKey();
+    }
+}

@@ -1,0 +1,147 @@
+//! Registration with operator sets, EigenLayer's world since slashing.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::SolValue;
+use async_trait::async_trait;
+use mach_core::QuorumNumbers;
+
+use super::{
+    Avs, Consent, OperatorStatus, OptIn, Registration, RegistrationError, World,
+    checks::missing,
+    m2::{in_words, listed},
+};
+use crate::{
+    CallError, Plan, Step,
+    abi::{
+        DeregisterParams, IAllocationManager, IRegistryCoordinator, OperatorSet, RegisterParams,
+    },
+    call::call,
+};
+
+/// `RegistrationType` of the slashing middleware.
+const NORMAL: U256 = U256::ZERO;
+const CHURN: U256 = U256::ONE;
+
+/// Quorums that are operator sets of the AllocationManager.
+#[derive(Clone, Debug)]
+pub struct OperatorSetRegistration {
+    avs: Avs,
+    manager: Address,
+}
+
+impl OperatorSetRegistration {
+    pub(super) const fn new(avs: Avs, manager: Address) -> Self {
+        Self { avs, manager }
+    }
+
+    async fn check_sets(&self, quorums: &QuorumNumbers) -> Result<(), RegistrationError> {
+        for quorum in quorums.iter() {
+            let request = IAllocationManager::isOperatorSetCall {
+                operatorSet: self.avs.operator_set(quorum),
+            };
+            if !call(self.avs.provider(), self.manager, &request).await? {
+                let avs = self.avs.service_manager();
+                return Err(RegistrationError::NotAnOperatorSet { avs, quorum });
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(&self, sender: Address, step: Step) -> Plan {
+        Plan {
+            chain_id: self.avs.l1_chain_id(),
+            sender,
+            steps: vec![step],
+        }
+    }
+}
+
+impl Avs {
+    pub(super) fn operator_set(&self, quorum: u8) -> OperatorSet {
+        OperatorSet {
+            avs: self.service_manager(),
+            id: quorum.into(),
+        }
+    }
+}
+
+#[async_trait]
+impl Registration for OperatorSetRegistration {
+    fn world(&self) -> World {
+        World::OperatorSets
+    }
+
+    fn avs(&self) -> &Avs {
+        &self.avs
+    }
+
+    async fn consent_digest(
+        &self,
+        _operator: Address,
+        _consent: Consent,
+    ) -> Result<Option<B256>, RegistrationError> {
+        Ok(None)
+    }
+
+    async fn register(&self, opt_in: &OptIn) -> Result<Plan, RegistrationError> {
+        let operator = opt_in.operator;
+        let known = self.avs.known(operator).await?;
+        let id = self.avs.check_opt_in(opt_in, &known).await?;
+        self.check_sets(&opt_in.quorums).await?;
+        let (socket, key) = (opt_in.socket.clone(), opt_in.key_params());
+        // What the coordinator decodes; a tuple without an offset of its own in front.
+        let (data, unsigned) = match &opt_in.churn {
+            None => ((NORMAL, socket, key).abi_encode_params(), None),
+            Some(churn) => (
+                (
+                    CHURN,
+                    socket,
+                    key,
+                    churn.kick_params(),
+                    churn.approval_params(),
+                )
+                    .abi_encode_params(),
+                self.avs.check_churn(operator, id, churn).await?,
+            ),
+        };
+        let request = IAllocationManager::registerForOperatorSetsCall {
+            operator,
+            params: RegisterParams {
+                avs: self.avs.service_manager(),
+                operatorSetIds: opt_in.quorums.iter().map(u32::from).collect(),
+                data: Bytes::from(data),
+            },
+        };
+        let mut step = Step::new(in_words("register", opt_in), self.manager, &request);
+        step.unsigned.extend(unsigned);
+        Ok(self.plan(operator, step))
+    }
+
+    async fn deregister(
+        &self,
+        operator: Address,
+        quorums: &QuorumNumbers,
+    ) -> Result<Plan, RegistrationError> {
+        let known = self.avs.known(operator).await?;
+        if let Some(quorum) = missing(quorums, known.quorums) {
+            return Err(RegistrationError::NotRegistered(quorum));
+        }
+        let request = IAllocationManager::deregisterFromOperatorSetsCall {
+            params: DeregisterParams {
+                operator,
+                avs: self.avs.service_manager(),
+                operatorSetIds: quorums.iter().map(u32::from).collect(),
+            },
+        };
+        let what = format!("deregister operator {operator} from {}", listed(quorums));
+        Ok(self.plan(operator, Step::new(what, self.manager, &request)))
+    }
+
+    async fn status(&self, operator: Address) -> Result<OperatorStatus, CallError> {
+        let request = IRegistryCoordinator::getOperatorStatusCall { operator };
+        let standing = self.avs.ask(&request).await?.into();
+        self.avs
+            .status(World::OperatorSets, operator, standing)
+            .await
+    }
+}
