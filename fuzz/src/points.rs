@@ -1,7 +1,7 @@
 //! Keys, signatures and proofs of possession.
 
 use alloy_primitives::B256;
-use mach_bls::bn254::{MessagePoint, PossessionProof, PublicKey, SecretKey, Signature, hash_to_g1};
+use mach_bls::bn254::{MessagePoint, PossessionProof, ValidKey, SecretKey, Signature, hash_to_g1};
 use mach_core::{G1Bytes, G2Bytes};
 
 /// Up to 64 bytes of G1, 128 of G2, 64 of G1 and 32 of a secret: each a point or an error, and a
@@ -26,7 +26,7 @@ pub fn points(data: &[u8]) {
         key_g2,
         signature: point,
     };
-    if let Ok(key) = PublicKey::from_bytes(&key_g1, &key_g2) {
+    if let Ok(key) = ValidKey::from_registry(&key_g1, &key_g2) {
         assert_eq!((key.g1_bytes(), key.g2_bytes()), (key_g1, key_g2));
         let message = hash_to_g1(key.operator_id().0);
         if let Ok(proven) = proof.verify(&message) {

@@ -1,11 +1,9 @@
 //! Checking somebody else's certificate.
 
-use std::collections::BTreeSet;
+use mach_core::Certificate;
 
-use mach_core::{Certificate, OperatorId};
-
-use crate::OperatorKeys;
-use crate::bn254::{PointError, Signature, hash_to_g1, same_discrete_log};
+use crate::scheme::same_discrete_log;
+use crate::{MessagePoint, OperatorKeys, PointError, Scheme, Signature};
 
 /// Checks everything that `certificate` says against the operators at its reference block: who is
 /// absent, the sums of keys and stakes, the thresholds that it names, and the signature.
@@ -14,17 +12,25 @@ use crate::bn254::{PointError, Signature, hash_to_g1, same_discrete_log};
 /// the caller's; so is the digest's domain.
 ///
 /// Errors: [`CertificateError`] names the first thing that is wrong.
-pub fn verify_certificate(
-    certificate: &Certificate,
-    keys: &OperatorKeys,
+pub fn verify_certificate<S: Scheme>(
+    certificate: &Certificate<S>,
+    keys: &OperatorKeys<S>,
 ) -> Result<(), CertificateError> {
     let round = &certificate.round;
     if keys.reference_block() != round.reference_block() || keys.quorums() != round.quorums() {
         return Err(CertificateError::OtherSet);
     }
-    let absent: BTreeSet<OperatorId> = certificate.non_signers.iter().map(|one| one.id).collect();
-    let expected = keys.outcome(|id| !absent.contains(id));
-    // Also wrong here: an order that is not ascending, one who is named twice, one who is unknown.
+    let mut signed = vec![true; keys.len()];
+    for absent in &certificate.non_signers {
+        let position = keys.position(&absent.id);
+        match position.and_then(|position| signed.get_mut(position)) {
+            Some(signed) => *signed = false,
+            None => return Err(CertificateError::NonSigners),
+        }
+    }
+    let mut signed = signed.into_iter();
+    let expected = keys.outcome(|_| signed.next().unwrap_or_default());
+    // Also wrong here: an order that is not ascending, and one who is named twice.
     if expected.non_signers != certificate.non_signers {
         return Err(CertificateError::NonSigners);
     }
@@ -44,9 +50,9 @@ pub fn verify_certificate(
     if expected.apk_g2_bytes() != certificate.apk_g2 {
         return Err(CertificateError::AggregateKey);
     }
-    let sigma = Signature::from_bytes(&certificate.sigma)?;
-    let message = hash_to_g1(certificate.digest());
-    if !same_discrete_log(sigma.0, message.0, expected.apk_g2) {
+    let sigma = Signature::<S>::from_bytes(&certificate.sigma)?;
+    let message = MessagePoint::<S>::of(certificate.digest());
+    if !same_discrete_log::<S>(&sigma.0, &message.0, &S::lines(&expected.apk_g2)) {
         return Err(CertificateError::InvalidSignature);
     }
     Ok(())

@@ -1,55 +1,62 @@
 //! The keys of an operator set, decoded and proved once.
 
-use std::collections::BTreeMap;
+use alloy_primitives::{B256, map::B256Map};
+use mach_core::{
+    Bn254, G2Bytes, NonSigner, OperatorId, OperatorSet, QuorumNumbers, QuorumTally, Stake,
+};
 
-use ark_bn254::{G1Projective, G2Affine, G2Projective};
-use ark_ec::CurveGroup;
-use ark_ff::Zero;
-use mach_core::{G2Bytes, NonSigner, OperatorId, OperatorSet, QuorumNumbers, QuorumTally, Stake};
-
-use crate::bn254::{KeyError, PublicKey, encode_g1, encode_g2, links_hold};
+use crate::batch::mismatches;
+use crate::{KeyError, Scheme, ValidKey};
 
 /// An [`OperatorSet`] whose keys are proved, with the sums that certificates need.
+///
+/// The sum of all keys is kept, so that the key of the signers costs as many additions as operators
+/// are absent.
 #[derive(Clone, Debug)]
-pub struct OperatorKeys {
+pub struct OperatorKeys<S: Scheme = Bn254> {
     reference_block: u32,
     quorums: QuorumNumbers,
-    members: BTreeMap<OperatorId, Member>,
+    /// Ascending by id.
+    members: Vec<Member<S>>,
+    positions: B256Map<usize>,
     /// Nobody has signed yet: `signed` is zero.
-    tallies: Vec<QuorumTally>,
+    tallies: Vec<QuorumTally<S>>,
     /// Sum of all G2 keys, each once for every quorum that it is in.
-    total_g2: G2Projective,
+    total_g2: S::G2Point,
 }
 
 /// One operator with its places in the quorums of the set.
 #[derive(Clone, Debug)]
-pub(crate) struct Member {
-    pub(crate) key: PublicKey,
+pub(crate) struct Member<S: Scheme> {
+    pub(crate) key: ValidKey<S>,
     /// Position of the quorum in the set, and stake in it.
     pub(crate) stakes: Vec<(usize, Stake)>,
 }
 
 /// What follows from who signed and who did not.
-pub(crate) struct Outcome {
-    pub(crate) non_signers: Vec<NonSigner>,
-    pub(crate) quorums: Vec<QuorumTally>,
-    pub(crate) apk_g2: G2Affine,
+pub(crate) struct Outcome<S: Scheme> {
+    pub(crate) non_signers: Vec<NonSigner<S>>,
+    pub(crate) quorums: Vec<QuorumTally<S>>,
+    pub(crate) apk_g2: S::G2Point,
 }
 
-impl OperatorKeys {
+impl<S: Scheme> OperatorKeys<S> {
     /// Decodes every key and checks that its halves belong together: for all keys one pairing
     /// check, and for each a subgroup check.
     ///
+    /// The set comes from a registry, which is trusted to have checked the proofs of possession as
+    /// in [`ValidKey::from_registry`].
+    ///
     /// Errors: [`OperatorKeysError`] names the first operator whose key is not valid.
-    pub fn new(set: &OperatorSet) -> Result<Self, OperatorKeysError> {
-        Self::build(set, &BTreeMap::new())
+    pub fn new(set: &OperatorSet<S>) -> Result<Self, OperatorKeysError> {
+        Self::build(set, |_| None)
     }
 
     /// The keys of a later set. What this set proved is not proved again.
     ///
     /// Errors: as [`Self::new`].
-    pub fn next(&self, set: &OperatorSet) -> Result<Self, OperatorKeysError> {
-        Self::build(set, &self.members)
+    pub fn next(&self, set: &OperatorSet<S>) -> Result<Self, OperatorKeysError> {
+        Self::build(set, |id| self.key(id).cloned())
     }
 
     /// L1 block of the set.
@@ -63,138 +70,175 @@ impl OperatorKeys {
     }
 
     /// Number of operators.
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.members.len()
     }
 
     /// Whether there is no operator.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
     /// Key of an operator, if it is in any of the quorums.
-    pub fn key(&self, operator: &OperatorId) -> Option<&PublicKey> {
-        self.member(operator).map(|member| &member.key)
+    pub fn key(&self, operator: &OperatorId) -> Option<&ValidKey<S>> {
+        let position = self.position(operator)?;
+        self.members.get(position).map(|member| &member.key)
     }
 
-    pub(crate) fn member(&self, operator: &OperatorId) -> Option<&Member> {
-        self.members.get(operator)
+    pub(crate) fn position(&self, operator: &OperatorId) -> Option<usize> {
+        self.positions.get(&operator.0).copied()
+    }
+
+    /// Ascending by id.
+    pub(crate) fn members(&self) -> &[Member<S>] {
+        &self.members
     }
 
     /// Tallies with all stake in `total` and none in `signed`.
-    pub(crate) fn tallies(&self) -> &[QuorumTally] {
+    pub(crate) fn tallies(&self) -> &[QuorumTally<S>] {
         &self.tallies
     }
 
-    pub(crate) fn outcome(&self, has_signed: impl Fn(&OperatorId) -> bool) -> Outcome {
+    /// `has_signed` is asked for each position once, in order.
+    pub(crate) fn outcome(&self, mut has_signed: impl FnMut(usize) -> bool) -> Outcome<S> {
         let mut quorums = self.tallies.clone();
         let mut non_signers = Vec::new();
         let (mut present, mut absent) = (Vec::new(), Vec::new());
-        for (id, member) in &self.members {
-            if has_signed(id) {
-                present.push(member);
-                for (position, stake) in &member.stakes {
-                    if let Some(tally) = quorums.get_mut(*position) {
-                        tally.signed = tally.signed.saturating_add(*stake);
-                    }
-                }
+        for (position, member) in self.members.iter().enumerate() {
+            let share = (*member.key.g2(), member.stakes.len());
+            if has_signed(position) {
+                present.push(share);
+                member.count(&mut quorums);
             } else {
-                absent.push(member);
+                absent.push(share);
                 non_signers.push(NonSigner {
-                    id: *id,
+                    id: member.key.operator_id(),
                     key_g1: member.key.g1_bytes(),
                 });
             }
         }
         // The smaller side is summed.
         let apk_g2 = if absent.len() < present.len() {
-            self.total_g2 - sum_g2(absent)
+            S::subtract_g2(&self.total_g2, &repeated_sum(&absent, S::sum_g2))
         } else {
-            sum_g2(present)
+            repeated_sum(&present, S::sum_g2)
         };
         Outcome {
             non_signers,
             quorums,
-            apk_g2: apk_g2.into_affine(),
+            apk_g2,
         }
     }
 
     fn build(
-        set: &OperatorSet,
-        proved: &BTreeMap<OperatorId, Member>,
+        set: &OperatorSet<S>,
+        proved: impl Fn(&OperatorId) -> Option<ValidKey<S>>,
     ) -> Result<Self, OperatorKeysError> {
-        let mut members = BTreeMap::new();
+        let mut members = Vec::new();
+        let mut positions = B256Map::<usize>::default();
         let mut unproved = Vec::new();
         for (id, operator) in set.operators() {
-            let known = proved.get(id).map(|member| member.key);
-            let key = match known.filter(|key| key.g2_bytes() == operator.key_g2) {
+            let key = match proved(id).filter(|key| key.g2_bytes() == operator.key_g2) {
                 Some(key) => key,
                 None => {
-                    let key = PublicKey::decode(&operator.key_g1, &operator.key_g2)
-                        .map_err(OperatorKeysError::of(*id))?;
-                    unproved.push((*id, key));
+                    let key = ValidKey::decode(&operator.key_g1, &operator.key_g2)
+                        .map_err(|source| OperatorKeysError::new(*id, source))?;
+                    unproved.push(key.clone());
                     key
                 }
             };
-            let stakes = Vec::new();
-            members.insert(*id, Member { key, stakes });
+            positions.insert(id.0, members.len());
+            members.push(Member {
+                key,
+                stakes: Vec::new(),
+            });
         }
         check_links(&unproved)?;
 
         let mut tallies = Vec::with_capacity(set.quorums().len());
-        for (position, quorum) in set.quorums().iter().enumerate() {
-            let mut apk = G1Projective::zero();
+        for (number, quorum) in set.quorums().iter().enumerate() {
+            let mut keys = Vec::new();
             for (id, stake) in set.members(quorum) {
-                if let Some(member) = members.get_mut(id) {
-                    apk += member.key.g1;
-                    member.stakes.push((position, stake));
+                let position = positions.get::<B256>(&id.0);
+                if let Some(member) = position.and_then(|position| members.get_mut(*position)) {
+                    keys.push(*member.key.g1());
+                    member.stakes.push((number, stake));
                 }
             }
             tallies.push(QuorumTally {
                 quorum,
-                apk: encode_g1(&apk.into_affine()),
+                apk: S::encode_g1(&S::sum_g1(&keys)),
                 signed: Stake::ZERO,
                 total: set.total_stake(quorum),
             });
         }
+        let all: Vec<_> = members
+            .iter()
+            .map(|member| (*member.key.g2(), member.stakes.len()))
+            .collect();
         Ok(Self {
             reference_block: set.reference_block(),
             quorums: set.quorums().clone(),
-            total_g2: sum_g2(members.values()),
+            total_g2: repeated_sum(&all, S::sum_g2),
             members,
+            positions,
             tallies,
         })
     }
 }
 
-impl Outcome {
-    pub(crate) fn apk_g2_bytes(&self) -> G2Bytes {
-        encode_g2(&self.apk_g2)
+impl<S: Scheme> Member<S> {
+    /// Adds the operator's stakes to what has signed.
+    pub(crate) fn count(&self, quorums: &mut [QuorumTally<S>]) {
+        for (position, stake) in &self.stakes {
+            if let Some(tally) = quorums.get_mut(*position) {
+                tally.signed = tally.signed.saturating_add(*stake);
+            }
+        }
     }
 }
 
-/// Sum of the members' G2 keys, each once for every quorum that it is in.
-fn sum_g2<'a>(members: impl IntoIterator<Item = &'a Member>) -> G2Projective {
-    let mut sum = G2Projective::zero();
-    for member in members {
-        for _ in &member.stakes {
-            sum += member.key.g2;
-        }
+impl<S: Scheme> Outcome<S> {
+    pub(crate) fn apk_g2_bytes(&self) -> G2Bytes<S> {
+        S::encode_g2(&self.apk_g2)
     }
-    sum
 }
 
-fn check_links(keys: &[(OperatorId, PublicKey)]) -> Result<(), OperatorKeysError> {
-    let all: Vec<_> = keys.iter().map(|(_, key)| *key).collect();
-    if links_hold(&all) {
-        return Ok(());
-    }
-    for (id, key) in keys {
-        if !key.is_linked() {
-            return Err(OperatorKeysError::of(*id)(KeyError::Unlinked));
+/// The sum of points, each as many times as it says.
+///
+/// A signer counts once for every quorum that it is in, in key and signature, as `checkSignatures`
+/// counts it. Those who are in the most quorums are summed the most often: a set with one quorum
+/// costs one sum.
+pub(crate) fn repeated_sum<P: Copy>(points: &[(P, usize)], sum: impl Fn(&[P]) -> P) -> P {
+    let mut sums = Vec::new();
+    for times in 1.. {
+        let level: Vec<P> = points
+            .iter()
+            .filter(|(_, repeated)| *repeated >= times)
+            .map(|(point, _)| *point)
+            .collect();
+        if level.is_empty() {
+            break;
         }
+        sums.push(sum(&level));
     }
-    Ok(())
+    match sums.as_slice() {
+        [only] => *only,
+        all => sum(all),
+    }
+}
+
+fn check_links<S: Scheme>(keys: &[ValidKey<S>]) -> Result<(), OperatorKeysError> {
+    let g1: Vec<_> = keys.iter().map(|key| *key.g1()).collect();
+    let g2: Vec<_> = keys.iter().map(|key| *key.g2()).collect();
+    let unlinked = mismatches::<S>(&S::generator_g1(), &g1, &g2);
+    match unlinked.first().and_then(|first| keys.get(*first)) {
+        Some(key) => Err(OperatorKeysError::new(
+            key.operator_id(),
+            KeyError::Unlinked,
+        )),
+        None => Ok(()),
+    }
 }
 
 /// An operator's key is not valid.
@@ -209,7 +253,7 @@ pub struct OperatorKeysError {
 }
 
 impl OperatorKeysError {
-    const fn of(operator: OperatorId) -> impl Fn(KeyError) -> Self {
-        move |source| Self { operator, source }
+    const fn new(operator: OperatorId, source: KeyError) -> Self {
+        Self { operator, source }
     }
 }

@@ -2,46 +2,44 @@
 
 use async_trait::async_trait;
 use mach_core::ports::{SignError, StatementSigner};
-use mach_core::{Domain, OperatorId, SignedStatement, Statement};
+use mach_core::{Bn254, Domain, OperatorId, SignedStatement, Statement};
 
-use crate::bn254::{PublicKey, SecretKey};
+use crate::{Scheme, SecretKey, ValidKey};
 
 /// Signs with a key in this process.
 #[derive(Debug)]
-pub struct LocalSigner {
-    key: SecretKey,
-    operator: OperatorId,
+pub struct LocalSigner<S: Scheme = Bn254> {
+    key: SecretKey<S>,
 }
 
-impl LocalSigner {
+impl<S: Scheme> LocalSigner<S> {
     /// A signer with this key.
-    pub fn new(key: SecretKey) -> Self {
-        let operator = key.public_key().operator_id();
-        Self { key, operator }
+    pub const fn new(key: SecretKey<S>) -> Self {
+        Self { key }
     }
 
     /// The public half of the key.
-    pub const fn public_key(&self) -> &PublicKey {
+    pub const fn public_key(&self) -> &ValidKey<S> {
         self.key.public_key()
     }
 }
 
 #[async_trait]
-impl StatementSigner for LocalSigner {
+impl<S: Scheme> StatementSigner<S> for LocalSigner<S> {
     fn operator(&self) -> OperatorId {
-        self.operator
+        self.public_key().operator_id()
     }
 
     async fn sign(
         &self,
         statement: &Statement,
         domain: &Domain,
-    ) -> Result<SignedStatement, SignError> {
+    ) -> Result<SignedStatement<S>, SignError> {
         let signature = self.key.sign(statement.digest(domain));
         Ok(SignedStatement {
             statement: statement.clone(),
             domain: *domain,
-            operator: self.operator,
+            operator: self.operator(),
             signature: signature.to_bytes(),
         })
     }

@@ -1,39 +1,56 @@
 //! Counting signatures of one statement.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ark_bn254::{G1Affine, G1Projective};
-use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::Zero;
 use mach_core::{
-    Certificate, Domain, OperatorId, QuorumTally, Round, SignedStatement, Stake, Statement,
+    Bn254, Certificate, Domain, OperatorId, QuorumTally, Round, SignedStatement, Stake, Statement,
 };
 
-use crate::OperatorKeys;
-use crate::bn254::{
-    MessagePoint, PointError, Signature, encode_g1, hash_to_g1, invalid_shares, same_discrete_log,
-};
-use crate::operators::Member;
+use crate::batch::mismatches;
+use crate::operators::repeated_sum;
+use crate::scheme::same_discrete_log;
+use crate::{MessagePoint, OperatorKeys, PointError, Scheme, Signature};
+
+/// What is proved before there is a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The certificate: the sum of the signatures is the signature of the sum of the keys. One
+    /// pairing check for any number of operators, and all that a contract asks.
+    ///
+    /// That is no proof of who signed: two who collude can send `a + d` and `b - d`. Nobody's stake
+    /// can be forged so, but before a share is kept, attributed, rewarded or used in another sum,
+    /// call [`Tally::prove`].
+    #[default]
+    Optimistic,
+    /// Every share, with random weights of 128 bits. Costs ten times more, and leaves nothing open.
+    Weighted,
+}
 
 /// Signatures of one statement on the terms of one round. No clock, no I/O.
 ///
-/// Signatures are collected unproved, and their sum is checked when it might be enough: one pairing
-/// check for any number of operators. If the sum is wrong, [`Self::prove`] finds the wrong shares
-/// and drops them, and no others.
+/// Signatures are collected unproved, and what [`Mode`] asks is checked when they might be enough.
+/// If that fails, [`Self::prove`] finds the wrong shares and drops them, and no others.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Tally<S: Scheme = Bn254> {
     statement: Statement,
     domain: Domain,
     round: Round,
-    message: MessagePoint,
-    keys: Arc<OperatorKeys>,
-    /// Shares that were checked by themselves.
-    proved: BTreeMap<OperatorId, Signature>,
-    /// Shares that count until they turn out wrong.
-    unproved: BTreeMap<OperatorId, Signature>,
-    /// `signed` is the stake of both maps.
-    quorums: Vec<QuorumTally>,
+    message: MessagePoint<S>,
+    keys: Arc<OperatorKeys<S>>,
+    mode: Mode,
+    /// `shares[i]` is of the i-th operator of `keys`.
+    shares: Vec<Option<Share<S>>>,
+    signers: usize,
+    unproved: usize,
+    /// `signed` is the stake of all shares.
+    quorums: Vec<QuorumTally<S>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Share<S: Scheme> {
+    signature: Signature<S>,
+    /// Whether it was checked by itself. Until then it counts, and may turn out wrong.
+    is_proved: bool,
 }
 
 /// What became of a signature.
@@ -48,14 +65,14 @@ pub enum Added {
 /// Outcome of [`Tally::certificate`].
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct Attempt<S: Scheme = Bn254> {
     /// The certificate, if every quorum reached its threshold.
-    pub certificate: Option<Certificate>,
-    /// Operators whose signatures turned out wrong and were dropped.
+    pub certificate: Option<Certificate<S>>,
+    /// Operators whose signatures turned out wrong and were dropped, ascending by id.
     pub rejected: Vec<OperatorId>,
 }
 
-impl Tally {
+impl<S: Scheme> Tally<S> {
     /// Counts signatures of `statement` in `domain` by the operators of `keys`.
     ///
     /// Errors: [`TallyError::OtherSet`] if `keys` is not the operator set of `round`.
@@ -63,21 +80,30 @@ impl Tally {
         statement: Statement,
         domain: Domain,
         round: Round,
-        keys: Arc<OperatorKeys>,
+        keys: Arc<OperatorKeys<S>>,
     ) -> Result<Self, TallyError> {
         if keys.reference_block() != round.reference_block() || keys.quorums() != round.quorums() {
             return Err(TallyError::OtherSet);
         }
         Ok(Self {
-            message: hash_to_g1(statement.digest(&domain)),
+            message: MessagePoint::of(statement.digest(&domain)),
             quorums: keys.tallies().to_vec(),
+            shares: vec![None; keys.len()],
+            signers: 0,
+            unproved: 0,
+            mode: Mode::default(),
             statement,
             domain,
             round,
             keys,
-            proved: BTreeMap::new(),
-            unproved: BTreeMap::new(),
         })
+    }
+
+    /// Sets what is proved before there is a certificate.
+    #[must_use]
+    pub const fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// Counts a signature. A second one of the same operator never counts.
@@ -86,62 +112,90 @@ impl Tally {
     /// operator out by sending a wrong one in its name: the later one is checked at once.
     ///
     /// Errors: [`TallyError`]; the tally is as it was.
-    pub fn add(&mut self, signed: &SignedStatement) -> Result<Added, TallyError> {
+    pub fn add(&mut self, signed: &SignedStatement<S>) -> Result<Added, TallyError> {
         if signed.statement != self.statement || signed.domain != self.domain {
             return Err(TallyError::OtherStatement);
         }
         let operator = signed.operator;
-        let keys = Arc::clone(&self.keys);
-        let member = keys
-            .member(&operator)
-            .ok_or(TallyError::UnknownOperator(operator))?;
+        if self.keys.position(&operator).is_none() {
+            return Err(TallyError::UnknownOperator(operator));
+        }
         let signature = Signature::from_bytes(&signed.signature)
             .map_err(|source| TallyError::Malformed { operator, source })?;
+        self.add_signature(operator, signature)
+    }
 
-        if let Some(earlier) = self.proved.get(&operator) {
-            return if *earlier == signature {
-                Ok(Added::Duplicate)
-            } else {
-                Err(TallyError::BadSignature(operator))
-            };
-        }
-        match self.unproved.get(&operator) {
-            Some(earlier) if *earlier == signature => Ok(Added::Duplicate),
-            Some(_) => {
-                member
-                    .key
-                    .verify_point(&self.message, &signature)
-                    .map_err(|_| TallyError::BadSignature(operator))?;
-                self.unproved.remove(&operator);
-                self.proved.insert(operator, signature);
+    /// [`Self::add`] for a signature of this tally's statement that was decoded before.
+    ///
+    /// Errors: [`TallyError`]; the tally is as it was.
+    pub fn add_signature(
+        &mut self,
+        operator: OperatorId,
+        signature: Signature<S>,
+    ) -> Result<Added, TallyError> {
+        let unknown = TallyError::UnknownOperator(operator);
+        let position = self.keys.position(&operator).ok_or(unknown)?;
+        let member = self.keys.members().get(position).ok_or(unknown)?;
+        let share = self.shares.get_mut(position).ok_or(unknown)?;
+        match share {
+            Some(earlier) if earlier.signature == signature => Ok(Added::Duplicate),
+            Some(earlier) => {
+                if earlier.is_proved || member.key.verify_point(&self.message, &signature).is_err()
+                {
+                    return Err(TallyError::BadSignature(operator));
+                }
+                *share = Some(Share {
+                    signature,
+                    is_proved: true,
+                });
+                self.unproved -= 1;
                 Ok(Added::New)
             }
             None => {
-                self.unproved.insert(operator, signature);
-                self.count(member);
+                *share = Some(Share {
+                    signature,
+                    is_proved: false,
+                });
+                self.signers += 1;
+                self.unproved += 1;
+                member.count(&mut self.quorums);
                 Ok(Added::New)
             }
         }
     }
 
     /// Checks each unproved share by itself, in batches. Drops the wrong ones and answers whose
-    /// they were.
+    /// they were, ascending by id.
     pub fn prove(&mut self) -> Vec<OperatorId> {
-        let unproved = std::mem::take(&mut self.unproved);
-        let (operators, shares): (Vec<_>, Vec<_>) = unproved
-            .into_iter()
-            .filter_map(|(id, signature)| Some((id, (*self.keys.key(&id)?, signature))))
-            .unzip();
-        let invalid = invalid_shares(&self.message, &shares);
-        let mut rejected = Vec::with_capacity(invalid.len());
-        for (position, (operator, (_, signature))) in operators.into_iter().zip(shares).enumerate()
-        {
-            if invalid.binary_search(&position).is_ok() {
-                rejected.push(operator);
-            } else {
-                self.proved.insert(operator, signature);
+        if self.unproved == 0 {
+            return Vec::new();
+        }
+        let members = self.keys.members();
+        let mut positions = Vec::with_capacity(self.unproved);
+        let mut signatures = Vec::with_capacity(self.unproved);
+        let mut keys = Vec::with_capacity(self.unproved);
+        for (position, (share, member)) in self.shares.iter_mut().zip(members).enumerate() {
+            if let Some(share) = share
+                && !share.is_proved
+            {
+                positions.push(position);
+                signatures.push(share.signature.0);
+                keys.push(*member.key.g2());
+                share.is_proved = true;
             }
         }
+        self.unproved = 0;
+        let mut rejected = Vec::new();
+        for invalid in mismatches::<S>(&self.message.0, &signatures, &keys) {
+            if let Some(position) = positions.get(invalid)
+                && let Some(share) = self.shares.get_mut(*position)
+                && let Some(member) = members.get(*position)
+            {
+                *share = None;
+                rejected.push(member.key.operator_id());
+            }
+        }
+        self.signers -= rejected.len();
         if !rejected.is_empty() {
             self.recount();
         }
@@ -149,28 +203,18 @@ impl Tally {
     }
 
     /// Makes the certificate if every quorum reached its threshold with signatures that are right.
-    ///
-    /// The sum is checked, not each share: that proves the certificate, and is no proof of who
-    /// signed. For that, call [`Self::prove`].
-    pub fn certificate(&mut self) -> Attempt {
+    pub fn certificate(&mut self) -> Attempt<S> {
         let mut rejected = Vec::new();
-        if !self.is_met() {
-            return Attempt {
-                certificate: None,
-                rejected,
-            };
+        if self.is_met() && self.mode == Mode::Weighted {
+            rejected = self.prove();
         }
-        let (certificate, holds) = self.assemble();
-        if holds {
-            return Attempt {
-                certificate: Some(certificate),
-                rejected,
-            };
+        let mut certificate = self.certify();
+        if certificate.is_none() && self.is_met() && self.unproved > 0 {
+            rejected = self.prove();
+            certificate = self.certify();
         }
-        rejected = self.prove();
-        let certificate = self.is_met().then(|| self.assemble());
         Attempt {
-            certificate: certificate.and_then(|(certificate, holds)| holds.then_some(certificate)),
+            certificate,
             rejected,
         }
     }
@@ -182,17 +226,25 @@ impl Tally {
     }
 
     /// Number of operators whose signatures count, proved or not.
-    pub fn signers(&self) -> usize {
-        self.proved.len() + self.unproved.len()
+    pub const fn signers(&self) -> usize {
+        self.signers
+    }
+
+    /// Number of operators whose signatures were checked by themselves.
+    pub const fn proved_signers(&self) -> usize {
+        self.signers - self.unproved
     }
 
     /// Operators whose signatures were checked by themselves, ascending by id.
-    pub fn proved(&self) -> impl ExactSizeIterator<Item = &OperatorId> {
-        self.proved.keys()
+    pub fn proved(&self) -> impl Iterator<Item = OperatorId> {
+        let shares = self.shares.iter().zip(self.keys.members());
+        shares
+            .filter(|(share, _)| share.is_some_and(|share| share.is_proved))
+            .map(|(_, member)| member.key.operator_id())
     }
 
     /// Stake that signed and all stake, for each quorum of the round in its order.
-    pub fn quorums(&self) -> &[QuorumTally] {
+    pub fn quorums(&self) -> &[QuorumTally<S>] {
         &self.quorums
     }
 
@@ -206,62 +258,59 @@ impl Tally {
         &self.round
     }
 
-    fn assemble(&self) -> (Certificate, bool) {
-        let signature = |id: &OperatorId| self.proved.get(id).or_else(|| self.unproved.get(id));
-        let outcome = self.keys.outcome(|id| signature(id).is_some());
-        let sigma = self.sigma();
+    /// What is proved before there is a certificate.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The certificate, if the thresholds are reached and the sum of the signatures is right.
+    fn certify(&self) -> Option<Certificate<S>> {
+        if !self.is_met() {
+            return None;
+        }
+        let has_signed = |position| matches!(self.shares.get(position), Some(Some(_)));
+        let outcome = self.keys.outcome(has_signed);
         // Keys that sum up to the identity have one signature of every message: the identity.
-        let holds =
-            !outcome.apk_g2.is_zero() && same_discrete_log(sigma, self.message.0, outcome.apk_g2);
-        let certificate = Certificate {
+        if outcome.apk_g2 == S::sum_g2(&[]) {
+            return None;
+        }
+        let sigma = self.sigma();
+        // A sum of shares that are right is right.
+        let lines = || S::lines(&outcome.apk_g2);
+        if self.unproved > 0 && !same_discrete_log::<S>(&sigma, &self.message.0, &lines()) {
+            return None;
+        }
+        Some(Certificate {
             statement: self.statement.clone(),
             domain: self.domain,
             round: self.round.clone(),
             apk_g2: outcome.apk_g2_bytes(),
             non_signers: outcome.non_signers,
             quorums: outcome.quorums,
-            sigma: encode_g1(&sigma),
-        };
-        (certificate, holds)
+            sigma: S::encode_g1(&sigma),
+        })
     }
 
     /// Sum of the signatures, each once for every quorum that its signer is in, as
     /// `checkSignatures` sums the keys.
-    fn sigma(&self) -> G1Affine {
-        let mut sum = G1Projective::zero();
-        for (operator, signature) in self.proved.iter().chain(&self.unproved) {
-            let quorums = self
-                .keys
-                .member(operator)
-                .map_or(0, |member| member.stakes.len());
-            for _ in 0..quorums {
-                sum += signature.0;
-            }
-        }
-        sum.into_affine()
-    }
-
-    fn count(&mut self, member: &Member) {
-        for (position, stake) in &member.stakes {
-            if let Some(tally) = self.quorums.get_mut(*position) {
-                tally.signed = tally.signed.saturating_add(*stake);
-            }
-        }
+    fn sigma(&self) -> S::G1Point {
+        let shares: Vec<_> = self
+            .shares
+            .iter()
+            .zip(self.keys.members())
+            .filter_map(|(share, member)| Some((share.as_ref()?.signature.0, member.stakes.len())))
+            .collect();
+        repeated_sum(&shares, S::sum_g1)
     }
 
     fn recount(&mut self) {
         for tally in &mut self.quorums {
             tally.signed = Stake::ZERO;
         }
-        let keys = Arc::clone(&self.keys);
-        let operators: Vec<_> = self
-            .proved
-            .keys()
-            .chain(self.unproved.keys())
-            .copied()
-            .collect();
-        for member in operators.iter().filter_map(|id| keys.member(id)) {
-            self.count(member);
+        for (share, member) in self.shares.iter().zip(self.keys.members()) {
+            if share.is_some() {
+                member.count(&mut self.quorums);
+            }
         }
     }
 }

@@ -6,24 +6,7 @@ use ark_ff::{BigInt, PrimeField};
 use mach_core::{G1Bytes, G2Bytes};
 
 use super::curve::is_in_subgroup;
-
-/// Why bytes are not a point that may be used.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PointError {
-    /// A coordinate is not below the field modulus.
-    #[error("a coordinate is not below the field modulus")]
-    Coordinate,
-    /// The coordinates do not satisfy the curve equation.
-    #[error("the point is not on the curve")]
-    NotOnCurve,
-    /// The point is on the curve of G2 and not of its prime-order subgroup.
-    #[error("the point is not in the subgroup")]
-    NotInSubgroup,
-    /// All coordinates are zero: the identity, which is neither a key nor a signature.
-    #[error("the point is the identity")]
-    Identity,
-}
+use crate::PointError;
 
 /// Any point of G1 but the identity. The cofactor of G1 is one.
 pub(crate) fn decode_g1(bytes: &G1Bytes) -> Result<G1Affine, PointError> {

@@ -3,31 +3,10 @@
 use alloy_primitives::B256;
 use ark_bn254::{Fq, G1Affine};
 use ark_ff::{BigInteger, PrimeField};
-use mach_core::G1Bytes;
 
 use super::curve::{Coordinate, Fe};
-use super::encoding::{PointError, decode_g1, encode_g1, integer};
-
-/// What is multiplied by a secret key to make a signature: a digest as a point of G1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessagePoint(pub(crate) G1Affine);
-
-impl MessagePoint {
-    /// A point that a contract says a message hashes to.
-    ///
-    /// Whoever names the point decides what is signed: prefer [`hash_to_g1`] of a digest that you
-    /// computed.
-    ///
-    /// Errors: [`PointError`].
-    pub fn from_bytes(bytes: &G1Bytes) -> Result<Self, PointError> {
-        decode_g1(bytes).map(Self)
-    }
-
-    /// 64 bytes, X then Y, big-endian.
-    pub fn to_bytes(&self) -> G1Bytes {
-        encode_g1(&self.0)
-    }
-}
+use super::encoding::integer;
+use crate::MessagePoint;
 
 /// The point that EigenLayer's contracts hash `digest` to.
 ///

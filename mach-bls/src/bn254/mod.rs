@@ -4,24 +4,28 @@
 //! of its own, without a branch or an address that depends on the key. Everything else is public
 //! and may take as long as its input makes it.
 
-mod batch;
 mod curve;
 mod encoding;
 mod hash;
-mod keys;
 mod registration;
-mod signature;
+mod scheme;
+mod secret;
 mod sum;
 
-pub use batch::invalid_shares;
-pub(crate) use batch::links_hold;
-pub use encoding::PointError;
-pub(crate) use encoding::{encode_g1, encode_g2};
-pub use hash::{MessagePoint, hash_to_g1};
-pub use keys::{KeyError, PublicKey, SecretKey, SecretKeyError};
-pub use registration::PossessionProof;
-pub(crate) use signature::same_discrete_log;
-pub use signature::{InvalidSignature, PreparedKey, Signature};
+use mach_core::Bn254;
+
+pub use hash::hash_to_g1;
+
+/// A secret key on BN254.
+pub type SecretKey = crate::SecretKey<Bn254>;
+/// A public key on BN254.
+pub type ValidKey = crate::ValidKey<Bn254>;
+/// A signature on BN254.
+pub type Signature = crate::Signature<Bn254>;
+/// A digest as a point of BN254's G1.
+pub type MessagePoint = crate::MessagePoint<Bn254>;
+/// A public key on BN254 with the proof of its possession.
+pub type PossessionProof = crate::PossessionProof<Bn254>;
 
 /// For measuring parts by themselves; not covered by semantic versioning.
 #[cfg(feature = "internals")]
@@ -36,11 +40,11 @@ pub mod internals {
 
     /// Sum of points of G1.
     pub fn sum_g1(points: &[G1Affine]) -> G1Affine {
-        super::sum::sum_g1(points.iter().copied())
+        super::sum::sum_g1(points)
     }
 
     /// Sum of points of G2.
     pub fn sum_g2(points: &[G2Affine]) -> G2Affine {
-        super::sum::sum_g2(points.iter().copied())
+        super::sum::sum_g2(points)
     }
 }

@@ -1,21 +1,7 @@
-//! What a registry asks for before it takes a key.
+//! Registration with a contract that names the point to sign.
 
-use mach_core::{G1Bytes, G2Bytes};
-
-use super::{KeyError, MessagePoint, PublicKey, SecretKey, Signature};
-
-/// A public key with the proof that its owner has the secret key.
-///
-/// Source: `IBLSApkRegistry.PubkeyRegistrationParams` in eigenlayer-middleware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PossessionProof {
-    /// Public key in G1.
-    pub key_g1: G1Bytes,
-    /// Public key in G2.
-    pub key_g2: G2Bytes,
-    /// Signature of the registration message.
-    pub signature: G1Bytes,
-}
+use super::{MessagePoint, PossessionProof, SecretKey, secret::multiply_g1};
+use crate::Signature;
 
 impl SecretKey {
     /// Proves to a registry that its caller has this key.
@@ -27,39 +13,24 @@ impl SecretKey {
     ///
     /// [`hash_to_g1`]: super::hash_to_g1
     pub fn prove_possession(&self, message: &MessagePoint) -> PossessionProof {
-        PossessionProof {
-            key_g1: self.public_key().g1_bytes(),
-            key_g2: self.public_key().g2_bytes(),
-            signature: self.sign_point(message).to_bytes(),
-        }
-    }
-}
-
-impl PossessionProof {
-    /// The key, if both halves belong together and its owner signed `message`.
-    ///
-    /// Errors: [`KeyError`].
-    pub fn verify(&self, message: &MessagePoint) -> Result<PublicKey, KeyError> {
-        let key = PublicKey::from_bytes(&self.key_g1, &self.key_g2)?;
-        let signature =
-            Signature::from_bytes(&self.signature).map_err(|_| KeyError::NotPossessed)?;
-        key.verify_point(message, &signature)
-            .map_err(|_| KeyError::NotPossessed)?;
-        Ok(key)
+        self.possession(Signature(multiply_g1(message.0, &self.secret)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::hash_to_g1;
     use super::*;
+    use crate::KeyError;
+    use crate::bn254::hash_to_g1;
     use alloy_primitives::B256;
 
     #[test]
     fn a_proof_is_of_one_key_and_one_message() {
         let (key, other) = (SecretKey::random(), SecretKey::random());
-        let message = hash_to_g1(B256::repeat_byte(1));
+        let digest = B256::repeat_byte(1);
+        let message = hash_to_g1(digest);
         let proof = key.prove_possession(&message);
+        assert_eq!(proof, key.prove_possession_of(digest));
         assert_eq!(proof.verify(&message).as_ref(), Ok(key.public_key()));
         let moved = hash_to_g1(B256::repeat_byte(2));
         assert_eq!(proof.verify(&moved), Err(KeyError::NotPossessed));

@@ -1,17 +1,40 @@
 //! Sums of public points.
 
 use ark_bn254::{G1Affine, G2Affine};
+use ark_ec::short_weierstrass::{Affine as ArkAffine, SWCurveConfig};
 
-use super::curve::{Affine, Fe, Fe2, sum};
+use super::curve::weighted::{self, Weight};
+use super::curve::{Affine, Coordinate, Fe, Fe2, join, sum};
 
 /// The sum of any number of points of G1.
-pub(crate) fn sum_g1(points: impl IntoIterator<Item = G1Affine>) -> G1Affine {
-    let points: Vec<_> = points.into_iter().map(Affine::<Fe>::from).collect();
-    sum(&points).into()
+pub(super) fn sum_g1(points: &[G1Affine]) -> G1Affine {
+    sum(&converted::<_, Fe>(points)).into()
 }
 
 /// The sum of any number of points of G2.
-pub(crate) fn sum_g2(points: impl IntoIterator<Item = G2Affine>) -> G2Affine {
-    let points: Vec<_> = points.into_iter().map(Affine::<Fe2>::from).collect();
-    sum(&points).into()
+pub(super) fn sum_g2(points: &[G2Affine]) -> G2Affine {
+    sum(&converted::<_, Fe2>(points)).into()
+}
+
+/// The weighted sums of each [`weighted::PART`] points.
+pub(super) fn weighted_sums(
+    g1: &[G1Affine],
+    g2: &[G2Affine],
+    weights: &[[u8; 16]],
+) -> (Vec<G1Affine>, Vec<G2Affine>) {
+    let weights: Vec<_> = weights.iter().copied().map(Weight::from).collect();
+    let (g1, g2) = join(
+        || weighted::sums(&converted::<_, Fe>(g1), &weights),
+        || weighted::sums(&converted::<_, Fe2>(g2), &weights),
+    );
+    let (g1, g2) = (g1.into_iter(), g2.into_iter());
+    (g1.map(Into::into).collect(), g2.map(Into::into).collect())
+}
+
+fn converted<C, F>(points: &[ArkAffine<C>]) -> Vec<Affine<F>>
+where
+    C: SWCurveConfig,
+    F: Coordinate + From<C::BaseField>,
+{
+    points.iter().map(|point| Affine::from(*point)).collect()
 }

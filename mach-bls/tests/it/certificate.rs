@@ -1,29 +1,32 @@
 use std::sync::Arc;
 
 use alloy_primitives::{B256, U256};
-use mach_bls::{CertificateError, OperatorKeys, bn254::PointError, verify_certificate};
+use mach_bls::{CertificateError, OperatorKeys, PointError, verify_certificate};
 use mach_core::{
     Attestation, Certificate, Domain, G1Bytes, G2Bytes, NonSigner, QuorumNumbers, Round, Stake,
     Statement, Threshold,
 };
 use proptest::prelude::*;
 
-use crate::fixture::{REFERENCE_BLOCK, keys, number, operator, secret, signed, statement, tally};
+use crate::fixture::{
+    REFERENCE_BLOCK, TestCurve, keys, number, on_both_curves, operator, secret, signed, statement,
+    tally,
+};
 
 /// Two quorums of five operators of which one is absent in the first and two in the second.
-fn certificate() -> (Arc<OperatorKeys>, Certificate) {
+fn certificate<S: TestCurve>() -> (Arc<OperatorKeys<S>>, Certificate<S>) {
     let members: [(U256, u128); 5] = std::array::from_fn(|index| (number(index as u64 + 1), 20));
-    let keys = keys(&[&members[..4], &members]);
+    let keys = keys::<S>(&[&members[..4], &members]);
     let mut tally = tally(&keys, 60);
     for (key, _) in &members[..3] {
-        tally.add(&signed(*key)).unwrap();
+        tally.add(&signed::<S>(*key)).unwrap();
     }
     let certificate = tally.certificate().certificate.unwrap();
     (keys, certificate)
 }
 
-fn absentee(key: u64) -> NonSigner {
-    let operator = operator(secret(number(key)).public_key());
+fn absentee<S: TestCurve>(key: u64) -> NonSigner<S> {
+    let operator = operator::<S>(secret::<S>(number(key)).public_key());
     NonSigner {
         id: operator.id(),
         key_g1: operator.key_g1,
@@ -36,23 +39,21 @@ fn round(quorums: [u8; 2], thresholds: [u8; 2], reference_block: u32) -> Round {
     Round::new(quorums, thresholds.to_vec(), reference_block).unwrap()
 }
 
-#[test]
-fn a_certificate_of_a_tally_is_accepted() {
-    let (keys, certificate) = certificate();
+fn a_certificate_of_a_tally_is_accepted<S: TestCurve>() {
+    let (keys, certificate) = certificate::<S>();
     assert_eq!(verify_certificate(&certificate, &keys), Ok(()));
     let json = serde_json::to_string(&certificate).unwrap();
-    let read: Certificate = serde_json::from_str(&json).unwrap();
+    let read: Certificate<S> = serde_json::from_str(&json).unwrap();
     assert_eq!(read, certificate);
     assert_eq!(verify_certificate(&read, &keys), Ok(()));
 }
 
 /// A change of a certificate.
-type Change = fn(&mut Certificate);
+type Change<S> = fn(&mut Certificate<S>);
 
-#[test]
-fn every_changed_field_is_named() {
+fn every_changed_field_is_named<S: TestCurve>() {
     use CertificateError as E;
-    let changes: [(Change, E); 24] = [
+    let changes: [(Change<S>, E); 24] = [
         (|it| it.statement = statement(8), E::InvalidSignature),
         (
             |it| {
@@ -117,23 +118,23 @@ fn every_changed_field_is_named() {
             E::Quorum(1),
         ),
         (
-            |it| it.apk_g2 = secret(number(9)).public_key().g2_bytes(),
+            |it| it.apk_g2 = secret::<S>(number(9)).public_key().g2_bytes(),
             E::AggregateKey,
         ),
         (
-            |it| it.sigma = secret(number(9)).sign(it.digest()).to_bytes(),
+            |it| it.sigma = secret::<S>(number(9)).sign(it.digest()).to_bytes(),
             E::InvalidSignature,
         ),
         (
-            |it| it.sigma = G1Bytes([0; 64].into()),
+            |it| it.sigma = G1Bytes(Default::default()),
             E::Malformed(PointError::Identity),
         ),
         (
-            |it| it.sigma.0[63] ^= 1,
+            |it| *it.sigma.0.as_mut().last_mut().unwrap() ^= 1,
             E::Malformed(PointError::NotOnCurve),
         ),
     ];
-    let (keys, certificate) = certificate();
+    let (keys, certificate) = certificate::<S>();
     for (index, (change, error)) in changes.into_iter().enumerate() {
         let mut changed = certificate.clone();
         change(&mut changed);
@@ -142,42 +143,50 @@ fn every_changed_field_is_named() {
 }
 
 /// Thresholds and reference block are the contract's policy, or the caller's.
-#[test]
-fn a_lower_threshold_is_not_for_the_certificate_to_refuse() {
-    let (keys, mut certificate) = certificate();
+fn a_lower_threshold_is_not_for_the_certificate_to_refuse<S: TestCurve>() {
+    let (keys, mut certificate) = certificate::<S>();
     certificate.round = round([0, 1], [1, 1], REFERENCE_BLOCK);
     assert_eq!(verify_certificate(&certificate, &keys), Ok(()));
 }
 
 /// All stake absent, and the identity for everything that is summed.
-#[test]
-fn an_empty_certificate_is_refused() {
-    let (keys, mut certificate) = certificate();
+fn an_empty_certificate_is_refused<S: TestCurve>() {
+    let (keys, mut certificate) = certificate::<S>();
     certificate.non_signers = (1..=5).map(absentee).collect();
     certificate.non_signers.sort_by_key(|it| it.id);
     for quorum in &mut certificate.quorums {
         quorum.signed = Stake::ZERO;
     }
-    certificate.apk_g2 = G2Bytes([0; 128].into());
-    certificate.sigma = G1Bytes([0; 64].into());
+    certificate.apk_g2 = G2Bytes(Default::default());
+    certificate.sigma = G1Bytes(Default::default());
     assert_eq!(
         verify_certificate(&certificate, &keys),
         Err(CertificateError::BelowThreshold(0))
     );
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn no_bit_of_a_point_may_be_another(bit in 0..8 * (64 + 128 + 64usize)) {
-        let (keys, mut certificate) = certificate();
-        let (byte, mask) = (bit / 8, 1 << (bit % 8));
-        match byte {
-            0..64 => certificate.sigma.0[byte] ^= mask,
-            64..192 => certificate.apk_g2.0[byte - 64] ^= mask,
-            _ => certificate.quorums[1].apk.0[byte - 192] ^= mask,
-        }
+fn no_bit_of_a_point_may_be_another<S: TestCurve>() {
+    let (keys, certificate) = certificate::<S>();
+    let points = [0, 1, 2].map(|point| (0..4096usize).prop_map(move |bit| (point, bit)));
+    let [sigma, apk_g2, apk] = points;
+    proptest!(ProptestConfig::with_cases(64), |(flip in prop_oneof![sigma, apk_g2, apk])| {
+        let mut certificate = certificate.clone();
+        let (point, bit) = flip;
+        let bytes = match point {
+            0 => certificate.sigma.0.as_mut(),
+            1 => certificate.apk_g2.0.as_mut(),
+            _ => certificate.quorums[1].apk.0.as_mut(),
+        };
+        let bit = bit % (8 * bytes.len());
+        bytes[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(verify_certificate(&certificate, &keys).is_err());
-    }
+    });
+}
+
+on_both_curves! {
+    no_bit_of_a_point_may_be_another
+    a_certificate_of_a_tally_is_accepted
+    every_changed_field_is_named
+    a_lower_threshold_is_not_for_the_certificate_to_refuse
+    an_empty_certificate_is_refused
 }

@@ -1,9 +1,12 @@
 //! Golden vectors of the original MACH AVS: its own log, its test keys, its documentation.
 
 use alloy_primitives::{B256, U256, b256, hex, uint};
-use mach_bls::bn254::{KeyError, PublicKey, Signature, hash_to_g1};
+use mach_bls::{
+    KeyError,
+    bn254::{Signature, ValidKey, hash_to_g1},
+};
 use mach_core::{
-    G1Bytes, G2Bytes, OperatorId,
+    Bn254, G1Bytes, G2Bytes, OperatorId,
     legacy::{LegacyAlert, digest_v1},
 };
 
@@ -60,7 +63,7 @@ fn the_aggregate_signature_in_the_originals_log_is_valid() {
         digest,
         b256!("70096c3577ea889b4ccf2863346e2b171a6f545fae91c87660e62676a7c57dbd")
     );
-    let apk = PublicKey::from_bytes(&logged_apk_g1(), &logged_apk_g2()).unwrap();
+    let apk = ValidKey::from_registry(&logged_apk_g1(), &logged_apk_g2()).unwrap();
     let sigma = Signature::from_bytes(&logged_sigma()).unwrap();
     apk.verify(digest, &sigma).unwrap();
     apk.verify_point(&hash_to_g1(digest), &sigma).unwrap();
@@ -76,7 +79,7 @@ fn a_key_in_the_order_of_the_contracts_is_refused() {
     let theirs = [&ours[32..64], &ours[..32], &ours[96..], &ours[64..96]].concat();
     let theirs = G2Bytes(theirs.as_slice().try_into().unwrap());
     assert!(matches!(
-        PublicKey::from_bytes(&logged_apk_g1(), &theirs),
+        ValidKey::from_registry(&logged_apk_g1(), &theirs),
         Err(KeyError::Point { group: "G2", .. })
     ));
 }
@@ -86,7 +89,7 @@ fn the_test_operators_have_the_ids_of_the_original() {
     let prefixes = [hex!("c7b8364c"), hex!("1c622bc0"), hex!("c1d5a4eb")];
     let suffixes = [hex!("c40a"), hex!("681b"), hex!("c7bb")];
     for ((key, prefix), suffix) in TEST_KEYS.into_iter().zip(prefixes).zip(suffixes) {
-        let OperatorId(id) = id(key);
+        let OperatorId(id) = id::<Bn254>(key);
         assert_eq!((&id[..4], &id[30..]), (&prefix[..], &suffix[..]));
     }
 }
@@ -94,17 +97,17 @@ fn the_test_operators_have_the_ids_of_the_original() {
 #[test]
 fn the_test_operators_sum_up_to_what_the_original_logged() {
     let members = TEST_KEYS.map(|key| (key, 1));
-    let keys = keys(&[&members]);
+    let keys = keys::<Bn254>(&[&members]);
     let mut tally = tally(&keys, 100);
     for key in TEST_KEYS {
-        tally.add(&signed(key)).unwrap();
+        tally.add(&signed::<Bn254>(key)).unwrap();
     }
     let certificate = tally.certificate().certificate.unwrap();
     assert_eq!(certificate.quorums[0].apk, logged_apk_g1());
     assert_eq!(certificate.apk_g2, logged_apk_g2());
     assert!(certificate.non_signers.is_empty());
     // The original's digest, signed by the sum of the keys.
-    let sigma = secret(sum(TEST_KEYS)).sign(logged_digest());
+    let sigma = secret::<Bn254>(sum::<Bn254>(TEST_KEYS)).sign(logged_digest());
     assert_eq!(sigma.to_bytes(), logged_sigma());
 }
 
@@ -121,7 +124,7 @@ fn a_documented_operator_has_its_id() {
         "20786923013429232749470594329455309882713682216761797910592284729738312371850",
         "2073225601630511023793984244584721446296103509299903599739377312253320009110",
     ]);
-    let key = PublicKey::from_bytes(&g1, &g2).unwrap();
+    let key = ValidKey::from_registry(&g1, &g2).unwrap();
     assert_eq!(
         key.operator_id().0,
         b256!("5a76fe9014f9cd296a69ac589c2bbd2c6a354c5e4c0c79ee35c5b8202b8523a2")
@@ -130,7 +133,7 @@ fn a_documented_operator_has_its_id() {
 
 #[test]
 fn key_12345_signs_as_another_implementation_does() {
-    let key = secret(U256::from(12345));
+    let key = secret::<Bn254>(U256::from(12345));
     assert_eq!(
         key.public_key().operator_id().0,
         b256!("26e12805541af2be0505cba0230e232b7c6648371f78b16d2f8301a24bf590b7")

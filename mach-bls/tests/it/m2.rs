@@ -5,9 +5,9 @@
 use alloy_primitives::{B256, U256};
 use mach_bls::{
     OperatorKeys,
-    bn254::{MessagePoint, PossessionProof, PublicKey, Signature, hash_to_g1},
+    bn254::{MessagePoint, PossessionProof, Signature, ValidKey, hash_to_g1},
 };
-use mach_core::{Certificate, G1Bytes, G2Bytes, OperatorId, legacy::digest_v2};
+use mach_core::{Bn254, Certificate, G1Bytes, G2Bytes, OperatorId, legacy::digest_v2};
 use serde_json::Value;
 
 use crate::fixture::{self, id, keys, secret, signed, sum, tally};
@@ -51,11 +51,11 @@ fn members(vectors: &Value) -> Vec<(U256, u128)> {
 fn every_key_has_the_points_and_the_id_of_the_contracts() {
     let Some(vectors) = vectors() else { return };
     for operator in vectors["operators"].as_array().unwrap() {
-        let key = secret(text(&operator["blsKey"]).parse().unwrap());
+        let key = secret::<Bn254>(text(&operator["blsKey"]).parse().unwrap());
         let (expected_g1, expected_g2) = (g1(&operator["pubkeyG1"]), g2(&operator["pubkeyG2"]));
         assert_eq!(key.public_key().g1_bytes(), expected_g1);
         assert_eq!(key.public_key().g2_bytes(), expected_g2);
-        let key = PublicKey::from_bytes(&expected_g1, &expected_g2).unwrap();
+        let key = ValidKey::from_registry(&expected_g1, &expected_g2).unwrap();
         for name in ["operatorId", "onchainOperatorId"] {
             let id: B256 = text(&operator[name]).parse().unwrap();
             assert_eq!(key.operator_id(), OperatorId(id), "{name}");
@@ -73,7 +73,7 @@ fn every_proof_of_possession_is_the_one_that_was_accepted() {
             key_g2: g2(&operator["pubkeyG2"]),
             signature: g1(&operator["pubkeyRegistrationSignature"]),
         };
-        let key = secret(text(&operator["blsKey"]).parse().unwrap());
+        let key = secret::<Bn254>(text(&operator["blsKey"]).parse().unwrap());
         assert_eq!(key.prove_possession(&message), accepted);
         assert_eq!(accepted.verify(&message).as_ref(), Ok(key.public_key()));
     }
@@ -95,7 +95,7 @@ fn every_alert_hashes_to_its_point_and_has_its_aggregate() {
         assert_eq!(computed, digest, "{name}");
         assert_eq!(hash_to_g1(digest).to_bytes(), g1(&alert["H"]), "{name}");
 
-        let total = secret(sum(signers.iter().copied()));
+        let total = secret::<Bn254>(sum::<Bn254>(signers.iter().copied()));
         let sigma = Signature::from_bytes(&g1(&alert["nss"]["sigma"])).unwrap();
         assert_eq!(total.sign(digest), sigma, "{name}");
         total.public_key().verify(digest, &sigma).unwrap();
@@ -106,11 +106,11 @@ fn every_alert_hashes_to_its_point_and_has_its_aggregate() {
 fn a_tally_of_the_same_signers_has_the_sums_that_were_accepted() {
     let Some(vectors) = vectors() else { return };
     let members = members(&vectors);
-    let keys = keys(&[&members]);
+    let keys = keys::<Bn254>(&[&members]);
     for (name, signers) in [("alert1", &members[1..]), ("alert2", &members[..])] {
         let mut tally = tally(&keys, 66);
         for (key, _) in signers {
-            tally.add(&signed(*key)).unwrap();
+            tally.add(&signed::<Bn254>(*key)).unwrap();
         }
         let certificate: Certificate = tally.certificate().certificate.unwrap();
         let accepted = &vectors[name]["nss"];
@@ -131,7 +131,7 @@ fn a_tally_of_the_same_signers_has_the_sums_that_were_accepted() {
 fn the_operator_set_on_the_chain_is_accepted() {
     let Some(vectors) = vectors() else { return };
     let members = members(&vectors);
-    let keys: &OperatorKeys = &keys(&[&members]);
+    let keys: &OperatorKeys = &keys::<Bn254>(&[&members]);
     for (operator, (key, stake)) in vectors["operatorState"][0]
         .as_array()
         .unwrap()
@@ -139,8 +139,8 @@ fn the_operator_set_on_the_chain_is_accepted() {
         .zip(members)
     {
         let on_chain = OperatorId(text(&operator["operatorId"]).parse().unwrap());
-        assert_eq!(on_chain, id(key));
+        assert_eq!(on_chain, id::<Bn254>(key));
         assert_eq!(text(&operator["stake"]), stake.to_string());
-        assert_eq!(keys.key(&on_chain), Some(secret(key).public_key()));
+        assert_eq!(keys.key(&on_chain), Some(secret::<Bn254>(key).public_key()));
     }
 }

@@ -1,10 +1,7 @@
 //! Operators of the devnet.
 
 use alloy_primitives::{B256, keccak256};
-use mach_bls::{
-    LocalSigner,
-    bn254::{SecretKey, SecretKeyError},
-};
+use mach_bls::{LocalSigner, SecretKeyError, bn254::SecretKey};
 use mach_core::{Operator, Stake};
 
 use crate::{DEV_ACCOUNTS, DevAccount};

@@ -6,7 +6,7 @@ use alloy_network::EthereumWallet;
 use alloy_primitives::B256;
 use alloy_provider::{DynProvider, Provider, ProviderBuilder};
 use alloy_transport::TransportError;
-use mach_bls::bn254::{SecretKeyError, hash_to_g1};
+use mach_bls::{SecretKeyError, bn254::hash_to_g1};
 use mach_contracts_bindings::{
     Admission, Avs, CallError, Consent, DeployConfig, DeployError, Deployment, KeyProof, OptIn,
     PlanError, RegistrationError, ServiceManager, SubmitError, SubmitPolicy, Submitter, Target,

@@ -155,7 +155,7 @@ impl OpenRound {
     pub(super) fn add(&self, signed: &SignedStatement) -> Result<Added, TallyError> {
         let mut tally = lock(&self.tally);
         let added = tally.add(signed)?;
-        if tally.proved().len() == 0 && !tally.prove().is_empty() {
+        if tally.proved_signers() == 0 && !tally.prove().is_empty() {
             return Err(TallyError::BadSignature(signed.operator));
         }
         let mut phase = lock(&self.phase);

@@ -5,8 +5,6 @@
 //! shortest pair with `a + b λ = 0` has more than 126 bits. A product costs as much as one by 64 bits
 //! of twice the points, and no weight has to be cut in digits.
 
-use rand::Rng;
-
 use super::affine::{Affine, Batch, add_each, sum_groups};
 use super::complete::Point;
 use super::field::Coordinate;
@@ -16,10 +14,10 @@ use super::parallel::map_pieces;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weight([[i8; 8]; 2]);
 
-impl Weight {
-    pub(crate) fn random(count: usize) -> Vec<Self> {
-        let mut rng = rand::rng();
-        (0..count).map(|_| Self(rng.random())).collect()
+impl From<[u8; 16]> for Weight {
+    fn from(bytes: [u8; 16]) -> Self {
+        let mut digits = bytes.map(u8::cast_signed).into_iter();
+        Self([(); 2].map(|()| [(); 8].map(|()| digits.next().unwrap_or_default())))
     }
 }
 
@@ -32,13 +30,6 @@ pub(crate) fn sums<F: Coordinate>(points: &[Affine<F>], weights: &[Weight]) -> V
     let parts = points.chunks(PART).zip(weights.chunks(PART));
     let parts: Vec<_> = parts.collect();
     map_pieces(&parts, 1, sums_of).concat()
-}
-
-/// The weighted sum of all points.
-pub(crate) fn sum<F: Coordinate>(points: &[Affine<F>], weights: &[Weight]) -> Point<F> {
-    debug_assert_eq!(points.len(), weights.len());
-    let sums = sums_of(&[(points, weights)]);
-    sums.into_iter().fold(Point::IDENTITY, Point::add)
 }
 
 type Part<'a, F> = (&'a [Affine<F>], &'a [Weight]);
@@ -163,8 +154,16 @@ mod tests {
         a + b * <ark_bn254::g2::Config as GLVConfig>::LAMBDA
     }
 
+    fn sum<F: Coordinate>(points: &[Affine<F>], weights: &[Weight]) -> Point<F> {
+        sums(points, weights)
+            .into_iter()
+            .fold(Point::IDENTITY, Point::add)
+    }
+
     fn weights(count: usize) -> Vec<Weight> {
-        let mut weights = Weight::random(count);
+        let mut weights: Vec<_> = (0..count)
+            .map(|_| Weight::from(rand::random::<[u8; 16]>()))
+            .collect();
         let edges = [-128, -127, -120, -9, -8, -1, 0, 1, 7, 8, 119, 120, 127];
         for (weight, digit) in weights.iter_mut().skip(1).step_by(3).zip(edges) {
             *weight = Weight([[digit; 8]; 2]);

@@ -1,51 +1,34 @@
 //! Secret and public keys.
 
 use core::fmt;
+use std::sync::{Arc, OnceLock};
 
 use alloy_primitives::B256;
-use ark_bn254::{Fr, G1Affine, G2Affine};
-use ark_ec::AffineRepr;
-use ark_ff::PrimeField;
-use mach_core::{G1Bytes, G2Bytes, OperatorId};
+use mach_core::{Bn254, G1Bytes, G2Bytes, OperatorId};
 use rand::RngCore;
 use zeroize::Zeroizing;
 
-use super::curve::{Fe, Fe2, Point};
-use super::encoding::{PointError, decode_g1, decode_g2, encode_g1, encode_g2, integer};
-use super::sum::{sum_g1, sum_g2};
-use super::{MessagePoint, Signature, hash_to_g1, same_discrete_log};
+use crate::scheme::same_discrete_log;
+use crate::{InvalidSignature, MessagePoint, PointError, Scheme, Signature};
 
 /// A BLS secret key: a number from 1 to r - 1, wiped from memory when dropped.
 ///
-/// Nothing that is done with it takes a branch or an address from it: signing and deriving the
-/// public key run the same instructions for every key. `Debug` shows the operator id only.
-pub struct SecretKey {
-    /// Limbs, least significant first.
-    scalar: Zeroizing<[u64; 4]>,
-    public: PublicKey,
+/// Signing and deriving the public key run the same instructions for every key. `Debug` shows the
+/// operator id only.
+pub struct SecretKey<S: Scheme = Bn254> {
+    pub(crate) secret: S::Secret,
+    public: ValidKey<S>,
 }
 
-impl SecretKey {
+impl<S: Scheme> SecretKey<S> {
     /// The key with this big-endian encoding.
     ///
     /// Errors: [`SecretKeyError`] for zero and for numbers from the group order r on.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SecretKeyError> {
-        let scalar = Zeroizing::new(integer(bytes).0);
-        let mut below_order = false;
-        let mut any_bit = 0;
-        for (limb, order) in scalar.iter().zip(Fr::MODULUS.0) {
-            (_, below_order) = limb.borrowing_sub(order, below_order);
-            any_bit |= limb;
-        }
-        // That the bytes are no key is no secret.
-        if !below_order || any_bit == 0 {
-            return Err(SecretKeyError);
-        }
-        let public = PublicKey {
-            g1: multiply_g1(G1Affine::generator(), &scalar),
-            g2: multiply_g2(G2Affine::generator(), &scalar),
-        };
-        Ok(Self { scalar, public })
+        let secret = S::secret_from_bytes(bytes).ok_or(SecretKeyError)?;
+        let (g1, g2) = S::public_points(&secret);
+        let public = ValidKey::new(g1, g2);
+        Ok(Self { secret, public })
     }
 
     /// A new key from the thread's cryptographic random number generator.
@@ -53,9 +36,9 @@ impl SecretKey {
         let mut bytes = Zeroizing::new([0; 32]);
         loop {
             rand::rng().fill_bytes(bytes.as_mut_slice());
-            // r has 254 bits: three of four tries are below it.
+            // A group order has 254 or 255 bits: of numbers of 255 bits about a third is below it.
             if let [first, ..] = bytes.as_mut() {
-                *first &= 0x3f;
+                *first &= 0x7f;
             }
             if let Ok(key) = Self::from_bytes(&bytes) {
                 return key;
@@ -65,45 +48,22 @@ impl SecretKey {
 
     /// 32 bytes, big-endian; wiped from memory when dropped.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        let (chunks, _) = bytes.as_chunks_mut::<8>();
-        for (chunk, limb) in chunks.iter_mut().rev().zip(self.scalar.iter()) {
-            *chunk = limb.to_be_bytes();
-        }
-        bytes
+        S::secret_to_bytes(&self.secret)
     }
 
     /// The public half.
-    pub const fn public_key(&self) -> &PublicKey {
+    pub const fn public_key(&self) -> &ValidKey<S> {
         &self.public
     }
 
     /// Signs a digest. The same digest gives the same signature.
-    pub fn sign(&self, digest: B256) -> Signature {
-        self.sign_point(&hash_to_g1(digest))
-    }
-
-    /// Signs whatever hashes to `message`: only for messages that the caller hashed, or that it
-    /// compared with what it expects.
-    pub(crate) fn sign_point(&self, message: &MessagePoint) -> Signature {
-        // Never the identity: the scalar is not zero and the order of the point is r.
-        Signature(multiply_g1(message.0, &self.scalar))
+    pub fn sign(&self, digest: B256) -> Signature<S> {
+        // Never the identity: the secret is not zero and the order of the point is r.
+        Signature(S::sign(&self.secret, digest))
     }
 }
 
-fn multiply_g1(base: G1Affine, scalar: &[u64; 4]) -> G1Affine {
-    Point::<Fe>::from_affine(base.x.into(), base.y.into())
-        .mul_secret(scalar)
-        .into()
-}
-
-fn multiply_g2(base: G2Affine, scalar: &[u64; 4]) -> G2Affine {
-    Point::<Fe2>::from_affine(base.x.into(), base.y.into())
-        .mul_secret(scalar)
-        .into()
-}
-
-impl fmt::Debug for SecretKey {
+impl<S: Scheme> fmt::Debug for SecretKey<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretKey")
             .field("operator", &self.public.operator_id().0)
@@ -116,23 +76,36 @@ impl fmt::Debug for SecretKey {
 #[error("the secret key is zero or not below the group order")]
 pub struct SecretKeyError;
 
-/// A public key: the same multiple of both generators.
+/// A public key that may be in an operator set: the same multiple of both generators, whose owner
+/// has the secret key.
 ///
-/// A value of this type is proved: both points are valid, neither is the identity, and they belong
-/// together. That its owner has the secret key is another proof: [`PossessionProof`].
+/// A value of this type is made by [`PossessionProof::verify`], by a [`SecretKey`], or by
+/// [`Self::from_registry`], which leaves the proof of possession to a contract. In each case both
+/// points are valid, neither is the identity, and they belong together. That is checked once:
+/// clones share the key and what is prepared for its pairings at the first verification (about
+/// 19 kB on BN254, 200 bytes on BLS12-381).
 ///
-/// [`PossessionProof`]: super::PossessionProof
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublicKey {
-    pub(crate) g1: G1Affine,
-    pub(crate) g2: G2Affine,
+/// [`PossessionProof::verify`]: crate::PossessionProof::verify
+#[derive(Clone)]
+pub struct ValidKey<S: Scheme = Bn254>(Arc<Inner<S>>);
+
+struct Inner<S: Scheme> {
+    operator: OperatorId,
+    g1: S::G1Point,
+    g2: S::G2Point,
+    lines: OnceLock<S::Lines>,
 }
 
-impl PublicKey {
-    /// Decodes both halves and checks that they belong together, which costs a pairing.
+impl<S: Scheme> ValidKey<S> {
+    /// A key that is registered with a contract which has checked the proof of possession, as
+    /// `BLSApkRegistry` and `MachRegistry` do.
+    ///
+    /// Checks all else: both points and, with a pairing, that they belong together. Trusts the
+    /// contract, and the L1 node that it was read from, for the possession: with a key that nobody
+    /// possesses, a rogue operator signs for others.
     ///
     /// Errors: [`KeyError`].
-    pub fn from_bytes(g1: &G1Bytes, g2: &G2Bytes) -> Result<Self, KeyError> {
+    pub fn from_registry(g1: &G1Bytes<S>, g2: &G2Bytes<S>) -> Result<Self, KeyError> {
         let key = Self::decode(g1, g2)?;
         if !key.is_linked() {
             return Err(KeyError::Unlinked);
@@ -142,49 +115,108 @@ impl PublicKey {
 
     /// The key of all: its signature is the sum of theirs.
     ///
-    /// Only for keys whose owners proved to have the secret key; else one of them could have been
-    /// made from the others.
-    ///
     /// Errors: [`PointError::Identity`] if there are none, or if they cancel out.
-    pub fn sum(keys: impl IntoIterator<Item = Self>) -> Result<Self, PointError> {
-        let (g1, g2): (Vec<_>, Vec<_>) = keys.into_iter().map(|key| (key.g1, key.g2)).unzip();
-        let (g1, g2) = (sum_g1(g1), sum_g2(g2));
-        if g1.is_zero() {
+    pub fn sum<'a>(keys: impl IntoIterator<Item = &'a Self>) -> Result<Self, PointError> {
+        let halves = keys.into_iter().map(|key| (key.0.g1, key.0.g2));
+        let (g1, g2): (Vec<_>, Vec<_>) = halves.unzip();
+        let g1 = S::sum_g1(&g1);
+        if g1 == S::sum_g1(&[]) {
             return Err(PointError::Identity);
         }
-        Ok(Self { g1, g2 })
+        Ok(Self::new(g1, S::sum_g2(&g2)))
+    }
+
+    pub(crate) fn new(g1: S::G1Point, g2: S::G2Point) -> Self {
+        Self(Arc::new(Inner {
+            operator: OperatorId::from_key(&S::encode_g1(&g1)),
+            g1,
+            g2,
+            lines: OnceLock::new(),
+        }))
     }
 
     /// Both halves valid, their link not yet checked.
-    pub(crate) fn decode(g1: &G1Bytes, g2: &G2Bytes) -> Result<Self, KeyError> {
-        let g1 = decode_g1(g1).map_err(|source| KeyError::Point {
+    pub(crate) fn decode(g1: &G1Bytes<S>, g2: &G2Bytes<S>) -> Result<Self, KeyError> {
+        let g1 = S::decode_g1(g1).map_err(|source| KeyError::Point {
             group: "G1",
             source,
         })?;
-        let g2 = decode_g2(g2).map_err(|source| KeyError::Point {
+        let g2 = S::decode_g2(g2).map_err(|source| KeyError::Point {
             group: "G2",
             source,
         })?;
-        Ok(Self { g1, g2 })
+        Ok(Self::new(g1, g2))
     }
 
     pub(crate) fn is_linked(&self) -> bool {
-        same_discrete_log(self.g1, G1Affine::generator(), self.g2)
+        let lines = S::lines(&self.0.g2);
+        same_discrete_log::<S>(&self.0.g1, &S::generator_g1(), &lines)
     }
 
-    /// The half in G1: 64 bytes, X then Y, big-endian.
-    pub fn g1_bytes(&self) -> G1Bytes {
-        encode_g1(&self.g1)
+    /// Checks that `signature` is this key's signature of `digest`.
+    ///
+    /// Errors: [`InvalidSignature`].
+    pub fn verify(&self, digest: B256, signature: &Signature<S>) -> Result<(), InvalidSignature> {
+        self.verify_point(&MessagePoint::of(digest), signature)
     }
 
-    /// The half in G2: 128 bytes, X.c0, X.c1, Y.c0, Y.c1, big-endian.
-    pub fn g2_bytes(&self) -> G2Bytes {
-        encode_g2(&self.g2)
+    /// [`Self::verify`] for a message that was hashed before.
+    ///
+    /// Errors: [`InvalidSignature`].
+    pub fn verify_point(
+        &self,
+        message: &MessagePoint<S>,
+        signature: &Signature<S>,
+    ) -> Result<(), InvalidSignature> {
+        if same_discrete_log::<S>(&signature.0, &message.0, self.lines()) {
+            Ok(())
+        } else {
+            Err(InvalidSignature)
+        }
+    }
+
+    /// The half in G1.
+    pub fn g1_bytes(&self) -> G1Bytes<S> {
+        S::encode_g1(&self.0.g1)
+    }
+
+    /// The half in G2.
+    pub fn g2_bytes(&self) -> G2Bytes<S> {
+        S::encode_g2(&self.0.g2)
     }
 
     /// Id of the operator whose key this is.
     pub fn operator_id(&self) -> OperatorId {
-        OperatorId::from_key(&self.g1_bytes())
+        self.0.operator
+    }
+
+    pub(crate) fn g1(&self) -> &S::G1Point {
+        &self.0.g1
+    }
+
+    pub(crate) fn g2(&self) -> &S::G2Point {
+        &self.0.g2
+    }
+
+    pub(crate) fn lines(&self) -> &S::Lines {
+        self.0.lines.get_or_init(|| S::lines(&self.0.g2))
+    }
+}
+
+impl<S: Scheme> PartialEq for ValidKey<S> {
+    fn eq(&self, other: &Self) -> bool {
+        // The halves belong together.
+        self.0.g1 == other.0.g1
+    }
+}
+
+impl<S: Scheme> Eq for ValidKey<S> {}
+
+impl<S: Scheme> fmt::Debug for ValidKey<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValidKey")
+            .field("operator", &self.0.operator.0)
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,6 +244,7 @@ pub enum KeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bn254::{SecretKey, ValidKey};
     use alloy_primitives::{B256, U256, b256, hex};
 
     /// EIP-197: the group order.
@@ -272,13 +305,16 @@ mod tests {
     fn halves_of_different_keys_are_refused() {
         let (a, b) = (key(2), key(3));
         let (a, b) = (a.public_key(), b.public_key());
-        assert_eq!(PublicKey::from_bytes(&a.g1_bytes(), &a.g2_bytes()), Ok(*a));
         assert_eq!(
-            PublicKey::from_bytes(&a.g1_bytes(), &b.g2_bytes()),
+            ValidKey::from_registry(&a.g1_bytes(), &a.g2_bytes()).as_ref(),
+            Ok(a)
+        );
+        assert_eq!(
+            ValidKey::from_registry(&a.g1_bytes(), &b.g2_bytes()),
             Err(KeyError::Unlinked)
         );
         assert_eq!(
-            PublicKey::from_bytes(&G1Bytes([0; 64].into()), &b.g2_bytes()),
+            ValidKey::from_registry(&G1Bytes([0; 64].into()), &b.g2_bytes()),
             Err(KeyError::Point {
                 group: "G1",
                 source: PointError::Identity

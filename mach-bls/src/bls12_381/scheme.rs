@@ -1,0 +1,182 @@
+//! The arithmetic of BLS12-381 as a [`Scheme`].
+//!
+//! Through blst's safe interface only. What it lacks is a hash to the curve without a key, which the
+//! signature of the key 1 is, and pairings with prepared lines.
+
+use std::sync::LazyLock;
+
+use alloy_primitives::B256;
+use blst::min_pk::{AggregatePublicKey as SumG1, PublicKey as BlstG1, SecretKey as G1Secret};
+use blst::min_sig::{AggregatePublicKey as SumG2, PublicKey as BlstG2, SecretKey};
+use blst::{MultiPoint, blst_fp12, blst_p1_affine, blst_p2_affine, blst_scalar};
+use mach_core::{Bls12381, G1Bytes, G2Bytes};
+use zeroize::Zeroizing;
+
+use super::{MessagePoint, encoding};
+use crate::{PointError, Scheme};
+
+/// The domain separation tag of mach's signatures.
+///
+/// A tag keeps signatures of one protocol from meaning anything in another. This one is in the form
+/// that RFC 9380, section 3.1, recommends.
+pub const DEFAULT_DST: &[u8] = b"MACH-V3-BLS12381G1_XMD:SHA-256_SSWU_RO_";
+
+/// Hashes a message of any length to G1 under a domain separation tag.
+///
+/// Source: RFC 9380, suite `BLS12381G1_XMD:SHA-256_SSWU_RO_`.
+pub fn hash_to_g1(message: &[u8], dst: &[u8]) -> MessagePoint {
+    crate::MessagePoint(ONE.sign(message, dst, &[]).into())
+}
+
+impl crate::SecretKey<Bls12381> {
+    /// Signs a message of any length under a domain separation tag: its signature of
+    /// [`hash_to_g1`] of both.
+    pub fn sign_message(&self, message: &[u8], dst: &[u8]) -> crate::Signature<Bls12381> {
+        crate::Signature(self.secret.sign(message, dst, &[]).into())
+    }
+}
+
+/// The secret key 1, whose signature of a message is the message's point.
+static ONE: LazyLock<SecretKey> = LazyLock::new(|| {
+    let mut bytes = [0; 32];
+    bytes[31] = 1;
+    SecretKey::from_bytes(&bytes).unwrap_or_default()
+});
+
+impl Scheme for Bls12381 {
+    type Secret = SecretKey;
+    type G1Point = blst_p1_affine;
+    type G2Point = blst_p2_affine;
+    type Lines = blst_p2_affine;
+    type Target = blst_fp12;
+
+    const PART: usize = 2048;
+
+    fn secret_from_bytes(bytes: &[u8; 32]) -> Option<SecretKey> {
+        SecretKey::from_bytes(bytes).ok()
+    }
+
+    fn secret_to_bytes(secret: &SecretKey) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(secret.to_bytes())
+    }
+
+    fn public_points(secret: &SecretKey) -> (blst_p1_affine, blst_p2_affine) {
+        let scalar: &blst_scalar = secret.into();
+        // The secret is valid in both variants: they have one group order.
+        let g1 =
+            <&G1Secret>::try_from(scalar).map_or_else(|_| BlstG1::default(), G1Secret::sk_to_pk);
+        (g1.into(), secret.sk_to_pk().into())
+    }
+
+    fn sign(secret: &SecretKey, digest: B256) -> blst_p1_affine {
+        secret.sign(digest.as_slice(), DEFAULT_DST, &[]).into()
+    }
+
+    fn hash_to_g1(digest: B256) -> blst_p1_affine {
+        hash_to_g1(digest.as_slice(), DEFAULT_DST).0
+    }
+
+    fn decode_g1(bytes: &G1Bytes<Self>) -> Result<blst_p1_affine, PointError> {
+        encoding::decode_g1(bytes)
+    }
+
+    fn decode_g2(bytes: &G2Bytes<Self>) -> Result<blst_p2_affine, PointError> {
+        encoding::decode_g2(bytes)
+    }
+
+    fn encode_g1(point: &blst_p1_affine) -> G1Bytes<Self> {
+        encoding::encode_g1(point)
+    }
+
+    fn encode_g2(point: &blst_p2_affine) -> G2Bytes<Self> {
+        encoding::encode_g2(point)
+    }
+
+    fn generator_g1() -> blst_p1_affine {
+        static GENERATOR: LazyLock<blst_p1_affine> =
+            LazyLock::new(|| Bls12381::public_points(&ONE).0);
+        *GENERATOR
+    }
+
+    fn sum_g1(points: &[blst_p1_affine]) -> blst_p1_affine {
+        if points.is_empty() {
+            return blst_p1_affine::default();
+        }
+        SumG1::from(points.add()).to_public_key().into()
+    }
+
+    fn sum_g2(points: &[blst_p2_affine]) -> blst_p2_affine {
+        if points.is_empty() {
+            return blst_p2_affine::default();
+        }
+        SumG2::from(points.add()).to_public_key().into()
+    }
+
+    fn subtract_g1(from: &blst_p1_affine, point: &blst_p1_affine) -> blst_p1_affine {
+        let mut sum = SumG1::from_public_key(&BlstG1::from(*from));
+        sum.sub_aggregate(&SumG1::from_public_key(&BlstG1::from(*point)));
+        sum.to_public_key().into()
+    }
+
+    fn subtract_g2(from: &blst_p2_affine, point: &blst_p2_affine) -> blst_p2_affine {
+        let mut sum = SumG2::from_public_key(&BlstG2::from(*from));
+        sum.sub_aggregate(&SumG2::from_public_key(&BlstG2::from(*point)));
+        sum.to_public_key().into()
+    }
+
+    fn weighted_sums(
+        g1: &[blst_p1_affine],
+        g2: &[blst_p2_affine],
+        weights: &[[u8; 16]],
+    ) -> (Vec<blst_p1_affine>, Vec<blst_p2_affine>) {
+        let weights = || weights.chunks(Self::PART).map(<[_]>::as_flattened);
+        let g1 = g1
+            .chunks(Self::PART)
+            .zip(weights())
+            .map(|(points, weights)| {
+                SumG1::from(points.mult(weights, 128))
+                    .to_public_key()
+                    .into()
+            });
+        let g2 = g2
+            .chunks(Self::PART)
+            .zip(weights())
+            .map(|(points, weights)| {
+                SumG2::from(points.mult(weights, 128))
+                    .to_public_key()
+                    .into()
+            });
+        (g1.collect(), g2.collect())
+    }
+
+    fn lines(point: &blst_p2_affine) -> blst_p2_affine {
+        *point
+    }
+
+    fn negative_generator_lines() -> &'static blst_p2_affine {
+        static NEGATIVE: LazyLock<blst_p2_affine> = LazyLock::new(|| {
+            let generator = ONE.sk_to_pk().into();
+            Bls12381::subtract_g2(&blst_p2_affine::default(), &generator)
+        });
+        &NEGATIVE
+    }
+
+    fn pairing_product(pairs: &[(blst_p1_affine, &blst_p2_affine)]) -> blst_fp12 {
+        // blst's loop knows no identity, whose pairings are one.
+        let (g1, g2): (Vec<_>, Vec<_>) = pairs
+            .iter()
+            .filter(|(g1, g2)| {
+                *g1 != blst_p1_affine::default() && **g2 != blst_p2_affine::default()
+            })
+            .map(|(g1, g2)| (*g1, **g2))
+            .unzip();
+        if g1.is_empty() {
+            return Self::one();
+        }
+        blst_fp12::miller_loop_n(&g2, &g1).final_exp()
+    }
+
+    fn one() -> blst_fp12 {
+        blst_fp12::default()
+    }
+}

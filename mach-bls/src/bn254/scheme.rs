@@ -1,0 +1,116 @@
+//! The arithmetic of BN254 as a [`Scheme`].
+
+use std::sync::LazyLock;
+
+use alloy_primitives::B256;
+use ark_bn254::{G1Affine, G2Affine};
+use ark_ec::pairing::{Pairing, PairingOutput};
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::Zero;
+use mach_core::{Bn254, G1Bytes, G2Bytes};
+use zeroize::Zeroizing;
+
+use super::curve::weighted;
+use super::encoding::{decode_g1, decode_g2, encode_g1, encode_g2};
+use super::hash::hash_to_g1;
+use super::secret::{self, Secret, multiply_g1, multiply_g2};
+use super::sum;
+use crate::{PointError, Scheme};
+
+impl Scheme for Bn254 {
+    type Secret = Secret;
+    type G1Point = G1Affine;
+    type G2Point = G2Affine;
+    type Lines = <ark_bn254::Bn254 as Pairing>::G2Prepared;
+    type Target = PairingOutput<ark_bn254::Bn254>;
+
+    const PART: usize = weighted::PART;
+
+    fn secret_from_bytes(bytes: &[u8; 32]) -> Option<Secret> {
+        secret::from_bytes(bytes)
+    }
+
+    fn secret_to_bytes(secret: &Secret) -> Zeroizing<[u8; 32]> {
+        secret::to_bytes(secret)
+    }
+
+    fn public_points(secret: &Secret) -> (G1Affine, G2Affine) {
+        (
+            multiply_g1(G1Affine::generator(), secret),
+            multiply_g2(G2Affine::generator(), secret),
+        )
+    }
+
+    fn sign(secret: &Secret, digest: B256) -> G1Affine {
+        multiply_g1(Self::hash_to_g1(digest), secret)
+    }
+
+    fn hash_to_g1(digest: B256) -> G1Affine {
+        hash_to_g1(digest).0
+    }
+
+    fn decode_g1(bytes: &G1Bytes) -> Result<G1Affine, PointError> {
+        decode_g1(bytes)
+    }
+
+    fn decode_g2(bytes: &G2Bytes) -> Result<G2Affine, PointError> {
+        decode_g2(bytes)
+    }
+
+    fn encode_g1(point: &G1Affine) -> G1Bytes {
+        encode_g1(point)
+    }
+
+    fn encode_g2(point: &G2Affine) -> G2Bytes {
+        encode_g2(point)
+    }
+
+    fn generator_g1() -> G1Affine {
+        G1Affine::generator()
+    }
+
+    fn sum_g1(points: &[G1Affine]) -> G1Affine {
+        sum::sum_g1(points)
+    }
+
+    fn sum_g2(points: &[G2Affine]) -> G2Affine {
+        sum::sum_g2(points)
+    }
+
+    fn subtract_g1(from: &G1Affine, point: &G1Affine) -> G1Affine {
+        (*from - *point).into_affine()
+    }
+
+    fn subtract_g2(from: &G2Affine, point: &G2Affine) -> G2Affine {
+        (*from - *point).into_affine()
+    }
+
+    fn weighted_sums(
+        g1: &[G1Affine],
+        g2: &[G2Affine],
+        weights: &[[u8; 16]],
+    ) -> (Vec<G1Affine>, Vec<G2Affine>) {
+        sum::weighted_sums(g1, g2, weights)
+    }
+
+    fn lines(point: &G2Affine) -> Self::Lines {
+        Self::Lines::from(*point)
+    }
+
+    fn negative_generator_lines() -> &'static Self::Lines {
+        static LINES: LazyLock<<Bn254 as Scheme>::Lines> =
+            LazyLock::new(|| <Bn254 as Scheme>::lines(&-G2Affine::generator()));
+        &LINES
+    }
+
+    fn pairing_product(pairs: &[(G1Affine, &Self::Lines)]) -> Self::Target {
+        ark_bn254::Bn254::multi_pairing(
+            pairs.iter().map(|(point, _)| *point),
+            pairs.iter().map(|(_, lines)| (*lines).clone()),
+        )
+    }
+
+    fn one() -> Self::Target {
+        PairingOutput::zero()
+    }
+}
