@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use mach_contracts_bindings::{
-    Deployment, OperatorStatus,
+    Deployment, Standing as OperatorStatus,
     doctor::{QuorumStanding, Standing, amount},
 };
 use serde_json::{Value, json};

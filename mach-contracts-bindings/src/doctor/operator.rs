@@ -4,7 +4,7 @@ use mach_core::OperatorId;
 
 use super::{Candidate, Doctor, Finding, Intent, Standing, Subject, text};
 use crate::{
-    Consent, Deployment, OperatorStatus,
+    Consent, Deployment, Standing as OperatorStatus,
     abi::{IAVSDirectory, IBLSApkRegistry, IMachServiceManager as I},
 };
 

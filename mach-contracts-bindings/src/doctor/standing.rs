@@ -5,7 +5,7 @@ use mach_core::{OperatorId, QuorumNumbers, Stake};
 use serde::Serialize;
 
 use crate::{
-    CallError, Deployment, OperatorStatus,
+    CallError, Deployment, Standing as OperatorStatus,
     abi::{
         IBLSApkRegistry as Keys, IMachRegistry, IMachServiceManager as I,
         IRegistryCoordinator as C, IStakeRegistry as Stakes,
