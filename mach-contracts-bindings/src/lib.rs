@@ -34,7 +34,7 @@ pub use registration::{
     key_digest,
 };
 pub use registry::{ContractRegistry, KeyCache, KeyCacheError, Registered};
-pub use revert::Revert;
+pub use revert::{CustomError, Revert};
 pub use service_manager::{
     Action, Admin, AdminCommand, AdminError, DigestKind, Generation, Probe, ProbeError, Role,
     ServiceManager, Terms, TermsError,

@@ -471,7 +471,7 @@ pub enum AdminError {
         holder: Option<Address>,
     },
     /// The service manager would refuse, though not because of who sends.
-    #[error("the service manager refuses to {}: {revert}", action.summary)]
+    #[error("the service manager refuses to {}: {revert}{}", action.summary, why(.revert))]
     Refused {
         /// The transaction.
         action: Box<Action>,
@@ -505,6 +505,12 @@ impl AdminError {
             _ => false,
         }
     }
+}
+
+fn why(revert: &Revert) -> String {
+    revert
+        .explanation()
+        .map_or_else(String::new, |why| format!(" ({why})"))
 }
 
 fn told(holder: Option<Address>) -> String {

@@ -19,6 +19,7 @@ mod golden;
 mod hostile;
 mod m2;
 mod node;
+mod operator_set;
 mod probe;
 mod registry;
 mod service_managers;
