@@ -1,4 +1,4 @@
-//! `mach-cli`: verify rollup blocks, record witnesses, run a devnet, operate on L1.
+//! `mach-cli`: verify rollup blocks, record witnesses, run a devnet, operate on L1, keep keys.
 
 mod args;
 mod devnet;

@@ -4,6 +4,7 @@
 
 mod answers;
 mod blocks;
+mod keys;
 mod messages;
 mod points;
 mod tries;
@@ -11,6 +12,7 @@ mod witnesses;
 
 pub use answers::node_answers;
 pub use blocks::{block_rlp, chain_file, genesis, recorded_block};
+pub use keys::{key_file, key_text};
 pub use messages::rpc_messages;
 pub use points::points;
 pub use tries::trie;

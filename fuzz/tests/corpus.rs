@@ -4,10 +4,12 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 9] = [
+const TARGETS: [(&str, Target); 11] = [
     ("block_rlp", mach_fuzz::block_rlp),
     ("chain_file", mach_fuzz::chain_file),
     ("genesis", mach_fuzz::genesis),
+    ("key_file", mach_fuzz::key_file),
+    ("key_text", mach_fuzz::key_text),
     ("node_answers", mach_fuzz::node_answers),
     ("points", mach_fuzz::points),
     ("recorded_block", mach_fuzz::recorded_block),

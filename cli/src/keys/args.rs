@@ -53,7 +53,7 @@ pub(crate) struct NewArgs {
     pub(crate) key: KeyArgs,
 
     /// Derive the key from 24 new words, which are shown once
-    #[arg(long, env = "MACH_KEY_MNEMONIC")]
+    #[arg(long, env = "MACH_KEY_WITH_MNEMONIC")]
     pub(crate) mnemonic: bool,
 
     #[command(flatten)]
@@ -82,7 +82,7 @@ pub(crate) struct ImportArgs {
     pub(crate) from: Option<PathBuf>,
 
     /// Derive the key from words
-    #[arg(long, env = "MACH_KEY_MNEMONIC")]
+    #[arg(long, env = "MACH_KEY_WITH_MNEMONIC")]
     pub(crate) mnemonic: bool,
 
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use alloy_primitives::hex;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use mach_bls::keystore::{KeyFile, KeyFileError, PublicPart, Secret};
+use mach_bls::keystore::{Format, KeyFile, KeyFileError, PublicPart, Secret};
 use serde_json::{Map, Value};
 
 /// Names and values in the order in which they are shown.
@@ -24,12 +24,16 @@ impl Description {
         if !file.path().is_empty() {
             lines.add("path", file.path());
         }
-        match file.public() {
+        // In that format it is computed from the digits' bytes, and belongs to no key of anybody's.
+        let public = file
+            .public()
+            .filter(|_| file.format() != Format::Eip2335Text);
+        match public {
             Some(PublicPart::Address(address)) => lines.add("address", address),
             Some(public) => lines.add("publicKey", public),
             None => {}
         }
-        if let Some(operator) = file.public().and_then(PublicPart::operator_id) {
+        if let Some(operator) = public.and_then(PublicPart::operator_id) {
             lines.add("operatorId", operator);
         }
         lines
@@ -62,7 +66,13 @@ impl Description {
     pub(super) fn to_json(&self) -> Map<String, Value> {
         let pairs = self.0.iter();
         pairs
-            .map(|(name, value)| ((*name).to_owned(), value.clone().into()))
+            .map(|(name, value)| {
+                let value = match *name {
+                    "opens" => true.into(),
+                    _ => value.clone().into(),
+                };
+                ((*name).to_owned(), value)
+            })
             .collect()
     }
 }
@@ -96,7 +106,10 @@ pub(super) fn table(files: &[(String, KeyFile)]) -> Table {
         "operator id, address or public key",
     ]);
     for (name, file) in files {
-        let id = file.public().map(|public| match public.operator_id() {
+        let public = file
+            .public()
+            .filter(|_| file.format() != Format::Eip2335Text);
+        let id = public.map(|public| match public.operator_id() {
             Some(operator) => operator.to_string(),
             None => public.to_string(),
         });

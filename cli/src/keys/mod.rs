@@ -123,15 +123,17 @@ fn list(args: &ListArgs) -> eyre::Result<Outcome> {
     paths.sort();
     let (mut files, mut others) = (Vec::new(), Vec::new());
     for path in paths {
+        if !path.is_file() {
+            continue;
+        }
+        // geth's have no extension.
         let is_json = path
             .extension()
             .is_some_and(|extension| extension == "json");
-        if !is_json || !path.is_file() {
-            continue;
-        }
         match KeyFile::read(&path) {
             Ok(file) => files.push((path, file)),
-            Err(error) => others.push((path, error)),
+            Err(error) if is_json => others.push((path, error)),
+            Err(_) => {}
         }
     }
     if args.json {
@@ -282,15 +284,15 @@ fn while_waiting<T>(kdf: Kdf, work: impl FnOnce() -> T) -> T {
 }
 
 fn failure(path: &Path, error: &KeyFileError) -> Map<String, Value> {
-    let pairs = [
-        ("file", path.display().to_string()),
-        ("opens", "no".to_owned()),
-        ("error", describe::error_name(error).to_owned()),
-        ("message", chain(error)),
+    let pairs: [(&str, Value); 4] = [
+        ("file", path.display().to_string().into()),
+        ("opens", false.into()),
+        ("error", describe::error_name(error).into()),
+        ("message", chain(error).into()),
     ];
+    let pairs = pairs.into_iter();
     pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
+        .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
 

@@ -5,7 +5,7 @@ use core::{fmt, str::FromStr};
 use blst::min_pk;
 use zeroize::Zeroizing;
 
-use super::{KeyFileError, KeyKind, Password, Secret, reduced, sealed::random};
+use super::{KeyFileError, KeyKind, Password, Secret, plaintext::reduced, sealed::fill};
 
 /// A language of BIP-39's word lists.
 pub use bip39::Language;
@@ -18,7 +18,8 @@ impl Mnemonic {
     ///
     /// Errors: [`DerivationError::Randomness`].
     pub fn random(language: Language) -> Result<Self, DerivationError> {
-        let entropy = Zeroizing::new(random::<32>().map_err(|_| DerivationError::Randomness)?);
+        let mut entropy = Zeroizing::new([0; 32]);
+        fill(entropy.as_mut_slice()).map_err(|_| DerivationError::Randomness)?;
         bip39::Mnemonic::from_entropy_in(language, entropy.as_slice())
             .map(Self)
             .map_err(|_| DerivationError::Words)

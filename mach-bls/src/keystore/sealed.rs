@@ -40,8 +40,9 @@ impl Sealed {
         password: &Password,
         kdf: Kdf,
     ) -> Result<Self, KeyFileError> {
-        let salt = random::<32>()?;
-        let iv = random()?;
+        let (mut salt, mut iv) = (vec![0; 32], [0; 16]);
+        fill(&mut salt)?;
+        fill(&mut iv)?;
         let key = derive(family, &kdf, password, &salt)?;
         let mut ciphertext = secret.to_vec();
         apply(&key, &iv, &mut ciphertext);
@@ -49,7 +50,7 @@ impl Sealed {
         Ok(Self {
             family,
             kdf,
-            salt: salt.to_vec(),
+            salt,
             iv,
             ciphertext,
             checksum,
@@ -70,12 +71,9 @@ impl Sealed {
 }
 
 /// Bytes from the operating system.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], KeyFileError> {
-    let mut bytes = [0; N];
-    OsRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|_| KeyFileError::Randomness)?;
-    Ok(bytes)
+pub(super) fn fill(bytes: &mut [u8]) -> Result<(), KeyFileError> {
+    let filled = OsRng.try_fill_bytes(bytes);
+    filled.map_err(|_| KeyFileError::Randomness)
 }
 
 /// 32 bytes: the first half encrypts, the second is hashed with the ciphertext.

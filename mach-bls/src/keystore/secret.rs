@@ -5,7 +5,7 @@ use core::fmt;
 use alloy_primitives::{Address, hex};
 use zeroize::Zeroizing;
 
-use super::{KeyFileError, PublicPart, sealed::random};
+use super::{KeyFileError, PublicPart, sealed::fill};
 use crate::bn254;
 
 /// What a key signs with.
@@ -52,7 +52,8 @@ impl Secret {
     /// Errors: [`KeyFileError::Randomness`].
     pub fn random(kind: KeyKind) -> Result<Self, KeyFileError> {
         loop {
-            let mut bytes = Zeroizing::new(random::<32>()?);
+            let mut bytes = Zeroizing::new([0; 32]);
+            fill(bytes.as_mut_slice())?;
             if let (KeyKind::Bn254 | KeyKind::Bls12381, [first, ..]) = (kind, bytes.as_mut()) {
                 // Both orders have 254 or 255 bits; without it most tries are above them.
                 *first &= 0x7f;

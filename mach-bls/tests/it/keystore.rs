@@ -147,6 +147,80 @@ fn a_key_file_of_cerberus_opens() {
     assert_eq!(ours["curveType"], "bn254");
 }
 
+/// Layr-Labs/incredible-squaring-avs-rs, crates/testing-utils: two operators' files and their
+/// passwords. The plaintexts were read with Python's hashlib and cryptography.
+const EIGENSDK_RS: [(&str, &str, &str); 2] = [
+    (
+        r#"{"crypto":{"kdf":{"function":"pbkdf2","params":{"prf":"hmac-sha256","dklen":32,"c":262144,
+"salt":"24fed6c73ffc17a22ae94139ad51a0fd22a0ebc937b401813bb92f76c7d3ff72"},"message":""},
+"checksum":{"function":"sha256","params":{},
+"message":"64c57a0c4e9ad339d182346c7cf004b2eecda0a58ef4a0b7da16214b55979e9f"},"cipher":
+{"function":"aes-128-ctr","params":{"iv":"39a0d2e01e5e03da8038f68d26f991a0"},
+"message":"880dede243dd4d4caf46615cb3c545c6c7d35231c8f52d44eaa9c638befb02582522ead296451d8bd29999fb01c0741f2dbe7321921ffa471d1aabf990184249b4712e2fcb194cdf93e3c3a1ae"}},
+"description":"","pubkey":"70f7d953791bfdc6d3ec735669b4786818c64051c80828a84140df62f9f7371de509ac3ba3c269b2120486867cac5ec650a958fa001b3e950f6059d88168de15702a50220d63bb59d91eb397e5405aecfc8f33f63f616835ea3687e716a0251454c3b53f56a319f44bfac9a40e2285e3a547ec1797d89c6de3f88d991c1e1600",
+"path":"../testing-utils/src/blskeystore.json","uuid":"fdb41de8-7664-47fe-a7eb-a7836c70d8cc",
+"version":4}"#,
+        "testpassword",
+        "12248929636257230549931416853095037629726205319386239410403476017439825112537",
+    ),
+    (
+        r#"{"crypto":{"kdf":{"function":"pbkdf2","params":{"prf":"hmac-sha256",
+"salt":"3be2281bd2d2a303ce36cf400ac3b6401dc538d415434cf5e55106a4102d67d2","c":262144,"dklen":32},
+"message":""},"checksum":{"function":"sha256","params":{},
+"message":"6f0447a0caa24e881456b893cffd680bf49bb663cb932c9db6297afbe2ea7d44"},"cipher":
+{"function":"aes-128-ctr","params":{"iv":"527e77f5f4038bca62c9f7a93d2108c7"},
+"message":"594832cfc84fe61f7dff1dbb78cb32b377cd7e3ba6f76cef428e7f117520fd8972dad59ce893e11d28e7e1cc771f38133290823f100c086fdd95fe6f2352d5a2f7db0bd0bfddb360e59450748c"}},
+"description":"","pubkey":"990b2d6f0864a50f0c851e207c20adbed37406093a47d8311461e74cad5c6216aed92a5795e2a6c22c795210fa905f69bd4e7b99cc71d3f0446188733c86502c860ebc20514a6cc993aa9e8e1db92656e2d6473aef385236733badd05f4a6d1aa617904ab15ff1476685f5dfa6dd723e44ab877e42acb3db97ae0be80c5c0a0a",
+"path":"op.json","uuid":"85ded38f-a2c9-47cd-aad8-b5672fdc51fd","version":4}"#,
+        "test",
+        // Above the group order, and arkworks reduces it.
+        "45677186709449819281453224765020648638696066289913979330412475091704435578921",
+    ),
+];
+
+#[test]
+fn key_files_of_eigensdk_rs_open() {
+    for (theirs, password, key) in EIGENSDK_RS {
+        let file = KeyFile::parse(theirs.as_bytes()).unwrap();
+        assert_eq!(
+            (file.format(), file.kind(), file.kdf()),
+            (Format::Eip2335Text, KeyKind::Bn254, Kdf::PBKDF2)
+        );
+        let password = Password::new(password);
+        let secret = file.decrypt(&password).unwrap();
+        let key: U256 = key.parse().unwrap();
+        assert_eq!(number(&secret), key % crate::fixture::R);
+        if key < crate::fixture::R {
+            let ours = KeyFile::encrypt(&secret, Format::Eip2335Text, &password, cheap()).unwrap();
+            assert_eq!(ours.public(), file.public());
+        }
+    }
+}
+
+/// Layr-Labs/hourglass-monorepo: the executor's key in the tests' configuration, with the empty
+/// password. The number was read with Python's hashlib and cryptography.
+#[test]
+fn a_key_file_of_crypto_libs_opens() {
+    let file = r#"{"crypto":{"kdf":{"function":"scrypt","params":{"dklen":32,"n":262144,"p":1,"r":8,
+"salt":"be920dab5644b5036299788e5a4082fd03c978cc35903b528af754fe7aeccb41"},"message":""},
+"checksum":{"function":"sha256","params":{},
+"message":"28566410c36025d243d0ea9e061ccb46651f09d63ebba598752db2f781d040da"},"cipher":
+{"function":"aes-128-ctr","params":{"iv":"cbaff55d36de018603dc9a336ac3bdc7"},
+"message":"3d261076c91fdc6b1de390d0136b22c2a79b83b2838d55dd646218b7cec58396"}},
+"pubkey":"11d5ec232840a49a1b48d4a6dc0b2e2cb6d5d4d7fc0ef45233f91b98a384d7090f19ac8105e5eaab41aea1ce0021511627a0063ef06f5815cc38bcf0ef4a671e292df403d6a7d6d331b6992dc5b2a06af62bb9c61d7a037a0cd33b88a87950412746cea67ee4b7d3cf0d9f97fdd5bca4690895df14930d78f28db3ff287acea9",
+"path":"m/1/0/0","uuid":"8df75d34-4383-4ff4-a3c0-c47717c72e86","version":4,"curveType":"bn254"}"#;
+    let file = KeyFile::parse(file.as_bytes()).unwrap();
+    assert_eq!(
+        (file.format(), file.kind()),
+        (Format::Eip2335, KeyKind::Bn254)
+    );
+    let secret = file.decrypt(&Password::new("")).unwrap();
+    assert_eq!(
+        *secret.to_bytes(),
+        hex!("076b5bab93c35adc675b59fe89199ba1c61bfdbcdc6e34622fd8cbb6e664e54e")
+    );
+}
+
 /// The numbers after each `"name":`; larger than what serde_json takes for integers.
 fn numbers<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
     let name = format!("\"{name}\":");
