@@ -4,7 +4,9 @@ use std::path::Path;
 
 use alloy_primitives::hex;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use mach_bls::keystore::{Format, KeyFile, KeyFileError, PublicPart, Secret};
+use mach_bls::keystore::{
+    Format, KeyFile, KeyFileError, PublicPart, Secret, compressed_g1, compressed_g2,
+};
 use serde_json::{Map, Value};
 
 /// Names and values in the order in which they are shown.
@@ -51,8 +53,9 @@ impl Description {
                 self.add("operatorId", key.operator_id());
             }
             Secret::Bls12381(key) => {
-                self.add("g1", hex::encode_prefixed(key.public_g1()));
-                self.add("g2", hex::encode_prefixed(key.public_g2()));
+                self.add("g1", hex::encode_prefixed(compressed_g1(key)));
+                self.add("g2", hex::encode_prefixed(compressed_g2(key)));
+                self.add("operatorId", key.public_key().operator_id());
             }
             Secret::Ecdsa(key) => self.add("address", key.address()),
         }

@@ -52,8 +52,8 @@ pub use error::KeyFileError;
 pub use file::Overwrite;
 pub use kdf::Kdf;
 pub use password::Password;
-pub use public::PublicPart;
-pub use secret::{Bls12381Key, EcdsaKey, KeyKind, Secret};
+pub use public::{PublicPart, compressed_g1, compressed_g2};
+pub use secret::{EcdsaKey, KeyKind, Secret};
 
 use sealed::{Family, Sealed, fill};
 

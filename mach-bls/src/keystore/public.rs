@@ -5,13 +5,14 @@ use core::fmt;
 use alloy_primitives::{Address, U256, hex, uint};
 use ark_bn254::{Fq, G1Affine};
 use ark_ff::{BigInt, PrimeField};
+use blst::{min_pk, min_sig};
 use mach_core::{G1Bytes, G2Bytes, OperatorId};
 
 use super::{
     KeyKind, Secret,
     secret::{decimal, number},
 };
-use crate::bn254::MessagePoint;
+use crate::{bls12_381, bn254::MessagePoint};
 
 /// What a key file says whose key it holds. Nothing of it is secret, and nothing is proved before
 /// the file is decrypted.
@@ -49,7 +50,7 @@ impl PublicPart {
                 ]
                 .contains(bytes)
             }
-            (Self::Encoded(bytes), Secret::Bls12381(key)) => key.encodings().contains(bytes),
+            (Self::Encoded(bytes), Secret::Bls12381(key)) => encodings(key).contains(bytes),
             (Self::Address(address), Secret::Ecdsa(key)) => key.address() == *address,
             _ => false,
         }
@@ -167,6 +168,38 @@ fn checked_g1(x: [u8; 32], y: [u8; 32]) -> Option<PublicPart> {
     let point: G1Bytes = G1Bytes(bytes.into());
     MessagePoint::from_bytes(&point).ok()?;
     Some(PublicPart::Bn254G1(point))
+}
+
+/// The public key of a key on BLS12-381 in G1, compressed, as consensus clients have it.
+pub fn compressed_g1(key: &bls12_381::SecretKey) -> [u8; 48] {
+    in_g1(key).compress()
+}
+
+/// The public key of a key on BLS12-381 in G2, compressed.
+pub fn compressed_g2(key: &bls12_381::SecretKey) -> [u8; 96] {
+    in_g2(key).compress()
+}
+
+fn encodings(key: &bls12_381::SecretKey) -> [Vec<u8>; 4] {
+    let (g1, g2) = (in_g1(key), in_g2(key));
+    [
+        g1.compress().to_vec(),
+        g1.serialize().to_vec(),
+        g2.compress().to_vec(),
+        g2.serialize().to_vec(),
+    ]
+}
+
+fn in_g1(key: &bls12_381::SecretKey) -> min_pk::PublicKey {
+    min_pk::SecretKey::from_bytes(key.to_bytes().as_slice())
+        .map(|key| key.sk_to_pk())
+        .unwrap_or_default()
+}
+
+fn in_g2(key: &bls12_381::SecretKey) -> min_sig::PublicKey {
+    min_sig::SecretKey::from_bytes(key.to_bytes().as_slice())
+        .map(|key| key.sk_to_pk())
+        .unwrap_or_default()
 }
 
 fn coordinates(point: &G2Bytes) -> [[u8; 32]; 4] {

@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use alloy_primitives::{Address, hex};
+use alloy_primitives::Address;
 use zeroize::Zeroizing;
 
-use super::{KeyFileError, PublicPart, sealed::fill};
-use crate::bn254;
+use super::{KeyFileError, PublicPart, public::compressed_g1, sealed::fill};
+use crate::{bls12_381, bn254};
 
 /// What a key signs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ pub enum Secret {
     /// Of an operator whose contracts use BN254.
     Bn254(bn254::SecretKey),
     /// Of an operator or a validator on BLS12-381.
-    Bls12381(Bls12381Key),
+    Bls12381(bls12_381::SecretKey),
     /// Of an account.
     Ecdsa(EcdsaKey),
 }
@@ -70,7 +70,9 @@ impl Secret {
     pub fn from_bytes(kind: KeyKind, bytes: &[u8; 32]) -> Result<Self, KeyFileError> {
         match kind {
             KeyKind::Bn254 => bn254::SecretKey::from_bytes(bytes).ok().map(Self::Bn254),
-            KeyKind::Bls12381 => Bls12381Key::from_bytes(bytes).map(Self::Bls12381),
+            KeyKind::Bls12381 => bls12_381::SecretKey::from_bytes(bytes)
+                .ok()
+                .map(Self::Bls12381),
             KeyKind::Ecdsa => EcdsaKey::from_bytes(bytes).map(Self::Ecdsa),
         }
         .ok_or(KeyFileError::NoKey(kind))
@@ -107,7 +109,7 @@ impl Secret {
     pub fn public(&self) -> PublicPart {
         match self {
             Self::Bn254(key) => PublicPart::Bn254G1(key.public_key().g1_bytes()),
-            Self::Bls12381(key) => PublicPart::Encoded(key.public_g1().to_vec()),
+            Self::Bls12381(key) => PublicPart::Encoded(compressed_g1(key).to_vec()),
             Self::Ecdsa(key) => PublicPart::Address(key.address()),
         }
     }
@@ -116,56 +118,6 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({} {})", self.kind(), self.public())
-    }
-}
-
-/// A secret key on BLS12-381, wiped from memory when dropped. `Debug` shows its public key in G1.
-pub struct Bls12381Key(blst::min_pk::SecretKey);
-
-impl Bls12381Key {
-    fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
-        blst::min_pk::SecretKey::from_bytes(bytes).ok().map(Self)
-    }
-
-    /// The public key in G1, compressed: what consensus clients and EIP-2335 use.
-    pub fn public_g1(&self) -> [u8; 48] {
-        self.0.sk_to_pk().compress()
-    }
-
-    /// The public key in G2, compressed: for signatures in G1.
-    pub fn public_g2(&self) -> [u8; 96] {
-        self.min_sig().compress()
-    }
-
-    /// 32 bytes, big-endian; wiped from memory when dropped.
-    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
-    }
-
-    /// Every encoding of the public key that some tool writes.
-    pub(super) fn encodings(&self) -> [Vec<u8>; 4] {
-        let (g1, g2) = (self.0.sk_to_pk(), self.min_sig());
-        [
-            g1.compress().to_vec(),
-            g1.serialize().to_vec(),
-            g2.compress().to_vec(),
-            g2.serialize().to_vec(),
-        ]
-    }
-
-    fn min_sig(&self) -> blst::min_sig::PublicKey {
-        let bytes = self.to_bytes();
-        blst::min_sig::SecretKey::from_bytes(bytes.as_slice())
-            .map(|key| key.sk_to_pk())
-            .unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Bls12381Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bls12381Key")
-            .field("public", &hex::encode_prefixed(self.public_g1()))
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,13 +1,17 @@
 //! Key files: every vector of data/bls, each format out and in again, and everything that can be
 //! wrong with a file.
 
-use alloy_primitives::{U256, address, hex};
+use alloy_primitives::{U256, address, hex, uint};
 use mach_bls::keystore::{
     DerivationPath, Format, Kdf, KeyFile, KeyFileError, KeyKind, Language, Mnemonic, Overwrite,
     Password, PublicPart, Secret,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+/// EIP-197: the order of BN254's groups.
+const R: U256 =
+    uint!(21888242871839275222246405745257275088548364400416034343698204186575808495617_U256);
 
 /// Cheap enough for tests that encrypt often.
 fn cheap() -> Kdf {
@@ -189,8 +193,8 @@ fn key_files_of_eigensdk_rs_open() {
         let password = Password::new(password);
         let secret = file.decrypt(&password).unwrap();
         let key: U256 = key.parse().unwrap();
-        assert_eq!(number(&secret), key % crate::fixture::R);
-        if key < crate::fixture::R {
+        assert_eq!(number(&secret), key % R);
+        if key < R {
             let ours = KeyFile::encrypt(&secret, Format::Eip2335Text, &password, cheap()).unwrap();
             assert_eq!(ours.public(), file.public());
         }
@@ -469,6 +473,9 @@ fn four_things_that_are_wrong_are_four_errors() {
     }
 }
 
+/// A file, one of its parameters, a value for it, and which error it must give.
+type Case<'a> = (&'a Value, &'a str, Value, &'a dyn Fn(&KeyFileError) -> bool);
+
 #[test]
 fn parameters_out_of_bounds_are_refused_before_any_work() {
     for (format, kind) in pairs() {
@@ -492,7 +499,7 @@ fn parameters_out_of_bounds_are_refused_before_any_work() {
         let damage = |error: &KeyFileError| {
             matches!(error, KeyFileError::Damaged { .. } | KeyFileError::Json(_))
         };
-        let cases: [(&Value, &str, Value, &dyn Fn(&KeyFileError) -> bool); 22] = [
+        let cases: [Case; 22] = [
             (&json, "n", json!(1u64 << 40), &bounds),
             (&json, "n", json!(u64::MAX), &bounds),
             (&json, "n", json!(0), &bounds),
