@@ -136,7 +136,6 @@ mod tests {
     use super::*;
     use crate::SecretKey;
     use alloy_primitives::{B256, U256};
-    use mach_core::{Bls12381, Bn254};
 
     /// Signatures by the keys 1, 2, … and their keys.
     fn shares<S: Scheme>(count: u64) -> (S::G1Point, Vec<S::G1Point>, Vec<S::G2Point>) {
@@ -212,11 +211,11 @@ mod tests {
     macro_rules! on_both_curves {
         ($($test:ident)*) => {
             mod bn254 {
-                $(#[test] fn $test() { super::$test::<super::Bn254>() })*
+                $(#[test] fn $test() { super::$test::<mach_core::Bn254>() })*
             }
             #[cfg(feature = "bls12-381")]
             mod bls12_381 {
-                $(#[test] fn $test() { super::$test::<super::Bls12381>() })*
+                $(#[test] fn $test() { super::$test::<mach_core::Bls12381>() })*
             }
         };
     }

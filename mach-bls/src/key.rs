@@ -244,29 +244,11 @@ pub enum KeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bn254::{SecretKey, ValidKey};
+    use crate::bn254::SecretKey;
     use alloy_primitives::{B256, U256, b256, hex};
-
-    /// EIP-197: the group order.
-    const R: [u8; 32] = hex!("30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001");
 
     fn key(number: u64) -> SecretKey {
         SecretKey::from_bytes(&U256::from(number).to_be_bytes()).unwrap()
-    }
-
-    #[test]
-    fn zero_and_numbers_from_the_group_order_on_are_no_keys() {
-        let r = U256::from_be_bytes(R);
-        for number in [U256::ZERO, r, r + U256::from(1), U256::MAX] {
-            assert_eq!(
-                SecretKey::from_bytes(&number.to_be_bytes()).err(),
-                Some(SecretKeyError),
-                "{number}"
-            );
-        }
-        let last = (r - U256::from(1)).to_be_bytes();
-        let key = SecretKey::from_bytes(&last).unwrap();
-        assert_eq!(*key.to_bytes(), last);
     }
 
     /// COMPAT 1.4, golden vector 3: computed with another implementation.
@@ -298,27 +280,6 @@ mod tests {
                 "SecretKey {{ operator: {:?}, .. }}",
                 key.public_key().operator_id().0
             )
-        );
-    }
-
-    #[test]
-    fn halves_of_different_keys_are_refused() {
-        let (a, b) = (key(2), key(3));
-        let (a, b) = (a.public_key(), b.public_key());
-        assert_eq!(
-            ValidKey::from_registry(&a.g1_bytes(), &a.g2_bytes()).as_ref(),
-            Ok(a)
-        );
-        assert_eq!(
-            ValidKey::from_registry(&a.g1_bytes(), &b.g2_bytes()),
-            Err(KeyError::Unlinked)
-        );
-        assert_eq!(
-            ValidKey::from_registry(&G1Bytes([0; 64].into()), &b.g2_bytes()),
-            Err(KeyError::Point {
-                group: "G1",
-                source: PointError::Identity
-            })
         );
     }
 

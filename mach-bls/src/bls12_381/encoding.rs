@@ -86,3 +86,98 @@ pub(super) const fn point_error(error: BLST_ERROR) -> PointError {
         _ => PointError::Coordinate,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scheme::tests::generators;
+    use super::*;
+    use alloy_primitives::hex;
+
+    /// EIP-2537: the generators, each coordinate after 16 bytes of zeros.
+    const G1: [&str; 2] = [
+        "0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
+        "0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1",
+    ];
+    const G2: [&str; 4] = [
+        "00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8",
+        "0000000000000000000000000000000013e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e",
+        "000000000000000000000000000000000ce5d527727d6e118cc9cdc6da2e351aadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801",
+        "000000000000000000000000000000000606c4a02ea734cc32acd2b02bc28b99cb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be",
+    ];
+
+    fn g1() -> G1Bytes<Bls12381> {
+        G1Bytes(
+            hex::decode(G1.concat())
+                .unwrap()
+                .as_slice()
+                .try_into()
+                .unwrap(),
+        )
+    }
+
+    fn g2() -> G2Bytes<Bls12381> {
+        G2Bytes(
+            hex::decode(G2.concat())
+                .unwrap()
+                .as_slice()
+                .try_into()
+                .unwrap(),
+        )
+    }
+
+    #[test]
+    fn the_generators_are_those_of_the_precompiles() {
+        let (generator_g1, generator_g2) = generators();
+        assert_eq!(decode_g1(&g1()), Ok(generator_g1));
+        assert_eq!(decode_g2(&g2()), Ok(generator_g2));
+        assert_eq!(encode_g1(&generator_g1), g1());
+        assert_eq!(encode_g2(&generator_g2), g2());
+    }
+
+    #[test]
+    fn each_broken_rule_has_its_error() {
+        for index in [0, 15, 16, 64, 79, 80] {
+            // Above the modulus, or in what has to be zeros.
+            let (mut in_g1, mut in_g2) = (g1(), g2());
+            in_g1.0[index] |= 0x80;
+            in_g2.0[128 + index] |= 0x80;
+            assert_eq!(decode_g1(&in_g1), Err(PointError::Coordinate), "{index}");
+            assert_eq!(decode_g2(&in_g2), Err(PointError::Coordinate), "{index}");
+        }
+        for index in [63, 127] {
+            let (mut in_g1, mut in_g2) = (g1(), g2());
+            in_g1.0[index] ^= 1;
+            in_g2.0[128 + index] ^= 1;
+            assert_eq!(decode_g1(&in_g1), Err(PointError::NotOnCurve), "{index}");
+            assert_eq!(decode_g2(&in_g2), Err(PointError::NotOnCurve), "{index}");
+        }
+        let (mut in_g1, mut in_g2) = (g1(), g2());
+        in_g1.0[16..64].copy_from_slice(&P);
+        in_g2.0[16..64].copy_from_slice(&P);
+        assert_eq!(decode_g1(&in_g1), Err(PointError::Coordinate));
+        assert_eq!(decode_g2(&in_g2), Err(PointError::Coordinate));
+        let zeros = G1Bytes(Default::default());
+        assert_eq!(decode_g1(&zeros), Err(PointError::Identity));
+        let zeros = G2Bytes(Default::default());
+        assert_eq!(decode_g2(&zeros), Err(PointError::Identity));
+    }
+
+    /// Both cofactors are large: the first points by X are outside.
+    #[test]
+    fn a_point_outside_the_subgroup_is_refused() {
+        let outside = (1..=255).find_map(|x| {
+            let mut bytes = [0; 48];
+            (bytes[0], bytes[47]) = (0x80, x);
+            BlstG1::uncompress(&bytes).ok()
+        });
+        let bytes = encode_g1(&outside.unwrap().into());
+        assert_eq!(decode_g1(&bytes), Err(PointError::NotInSubgroup));
+        let outside = (1..=255).find_map(|x| {
+            let mut bytes = [0; 96];
+            (bytes[0], bytes[95]) = (0x80, x);
+            BlstG2::uncompress(&bytes).ok()
+        });
+        let bytes = encode_g2(&outside.unwrap().into());
+        assert_eq!(decode_g2(&bytes), Err(PointError::NotInSubgroup));
+    }
+}

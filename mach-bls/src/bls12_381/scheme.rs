@@ -180,3 +180,96 @@ impl Scheme for Bls12381 {
         blst_fp12::default()
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use alloy_primitives::hex;
+
+    pub(in super::super) fn generators() -> (blst_p1_affine, blst_p2_affine) {
+        Bls12381::public_points(&ONE)
+    }
+
+    /// RFC 9380, J.9.1: the suite's first two vectors.
+    #[test]
+    fn a_message_hashes_to_the_point_of_the_rfc() {
+        const DST: &[u8] = b"QUUX-V01-CS02-with-BLS12381G1_XMD:SHA-256_SSWU_RO_";
+        let vectors = [
+            (
+                "",
+                hex!(
+                    "052926add2207b76ca4fa57a8734416c8dc95e24501772c814278700eed6d1e4e8cf62d9c09db0fac349612b759e79a1"
+                ),
+                hex!(
+                    "08ba738453bfed09cb546dbb0783dbb3a5f1f566ed67bb6be0e8c67e2e81a4cc68ee29813bb7994998f3eae0c9c6a265"
+                ),
+            ),
+            (
+                "abc",
+                hex!(
+                    "03567bc5ef9c690c2ab2ecdf6a96ef1c139cc0b2f284dca0a9a7943388a49a3aee664ba5379a7655d3c68900be2f6903"
+                ),
+                hex!(
+                    "0b9c15f3fe6e5cf4211f346271d7b01c8f3b28be689c8429c85b67af215533311f0b8dfaaa154fa6b88176c229f2885d"
+                ),
+            ),
+        ];
+        for (message, x, y) in vectors {
+            let point = hash_to_g1(message.as_bytes(), DST).to_bytes();
+            assert_eq!(point.0[16..64], x, "{message}");
+            assert_eq!(point.0[80..], y, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_signed_depends_on_the_tag() {
+        let key = crate::SecretKey::<Bls12381>::random();
+        let digest = B256::repeat_byte(1);
+        let signature = key.sign(digest);
+        assert_eq!(key.sign_message(digest.as_slice(), DEFAULT_DST), signature);
+        let other = key.sign_message(digest.as_slice(), b"another protocol's tag");
+        assert!(key.public_key().verify(digest, &other).is_err());
+        let message = hash_to_g1(digest.as_slice(), b"another protocol's tag");
+        assert_eq!(key.public_key().verify_point(&message, &other), Ok(()));
+    }
+
+    /// blst's own check of the same equation, with its own hash.
+    #[test]
+    fn a_signature_is_one_of_blst() {
+        let key = crate::SecretKey::<Bls12381>::random();
+        let digest = B256::repeat_byte(2);
+        let theirs = blst::min_sig::Signature::from(key.sign(digest).0);
+        let public = BlstG2::from(*key.public_key().g2());
+        let verified = theirs.verify(true, digest.as_slice(), DEFAULT_DST, &[], &public, true);
+        assert_eq!(verified, blst::BLST_ERROR::BLST_SUCCESS);
+    }
+
+    /// Against what the definition says, with what a sum of different points never meets.
+    #[test]
+    fn sums_know_the_identity_repeated_and_opposite_points() {
+        let (g1, g2) = generators();
+        let (zero_g1, zero_g2) = (blst_p1_affine::default(), blst_p2_affine::default());
+        let minus_g1 = Bls12381::subtract_g1(&zero_g1, &g1);
+        let minus_g2 = Bls12381::subtract_g2(&zero_g2, &g2);
+        let mut two = [0; 32];
+        two[31] = 2;
+        let two = Bls12381::public_points(&SecretKey::from_bytes(&two).unwrap());
+        assert_eq!(Bls12381::sum_g1(&[g1, zero_g1, g1]), two.0);
+        assert_eq!(Bls12381::sum_g2(&[g2, g2, zero_g2]), two.1);
+        assert_eq!(Bls12381::sum_g1(&[g1, minus_g1]), zero_g1);
+        assert_eq!(Bls12381::sum_g2(&[g2, zero_g2, minus_g2]), zero_g2);
+        assert_eq!(Bls12381::sum_g1(&[]), zero_g1);
+        // Weights that are equal, so that they do not keep the points apart.
+        let mut one = [0; 16];
+        one[0] = 1;
+        let sums =
+            Bls12381::weighted_sums(&[g1, minus_g1, g1, g1], &[g2, g2, minus_g2, g2], &[one; 4]);
+        assert_eq!(sums, (vec![two.0], vec![two.1]));
+        let sums = Bls12381::weighted_sums(
+            &[g1, minus_g1, zero_g1],
+            &[g2, minus_g2, zero_g2],
+            &[one; 3],
+        );
+        assert_eq!(sums, (vec![zero_g1], vec![zero_g2]));
+    }
+}

@@ -9,6 +9,7 @@
 mod certificate;
 mod fixture;
 mod golden;
+mod keys;
 #[cfg(feature = "keystore")]
 mod keystore;
 mod m2;
