@@ -164,7 +164,13 @@ pub(crate) async fn run(args: &AdminArgs) -> eyre::Result<Outcome> {
     let actions = match admin.prepare(&command, sender).await {
         Ok(actions) => actions,
         Err(AdminError::Call(error)) => return Err(l1.told(&error)),
-        Err(error) => return Ok(super::render::refused(&error, advice(&error), args.l1.json)),
+        Err(error) => {
+            return Ok(super::render::refused(
+                &error,
+                Some(advice(&error)),
+                args.l1.json,
+            ));
+        }
     };
     let batch = Batch {
         sender,

@@ -7,15 +7,29 @@ use clap::{Args, Subcommand};
 use mach_core::QuorumNumbers;
 use url::Url;
 
-use super::{admin::AdminArgs, deploy::DeployArgs, key::EcdsaPasswordArgs};
+use super::{
+    admin::AdminArgs,
+    deploy::DeployArgs,
+    eigenlayer::EigenLayerArgs,
+    key::{BlsPasswordArgs, EcdsaPasswordArgs},
+    opt_in::OptInArgs,
+    opt_out::OptOutArgs,
+};
 
 /// Commands on L1. All of them only show what they would do, unless they are told `--yes`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum L1Command {
+    /// Join quorums as an operator
+    OptIn(OptInArgs),
+    /// Leave quorums
+    OptOut(OptOutArgs),
     /// Show where an operator stands: registration, quorums, stakes; needs no key
     Status(StatusArgs),
     /// Look for whatever stands between an operator and its registration, and say what to do
     Doctor(DoctorArgs),
+    /// Register with EigenLayer and deposit, before joining
+    #[command(name = "eigenlayer")]
+    EigenLayer(EigenLayerArgs),
     /// Change a service manager: allowlist, confirmer, rollups, threshold, alerts, pause
     Admin(AdminArgs),
     /// Put the contracts of a stand-alone deployment on a chain
@@ -50,9 +64,12 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) l1: L1Args,
 
-    /// Account of the operator
+    /// Account of the operator [default: the account of --ecdsa-key]
     #[arg(long, env = "MACH_OPERATOR", value_name = "ADDRESS")]
-    pub(crate) operator: Address,
+    pub(crate) operator: Option<Address>,
+
+    #[command(flatten)]
+    pub(crate) ecdsa: EcdsaArgs,
 }
 
 /// Examples:
@@ -94,6 +111,9 @@ pub(crate) struct WhoArgs {
     /// Key file of the operator's BLS key
     #[arg(long, env = "MACH_BLS_KEY", value_name = "FILE")]
     pub(crate) bls_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) bls_password: BlsPasswordArgs,
 }
 
 /// The account that signs transactions.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use alloy_provider::{DynProvider, Provider, ProviderBuilder};
+use alloy_rpc_types_eth::BlockId;
 use eyre::{WrapErr, bail};
 use mach_contracts_bindings::{Deployment, DeploymentFile, KnownDeployment, doctor::Finding};
 use url::Url;
@@ -54,6 +55,13 @@ impl L1 {
             let finding = Finding::from(&error);
             eyre::eyre!(clean(finding.to_string(), &self.url))
         })
+    }
+
+    /// Time of the newest block, in seconds since the Unix epoch.
+    pub(crate) async fn time(&self) -> eyre::Result<u64> {
+        let block = self.provider.get_block(BlockId::latest()).await;
+        let block = block.map_err(|error| self.told(&error))?;
+        Ok(block.map_or(0, |block| block.header.timestamp))
     }
 
     /// What the flag `--deployment` means on this chain.

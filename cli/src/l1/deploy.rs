@@ -7,9 +7,7 @@ use alloy_primitives::{Address, ChainId};
 use alloy_provider::Provider;
 use clap::Args;
 use eyre::{WrapErr, bail};
-use mach_contracts_bindings::{
-    DeployConfig, DeploymentFile, Quorum, SubmitPolicy, Submitter, deploy,
-};
+use mach_contracts_bindings::{DeployConfig, DeploymentFile, Quorum, Submitter, deploy};
 use mach_core::Stake;
 use serde_json::{Value, json};
 use url::Url;
@@ -19,6 +17,7 @@ use super::{
     connect::L1,
     key,
     render::{say, say_json},
+    send::policy,
 };
 use crate::outcome::Outcome;
 
@@ -137,7 +136,7 @@ pub(crate) async fn run(args: &DeployArgs) -> eyre::Result<Outcome> {
             l1.chain_id
         );
     }
-    let submitter = Submitter::connect(l1.provider.clone(), wallet, SubmitPolicy::default())
+    let submitter = Submitter::connect(l1.provider.clone(), wallet, policy())
         .await
         .map_err(|error| l1.told(&error))?;
     let deployment = deploy(&submitter, &config)

@@ -6,7 +6,10 @@ use alloy_network::EthereumWallet;
 use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use eyre::{WrapErr, bail};
-use mach_bls::keystore::{KeyFile, KeyFileError, KeyKind, Password, PublicPart, Secret};
+use mach_bls::{
+    bn254::SecretKey,
+    keystore::{KeyFile, KeyFileError, KeyKind, Password, PublicPart, Secret},
+};
 use mach_core::G1Bytes;
 
 use crate::password::password_args;
@@ -17,6 +20,13 @@ use super::{
 };
 
 // The environment variables with passwords are those of the original's tools.
+password_args!(
+    BlsPasswordArgs,
+    "bls-password-file",
+    "MACH_BLS_PASSWORD_FILE",
+    "OPERATOR_BLS_KEY_PASSWORD",
+    "the BLS key file"
+);
 password_args!(
     EcdsaPasswordArgs,
     "ecdsa-password-file",
@@ -44,6 +54,11 @@ impl Keys {
         })
     }
 
+    /// Account of the operator, without which nothing can be sent for it.
+    pub(crate) fn operator(&self) -> eyre::Result<Address> {
+        self.operator.ok_or_else(unknown)
+    }
+
     /// The public key that the BLS key file names.
     pub(crate) fn bls_key(&self) -> Option<G1Bytes> {
         match self.bls.as_ref()?.public()? {
@@ -51,6 +66,17 @@ impl Keys {
             _ => None,
         }
     }
+}
+
+/// Account of the operator: `named`, or that of the key file.
+pub(crate) fn operator(named: Option<Address>, args: &EcdsaArgs) -> eyre::Result<Address> {
+    named.or(account(args)?).ok_or_else(unknown)
+}
+
+fn unknown() -> eyre::Report {
+    eyre::eyre!(
+        "whose account is it? give --operator, or an --ecdsa-key whose file names its account"
+    )
 }
 
 /// The account of the ECDSA key file, as far as the file says it.
@@ -80,6 +106,14 @@ pub(crate) fn signer(args: &EcdsaArgs) -> eyre::Result<Option<PrivateKeySigner>>
 /// A wallet with the key of the ECDSA key file.
 pub(crate) fn wallet(args: &EcdsaArgs) -> eyre::Result<Option<EthereumWallet>> {
     Ok(signer(args)?.map(EthereumWallet::from))
+}
+
+/// The BLS key, whose password is asked for.
+pub(crate) fn bls(path: &Path, password: &BlsPasswordArgs) -> eyre::Result<SecretKey> {
+    match unlock(path, KeyKind::Bn254, || password.read())? {
+        Secret::Bn254(key) => Ok(key),
+        _ => bail!("{} holds no BN254 key", path.display()),
+    }
 }
 
 fn open(path: &Path, kind: KeyKind) -> eyre::Result<KeyFile> {

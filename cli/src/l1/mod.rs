@@ -5,7 +5,10 @@ mod args;
 mod connect;
 mod deploy;
 mod doctor;
+mod eigenlayer;
 mod key;
+mod opt_in;
+mod opt_out;
 mod render;
 mod send;
 mod status;
@@ -19,8 +22,11 @@ use crate::{outcome::Outcome, remote::runtime};
 pub(crate) fn run(command: &L1Command) -> eyre::Result<Outcome> {
     runtime()?.block_on(async {
         match command {
+            L1Command::OptIn(args) => opt_in::run(args).await,
+            L1Command::OptOut(args) => opt_out::run(args).await,
             L1Command::Status(args) => status::run(args).await,
             L1Command::Doctor(args) => doctor::run(args).await,
+            L1Command::EigenLayer(args) => eigenlayer::run(args).await,
             L1Command::Admin(args) => admin::run(args).await,
             L1Command::Deploy(args) => deploy::run(args).await,
         }

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, Color, Table, presets::UTF8_FULL_CONDENSED};
 use mach_contracts_bindings::{
     Deployment,
-    doctor::{Finding, Severity},
+    doctor::{Examination, Finding, Severity},
 };
 use serde_json::{Value, json};
 
@@ -55,15 +55,31 @@ pub(crate) fn deployment_json(deployment: &Deployment) -> Value {
     })
 }
 
-/// Says why nothing is sent, and what to do about it.
+/// Says why nothing is sent, and what to do about it if the error does not.
 #[expect(clippy::print_stderr, reason = "why nothing was sent")]
-pub(crate) fn refused(error: &dyn std::error::Error, advice: &str, json: bool) -> Outcome {
+pub(crate) fn refused(error: &dyn std::error::Error, advice: Option<&str>, json: bool) -> Outcome {
     if json {
         say_json(&json!({
             "sent": false, "refused": { "reason": error.to_string(), "fix": advice },
         }));
     } else {
-        eprintln!("mach-cli: {error}; {advice}; nothing was sent");
+        let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
+        eprintln!("mach-cli: {error}{advice}; nothing was sent");
+    }
+    Outcome::Invalid
+}
+
+/// Says what is in the way.
+#[expect(clippy::print_stderr, reason = "why nothing was sent")]
+pub(crate) fn blocked(examination: &Examination, json: bool) -> Outcome {
+    if json {
+        let blockers: Vec<_> = examination.blockers().collect();
+        say_json(&json!({ "sent": false, "findings": blockers }));
+    } else {
+        for blocker in examination.blockers() {
+            eprintln!("mach-cli: {blocker}");
+        }
+        eprintln!("nothing was sent");
     }
     Outcome::Invalid
 }

@@ -1,11 +1,13 @@
 //! What becomes of transactions: shown, printed to be sent elsewhere, or sent.
 
+use std::time::Duration;
+
 use alloy_network::{Ethereum, EthereumWallet, NetworkWallet};
 use alloy_primitives::{Address, Bytes, U256, utils::format_ether};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{TransactionInput, TransactionReceipt, TransactionRequest};
 use eyre::bail;
-use mach_contracts_bindings::{Revert, SubmitPolicy, Submitter};
+use mach_contracts_bindings::{Plan, Revert, SubmitPolicy, Submitter};
 use serde_json::{Value, json};
 
 use super::{
@@ -20,6 +22,15 @@ use crate::outcome::Outcome;
 pub(crate) struct Batch {
     pub(crate) sender: Address,
     pub(crate) steps: Vec<Step>,
+}
+
+impl From<Plan> for Batch {
+    fn from(plan: Plan) -> Self {
+        Self {
+            sender: plan.sender,
+            steps: plan.steps.into_iter().map(Step::from).collect(),
+        }
+    }
 }
 
 /// What a step would take.
@@ -157,8 +168,7 @@ impl Batch {
     }
 
     async fn send(&self, l1: &L1, wallet: EthereumWallet, json: bool) -> eyre::Result<Outcome> {
-        let policy = SubmitPolicy::default();
-        let submitter = Submitter::connect(l1.provider.clone(), wallet, policy)
+        let submitter = Submitter::connect(l1.provider.clone(), wallet, policy())
             .await
             .map_err(|error| l1.told(&error))?;
         let mut done = Vec::new();
@@ -193,6 +203,18 @@ impl Batch {
             }));
         }
         Ok(Outcome::Valid)
+    }
+}
+
+/// How transactions of a person are sent, who waits for them.
+///
+/// Leaving right after joining is estimated in the block of joining, where the registry overwrites the
+/// newest entries of its histories; later it writes new ones, for more than twice the gas.
+pub(crate) fn policy() -> SubmitPolicy {
+    SubmitPolicy {
+        poll_interval: Duration::from_millis(500),
+        gas_margin: 200,
+        ..SubmitPolicy::default()
     }
 }
 

@@ -57,6 +57,17 @@ impl From<Action> for Step {
     }
 }
 
+impl From<mach_contracts_bindings::Step> for Step {
+    fn from(step: mach_contracts_bindings::Step) -> Self {
+        Self {
+            what: step.what,
+            to: step.to,
+            value: step.value,
+            calldata: step.calldata,
+        }
+    }
+}
+
 /// Takes `name(nameCall { a: 1 })` apart, into `name` and `a: 1`.
 fn split(debug: &str) -> Option<(String, String)> {
     let (name, rest) = debug.split_once('(')?;

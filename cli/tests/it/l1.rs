@@ -6,9 +6,21 @@ use std::{
     process::Output,
 };
 
-use mach_contracts_bindings::DeploymentFile;
+use alloy_network::EthereumWallet;
+use alloy_primitives::{B256, Bytes, address, aliases::U96};
+use alloy_provider::Provider;
+use alloy_rpc_types_eth::TransactionRequest;
+use alloy_signer::SignerSync;
+use alloy_sol_types::{SolCall, SolConstructor};
+use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
+use mach_contracts_bindings::{
+    Admission, Artifact, DeploymentFile, SubmitPolicy, Submitter,
+    abi::{IAVSDirectory, IMachRegistry, QuorumParams},
+    admit,
+};
+use mach_core::Stake;
 use mach_devnet::{
-    DEV_ACCOUNTS, RpcServer,
+    DEV_ACCOUNTS, DevAccount, RpcServer,
     stack::{Stack, StackConfig},
 };
 use serde_json::Value;
@@ -95,7 +107,7 @@ async fn status_tells_where_an_operator_stands_without_a_key() {
     let output = l1.run(&["status", "--operator", &address, "--json"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     let status = json(&output);
-    assert_eq!(status["status"], "registered");
+    assert_eq!(status["standing"], "registered");
     assert_eq!(
         status["operatorId"],
         operator.operator.id().to_string(),
@@ -108,7 +120,7 @@ async fn status_tells_where_an_operator_stands_without_a_key() {
     let output = l1.run(&["status", "--operator", &address, "--json"]).await;
     assert_eq!(output.status.code(), Some(1));
     let status = json(&output);
-    assert_eq!(status["status"], "never-registered");
+    assert_eq!(status["standing"], "neverRegistered");
     assert_eq!(status["quorums"][0]["weight"], 101);
     assert_eq!(status["quorums"][0]["member"], false);
 }
@@ -231,4 +243,359 @@ async fn an_admin_command_is_checked_and_shown() {
         reason,
         format!("{stranger} is not the service manager's owner, which is {owner}")
     );
+}
+
+/// Key files as the devnet writes them, with the password that opens them.
+struct KeyFiles {
+    ecdsa: String,
+    bls: String,
+    password: String,
+}
+
+impl KeyFiles {
+    /// Files of the account `index` with a BLS key of its own.
+    fn write(l1: &L1, index: usize) -> Self {
+        Self::of(l1, &DEV_ACCOUNTS[index], index as u8)
+    }
+
+    fn of(l1: &L1, account: &DevAccount, index: u8) -> Self {
+        let put = |name: &str, text: &str| {
+            let path = l1.folder.path().join(format!("{index}.{name}"));
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let password = Password::new("correct horse");
+        let file = |kind, bytes: &[u8; 32]| {
+            let secret = Secret::from_bytes(kind, bytes).unwrap();
+            KeyFile::encrypt(&secret, Format::usual(kind), &password, Kdf::LIGHT)
+                .unwrap()
+                .to_json()
+        };
+        let mut bls = [7; 32];
+        bls[31] = index;
+        bls[0] = 1;
+        Self {
+            ecdsa: put("ecdsa.json", &file(KeyKind::Ecdsa, &account.key.0)),
+            bls: put("bls.json", &file(KeyKind::Bn254, &bls)),
+            // The line break that editors leave.
+            password: put("password", "correct horse\n"),
+        }
+    }
+
+    fn account(&self) -> [&str; 4] {
+        [
+            "--ecdsa-key",
+            &self.ecdsa,
+            "--ecdsa-password-file",
+            &self.password,
+        ]
+    }
+
+    fn all(&self) -> Vec<&str> {
+        let bls = [
+            "--bls-key",
+            &self.bls,
+            "--bls-password-file",
+            &self.password,
+        ];
+        [&self.account()[..], &bls].concat()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_joins_and_leaves() {
+    let l1 = L1::start().await;
+    let keys = KeyFiles::write(&l1, 1);
+    let address = DEV_ACCOUNTS[1].address.to_string();
+    let opt_in = [&["opt-in", "--json"][..], &keys.all()].concat();
+    let opt_out = [&["opt-out", "--json"][..], &keys.account()].concat();
+    let status = ["status", "--json", "--operator", &address];
+    let nonce = || async {
+        let l1 = l1.stack.l1();
+        l1.get_transaction_count(DEV_ACCOUNTS[1].address)
+            .await
+            .unwrap()
+    };
+
+    let output = l1.run(&opt_in).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let shown = json(&output);
+    assert_eq!(shown["sent"], false);
+    assert_eq!(shown["steps"][0]["function"], "registerOperator");
+    // COMPAT 1.8: the selector of registerOperator.
+    let calldata = shown["steps"][0]["calldata"].as_str().unwrap();
+    assert!(calldata.starts_with("0xa50857bf"));
+    assert_eq!(nonce().await, 0, "a dry run sends nothing");
+
+    let output = l1.run(&[&opt_in[..], &["--yes"]].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert_eq!(json(&output)["complete"], true);
+    let output = l1.run(&status).await;
+    assert_eq!(json(&output)["standing"], "registered");
+
+    // Again: refused before anything is sent.
+    let output = l1.run(&[&opt_in[..], &["--yes"]].concat()).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(blockers(&json(&output)), ["quorum"]);
+    assert_eq!(nonce().await, 1);
+
+    let output = l1.run(&[&opt_out[..], &["--yes"]].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let output = l1.run(&status).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&output)["standing"], "deregistered");
+    let output = l1.run(&[&opt_out[..], &["--yes"]].concat()).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(nonce().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_elsewhere_signs_and_sends() {
+    let l1 = L1::start().await;
+    let keys = KeyFiles::write(&l1, 2);
+    let account = DEV_ACCOUNTS[2];
+    let address = account.address.to_string();
+    let bls = [
+        "--bls-key",
+        &keys.bls,
+        "--bls-password-file",
+        &keys.password,
+    ];
+    let offline = [
+        &["opt-in", "--json", "--print-only", "--operator", &address][..],
+        &bls,
+    ]
+    .concat();
+
+    let output = l1.run(&offline).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let asked = json(&output);
+    let digest: B256 = asked["unsigned"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let salt = asked["salt"].as_str().unwrap();
+    let expiry = asked["expiry"].to_string();
+    // The contract's own answer.
+    let manager = l1.stack.deployment().service_manager;
+    let call = IAVSDirectory::calculateOperatorAVSRegistrationDigestHashCall {
+        operator: account.address,
+        avs: manager,
+        salt: salt.parse().unwrap(),
+        expiry: expiry.parse().unwrap(),
+    };
+    let registry = l1.stack.deployment().registry_coordinator;
+    let request = TransactionRequest::default()
+        .to(registry)
+        .input(call.abi_encode().into());
+    let answer = l1.stack.l1().call(request).await.unwrap();
+    assert_eq!(B256::from_slice(&answer), digest);
+
+    let terms = ["--salt", salt, "--expiry", &expiry, "--signature"];
+    let other = signature(&DEV_ACCOUNTS[3], digest);
+    let output = l1
+        .run(&[&offline[..], &terms, &[other.as_str()]].concat())
+        .await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("sign with the key of"));
+
+    let own = signature(&account, digest);
+    let output = l1
+        .run(&[&offline[..], &terms, &[own.as_str()]].concat())
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let step = json(&output)["steps"][0].clone();
+    let calldata: Bytes = step["calldata"].as_str().unwrap().parse().unwrap();
+    let wallet = EthereumWallet::from(account.signer());
+    let submitter = Submitter::connect(l1.stack.l1().clone(), wallet, SubmitPolicy::default())
+        .await
+        .unwrap();
+    submitter.send_to(registry, calldata).await.unwrap();
+    let output = l1.run(&["status", "--json", "--operator", &address]).await;
+    assert_eq!(json(&output)["standing"], "registered");
+}
+
+fn signature(account: &DevAccount, digest: B256) -> String {
+    let signature = account.signer().sign_hash_sync(&digest).unwrap();
+    format!("0x{}", alloy_primitives::hex::encode(signature.as_bytes()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_told_apart_and_nothing_is_sent() {
+    let l1 = L1::start().await;
+    let first = KeyFiles::write(&l1, 1);
+    let second = KeyFiles::write(&l1, 2);
+    let opt_in = [&["opt-in", "--yes"][..], &first.all()].concat();
+    let output = l1.run(&opt_in).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+
+    // The second account with the first one's BLS key.
+    let password = ["--bls-password-file", &first.password, "--bls-key"];
+    let stolen = [
+        &["opt-in", "--yes"][..],
+        &second.account(),
+        &password,
+        &[&first.bls],
+    ]
+    .concat();
+    // The second account's key for the first operator.
+    let first_address = DEV_ACCOUNTS[1].address.to_string();
+    let foreign = [
+        &["opt-out", "--yes", "--operator", &first_address][..],
+        &second.account(),
+    ]
+    .concat();
+    let swapped = [
+        "opt-in",
+        "--bls-key",
+        &second.ecdsa,
+        "--operator",
+        &first_address,
+    ];
+    let expired = [
+        &["opt-in", "--yes", "--expiry", "1000", "--salt", ZERO][..],
+        &second.all(),
+    ]
+    .concat();
+    let wrong = l1.folder.path().join("wrong");
+    std::fs::write(&wrong, "wrong").unwrap();
+    let locked = [
+        &["opt-in", "--yes", "--bls-key", &second.bls][..],
+        &["--bls-password-file", wrong.to_str().unwrap()],
+        &second.account(),
+    ]
+    .concat();
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&stolen, 1, "is registered by"),
+        (&foreign, 2, "give the key file of"),
+        (&swapped, 2, "give the other key file"),
+        (&expired, 1, "the signature expired"),
+        (&locked, 2, "the password does not open"),
+    ];
+    let before = l1.stack.l1().get_block_number().await.unwrap();
+    for (args, code, told) in cases {
+        let output = l1.run(args).await;
+        assert_eq!(output.status.code(), Some(code), "{}", errors(&output));
+        assert!(
+            errors(&output).contains(told),
+            "{told}: {}",
+            errors(&output)
+        );
+    }
+    let after = l1.stack.l1().get_block_number().await.unwrap();
+    assert_eq!(before, after, "each transaction makes a block");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_ether_is_told_before_it_sends() {
+    let l1 = L1::start().await;
+    let poor = DevAccount {
+        address: address!("7E5F4552091A69125d5DfCb7b8C2659029395Bdf"),
+        key: B256::with_last_byte(1),
+    };
+    let keys = KeyFiles::of(&l1, &poor, 9);
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[0].signer());
+    let owner = Submitter::connect(l1.stack.l1().clone(), wallet, SubmitPolicy::default())
+        .await
+        .unwrap();
+    let admission = Admission {
+        address: poor.address,
+        stakes: vec![(0, Stake::new(100).unwrap())],
+    };
+    admit(&owner, l1.stack.deployment(), &[admission])
+        .await
+        .unwrap();
+    let output = l1
+        .run(&[&["opt-in", "--yes", "--json"][..], &keys.all()].concat())
+        .await;
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    let report = json(&output);
+    assert_eq!(blockers(&report), ["balance"]);
+    let fix = report["findings"][0]["fix"].as_str().unwrap();
+    assert!(fix.starts_with("send it at least"), "{fix}");
+}
+
+/// A registry whose service manager is another contract: what an operator of another AVS would name.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contracts_of_another_avs_are_told_apart() {
+    let l1 = L1::start().await;
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[0].signer());
+    let owner = Submitter::connect(l1.stack.l1().clone(), wallet, SubmitPolicy::default())
+        .await
+        .unwrap();
+    let retriever = l1.stack.deployment().operator_state_retriever;
+    let arguments = IMachRegistry::constructorCall {
+        owner: DEV_ACCOUNTS[0].address,
+        serviceManager: retriever,
+        quorums: vec![QuorumParams {
+            minimumStake: U96::from(1),
+            maxOperatorCount: 1,
+        }],
+    };
+    let code = [
+        Artifact::MachRegistry.bytecode().as_ref(),
+        &arguments.abi_encode(),
+    ]
+    .concat();
+    let (coordinator, _) = owner.deploy(code.into()).await.unwrap();
+    let file = DeploymentFile::new(coordinator, retriever);
+    let path = l1.folder.path().join("other.json");
+    std::fs::write(&path, file.to_json()).unwrap();
+    let output = l1
+        .run_with(&["doctor", "--json"], path.to_str().unwrap())
+        .await;
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(blockers(&json(&output)).contains(&"generation"));
+}
+
+const ZERO: &str = "0x0000000000000000000000000000000000000000000000000000000000000000";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deployed_is_found_again() {
+    let l1 = L1::start().await;
+    let owner = KeyFiles::write(&l1, 0);
+    let out = l1.folder.path().join("new.json");
+    let out = out.to_str().unwrap();
+    let rpc = l1.server.http_url();
+    let deploy = [
+        &["deploy", "--json", "--rollups", "10,42161", "--out", out][..],
+        &["--minimum-stake", "5,7", "--max-operators", "3,4"],
+        &["--l1-rpc", &rpc],
+        &owner.account(),
+    ]
+    .concat();
+    let run = |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        tokio::task::spawn_blocking(move || {
+            let args: Vec<_> = args.iter().map(String::as_str).collect();
+            crate::mach_cli(&args)
+        })
+    };
+    let output = run(&deploy).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert_eq!(json(&output)["sent"], false);
+    assert!(!std::path::Path::new(out).exists());
+
+    let yes = [&deploy[..], &["--yes"]].concat();
+    let output = run(&yes).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let file = DeploymentFile::parse(&std::fs::read(out).unwrap()).unwrap();
+    let deployment = file.resolve(l1.stack.l1().clone()).await.unwrap();
+    assert_eq!(deployment.l1_chain_id, 31_337);
+    // What is there is left alone.
+    let output = run(&yes).await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("is there already"));
+
+    let operator = DEV_ACCOUNTS[1].address.to_string();
+    let output = l1
+        .run_with(&["status", "--json", "--operator", &operator], out)
+        .await;
+    let status = json(&output);
+    let minima: Vec<_> = [0, 1]
+        .map(|n| status["quorums"][n]["minimumStake"].clone())
+        .into();
+    assert_eq!(minima, [5, 7]);
+    assert_eq!(status["quorums"][1]["maxOperators"], 4);
 }

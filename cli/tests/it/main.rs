@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod devnet;
 mod l1;
 mod verify;
 
@@ -13,6 +14,7 @@ fn mach_cli(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mach-cli"))
         .args(args)
         .env_remove("RUST_LOG")
+        .env_remove("MACH_L1_RPC")
         .output()
         .unwrap()
 }

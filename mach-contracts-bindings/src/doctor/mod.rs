@@ -5,7 +5,6 @@ mod chain;
 mod finding;
 mod operator;
 mod quorum;
-mod standing;
 mod text;
 
 use alloy_primitives::Address;
@@ -15,7 +14,7 @@ use alloy_sol_types::SolCall;
 use mach_core::{G1Bytes, QuorumNumbers};
 
 pub use finding::{Finding, Severity, Subject};
-pub use standing::{QuorumStanding, Standing};
+pub use operator::allowlisted;
 pub use text::amount;
 
 use crate::{CallError, Consent, Deployment, DeploymentFile, call::call};
@@ -158,13 +157,14 @@ impl Doctor {
         candidate: &Candidate,
         head: Option<Head>,
     ) {
-        let provider = self.provider.clone();
-        let quorums = Some(&candidate.quorums);
-        let standing = Standing::read(provider, deployment, candidate.operator, quorums).await;
-        if let Some(standing) = self.heard(Subject::Registration, standing) {
-            let time = head.map(|head| head.timestamp);
-            self.operator(deployment, candidate, &standing, time).await;
-            self.quorums(candidate, &standing);
+        if let Some(registration) = self.registration(deployment, &candidate.quorums).await {
+            let status = registration.status(candidate.operator).await;
+            if let Some(status) = self.heard(Subject::Registration, status) {
+                let time = head.map(|head| head.timestamp);
+                self.operator(registration.avs(), candidate, &status, time)
+                    .await;
+                self.quorums(candidate, &status);
+            }
         }
         self.balance(candidate).await;
     }

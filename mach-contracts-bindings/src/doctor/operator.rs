@@ -1,11 +1,14 @@
 //! The operator, its key and its consent.
 
+use alloy_primitives::Address;
+use alloy_provider::DynProvider;
 use mach_core::OperatorId;
 
-use super::{Candidate, Doctor, Finding, Intent, Standing, Subject, text};
+use super::{Candidate, Doctor, Finding, Intent, Subject, text};
 use crate::{
-    Consent, Deployment, Standing as OperatorStatus,
+    Avs, CallError, Consent, OperatorStatus, Standing,
     abi::{IAVSDirectory, IBLSApkRegistry, IMachServiceManager as I},
+    call::{call, probe},
 };
 
 /// Seconds that a consent should at least have left: the transaction may wait for a while.
@@ -15,34 +18,41 @@ impl Doctor {
     /// Everything about the operator but its quorums. `time` is that of the newest block.
     pub(super) async fn operator(
         &mut self,
-        deployment: &Deployment,
+        avs: &Avs,
         candidate: &Candidate,
-        standing: &Standing,
+        status: &OperatorStatus,
         time: Option<u64>,
     ) {
-        self.found(registration(standing, candidate.intent));
+        self.found(registration(status, candidate.intent));
         if candidate.intent == Intent::Join {
-            self.found(eigenlayer(standing));
-            self.found(allowlist(standing));
+            self.found(eigenlayer(status));
+            let (manager, operator) = (avs.service_manager(), candidate.operator);
+            let listed = allowlisted(&self.provider, manager, operator).await;
+            if let Some(listed) = self.heard(Subject::Allowlist, listed) {
+                self.found(allowlist(operator, listed));
+            }
         }
-        self.key(deployment, candidate, standing).await;
-        if let Some(consent) = candidate.consent {
-            self.consent(deployment, candidate, consent, time).await;
+        self.key(avs, candidate, status).await;
+        // Who is in a quorum already has consented, and operator sets ask for none.
+        if let (Some(consent), Some(directory)) = (candidate.consent, avs.avs_directory())
+            && status.standing != Standing::Registered
+        {
+            self.consent(directory, candidate, consent, time).await;
         }
     }
 
-    async fn key(&mut self, deployment: &Deployment, candidate: &Candidate, standing: &Standing) {
+    async fn key(&mut self, avs: &Avs, candidate: &Candidate, status: &OperatorStatus) {
         let Some(key) = &candidate.key else {
             return;
         };
         let id = OperatorId::from_key(key);
         let request = IBLSApkRegistry::pubkeyHashToOperatorCall { pubkeyHash: id.0 };
-        let holder = self.ask(deployment.apk_registry, request).await;
+        let holder = self.ask(avs.apk_registry(), request).await;
         let Some(holder) = self.heard(Subject::Key, holder) else {
             return;
         };
         let operator = candidate.operator;
-        let finding = match standing.operator_id {
+        let finding = match status.operator_id {
             _ if !holder.is_zero() && holder != operator => Finding::blocker(
                 Subject::Key,
                 format!("the key {id} is registered by {holder}, not by {operator}"),
@@ -61,7 +71,7 @@ impl Doctor {
 
     async fn consent(
         &mut self,
-        deployment: &Deployment,
+        directory: Address,
         candidate: &Candidate,
         consent: Consent,
         time: Option<u64>,
@@ -69,12 +79,6 @@ impl Doctor {
         if let Some(time) = time {
             self.found(expiry(consent.expiry, time));
         }
-        let directory = self
-            .ask(deployment.service_manager, I::avsDirectoryCall {})
-            .await;
-        let Some(directory) = self.heard(Subject::Consent, directory) else {
-            return;
-        };
         let request = IAVSDirectory::operatorSaltIsSpentCall {
             operator: candidate.operator,
             salt: consent.salt,
@@ -119,50 +123,64 @@ fn expiry(expiry: u64, time: u64) -> Finding {
     }
 }
 
-fn registration(standing: &Standing, intent: Intent) -> Finding {
+fn registration(status: &OperatorStatus, intent: Intent) -> Finding {
     let subject = Subject::Registration;
-    match (standing.status, intent) {
-        (OperatorStatus::Registered, _) => {
-            let quorums: Vec<_> = standing.memberships().map(|one| one.to_string()).collect();
+    match (status.standing, intent) {
+        (Standing::Registered, _) => {
+            let members = status.quorums.iter().filter(|quorum| quorum.member);
+            let quorums: Vec<_> = members.map(|one| one.quorum.to_string()).collect();
             let quorums = quorums.join(",");
             Finding::passed(subject, format!("registered, in quorums {quorums}"))
         }
-        (OperatorStatus::NeverRegistered, Intent::Join) => {
-            Finding::passed(subject, "not registered yet")
-        }
-        (OperatorStatus::Deregistered, Intent::Join) => {
+        (Standing::NeverRegistered, Intent::Join) => Finding::passed(subject, "not registered yet"),
+        (Standing::Deregistered, Intent::Join) => {
             Finding::passed(subject, "was registered and left; may join again")
         }
         (_, Intent::Leave) => Finding::blocker(
             subject,
-            format!("{} is not registered", standing.operator),
+            format!("{} is not registered", status.operator),
             "there is nothing to leave; check --operator and --deployment",
         ),
     }
 }
 
-fn eigenlayer(standing: &Standing) -> Finding {
+fn eigenlayer(status: &OperatorStatus) -> Finding {
     let subject = Subject::EigenLayer;
-    match standing.eigenlayer {
+    match status.eigenlayer_operator {
         None => Finding::passed(subject, "not needed: the registry is stand-alone"),
         Some(true) => Finding::passed(subject, "registered as an operator"),
         Some(false) => Finding::blocker(
             subject,
-            format!("{} is not an EigenLayer operator", standing.operator),
+            format!("{} is not an EigenLayer operator", status.operator),
             "register it first: mach-cli eigenlayer register",
         ),
     }
 }
 
-fn allowlist(standing: &Standing) -> Finding {
+fn allowlist(operator: Address, listed: Option<bool>) -> Finding {
     let subject = Subject::Allowlist;
-    match standing.allowlisted {
+    match listed {
         None => Finding::passed(subject, "open: every operator may join"),
         Some(true) => Finding::passed(subject, "the operator is on the list"),
         Some(false) => Finding::blocker(
             subject,
-            format!("{} is not on the allowlist", standing.operator),
+            format!("{operator} is not on the allowlist"),
             "ask the AVS to add it; its whitelister does with mach-cli admin allowlist add",
         ),
     }
+}
+
+/// Whether `operator` is on the service manager's allowlist; `None` if there is no list or it is switched
+/// off.
+pub async fn allowlisted(
+    provider: &DynProvider,
+    service_manager: Address,
+    operator: Address,
+) -> Result<Option<bool>, CallError> {
+    let enabled = probe(provider, service_manager, &I::allowlistEnabledCall {}).await?;
+    if enabled != Some(true) {
+        return Ok(None);
+    }
+    let request = I::allowlistCall { operator };
+    Ok(Some(call(provider, service_manager, &request).await?))
 }

@@ -1,20 +1,58 @@
 //! Quorums and stakes.
 
 use alloy_primitives::U256;
+use mach_core::QuorumNumbers;
 
-use super::{Candidate, Doctor, Finding, Intent, QuorumStanding, Standing, Subject, amount};
+use super::{Candidate, Doctor, Finding, Intent, Subject, amount, text};
+use crate::{Avs, Deployment, OperatorStatus, QuorumStatus, Registration, Target, World};
 
 impl Doctor {
+    /// The way to join and leave the quorums.
+    pub(super) async fn registration(
+        &mut self,
+        deployment: &Deployment,
+        quorums: &QuorumNumbers,
+    ) -> Option<Box<dyn Registration>> {
+        let target = Target {
+            coordinator: deployment.registry_coordinator,
+            service_manager: Some(deployment.service_manager),
+            l1_chain_id: Some(deployment.l1_chain_id),
+        };
+        let avs = Avs::connect(self.provider.clone(), &target).await;
+        match avs.and_then(|avs| avs.registration(quorums)) {
+            Ok(registration) => {
+                let found = match registration.world() {
+                    World::M2 => "operators register with the coordinator (M2)",
+                    World::OperatorSets => "operators register with the AllocationManager",
+                };
+                self.found(Finding::passed(Subject::Functions, found));
+                Some(registration)
+            }
+            Err(error) if error.is_transient() => {
+                let problem = format!("cannot be checked: {}", text::chain_of(&error));
+                let fix = "try again, or another --l1-rpc";
+                self.found(Finding::warning(Subject::Functions, problem, fix));
+                None
+            }
+            Err(error) => {
+                let fix = "check --deployment and --quorums";
+                let problem = text::chain_of(&error);
+                self.found(Finding::blocker(Subject::Functions, problem, fix));
+                None
+            }
+        }
+    }
+
     /// What the quorums that are meant say.
-    pub(super) fn quorums(&mut self, candidate: &Candidate, standing: &Standing) {
+    pub(super) fn quorums(&mut self, candidate: &Candidate, status: &OperatorStatus) {
         for number in candidate.quorums.iter() {
-            let quorum = standing.quorums.iter().find(|one| one.quorum == number);
+            let quorum = status.quorums.iter().find(|one| one.quorum == number);
             match (quorum, candidate.intent) {
                 (None, _) => self.found(Finding::blocker(
                     Subject::Quorum,
                     format!(
                         "there is no quorum {number}: the deployment has {}",
-                        standing.quorum_count
+                        status.quorums.len()
                     ),
                     "leave it out of --quorums; quorums are counted from 0",
                 )),
@@ -28,8 +66,8 @@ impl Doctor {
     }
 }
 
-fn room(quorum: &QuorumStanding) -> Finding {
-    let (number, members) = (quorum.quorum, quorum.members);
+fn room(quorum: &QuorumStatus) -> Finding {
+    let (number, members) = (quorum.quorum, quorum.operators);
     if quorum.member {
         return Finding::blocker(
             Subject::Quorum,
@@ -37,7 +75,7 @@ fn room(quorum: &QuorumStanding) -> Finding {
             "leave it out of --quorums; there is nothing to do for it",
         );
     }
-    match quorum.room {
+    match quorum.max_operators {
         Some(room) if members >= room => Finding::blocker(
             Subject::Quorum,
             format!("quorum {number} is full: it has {members} of {room} operators"),
@@ -55,14 +93,14 @@ fn room(quorum: &QuorumStanding) -> Finding {
     }
 }
 
-fn stake(quorum: &QuorumStanding) -> Finding {
+fn stake(quorum: &QuorumStatus) -> Finding {
     let (weight, minimum) = (
         U256::from(quorum.weight.weight()),
-        U256::from(quorum.minimum.weight()),
+        U256::from(quorum.minimum_stake.weight()),
     );
     let (has, needs) = (amount(weight, minimum), amount(minimum, weight));
     let number = quorum.quorum;
-    if quorum.weight < quorum.minimum {
+    if quorum.weight < quorum.minimum_stake {
         return Finding::blocker(
             Subject::Stake,
             format!("below the minimum stake of quorum {number}: has {has}, needs {needs}"),
@@ -83,21 +121,12 @@ fn stake(quorum: &QuorumStanding) -> Finding {
     )
 }
 
-fn membership(quorum: &QuorumStanding) -> Finding {
+fn membership(quorum: &QuorumStatus) -> Finding {
     let number = quorum.quorum;
     if quorum.member {
-        let (stake, total) = (
-            U256::from(quorum.stake.weight()),
-            U256::from(quorum.total.weight()),
-        );
-        return Finding::passed(
-            Subject::Quorum,
-            format!(
-                "in quorum {number} with {} of {}",
-                amount(stake, total),
-                amount(total, stake)
-            ),
-        );
+        let stake = amount(U256::from(quorum.stake.weight()), U256::ZERO);
+        let found = format!("in quorum {number} with stake {stake}");
+        return Finding::passed(Subject::Quorum, found);
     }
     Finding::blocker(
         Subject::Quorum,
