@@ -83,7 +83,7 @@ pub struct SecretKeyError;
 /// [`Self::from_registry`], which leaves the proof of possession to a contract. In each case both
 /// points are valid, neither is the identity, and they belong together. That is checked once:
 /// clones share the key and what is prepared for its pairings at the first verification (about
-/// 19 kB on BN254, 200 bytes on BLS12-381).
+/// 12 kB on BN254, 200 bytes on BLS12-381).
 ///
 /// [`PossessionProof::verify`]: crate::PossessionProof::verify
 #[derive(Clone)]

@@ -14,6 +14,7 @@ mod sum;
 
 use mach_core::Bn254;
 
+pub use curve::{Lines, Product};
 pub use hash::hash_to_g1;
 
 /// A secret key on BN254.

@@ -4,13 +4,11 @@ use std::sync::LazyLock;
 
 use alloy_primitives::B256;
 use ark_bn254::{G1Affine, G2Affine};
-use ark_ec::pairing::{Pairing, PairingOutput};
-use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::Zero;
+use ark_ec::AffineRepr;
 use mach_core::{Bn254, G1Bytes, G2Bytes};
 use zeroize::Zeroizing;
 
-use super::curve::weighted;
+use super::curve::{Lines, Product, weighted};
 use super::encoding::{decode_g1, decode_g2, encode_g1, encode_g2};
 use super::hash::hash_to_g1;
 use super::secret::{self, Secret, multiply_g1, multiply_g2};
@@ -21,8 +19,8 @@ impl Scheme for Bn254 {
     type Secret = Secret;
     type G1Point = G1Affine;
     type G2Point = G2Affine;
-    type Lines = <ark_bn254::Bn254 as Pairing>::G2Prepared;
-    type Target = PairingOutput<ark_bn254::Bn254>;
+    type Lines = Lines;
+    type Target = Product;
 
     const PART: usize = weighted::PART;
 
@@ -78,11 +76,11 @@ impl Scheme for Bn254 {
     }
 
     fn subtract_g1(from: &G1Affine, point: &G1Affine) -> G1Affine {
-        (*from - *point).into_affine()
+        sum::sum_g1(&[*from, -*point])
     }
 
     fn subtract_g2(from: &G2Affine, point: &G2Affine) -> G2Affine {
-        (*from - *point).into_affine()
+        sum::sum_g2(&[*from, -*point])
     }
 
     fn weighted_sums(
@@ -93,24 +91,20 @@ impl Scheme for Bn254 {
         sum::weighted_sums(g1, g2, weights)
     }
 
-    fn lines(point: &G2Affine) -> Self::Lines {
-        Self::Lines::from(*point)
+    fn lines(point: &G2Affine) -> Lines {
+        Lines::new(point)
     }
 
-    fn negative_generator_lines() -> &'static Self::Lines {
-        static LINES: LazyLock<<Bn254 as Scheme>::Lines> =
-            LazyLock::new(|| <Bn254 as Scheme>::lines(&-G2Affine::generator()));
+    fn negative_generator_lines() -> &'static Lines {
+        static LINES: LazyLock<Lines> = LazyLock::new(|| Lines::new(&-G2Affine::generator()));
         &LINES
     }
 
-    fn pairing_product(pairs: &[(G1Affine, &Self::Lines)]) -> Self::Target {
-        ark_bn254::Bn254::multi_pairing(
-            pairs.iter().map(|(point, _)| *point),
-            pairs.iter().map(|(_, lines)| (*lines).clone()),
-        )
+    fn pairing_product(pairs: &[(G1Affine, &Lines)]) -> Product {
+        Product::new(pairs)
     }
 
-    fn one() -> Self::Target {
-        PairingOutput::zero()
+    fn one() -> Product {
+        Product::ONE
     }
 }

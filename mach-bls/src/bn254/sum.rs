@@ -8,12 +8,12 @@ use super::curve::{Affine, Coordinate, Fe, Fe2, join, sum};
 
 /// The sum of any number of points of G1.
 pub(super) fn sum_g1(points: &[G1Affine]) -> G1Affine {
-    sum(&converted::<_, Fe>(points)).into()
+    sum::<_, Fe>(points).into()
 }
 
 /// The sum of any number of points of G2.
 pub(super) fn sum_g2(points: &[G2Affine]) -> G2Affine {
-    sum(&converted::<_, Fe2>(points)).into()
+    sum::<_, Fe2>(points).into()
 }
 
 /// The weighted sums of each [`weighted::PART`] points.

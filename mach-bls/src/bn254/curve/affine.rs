@@ -9,10 +9,8 @@ use ark_ec::short_weierstrass::SWCurveConfig;
 
 use super::complete::Point;
 use super::field::{Coordinate, Fe};
+use super::jacobian::Jacobian;
 use super::parallel::map_pieces;
-
-/// Additions in a round for which an inversion pays: it costs as much as some 300 products.
-const WORTH_AN_INVERSION: usize = 32;
 
 /// Points whose sum pays for waking a thread up.
 const WORTH_A_THREAD: usize = 512;
@@ -163,20 +161,32 @@ impl Batch {
 }
 
 /// Sum of all points.
-pub(crate) fn sum<F: Coordinate>(points: &[Affine<F>]) -> Point<F> {
+pub(crate) fn sum<P, F>(points: &[P]) -> Point<F>
+where
+    P: Copy + Sync,
+    F: Coordinate,
+    Affine<F>: From<P>,
+{
     let sums = map_pieces(points, WORTH_A_THREAD, sum_piece);
     sums.into_iter().fold(Point::IDENTITY, Point::add)
 }
 
-fn sum_piece<F: Coordinate>(points: &[Affine<F>]) -> Point<F> {
-    let mut points = points.to_vec();
+fn sum_piece<P, F>(points: &[P]) -> Point<F>
+where
+    P: Copy,
+    F: Coordinate,
+    Affine<F>: From<P>,
+{
+    let mut points: Vec<_> = points.iter().map(|point| Affine::from(*point)).collect();
     let mut batch = Batch::new();
+    batch.steps.reserve(points.len() / 2);
     let mut groups = [points.len()];
-    while points.len() / 2 >= WORTH_AN_INVERSION {
+    while points.len() / 2 >= F::WORTH_AN_INVERSION {
         halve(&mut points, &mut groups, &mut batch);
     }
-    let rest = points.into_iter().map(Affine::to_point);
-    rest.fold(Point::IDENTITY, Point::add)
+    let rest = points.iter();
+    rest.fold(Jacobian::IDENTITY, Jacobian::add)
+        .to_homogeneous()
 }
 
 /// The sum of each group of points that stand next to each other; `groups` has their lengths.
@@ -286,13 +296,11 @@ mod tests {
         ) {
             let points = g1_points(&multiples);
             let expected: G1Projective = points.iter().sum();
-            let ours: Vec<_> = points.iter().map(|point| Affine::<Fe>::from(*point)).collect();
-            let ours = sum(&ours);
+            let ours = sum::<_, Fe>(&points);
             prop_assert_eq!(g1(ours), expected.into_affine());
             let points = g2_points(&multiples);
             let expected: G2Projective = points.iter().sum();
-            let ours: Vec<_> = points.iter().map(|point| Affine::<Fe2>::from(*point)).collect();
-            let ours = sum(&ours);
+            let ours = sum::<_, Fe2>(&points);
             prop_assert_eq!(g2(ours), expected.into_affine());
         }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 use super::field::{Coordinate, Fe};
 
 /// `c0 + c1 u`.
-#[derive(Clone, Copy, Debug, PartialEq, Zeroize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Zeroize)]
 pub(crate) struct Fe2 {
     pub(super) c0: Fe,
     pub(super) c1: Fe,
@@ -32,6 +32,7 @@ impl Fe2 {
 impl Coordinate for Fe2 {
     const ZERO: Self = Self::new(Fe::ZERO, Fe::ZERO);
     const ONE: Self = Self::new(Fe::ONE, Fe::ZERO);
+    const WORTH_AN_INVERSION: usize = 18;
     /// The other root than G1's: the same power of λ belongs to it.
     const ENDOMORPHISM: Self = {
         const ROOT: Fq = MontFp!(

@@ -44,6 +44,10 @@ pub(crate) trait Coordinate:
     /// 4407920970296243842393367215006156084916469457145843978461, for both groups.
     const ENDOMORPHISM: Self;
 
+    /// Additions of points that cost more in Jacobian coordinates than in affine ones and an
+    /// inversion, which is some 300 products of the base field.
+    const WORTH_AN_INVERSION: usize;
+
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
@@ -94,6 +98,11 @@ impl Fe {
         let t = row2(t, a, b3, c, d3);
         // Each product is below 4p^2 and p < 0.19 R: t is below 8p^2 / R + p < 3p.
         Self(reduce(t, &P2))
+    }
+
+    #[inline(always)]
+    pub(super) fn times_9(self) -> Self {
+        self.times::<9>()
     }
 
     /// `N` times `self`, for N up to 9: one reduction instead of four.
@@ -153,6 +162,7 @@ impl Fe {
 impl Coordinate for Fe {
     const ZERO: Self = Self([0; 4]);
     const ONE: Self = Self(R);
+    const WORTH_AN_INVERSION: usize = 80;
     const ENDOMORPHISM: Self = {
         const ROOT: Fq = MontFp!("2203960485148121921418603742825762020974279258880205651966");
         Self::from_ark(ROOT)
@@ -244,6 +254,8 @@ impl PartialEq for Fe {
         self.canonical() == other.canonical()
     }
 }
+
+impl Eq for Fe {}
 
 impl From<Fq> for Fe {
     #[inline(always)]

@@ -7,10 +7,11 @@ use super::affine::Affine;
 use super::complete::Point;
 use super::extension::Fe2;
 use super::field::Coordinate;
+use super::jacobian::Jacobian;
 
 /// The number that the curve is made from, in signed bits, least significant first:
 /// 4965661367192848881.
-const X: [i8; 64] = signed_bits(0x44e9_92b4_4a69_09f1);
+pub(super) const X: [i8; 64] = signed_bits(0x44e9_92b4_4a69_09f1);
 
 /// Whether `point`, which is on the twist, is in the group of order r.
 ///
@@ -32,7 +33,7 @@ pub(crate) fn is_in_subgroup(point: &G2Affine) -> bool {
 }
 
 /// ψ: to the power p, and back onto the twist.
-fn frobenius(point: &Point<Fe2>) -> Point<Fe2> {
+pub(super) fn frobenius(point: &Point<Fe2>) -> Point<Fe2> {
     /// (9 + u)^((p - 1) / 3) and (9 + u)^((p - 1) / 2).
     const FACTORS: [Fq2; 2] = [
         Fq2::new(
@@ -58,7 +59,7 @@ fn frobenius(point: &Point<Fe2>) -> Point<Fe2> {
 
 fn times_x(point: &Affine<Fe2>) -> Point<Fe2> {
     let negative = point.neg();
-    let mut multiple = Jacobian::IDENTITY;
+    let mut multiple = Jacobian::<Fe2>::IDENTITY;
     for digit in X.iter().rev() {
         multiple = multiple.double();
         match digit {
@@ -68,75 +69,6 @@ fn times_x(point: &Affine<Fe2>) -> Point<Fe2> {
         }
     }
     multiple.to_homogeneous()
-}
-
-/// `x = X / Z²`, `y = Y / Z³`: doubling costs less than with complete formulas.
-#[derive(Clone, Copy)]
-struct Jacobian {
-    x: Fe2,
-    y: Fe2,
-    z: Fe2,
-}
-
-impl Jacobian {
-    const IDENTITY: Self = Self {
-        x: Fe2::ONE,
-        y: Fe2::ONE,
-        z: Fe2::ZERO,
-    };
-
-    /// Right for every point, the identity included.
-    fn double(self) -> Self {
-        let Self { x, y, z } = self;
-        let xx = x.square();
-        let yy = y.square();
-        let slope = xx.double().add(xx);
-        let s = x.mul(yy).double().double();
-        let x = slope.square().sub(s.double());
-        Self {
-            x,
-            y: slope.mul(s.sub(x)).sub(yy.square().times_8()),
-            z: y.mul(z).double(),
-        }
-    }
-
-    fn add(self, other: &Affine<Fe2>) -> Self {
-        if other.is_identity() {
-            return self;
-        }
-        if self.z.is_zero() {
-            let (x, y, z) = (other.x, other.y, Fe2::ONE);
-            return Self { x, y, z };
-        }
-        let zz = self.z.square();
-        let width = other.x.mul(zz).sub(self.x);
-        let height = other.y.mul(zz.mul(self.z)).sub(self.y);
-        if width.is_zero() {
-            // The same point, or the opposite one.
-            return if height.is_zero() {
-                self.double()
-            } else {
-                Self::IDENTITY
-            };
-        }
-        let square = width.square();
-        let cube = square.mul(width);
-        let s = self.x.mul(square);
-        let x = height.square().sub(cube).sub(s.double());
-        Self {
-            x,
-            y: height.mul(s.sub(x)).sub(self.y.mul(cube)),
-            z: self.z.mul(width),
-        }
-    }
-
-    fn to_homogeneous(self) -> Point<Fe2> {
-        Point {
-            x: self.x.mul(self.z),
-            y: self.y,
-            z: self.z.square().mul(self.z),
-        }
-    }
 }
 
 /// Signed bits of which no two next to each other are set.
