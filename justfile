@@ -45,3 +45,15 @@ fuzz-replay:
 # Benchmarks, run by hand
 bench *ARGS:
     cargo bench -p mach-benches {{ ARGS }}
+
+# Ratios to other implementations of BLS, in a workspace of their own
+bench-peers:
+    cd benches/peers && cargo run --locked --release
+
+# Whether the time of signing tells about the key
+timing *ARGS:
+    cargo run --locked --release -p mach-benches --no-default-features --example dudect -- {{ ARGS }}
+
+# Draws the cost of a certificate from what the bench `bls` wrote
+plot:
+    python3 benches/plot.py benches/results/bls.csv benches/results/bls.svg
