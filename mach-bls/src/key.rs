@@ -157,7 +157,11 @@ impl<S: Scheme> ValidKey<S> {
     ///
     /// Errors: [`InvalidSignature`].
     pub fn verify(&self, digest: B256, signature: &Signature<S>) -> Result<(), InvalidSignature> {
-        self.verify_point(&MessagePoint::of(digest), signature)
+        if S::verify(self, digest, signature) {
+            Ok(())
+        } else {
+            Err(InvalidSignature)
+        }
     }
 
     /// [`Self::verify`] for a message that was hashed before.

@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use mach_core::{Curve, G1Bytes, G2Bytes};
 use zeroize::Zeroizing;
 
-use crate::PointError;
+use crate::{MessagePoint, PointError, Signature, ValidKey};
 
 /// BLS on one curve: secrets, points and pairings. [`Bn254`] and [`Bls12381`] implement it.
 ///
@@ -104,6 +104,12 @@ pub trait Scheme: Curve {
 
     /// The product of nothing: one.
     fn one() -> Self::Target;
+
+    /// Whether `signature` is the key's signature of `digest`.
+    fn verify(key: &ValidKey<Self>, digest: B256, signature: &Signature<Self>) -> bool {
+        let message = MessagePoint::of(digest);
+        key.verify_point(&message, signature).is_ok()
+    }
 }
 
 /// One, if `multiple` is to `base` what the key of `lines` is to the generator of G2; else something
