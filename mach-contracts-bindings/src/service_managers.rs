@@ -2,10 +2,14 @@
 
 use alloy_primitives::{Address, ChainId, U256};
 use alloy_provider::{DynProvider, Provider};
+use alloy_rpc_types_eth::TransactionReceipt;
+use alloy_sol_types::SolConstructor;
 
-use crate::{CallError, abi::IMachServiceManagerRegistry as R, call::call};
+use crate::{
+    Artifact, CallError, SubmitError, Submitter, abi::IMachServiceManagerRegistry as R, call::call,
+};
 
-/// Reads of a `MachServiceManagerRegistry`.
+/// A `MachServiceManagerRegistry`.
 #[derive(Clone, Debug)]
 pub struct ServiceManagers {
     provider: DynProvider,
@@ -33,6 +37,63 @@ impl ServiceManagers {
             provider: provider.erased(),
             address,
         }
+    }
+
+    /// Deploys a registry in which nothing is registered.
+    pub async fn deploy(submitter: &Submitter, owner: Address) -> Result<Self, SubmitError> {
+        let code = Artifact::MachServiceManagerRegistry.bytecode();
+        let code = [code.as_ref(), &R::constructorCall { owner }.abi_encode()].concat();
+        let (address, _) = submitter.deploy(code.into()).await?;
+        Ok(Self::new(submitter.provider().clone(), address))
+    }
+
+    /// Where it is.
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Enters the service manager of a rollup that has none. `submitter` must be the owner.
+    pub async fn register(
+        &self,
+        submitter: &Submitter,
+        rollup: ChainId,
+        service_manager: Address,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        let call = R::registerServiceManagerCall {
+            rollupChainId: U256::from(rollup),
+            serviceManager: service_manager,
+        };
+        submitter.call(self.address, &call).await
+    }
+
+    /// Puts `next` in the place of `current`. `submitter` must be the owner.
+    pub async fn replace(
+        &self,
+        submitter: &Submitter,
+        rollup: ChainId,
+        current: Address,
+        next: Address,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        let call = R::replaceServiceManagerCall {
+            rollupChainId: U256::from(rollup),
+            current,
+            next,
+        };
+        submitter.call(self.address, &call).await
+    }
+
+    /// Removes the service manager of a rollup. `submitter` must be the owner.
+    pub async fn deregister(
+        &self,
+        submitter: &Submitter,
+        rollup: ChainId,
+        service_manager: Address,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        let call = R::deregisterServiceManagerCall {
+            rollupChainId: U256::from(rollup),
+            serviceManager: service_manager,
+        };
+        submitter.call(self.address, &call).await
     }
 
     /// What is known of a rollup at the head of L1.

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_signer::Signer;
-use mach_core::{G1Bytes, G2Bytes, OperatorId, QuorumNumbers};
+use mach_core::{Bn254, Curve, G1Bytes, G2Bytes, OperatorId, QuorumNumbers};
 
 use super::{Registration, RegistrationError};
 use crate::abi::{OperatorKickParam, PubkeyRegistrationParams, SignatureWithSaltAndExpiry};
@@ -29,13 +29,13 @@ pub struct OptIn {
 
 /// An operator's BLS key, with the proof that the operator holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyProof {
+pub struct KeyProof<C: Curve = Bn254> {
     /// Key in G1.
-    pub key_g1: G1Bytes,
+    pub key_g1: G1Bytes<C>,
     /// Key in G2.
-    pub key_g2: G2Bytes,
-    /// Signature of [`Registration::key_digest`].
-    pub signature: G1Bytes,
+    pub key_g2: G2Bytes<C>,
+    /// Signature of [`Registration::key_digest`], or of what another contract asks for.
+    pub signature: G1Bytes<C>,
 }
 
 /// Consent of an operator to one service manager, for a single use.

@@ -10,7 +10,7 @@ const MAX_RANGE: u64 = 1_000_000;
 const SMALLEST_TIMEOUT: u64 = 10_000;
 
 /// Reads on from a block, a range at a time.
-pub(super) struct LogReader<'a> {
+pub(crate) struct LogReader<'a> {
     provider: &'a DynProvider,
     filter: Filter,
     from: u64,
@@ -20,7 +20,7 @@ pub(super) struct LogReader<'a> {
 
 impl<'a> LogReader<'a> {
     /// Reads what `filter` lets through in the blocks from `from` to `to`.
-    pub(super) const fn new(provider: &'a DynProvider, filter: Filter, from: u64, to: u64) -> Self {
+    pub(crate) const fn new(provider: &'a DynProvider, filter: Filter, from: u64, to: u64) -> Self {
         Self {
             provider,
             filter,
@@ -33,7 +33,7 @@ impl<'a> LogReader<'a> {
     /// The next events and the block up to which they are complete; `None` at the end.
     ///
     /// Errors: the node does not answer, even for a single block.
-    pub(super) async fn next(&mut self) -> Result<Option<(Vec<Log>, u64)>, TransportError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<(Vec<Log>, u64)>, TransportError> {
         while self.from <= self.to {
             let last = self.to.min(self.from.saturating_add(self.range - 1));
             let filter = self.filter.clone().from_block(self.from).to_block(last);

@@ -34,6 +34,7 @@ use crate::{
 };
 
 pub use cache::{KeyCache, KeyCacheError, Registered};
+pub(crate) use logs::LogReader;
 
 /// Operator sets that are remembered.
 const MAX_SETS: usize = 32;

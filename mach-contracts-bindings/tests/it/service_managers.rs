@@ -1,9 +1,9 @@
 //! Which service manager watches which rollup.
 
 use alloy_primitives::{Address, U256};
-use alloy_sol_types::{SolCall, SolConstructor};
+use alloy_sol_types::SolCall;
 use mach_contracts_bindings::{
-    Artifact, Revert, RollupStatus, ServiceManagers,
+    Artifact, Revert, RollupStatus, ServiceManagers, SubmitError,
     abi::{IMachServiceManager, IMachServiceManagerRegistry as R},
 };
 
@@ -328,30 +328,41 @@ fn too_little_gas_never_reads_as_clear() {
 async fn a_client_reads_the_registry_on_a_chain() {
     let network = Network::start().await;
     let owner = submitter(&network.l1, 0).await;
-    let constructor = R::constructorCall {
-        owner: owner.sender(),
-    };
-    let code = Artifact::MachServiceManagerRegistry.bytecode();
-    let code = [code.as_ref(), &constructor.abi_encode()].concat();
-    let (registry, _) = owner.deploy(code.into()).await.unwrap();
-    let client = ServiceManagers::new(network.l1.provider(), registry);
+    let client = ServiceManagers::deploy(&owner, owner.sender())
+        .await
+        .unwrap();
     let status = client.status(ROLLUP).await.unwrap();
     assert_eq!(status, RollupStatus::Unknown);
     assert_eq!(client.service_manager(ROLLUP).await.unwrap(), None);
 
     let service_manager = network.contracts.service_manager;
-    let call = R::registerServiceManagerCall {
-        rollupChainId: U256::from(ROLLUP),
-        serviceManager: service_manager,
-    };
-    owner.call(registry, &call).await.unwrap();
+    client
+        .register(&owner, ROLLUP, service_manager)
+        .await
+        .unwrap();
     let status = client.status(ROLLUP).await.unwrap();
     assert_eq!(status, RollupStatus::Clear);
     let watching = client.service_manager(ROLLUP).await.unwrap();
     assert_eq!(watching, Some(service_manager));
-    let again = owner.call(registry, &call).await.unwrap_err();
-    assert!(format!("{again:?}").contains("AlreadyAdded"), "{again:?}");
+    let again = client.register(&owner, ROLLUP, service_manager).await;
+    assert!(refusal(again).contains("AlreadyAdded"));
+    let registry = client.address();
+    client
+        .replace(&owner, ROLLUP, service_manager, registry)
+        .await
+        .unwrap();
+    let status = client.status(ROLLUP).await.unwrap();
+    assert_eq!(status, RollupStatus::Unreadable);
+    let left = client.deregister(&owner, ROLLUP, service_manager).await;
+    assert!(refusal(left).contains("NotAdded"));
+    client.deregister(&owner, ROLLUP, registry).await.unwrap();
+    let status = client.status(ROLLUP).await.unwrap();
+    assert_eq!(status, RollupStatus::Unknown);
 
     let nothing = ServiceManagers::new(network.l1.provider(), Address::repeat_byte(0x77));
     assert!(nothing.status(ROLLUP).await.is_err());
+}
+
+fn refusal<T: std::fmt::Debug>(result: Result<T, SubmitError>) -> String {
+    format!("{:?}", result.unwrap_err().revert().unwrap())
 }
