@@ -14,3 +14,4 @@ mod keys;
 mod keystore;
 mod m2;
 mod tally;
+mod vectors;
