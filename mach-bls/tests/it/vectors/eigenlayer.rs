@@ -1,7 +1,7 @@
 //! Values from the tests and constants of eigenlayer-middleware.
 
 use alloy_primitives::{B256, FixedBytes, U256, keccak256};
-use mach_core::{G1Bytes, OperatorId};
+use mach_core::{Bn254, G1Bytes, OperatorId};
 use serde::Deserialize;
 
 use super::File;
@@ -41,7 +41,7 @@ pub(super) fn middleware(file: &File) {
     for Multiple { scalar, x, y } in &vectors.g2_mul {
         // The imaginary part is first there and second here.
         let expected = g2([&x[1], &x[0], &y[1], &y[0]].map(String::as_str));
-        assert_eq!(secret(*scalar).public_key().g2_bytes(), expected);
+        assert_eq!(secret::<Bn254>(*scalar).public_key().g2_bytes(), expected);
     }
     let zero: G1Bytes = G1Bytes(FixedBytes::ZERO);
     assert_eq!(OperatorId::from_key(&zero).0, vectors.zero_pk_hash);

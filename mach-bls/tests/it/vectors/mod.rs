@@ -2,8 +2,10 @@
 //!
 //! The vectors are not in the repository; `MACH_DATA` says where they are.
 
+mod consensus;
 mod eigenlayer;
-mod evm_bn254;
+mod evm;
+mod hash_to_curve;
 #[cfg(feature = "keystore")]
 mod key_files;
 
@@ -36,6 +38,10 @@ struct Reader {
 }
 
 /// Files that another test reads.
+#[cfg_attr(
+    not(feature = "keystore"),
+    allow(dead_code, reason = "key files have no reader")
+)]
 struct Elsewhere {
     pattern: &'static str,
     /// The test's source, below the workspace.
@@ -47,6 +53,7 @@ struct Elsewhere {
 /// Makes a test of each reader and the list of all readers.
 macro_rules! readers {
     ($($(#[$attribute:meta])* $test:ident: $pattern:literal => $read:path;)*) => {
+        #[cfg_attr(not(feature = "keystore"), allow(dead_code, reason = "key files have no reader"))]
         const READERS: &[Reader] = &[$(
             $(#[$attribute])*
             Reader { pattern: $pattern, read: $read },
@@ -63,9 +70,29 @@ macro_rules! readers {
 }
 
 readers! {
-    bn254_additions: "eip-196-197/bn256Add.json" => evm_bn254::additions;
-    bn254_multiplications: "eip-196-197/bn256ScalarMul.json" => evm_bn254::multiplications;
-    bn254_pairings: "eip-196-197/bn256Pairing.json" => evm_bn254::pairings;
+    bn254_additions: "eip-196-197/bn256Add.json" => evm::bn254_additions;
+    bn254_multiplications: "eip-196-197/bn256ScalarMul.json" => evm::bn254_multiplications;
+    bn254_pairings: "eip-196-197/bn256Pairing.json" => evm::bn254_pairings;
+    additions_in_g1: "eip-2537/*add_G1_bls.json" => evm::additions_in_g1;
+    additions_in_g2: "eip-2537/*add_G2_bls.json" => evm::additions_in_g2;
+    multiplications_in_g1: "eip-2537/*mul_G1_bls.json" => evm::weighted_sums_in_g1;
+    multiplications_in_g2: "eip-2537/*mul_G2_bls.json" => evm::weighted_sums_in_g2;
+    refused_sums_in_g1: "eip-2537/*msm_G1_bls.json" => evm::weighted_sums_in_g1;
+    refused_sums_in_g2: "eip-2537/*msm_G2_bls.json" => evm::weighted_sums_in_g2;
+    weighted_sums_in_g1: "eip-2537/multiexp_G1_bls.json" => evm::weighted_sums_in_g1;
+    weighted_sums_in_g2: "eip-2537/multiexp_G2_bls.json" => evm::weighted_sums_in_g2;
+    pairings: "eip-2537/*pairing_check_bls.json" => evm::pairings;
+    hash_to_g1: "hash-to-curve/*hash_to_G1_SHA256_SSWU_RO.json" => hash_to_curve::to_g1;
+    hash_to_g2: "hash-to-curve/*hash_to_G2_SHA256_SSWU_RO.json" => hash_to_curve::to_g2;
+    consensus_sign: "bls12-381-tests/sign/*.json" => consensus::sign;
+    consensus_verify: "bls12-381-tests/verify/*.json" => consensus::verify;
+    consensus_aggregate: "bls12-381-tests/aggregate/*.json" => consensus::aggregate;
+    consensus_aggregate_verify: "bls12-381-tests/aggregate_verify/*.json" => consensus::aggregate_verify;
+    consensus_fast_aggregate_verify: "bls12-381-tests/fast_aggregate_verify/*.json" => consensus::fast_aggregate_verify;
+    consensus_batch_verify: "bls12-381-tests/batch_verify/*.json" => consensus::batch_verify;
+    consensus_keys: "bls12-381-tests/deserialization_G1/*.json" => consensus::key_bytes;
+    consensus_signatures: "bls12-381-tests/deserialization_G2/*.json" => consensus::signature_bytes;
+    consensus_hash: "bls12-381-tests/hash_to_G2/*.json" => consensus::hash;
     eigenlayer_middleware: "eigenlayer-middleware/vectors.json" => eigenlayer::middleware;
     #[cfg(feature = "keystore")]
     key_files_of_mach: "mach-avs/*.key.json" => key_files::opens;
@@ -77,9 +104,18 @@ readers! {
     key_files_of_eip_2335: "bn254-keystore-go/test*.json" => key_files::opens;
 }
 
+#[cfg_attr(
+    not(feature = "keystore"),
+    allow(dead_code, reason = "key files have no reader")
+)]
 const ELSEWHERE: &[Elsewhere] = &[
     Elsewhere {
-        pattern: "eip-2537/*",
+        pattern: "eip-2537/*map_fp_to_G1_bls.json",
+        source: "mach-devnet/tests/it/precompiles.rs",
+        mention: "eip-2537",
+    },
+    Elsewhere {
+        pattern: "eip-2537/*map_fp2_to_G2_bls.json",
         source: "mach-devnet/tests/it/precompiles.rs",
         mention: "eip-2537",
     },
@@ -159,6 +195,7 @@ fn run(reader: &Reader) {
     assert!(count > 0, "nothing matches {}", reader.pattern);
 }
 
+#[cfg(feature = "keystore")]
 #[test]
 fn every_file_is_read_by_a_test() {
     let Some(folder) = folder() else { return };

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod keys;
+mod tally;
 
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U96, keccak256};
 use alloy_sol_types::{SolCall, SolValue};
@@ -17,7 +18,7 @@ use crate::{
     fixture::{OWNER, STRANGER},
 };
 
-const TAG: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_";
+const TAG: &[u8] = mach_bls::bls12_381::DEFAULT_DST;
 const DIGEST: B256 = B256::repeat_byte(0xd1);
 
 /// A secret key in both of blst's roles: keys in G1, and keys in G2 with signatures in G1.
