@@ -10,6 +10,7 @@ mod deploy;
 mod deployments;
 pub mod doctor;
 mod eigenlayer;
+mod http;
 mod plan;
 mod registration;
 mod registry;
@@ -27,6 +28,7 @@ pub use deployments::{
     Deployment, DeploymentError, DeploymentFile, EigenLayer, KnownDeployment, Status,
 };
 pub use eigenlayer::{EigenLayerCore, EigenLayerError, EigenLayerStatus, OperatorProfile};
+pub use http::{MAX_RESPONSE_BYTES, http_provider};
 pub use plan::{Plan, PlanError, Step, Unsigned};
 pub use registration::{
     AllocationDelay, Avs, Churn, Consent, KeyProof, M2Registration, OperatorSetRegistration,

@@ -34,7 +34,6 @@ pub(super) struct Flight {
 }
 
 /// A nonce and all transactions that were signed for it, which differ in their fees only.
-#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) intent: B256,
     pub(super) nonce: u64,
@@ -271,7 +270,7 @@ impl Entry {
 impl core::fmt::Debug for Flight {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Flight")
-            .field("entries", &self.entries)
+            .field("nonces", &self.entries.keys())
             .finish_non_exhaustive()
     }
 }

@@ -112,7 +112,7 @@ impl Network {
         Self::start_on(L1::devnet()).await
     }
 
-    async fn start_on(l1: L1) -> Self {
+    pub(crate) async fn start_on(l1: L1) -> Self {
         let owner = submitter(&l1, 0).await;
         let quorum = Quorum {
             minimum_stake: stake(1),
