@@ -82,7 +82,7 @@ fn main() {
             &format!("ark, for comparison: {name}"),
             samples,
             |class, index| {
-                black_box((black_box(point) * numbers[class][index]).into_affine());
+                let _ = black_box((black_box(point) * numbers[class][index]).into_affine());
             },
         );
     }
