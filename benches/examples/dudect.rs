@@ -31,6 +31,9 @@ use rand::{Rng, RngCore};
 /// cache treats both classes alike.
 const KEYS: usize = 512;
 
+/// Makes a key of a class; the argument is the value of the class that has one value.
+type Class = fn(U256) -> U256;
+
 fn main() {
     let samples = std::env::args()
         .nth(1)
@@ -38,7 +41,7 @@ fn main() {
     println!("{:<44} {:>10} {:>9}  verdict", "", "samples", "max |t|");
 
     let fixed = random_scalar();
-    let pairs: [(&str, [fn(U256) -> U256; 2]); 3] = [
+    let pairs: [(&str, [Class; 2]); 3] = [
         (
             "fixed and random keys",
             [|fixed| fixed, |_| random_scalar()],
