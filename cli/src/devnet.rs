@@ -16,7 +16,7 @@ use folder::Folder;
 
 /// Seconds by which the chains' clocks start behind the machine's: deploying makes L1 blocks, each of
 /// which moves its clock on.
-const HEAD_START: u64 = 300;
+const HEAD_START: u64 = 200;
 
 pub(crate) fn run(args: &DevnetArgs) -> eyre::Result<Outcome> {
     runtime()?.block_on(devnet(args))

@@ -257,7 +257,8 @@ fn parse_amount(text: &str, decimals: u8) -> eyre::Result<U256> {
     let digits = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if !digits || text.is_empty() || fraction.len() > usize::from(decimals) {
+    let number = text.starts_with(|first: char| first.is_ascii_digit());
+    if !digits || !number || fraction.len() > usize::from(decimals) {
         bail!("`{text}` is no amount of a token with {decimals} decimals, such as 32 or 0.5");
     }
     let parsed = parse_units(text, decimals)

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use alloy_network::{Ethereum, EthereumWallet, NetworkWallet};
-use alloy_primitives::{Address, Bytes, U256, utils::format_ether};
+use alloy_primitives::{Address, Bytes, U256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{TransactionInput, TransactionReceipt, TransactionRequest};
 use eyre::bail;
-use mach_contracts_bindings::{Plan, Revert, SubmitPolicy, Submitter};
+use mach_contracts_bindings::{Plan, Revert, SubmitPolicy, Submitter, doctor::ether};
 use serde_json::{Value, json};
 
 use super::{
@@ -113,11 +113,13 @@ impl Batch {
             say(&format!("{}. {}", number + 1, step.what));
             say(&format!("   to         {}", step.to));
             if !step.value.is_zero() {
-                say(&format!("   value      {} ether", format_ether(step.value)));
+                say(&format!("   value      {} ether", ether(step.value)));
             }
             if let Some((function, arguments)) = step.decoded() {
                 say(&format!("   function   {function}"));
-                say(&format!("   arguments  {arguments}"));
+                for argument in arguments {
+                    say(&format!("   argument   {argument}"));
+                }
             } else {
                 say(&format!("   calldata   {}", step.calldata));
             }
@@ -125,7 +127,7 @@ impl Batch {
                 Some(quote) => say(&format!(
                     "   gas        {}, about {} ether",
                     quote.gas,
-                    format_ether(quote.cost)
+                    ether(quote.cost)
                 )),
                 None => say("   gas        known once the step before is done"),
             }
@@ -238,12 +240,18 @@ impl Refusal {
 #[expect(clippy::print_stderr, reason = "why nothing was sent")]
 fn refused(refusal: &Refusal, json: bool) -> Outcome {
     let Refusal { what, revert, data } = refusal;
+    let explanation = revert.explanation();
     if json {
         say_json(&json!({
-            "sent": false, "refused": { "what": what, "reason": revert.to_string(), "data": data },
+            "sent": false, "refused": {
+                "what": what, "reason": revert.to_string(), "fix": explanation, "data": data,
+            },
         }));
     } else {
-        eprintln!("mach-cli: the contract would refuse to {what}: {revert}; nothing was sent");
+        let explanation = explanation.map_or_else(String::new, |text| format!(": {text}"));
+        eprintln!(
+            "mach-cli: the contract would refuse to {what}: {revert}{explanation}; nothing was sent"
+        );
     }
     Outcome::Invalid
 }

@@ -23,7 +23,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// Name of the function and its arguments, as far as the function is known.
-    pub(crate) fn decoded(&self) -> Option<(String, String)> {
+    pub(crate) fn decoded(&self) -> Option<(String, Vec<String>)> {
         let data = &self.calldata;
         let shown = IRegistryCoordinatorCalls::abi_decode(data)
             .map(|call| format!("{call:?}"))
@@ -68,14 +68,32 @@ impl From<mach_contracts_bindings::Step> for Step {
     }
 }
 
-/// Takes `name(nameCall { a: 1 })` apart, into `name` and `a: 1`.
-fn split(debug: &str) -> Option<(String, String)> {
+/// Takes `name(nameCall { a: 1, b: 2 })` apart, into `name`, `a: 1` and `b: 2`.
+fn split(debug: &str) -> Option<(String, Vec<String>)> {
     let (name, rest) = debug.split_once('(')?;
-    let arguments = match rest.split_once('{') {
+    let fields = match rest.split_once('{') {
         Some((_, fields)) => fields.rsplit_once('}')?.0.trim(),
         None => "",
     };
-    Some((name.to_owned(), arguments.to_owned()))
+    let mut arguments = Vec::new();
+    let (mut depth, mut quoted, mut escaped, mut argument) = (0_u32, false, false, String::new());
+    for character in fields.chars() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '{' | '[' | '(' if !quoted => depth += 1,
+            '}' | ']' | ')' if !quoted => depth = depth.saturating_sub(1),
+            ',' if !quoted && depth == 0 => {
+                arguments.push(core::mem::take(&mut argument).trim().to_owned());
+                continue;
+            }
+            _ => {}
+        }
+        argument.push(character);
+    }
+    arguments.extend(Some(argument.trim().to_owned()).filter(|last| !last.is_empty()));
+    Some((name.to_owned(), arguments))
 }
 
 #[cfg(test)]
@@ -100,13 +118,24 @@ mod tests {
         };
         assert_eq!(
             step(&calldata).decoded(),
-            Some(("deregisterOperator".into(), "quorumNumbers: 0x0001".into()))
+            Some((
+                "deregisterOperator".into(),
+                vec!["quorumNumbers: 0x0001".into()]
+            ))
         );
         // pauseAll()
         assert_eq!(
             step(&hex!("595c6a67")).decoded(),
-            Some(("pauseAll".into(), String::new()))
+            Some(("pauseAll".into(), vec![]))
         );
         assert_eq!(step(&[1, 2, 3]).decoded(), None);
+        // What an operator writes into its socket stays one argument.
+        assert_eq!(
+            split(r#"f(fCall { a: "x, \"y}", b: P { c: [1, 2] } })"#),
+            Some((
+                "f".into(),
+                vec![r#"a: "x, \"y}""#.into(), "b: P { c: [1, 2] }".into()]
+            ))
+        );
     }
 }

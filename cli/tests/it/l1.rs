@@ -230,7 +230,7 @@ async fn an_admin_command_is_checked_and_shown() {
     assert_eq!(shown["sent"], false);
     let step = &shown["steps"][0];
     assert_eq!(step["function"], "updateQuorumThresholdPercentage");
-    assert_eq!(step["arguments"], "thresholdPercentage: 67");
+    assert_eq!(step["arguments"][0], "thresholdPercentage: 67");
     // COMPAT 1.3: the selector of updateQuorumThresholdPercentage(uint8), and 67.
     let calldata = format!("0x429d5bf0{:064x}", 67);
     assert_eq!(step["calldata"], calldata);

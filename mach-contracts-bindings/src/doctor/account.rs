@@ -1,9 +1,9 @@
 //! What the paying account holds.
 
-use alloy_primitives::{U256, utils::format_ether};
+use alloy_primitives::U256;
 use alloy_provider::Provider;
 
-use super::{Candidate, Doctor, Finding, Intent, Subject};
+use super::{Candidate, Doctor, Finding, Intent, Subject, ether};
 use crate::CallError;
 
 /// Gas of joining: what EigenLayer's operator sets take, the dearer of both worlds, and a margin.
@@ -32,26 +32,26 @@ impl Doctor {
         let cost = U256::from(gas).saturating_mul(U256::from(price));
         // Fees are offered at twice the base fee, so that they last for some full blocks.
         let offered = cost.saturating_mul(U256::from(2));
-        let has = format_ether(balance);
+        let has = ether(balance);
         let finding = if balance < cost {
             Finding::blocker(
                 Subject::Balance,
                 format!(
                     "{payer} holds {has} ether, the transaction costs about {}",
-                    format_ether(cost)
+                    ether(cost)
                 ),
-                format!("send it at least {} ether", format_ether(offered - balance)),
+                format!("send it at least {} ether", ether(offered - balance)),
             )
         } else if balance < offered {
             Finding::warning(
                 Subject::Balance,
                 format!(
                     "{payer} holds {has} ether, the transaction costs about {}",
-                    format_ether(cost)
+                    ether(cost)
                 ),
                 format!(
                     "nodes want {} ether to be there, for rising fees",
-                    format_ether(offered)
+                    ether(offered)
                 ),
             )
         } else {

@@ -15,7 +15,7 @@ use mach_core::{G1Bytes, QuorumNumbers};
 
 pub use finding::{Finding, Severity, Subject};
 pub use operator::allowlisted;
-pub use text::amount;
+pub use text::{amount, ether};
 
 use crate::{CallError, Consent, Deployment, DeploymentFile, call::call};
 

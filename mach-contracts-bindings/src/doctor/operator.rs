@@ -184,3 +184,25 @@ pub async fn allowlisted(
     let request = I::allowlistCall { operator };
     Ok(Some(call(provider, service_manager, &request).await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+
+    #[test]
+    fn a_consent_holds_until_its_last_second() {
+        let now = 1_700_000_000;
+        let cases = [
+            (now - 1, Severity::Blocker),
+            // The AVSDirectory takes it in this second.
+            (now, Severity::Warning),
+            (now + CONSENT_RESERVE - 1, Severity::Warning),
+            (now + CONSENT_RESERVE, Severity::Passed),
+            (u64::MAX, Severity::Passed),
+        ];
+        for (until, severity) in cases {
+            assert_eq!(expiry(until, now).severity, severity, "{until}");
+        }
+    }
+}

@@ -134,3 +134,60 @@ fn membership(quorum: &QuorumStatus) -> Finding {
         "leave it out of --quorums",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+    use mach_core::Stake;
+
+    fn quorum() -> QuorumStatus {
+        let ether = |tenths: u128| Stake::new(tenths * 10_u128.pow(17)).unwrap();
+        QuorumStatus {
+            quorum: 0,
+            member: false,
+            slashable: false,
+            stake: Stake::ZERO,
+            weight: ether(125),
+            minimum_stake: ether(320),
+            operators: 49,
+            max_operators: Some(50),
+        }
+    }
+
+    #[test]
+    fn too_little_stake_is_told_in_tokens() {
+        let found = stake(&quorum());
+        assert_eq!(found.severity, Severity::Blocker);
+        assert_eq!(
+            found.problem,
+            "below the minimum stake of quorum 0: has 12.5, needs 32"
+        );
+        let enough = QuorumStatus {
+            weight: quorum().minimum_stake,
+            ..quorum()
+        };
+        assert_eq!(stake(&enough).severity, Severity::Passed);
+        let nothing_asked = QuorumStatus {
+            weight: Stake::ZERO,
+            minimum_stake: Stake::ZERO,
+            ..quorum()
+        };
+        assert_eq!(stake(&nothing_asked).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_quorum_is_full_at_its_last_place() {
+        assert_eq!(room(&quorum()).severity, Severity::Passed);
+        let full = QuorumStatus {
+            operators: 50,
+            ..quorum()
+        };
+        assert_eq!(room(&full).severity, Severity::Blocker);
+        let member = QuorumStatus {
+            member: true,
+            ..quorum()
+        };
+        assert!(room(&member).problem.contains("already"));
+    }
+}

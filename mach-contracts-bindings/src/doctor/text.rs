@@ -13,9 +13,13 @@ pub fn amount(value: U256, beside: U256) -> String {
     if text.len() <= SMALL_DIGITS {
         return value.to_string();
     }
-    let text = format_ether(value);
-    let text = text.trim_end_matches('0');
-    text.trim_end_matches('.').to_owned()
+    ether(value)
+}
+
+/// Wei in ether, without zeros at the end.
+pub fn ether(wei: U256) -> String {
+    let text = format_ether(wei);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// An error with its causes.
