@@ -6,11 +6,11 @@ use alloy_sol_types::{SolCall, SolConstructor};
 use mach_core::Stake;
 
 use crate::{
-    Artifact, Deployment, SubmitError, Submitter,
+    Artifact, Deployment, DeploymentError, DeploymentFile, EigenLayer, SubmitError, Submitter,
     abi::{
         self, IMachRegistry, IMachServiceManager, IPauserRegistry, ITransparentUpgradeableProxy,
     },
-    call::call,
+    call::{answer, call},
     convert::stake_to_u96,
 };
 
@@ -31,8 +31,22 @@ pub struct DeployConfig {
     pub unpauser: Address,
     /// Rollups that statements may be about.
     pub rollup_chain_ids: Vec<ChainId>,
-    /// Quorums of the registry, in the order of their numbers.
+    /// Quorums of the registry, in the order of their numbers; an existing one has its own.
     pub quorums: Vec<Quorum>,
+    /// Where operators register.
+    pub registry: RegistryChoice,
+}
+
+/// Where the operators of a service manager register.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistryChoice {
+    /// A `MachRegistry` of its own, which needs no EigenLayer.
+    #[default]
+    StandAlone,
+    /// A registry coordinator that is there already: EigenLayer's, of either world, or another
+    /// `MachRegistry`. Its own service manager goes on deciding who may register; the new one counts the
+    /// stake of those who did.
+    Existing(Address),
 }
 
 /// Bounds of a quorum.
@@ -59,11 +73,12 @@ impl DeployConfig {
                 minimum_stake: Stake::new(1).unwrap_or(Stake::MAX),
                 max_operators: 200,
             }],
+            registry: RegistryChoice::StandAlone,
         }
     }
 }
 
-/// Deploys registry and service manager, from the account of `submitter`.
+/// Deploys a service manager, and a registry unless there is one, from the account of `submitter`.
 ///
 /// The service manager is initialised in the transaction that creates its proxy, so that nobody
 /// else can be first. The account must send nothing else meanwhile: the registry is made for the
@@ -74,6 +89,9 @@ pub async fn deploy(
     submitter: &Submitter,
     config: &DeployConfig,
 ) -> Result<Deployment, DeployError> {
+    if let RegistryChoice::Existing(coordinator) = config.registry {
+        return deploy_over(submitter, config, coordinator).await;
+    }
     let provider = submitter.provider();
     let nonce = provider
         .get_transaction_count(submitter.sender())
@@ -81,13 +99,7 @@ pub async fn deploy(
         .map_err(SubmitError::from)?;
     let expected = submitter.sender().create(nonce.saturating_add(4));
 
-    let pausers = IPauserRegistry::constructorCall {
-        pausers: config.pausers.clone(),
-        unpauser: config.unpauser,
-    };
-    let (pauser_registry, first) = submitter
-        .deploy(creation(Artifact::PauserRegistry, &pausers))
-        .await?;
+    let (pauser_registry, l1_block) = deploy_pausers(submitter, config).await?;
     let (operator_state_retriever, _) = submitter
         .deploy(Artifact::OperatorStateRetriever.bytecode())
         .await?;
@@ -99,43 +111,23 @@ pub async fn deploy(
     let (registry, _) = submitter
         .deploy(creation(Artifact::MachRegistry, &registry))
         .await?;
-
-    let implementation = IMachServiceManager::constructorCall {
-        avsDirectory: registry,
-        registryCoordinator: registry,
-        stakeRegistry: registry,
+    let roles = Roles {
+        avs_directory: registry,
+        registry_coordinator: registry,
+        stake_registry: registry,
+        pauser_registry,
     };
-    let (implementation, _) = submitter
-        .deploy(creation(Artifact::MachServiceManager, &implementation))
-        .await?;
-    let proxy = ITransparentUpgradeableProxy::constructorCall {
-        logic: implementation,
-        initialOwner: config.upgrader,
-        data: initialization(config, pauser_registry),
-    };
-    let (service_manager, _) = submitter
-        .deploy(creation(Artifact::TransparentUpgradeableProxy, &proxy))
-        .await?;
+    let (service_manager, implementation) =
+        deploy_service_manager(submitter, config, roles).await?;
     if service_manager != expected {
         return Err(DeployError::Displaced {
             expected,
             actual: service_manager,
         });
     }
-    // The answer of the proxy, not of its implementation: it is initialised.
-    let owner = call(
-        provider,
-        service_manager,
-        &IMachServiceManager::ownerCall {},
-    )
-    .await
-    .map_err(SubmitError::from)?;
-    if owner != config.owner {
-        return Err(DeployError::NotInitialized(service_manager));
-    }
     Ok(Deployment {
         l1_chain_id: submitter.chain_id(),
-        l1_block: first.block_number.unwrap_or_default(),
+        l1_block,
         service_manager,
         registry_coordinator: registry,
         operator_state_retriever,
@@ -143,11 +135,116 @@ pub async fn deploy(
         apk_registry: registry,
         index_registry: registry,
         service_manager_implementation: Some(implementation),
-        // The proxy's constructor deploys its admin, as its first contract.
-        proxy_admin: Some(service_manager.create(1)),
+        proxy_admin: Some(admin_of(service_manager)),
         registry_coordinator_implementation: None,
         pauser_registry: Some(pauser_registry),
     })
+}
+
+/// A service manager over a coordinator that is there already.
+async fn deploy_over(
+    submitter: &Submitter,
+    config: &DeployConfig,
+    coordinator: Address,
+) -> Result<Deployment, DeployError> {
+    let provider = submitter.provider();
+    // Everything about the coordinator is asked for before anything is sent: the coordinator stands in
+    // for the retriever, of which only the code is looked at.
+    let found = DeploymentFile::new(coordinator, coordinator)
+        .resolve(provider.clone())
+        .await?;
+    let directory = IMachServiceManager::avsDirectoryCall {};
+    let directory = answer(provider, found.service_manager, &directory)
+        .await
+        .map_err(SubmitError::from)?;
+    let known = || EigenLayer::on(found.l1_chain_id).map(|core| core.avs_directory);
+    let avs_directory = directory
+        .or_else(known)
+        .ok_or(DeployError::NoAvsDirectory(coordinator))?;
+
+    let (pauser_registry, _) = deploy_pausers(submitter, config).await?;
+    let (operator_state_retriever, _) = submitter
+        .deploy(Artifact::OperatorStateRetriever.bytecode())
+        .await?;
+    let roles = Roles {
+        avs_directory,
+        registry_coordinator: coordinator,
+        stake_registry: found.stake_registry,
+        pauser_registry,
+    };
+    let (service_manager, implementation) =
+        deploy_service_manager(submitter, config, roles).await?;
+    Ok(Deployment {
+        service_manager,
+        operator_state_retriever,
+        service_manager_implementation: Some(implementation),
+        proxy_admin: Some(admin_of(service_manager)),
+        pauser_registry: Some(pauser_registry),
+        // Not the block of these contracts: operators may have registered long before.
+        ..found
+    })
+}
+
+/// What a service manager is made for.
+#[derive(Clone, Copy)]
+struct Roles {
+    avs_directory: Address,
+    registry_coordinator: Address,
+    stake_registry: Address,
+    pauser_registry: Address,
+}
+
+/// The list of pausers, and the block that it is in.
+async fn deploy_pausers(
+    submitter: &Submitter,
+    config: &DeployConfig,
+) -> Result<(Address, u64), DeployError> {
+    let pausers = IPauserRegistry::constructorCall {
+        pausers: config.pausers.clone(),
+        unpauser: config.unpauser,
+    };
+    let (address, receipt) = submitter
+        .deploy(creation(Artifact::PauserRegistry, &pausers))
+        .await?;
+    Ok((address, receipt.block_number.unwrap_or_default()))
+}
+
+/// The proxy, initialised in its constructor, and the code behind it.
+async fn deploy_service_manager(
+    submitter: &Submitter,
+    config: &DeployConfig,
+    roles: Roles,
+) -> Result<(Address, Address), DeployError> {
+    let implementation = IMachServiceManager::constructorCall {
+        avsDirectory: roles.avs_directory,
+        registryCoordinator: roles.registry_coordinator,
+        stakeRegistry: roles.stake_registry,
+    };
+    let (implementation, _) = submitter
+        .deploy(creation(Artifact::MachServiceManager, &implementation))
+        .await?;
+    let proxy = ITransparentUpgradeableProxy::constructorCall {
+        logic: implementation,
+        initialOwner: config.upgrader,
+        data: initialization(config, roles.pauser_registry),
+    };
+    let (service_manager, _) = submitter
+        .deploy(creation(Artifact::TransparentUpgradeableProxy, &proxy))
+        .await?;
+    // The answer of the proxy, not of its implementation: it is initialised.
+    let owner = IMachServiceManager::ownerCall {};
+    let owner = call(submitter.provider(), service_manager, &owner)
+        .await
+        .map_err(SubmitError::from)?;
+    if owner != config.owner {
+        return Err(DeployError::NotInitialized(service_manager));
+    }
+    Ok((service_manager, implementation))
+}
+
+/// The proxy's constructor deploys its admin, as its first contract.
+fn admin_of(proxy: Address) -> Address {
+    proxy.create(1)
 }
 
 /// Lets operators register: puts them on the allowlist and sets their stake in the quorums of the
@@ -233,6 +330,14 @@ pub enum DeployError {
     /// The proxy does not answer as it was told to.
     #[error("the service manager at {0} is not initialised")]
     NotInitialized(Address),
+    /// The coordinator that there is cannot be used.
+    #[error("no service manager can be put over the coordinator")]
+    Coordinator(#[from] DeploymentError),
+    /// Nothing says where the coordinator's operators consent.
+    #[error(
+        "the service manager of coordinator {0} names no AVSDirectory, and none is known on this chain"
+    )]
+    NoAvsDirectory(Address),
     /// A transaction did not succeed.
     #[error("a contract was not deployed")]
     Submit(#[from] SubmitError),

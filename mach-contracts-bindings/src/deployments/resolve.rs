@@ -6,7 +6,7 @@ use alloy_transport::TransportError;
 use super::{Deployment, DeploymentError, DeploymentFile};
 use crate::{
     CallError,
-    abi::{IMachServiceManager, IRegistryCoordinator as C},
+    abi::{IMachServiceManager as I, IRegistryCoordinator as C},
     call::{answer, call, has_code},
 };
 
@@ -48,8 +48,23 @@ impl DeploymentFile {
             .contract("operatorStateRetriever", self.operator_state_retriever)
             .await?;
 
-        let service_manager = chain.service_manager(coordinator).await?;
-        agree("machServiceManager", self.service_manager, service_manager)?;
+        let own = chain.service_manager(coordinator).await?;
+        let service_manager = match self.service_manager {
+            // A coordinator has one service manager of its own, and others may count its stake.
+            Some(other) if other != own => {
+                let believes = I::registryCoordinatorCall {};
+                let believes = answer(&chain.provider, other, &believes).await?;
+                if believes != Some(coordinator) {
+                    return Err(DeploymentError::Mismatch {
+                        key: "machServiceManager",
+                        claimed: other,
+                        actual: own,
+                    });
+                }
+                other
+            }
+            _ => own,
+        };
         chain
             .contract("machServiceManager", service_manager)
             .await?;
@@ -60,7 +75,7 @@ impl DeploymentFile {
         let index = chain.ask(coordinator, C::indexRegistryCall {}).await?;
         agree("indexRegistry", self.index_registry, index)?;
 
-        let pausers = IMachServiceManager::pauserRegistryCall {};
+        let pausers = I::pauserRegistryCall {};
         let pausers = answer(&chain.provider, service_manager, &pausers).await;
         Ok(Deployment {
             l1_chain_id: chain_id,

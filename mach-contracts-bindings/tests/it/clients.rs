@@ -157,6 +157,11 @@ impl Network {
         }
     }
 
+    /// The same operators, and another service manager over them.
+    pub(crate) fn with_contracts(self, contracts: Deployment) -> Self {
+        Self { contracts, ..self }
+    }
+
     fn domain(&self) -> Domain {
         self.contracts.domain()
     }

@@ -2,10 +2,14 @@
 
 use alloy_primitives::Address;
 use alloy_provider::Provider;
-use mach_contracts_bindings::{Deployment, DeploymentError, DeploymentFile, KnownDeployment};
+use mach_contracts_bindings::{
+    DeployConfig, DeployError, Deployment, DeploymentError, DeploymentFile, KnownDeployment,
+    RegistryChoice, deploy,
+};
+use mach_core::{Domain, ports::StatementConfirmer};
 
 use crate::{
-    clients::Network,
+    clients::{Network, ROLLUP, alert, submitter},
     node::{failure, lying},
 };
 
@@ -123,4 +127,54 @@ async fn a_node_that_fails_says_nothing_about_the_deployment() {
         let error = file.resolve(node.erased()).await.unwrap_err();
         assert!(error.is_transient(), "{method}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_service_manager_counts_the_stake_of_a_coordinator_that_is_there() {
+    let network = Network::start().await;
+    let first = network.contracts;
+    let owner = submitter(&network.l1, 9).await;
+    let config = |coordinator| DeployConfig {
+        registry: RegistryChoice::Existing(coordinator),
+        ..DeployConfig::new(owner.sender(), [ROLLUP])
+    };
+    let second = deploy(&owner, &config(first.registry_coordinator))
+        .await
+        .unwrap();
+    assert_ne!(second.service_manager, first.service_manager);
+    assert_eq!(second.registry_coordinator, first.registry_coordinator);
+    assert_eq!(
+        second.domain(),
+        Domain {
+            service_manager: second.service_manager,
+            ..first.domain()
+        }
+    );
+    let file = DeploymentFile::from(&second);
+    assert_eq!(resolve(&network, file).await.unwrap(), second);
+
+    // The operators of the first sign for the second, and nothing else changes.
+    let network = network.with_contracts(second);
+    let certificate = network.certificate(alert(1), &[]).await;
+    let confirmer = network.confirmer(7).await;
+    confirmer.confirm(&certificate).await.unwrap();
+    let manager = network.service_manager().await;
+    assert_eq!(manager.active_alerts(ROLLUP).await.unwrap(), 1);
+
+    // Nothing is sent over what is no coordinator.
+    let provider = network.l1.provider();
+    let nonce = provider.get_transaction_count(owner.sender());
+    let before = nonce.await.unwrap();
+    let error = deploy(&owner, &config(second.service_manager))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DeployError::Coordinator(DeploymentError::NotACoordinator { .. })
+        ),
+        "{error}"
+    );
+    let nonce = provider.get_transaction_count(owner.sender());
+    assert_eq!(nonce.await.unwrap(), before);
 }
