@@ -1,6 +1,12 @@
 //! The devnet as its users see it: through alloy, and through mach-verify.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod l1;
 mod l2;
