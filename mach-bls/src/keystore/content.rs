@@ -105,7 +105,11 @@ impl KeyFile {
             format,
             kind,
             public,
-            id: short(file.id.unwrap_or_default()),
+            // Where the format has no place for it, it would not be written again.
+            id: match format {
+                Format::GethV3 => short(file.id.unwrap_or_default()),
+                _ => String::new(),
+            },
             path: String::new(),
             sealed,
         })

@@ -157,7 +157,10 @@ impl KeyFile {
             format,
             kind,
             public: Some(public),
-            id: uuid()?,
+            id: match format {
+                Format::EigenSdk => String::new(),
+                _ => uuid()?,
+            },
             path: String::new(),
             sealed: Sealed::seal(family, &plaintext, password, kdf)?,
         })
@@ -207,7 +210,7 @@ impl KeyFile {
         self.sealed.kdf
     }
 
-    /// The file's UUID; empty where there is none.
+    /// The file's UUID; empty where there is none, as in eigensdk's format.
     pub fn id(&self) -> &str {
         &self.id
     }

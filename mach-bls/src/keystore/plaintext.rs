@@ -5,8 +5,10 @@ use ark_ff::PrimeField;
 use zeroize::Zeroizing;
 
 use super::{
-    KeyFile, KeyFileError, KeyKind, PublicPart, Secret, public::ark_g2, sealed::Family,
-    secret::number,
+    KeyFile, KeyFileError, KeyKind, PublicPart, Secret,
+    public::ark_g2,
+    sealed::Family,
+    secret::{from_decimal, number},
 };
 
 impl KeyFile {
@@ -22,7 +24,7 @@ impl KeyFile {
         }
         // No random key looks like digits.
         let number = if is_text {
-            number(plaintext.trim_ascii())
+            text_number(plaintext.trim_ascii())
         } else {
             // bn254-keystore-go leaves out leading zeros.
             padded(plaintext)
@@ -61,6 +63,11 @@ fn is_text(plaintext: &[u8]) -> bool {
         digits if digits.len() == 64 => digits.iter().all(u8::is_ascii_hexdigit),
         digits => digits.iter().all(u8::is_ascii_digit),
     }
+}
+
+/// Decimal where it can be, as eigensdk-rs reads it: 64 digits are hexadecimal only if one is a letter.
+fn text_number(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    from_decimal(text).or_else(|| number(text))
 }
 
 /// `pubkey` of a file with the key's text, as rust-bls-bn254 computes it: the text's bytes are

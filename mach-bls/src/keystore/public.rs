@@ -10,7 +10,7 @@ use mach_core::{G1Bytes, G2Bytes, OperatorId};
 
 use super::{
     KeyKind, Secret,
-    secret::{decimal, number},
+    secret::{decimal, from_decimal},
 };
 use crate::{bls12_381, bn254::MessagePoint};
 
@@ -60,13 +60,7 @@ impl PublicPart {
     pub(super) fn from_gnark_text(text: &str) -> Option<Self> {
         let inside = text.strip_prefix("E([")?.strip_suffix("])")?;
         let (x, y) = inside.split_once(',')?;
-        let coordinate = |digits: &str| {
-            if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-                return None;
-            }
-            // 64 digits would be hexadecimal ones.
-            number(format!("{digits:0>78}").as_bytes())
-        };
+        let coordinate = |digits: &str| from_decimal(digits.as_bytes());
         checked_g1(*coordinate(x)?, *coordinate(y)?)
     }
 

@@ -166,6 +166,11 @@ pub(super) fn number(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
         digits if digits.len() == 64 => (digits, 16),
         digits => (digits, 10),
     };
+    digits_of(digits, base)
+}
+
+/// The number with these digits, below 2^256.
+fn digits_of(digits: &[u8], base: u32) -> Option<Zeroizing<[u8; 32]>> {
     if digits.is_empty() {
         return None;
     }
@@ -182,6 +187,11 @@ pub(super) fn number(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
         }
     }
     Some(number)
+}
+
+/// The number with these decimal digits, below 2^256, also if they are 64.
+pub(super) fn from_decimal(digits: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    digits_of(digits, 10)
 }
 
 /// `number` in decimal digits, without leading zeros.
@@ -262,6 +272,7 @@ mod tests {
             let text = decimal(&bytes);
             let expected = U256::from_be_bytes(bytes).to_string();
             prop_assert_eq!(&*text, expected.as_bytes());
+            prop_assert_eq!(from_decimal(&text).map(|number| *number), Some(bytes));
             if text.len() != 64 {
                 prop_assert_eq!(number(&text).map(|number| *number), Some(bytes));
             }

@@ -371,6 +371,7 @@ proptest! {
             prop_assert_eq!((read.kind(), read.kdf()), (kind, kdf));
             prop_assert_eq!(read.public(), file.public());
             prop_assert_eq!(read.format(), format);
+            prop_assert_eq!((read.id(), read.path()), (file.id(), file.path()));
             prop_assert_eq!(*read.decrypt(&password).unwrap().to_bytes(), bytes);
         }
     }
@@ -660,6 +661,29 @@ fn no_file_is_overwritten_unless_asked() {
         KeyFile::read(&folder.path().join("none.json")),
         Err(KeyFileError::Io { .. })
     ));
+}
+
+/// What an eigensdk file says beside its fields is not taken for a part of it.
+#[test]
+fn an_eigensdk_file_has_no_id() {
+    let mut json = sample(Format::EigenSdk, KeyKind::Bn254);
+    json["id"] = json!("8df75d34-4383-4ff4-a3c0-c47717c72e86");
+    let file = parse(&json).unwrap();
+    let again = KeyFile::parse(file.to_json().as_bytes()).unwrap();
+    assert_eq!((file.id(), again.id()), ("", ""));
+}
+
+/// 10^63 has 64 digits, which would be another number if they were hexadecimal; eigensdk-rs reads
+/// them as decimal.
+#[test]
+fn a_text_of_64_decimal_digits_is_decimal() {
+    let password = Password::new("p");
+    let key = U256::from(10).pow(U256::from(63));
+    assert_eq!(key.to_string().len(), 64);
+    let secret = Secret::from_bytes(KeyKind::Bn254, &key.to_be_bytes()).unwrap();
+    let file = KeyFile::encrypt(&secret, Format::Eip2335Text, &password, cheap()).unwrap();
+    let read = KeyFile::parse(file.to_json().as_bytes()).unwrap();
+    assert_eq!(number(&read.decrypt(&password).unwrap()), key);
 }
 
 #[test]
