@@ -79,9 +79,10 @@ pub struct SecretKeyError;
 /// A public key that may be in an operator set: the same multiple of both generators, whose owner
 /// has the secret key.
 ///
-/// A value of this type is made by [`PossessionProof::verify`], by a [`SecretKey`], or by
-/// [`Self::from_registry`], which leaves the proof of possession to a contract. In each case both
-/// points are valid, neither is the identity, and they belong together. That is checked once:
+/// A value of this type is made by [`PossessionProof::verify`], by a [`SecretKey`], by
+/// [`Self::from_registry`], which leaves the proof of possession to a contract, or by [`Self::sum`]
+/// of such keys. In each case both points are valid, neither is the identity, and they belong
+/// together. That is checked once:
 /// clones share the key and what is prepared for its pairings at the first verification (about
 /// 12 kB on BN254, 200 bytes on BLS12-381).
 ///
@@ -274,17 +275,45 @@ mod tests {
         assert!(key.public_key().verify(B256::ZERO, &signature).is_err());
     }
 
+    /// Fails to compile where the type has the trait: then two implementations of `Either` fit.
+    macro_rules! assert_lacks {
+        ($trait:path: $($type:ty),*) => {
+            const _: fn() = || {
+                trait Either<T> {
+                    fn fits() {}
+                }
+                struct Has;
+                impl<T: ?Sized> Either<()> for T {}
+                impl<T: ?Sized + $trait> Either<Has> for T {}
+                $(let _ = <$type as Either<_>>::fits;)*
+            };
+        };
+    }
+
+    type Number<S> = <S as Scheme>::Secret;
+
+    assert_lacks!(Clone: SecretKey, Number<Bn254>);
+    #[cfg(feature = "bls12-381")]
+    assert_lacks!(Clone: crate::bls12_381::SecretKey, Number<mach_core::Bls12381>);
+    #[cfg(feature = "bls12-381")]
+    assert_lacks!(Clone: crate::bls12_381::min_pk::SecretKey);
+    #[cfg(feature = "keystore")]
+    assert_lacks!(Clone: crate::keystore::Secret, crate::keystore::EcdsaKey, crate::keystore::Password, crate::keystore::Mnemonic);
+
+    fn debug_shows_no_secret<S: Scheme>() {
+        let key =
+            crate::SecretKey::<S>::from_bytes(&U256::from(0xdead_beef_u64).to_be_bytes()).unwrap();
+        let operator = key.public_key().operator_id().0;
+        let shown = format!("SecretKey {{ operator: {operator:?}, .. }}");
+        assert_eq!(format!("{key:?}"), shown);
+        assert_eq!(format!("{:?}", key.secret), "SecretScalar");
+    }
+
     #[test]
-    fn debug_shows_no_secret() {
-        let key = key(0xdead_beef_dead_beef);
-        let shown = format!("{key:?}");
-        assert_eq!(
-            shown,
-            format!(
-                "SecretKey {{ operator: {:?}, .. }}",
-                key.public_key().operator_id().0
-            )
-        );
+    fn debug_shows_no_secret_on_any_curve() {
+        debug_shows_no_secret::<Bn254>();
+        #[cfg(feature = "bls12-381")]
+        debug_shows_no_secret::<mach_core::Bls12381>();
     }
 
     #[test]

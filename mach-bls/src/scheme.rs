@@ -24,8 +24,9 @@ use crate::{MessagePoint, PointError, Signature, ValidKey};
 /// [`Signature`]: crate::Signature
 /// [`Tally`]: crate::Tally
 pub trait Scheme: Curve {
-    /// A number from 1 to r - 1, which wipes itself when dropped.
-    type Secret: Send + Sync + 'static;
+    /// A number from 1 to r - 1, which wipes itself when dropped, has no `Clone`, and shows nothing of
+    /// itself.
+    type Secret: Debug + Send + Sync + 'static;
     /// A point of G1's subgroup.
     type G1Point: Copy + Debug + Eq + Send + Sync + 'static;
     /// A point of G2's subgroup.

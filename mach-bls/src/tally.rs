@@ -56,7 +56,7 @@ struct Share<S: Scheme> {
 /// What became of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
-    /// It is counted, and not proved yet.
+    /// It is counted. If it took the place of an earlier, wrong one of the operator, it is proved, too.
     New,
     /// It was counted before, and is not counted again.
     Duplicate,
@@ -106,10 +106,11 @@ impl<S: Scheme> Tally<S> {
         self
     }
 
-    /// Counts a signature. A second one of the same operator never counts.
+    /// Counts a signature; of each operator one.
     ///
-    /// Two different signatures of one operator cannot both be right, so that nobody keeps an
-    /// operator out by sending a wrong one in its name: the later one is checked at once.
+    /// Two different signatures of one operator cannot both be right. The later one is checked at
+    /// once and, if it is right, takes the place of the earlier: nobody keeps an operator out by
+    /// sending a wrong one in its name.
     ///
     /// Errors: [`TallyError`]; the tally is as it was.
     pub fn add(&mut self, signed: &SignedStatement<S>) -> Result<Added, TallyError> {

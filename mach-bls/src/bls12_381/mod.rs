@@ -13,7 +13,7 @@ mod scheme;
 use alloy_primitives::hex;
 use mach_core::Bls12381;
 
-pub use scheme::{DEFAULT_DST, hash_to_g1};
+pub use scheme::{DEFAULT_DST, SecretScalar, hash_to_g1};
 
 /// A secret key on BLS12-381.
 pub type SecretKey = crate::SecretKey<Bls12381>;

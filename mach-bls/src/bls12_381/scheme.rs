@@ -3,12 +3,14 @@
 //! Through blst's safe interface only. What it lacks is a hash to the curve without a key, which the
 //! signature of the key 1 is, and pairings with prepared lines.
 
+use core::fmt;
 use std::sync::LazyLock;
 
 use alloy_primitives::B256;
 use blst::min_pk::{AggregatePublicKey as SumG1, PublicKey as BlstG1, SecretKey as G1Secret};
 use blst::min_sig::{
-    AggregatePublicKey as SumG2, PublicKey as BlstG2, SecretKey, Signature as BlstSignature,
+    AggregatePublicKey as SumG2, PublicKey as BlstG2, SecretKey as G2Secret,
+    Signature as BlstSignature,
 };
 use blst::{BLST_ERROR, MultiPoint, blst_fp12, blst_p1_affine, blst_p2_affine, blst_scalar};
 use mach_core::{Bls12381, G1Bytes, G2Bytes};
@@ -27,26 +29,36 @@ pub const DEFAULT_DST: &[u8] = b"MACH-V3-BLS12381G1_XMD:SHA-256_SSWU_RO_";
 ///
 /// Source: RFC 9380, suite `BLS12381G1_XMD:SHA-256_SSWU_RO_`.
 pub fn hash_to_g1(message: &[u8], dst: &[u8]) -> MessagePoint {
-    crate::MessagePoint(ONE.sign(message, dst, &[]).into())
+    crate::MessagePoint(ONE.0.sign(message, dst, &[]).into())
 }
 
 impl crate::SecretKey<Bls12381> {
     /// Signs a message of any length under a domain separation tag: its signature of
     /// [`hash_to_g1`] of both.
     pub fn sign_message(&self, message: &[u8], dst: &[u8]) -> crate::Signature<Bls12381> {
-        crate::Signature(self.secret.sign(message, dst, &[]).into())
+        crate::Signature(self.secret.0.sign(message, dst, &[]).into())
     }
 }
 
 /// The secret key 1, whose signature of a message is the message's point.
-static ONE: LazyLock<SecretKey> = LazyLock::new(|| {
+static ONE: LazyLock<SecretScalar> = LazyLock::new(|| {
     let mut bytes = [0; 32];
     bytes[31] = 1;
-    SecretKey::from_bytes(&bytes).unwrap_or_default()
+    SecretScalar(G2Secret::from_bytes(&bytes).unwrap_or_default())
 });
 
+/// A number from 1 to r - 1, wiped from memory when dropped. `Debug` shows nothing of it, as blst's
+/// own type would.
+pub struct SecretScalar(G2Secret);
+
+impl fmt::Debug for SecretScalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretScalar")
+    }
+}
+
 impl Scheme for Bls12381 {
-    type Secret = SecretKey;
+    type Secret = SecretScalar;
     type G1Point = blst_p1_affine;
     type G2Point = blst_p2_affine;
     type Lines = blst_p2_affine;
@@ -54,24 +66,24 @@ impl Scheme for Bls12381 {
 
     const PART: usize = 2048;
 
-    fn secret_from_bytes(bytes: &[u8; 32]) -> Option<SecretKey> {
-        SecretKey::from_bytes(bytes).ok()
+    fn secret_from_bytes(bytes: &[u8; 32]) -> Option<SecretScalar> {
+        G2Secret::from_bytes(bytes).ok().map(SecretScalar)
     }
 
-    fn secret_to_bytes(secret: &SecretKey) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(secret.to_bytes())
+    fn secret_to_bytes(secret: &SecretScalar) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(secret.0.to_bytes())
     }
 
-    fn public_points(secret: &SecretKey) -> (blst_p1_affine, blst_p2_affine) {
-        let scalar: &blst_scalar = secret.into();
+    fn public_points(secret: &SecretScalar) -> (blst_p1_affine, blst_p2_affine) {
+        let scalar: &blst_scalar = (&secret.0).into();
         // The secret is valid in both variants: they have one group order.
         let g1 =
             <&G1Secret>::try_from(scalar).map_or_else(|_| BlstG1::default(), G1Secret::sk_to_pk);
-        (g1.into(), secret.sk_to_pk().into())
+        (g1.into(), secret.0.sk_to_pk().into())
     }
 
-    fn sign(secret: &SecretKey, digest: B256) -> blst_p1_affine {
-        secret.sign(digest.as_slice(), DEFAULT_DST, &[]).into()
+    fn sign(secret: &SecretScalar, digest: B256) -> blst_p1_affine {
+        secret.0.sign(digest.as_slice(), DEFAULT_DST, &[]).into()
     }
 
     fn hash_to_g1(digest: B256) -> blst_p1_affine {
@@ -157,7 +169,7 @@ impl Scheme for Bls12381 {
 
     fn negative_generator_lines() -> &'static blst_p2_affine {
         static NEGATIVE: LazyLock<blst_p2_affine> = LazyLock::new(|| {
-            let generator = ONE.sk_to_pk().into();
+            let generator = ONE.0.sk_to_pk().into();
             Bls12381::subtract_g2(&blst_p2_affine::default(), &generator)
         });
         &NEGATIVE
@@ -267,7 +279,7 @@ pub(super) mod tests {
         let minus_g2 = Bls12381::subtract_g2(&zero_g2, &g2);
         let mut two = [0; 32];
         two[31] = 2;
-        let two = Bls12381::public_points(&SecretKey::from_bytes(&two).unwrap());
+        let two = Bls12381::public_points(&Bls12381::secret_from_bytes(&two).unwrap());
         assert_eq!(Bls12381::sum_g1(&[g1, zero_g1, g1]), two.0);
         assert_eq!(Bls12381::sum_g2(&[g2, g2, zero_g2]), two.1);
         assert_eq!(Bls12381::sum_g1(&[g1, minus_g1]), zero_g1);

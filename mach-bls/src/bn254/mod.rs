@@ -16,6 +16,7 @@ use mach_core::Bn254;
 
 pub use curve::{Lines, Product};
 pub use hash::hash_to_g1;
+pub use secret::SecretScalar;
 
 /// A secret key on BN254.
 pub type SecretKey = crate::SecretKey<Bn254>;

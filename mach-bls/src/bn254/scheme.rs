@@ -11,12 +11,12 @@ use zeroize::Zeroizing;
 use super::curve::{Lines, Product, weighted};
 use super::encoding::{decode_g1, decode_g2, encode_g1, encode_g2};
 use super::hash::hash_to_g1;
-use super::secret::{self, Secret, multiply_g1, multiply_g2};
+use super::secret::{self, SecretScalar, multiply_g1, multiply_g2};
 use super::sum;
 use crate::{PointError, Scheme};
 
 impl Scheme for Bn254 {
-    type Secret = Secret;
+    type Secret = SecretScalar;
     type G1Point = G1Affine;
     type G2Point = G2Affine;
     type Lines = Lines;
@@ -24,22 +24,22 @@ impl Scheme for Bn254 {
 
     const PART: usize = weighted::PART;
 
-    fn secret_from_bytes(bytes: &[u8; 32]) -> Option<Secret> {
+    fn secret_from_bytes(bytes: &[u8; 32]) -> Option<SecretScalar> {
         secret::from_bytes(bytes)
     }
 
-    fn secret_to_bytes(secret: &Secret) -> Zeroizing<[u8; 32]> {
+    fn secret_to_bytes(secret: &SecretScalar) -> Zeroizing<[u8; 32]> {
         secret::to_bytes(secret)
     }
 
-    fn public_points(secret: &Secret) -> (G1Affine, G2Affine) {
+    fn public_points(secret: &SecretScalar) -> (G1Affine, G2Affine) {
         (
             multiply_g1(G1Affine::generator(), secret),
             multiply_g2(G2Affine::generator(), secret),
         )
     }
 
-    fn sign(secret: &Secret, digest: B256) -> G1Affine {
+    fn sign(secret: &SecretScalar, digest: B256) -> G1Affine {
         multiply_g1(Self::hash_to_g1(digest), secret)
     }
 

@@ -120,7 +120,14 @@ fn a_signature_is_of_one_key_and_one_message<S: TestCurve>() {
         public.operator_id(),
         OperatorId::from_key(&public.g1_bytes())
     );
-    assert!(!format!("{key:?}{public:?}").contains("secret"));
+    let operator = public.operator_id().0;
+    assert_eq!(
+        (format!("{key:?}"), format!("{public:?}")),
+        (
+            format!("SecretKey {{ operator: {operator:?}, .. }}"),
+            format!("ValidKey {{ operator: {operator:?}, .. }}")
+        )
+    );
 }
 
 fn the_sum_of_signatures_belongs_to_the_sum_of_keys<S: TestCurve>() {
