@@ -1,7 +1,8 @@
 //! Puts mach's contracts on a chain.
 
-use alloy_primitives::{Address, Bytes, ChainId, U256};
-use alloy_provider::Provider;
+use alloy_primitives::{Address, Bytes, ChainId, TxKind, U256};
+use alloy_provider::{DynProvider, Provider};
+use alloy_rpc_types_eth::{TransactionInput, TransactionRequest};
 use alloy_sol_types::{SolCall, SolConstructor};
 use mach_core::Stake;
 
@@ -103,14 +104,7 @@ pub async fn deploy(
     let (operator_state_retriever, _) = submitter
         .deploy(Artifact::OperatorStateRetriever.bytecode())
         .await?;
-    let registry = IMachRegistry::constructorCall {
-        owner: config.owner,
-        serviceManager: expected,
-        quorums: config.quorums.iter().map(abi::QuorumParams::from).collect(),
-    };
-    let (registry, _) = submitter
-        .deploy(creation(Artifact::MachRegistry, &registry))
-        .await?;
+    let (registry, _) = submitter.deploy(registry(config, expected)).await?;
     let roles = Roles {
         avs_directory: registry,
         registry_coordinator: registry,
@@ -147,20 +141,8 @@ async fn deploy_over(
     config: &DeployConfig,
     coordinator: Address,
 ) -> Result<Deployment, DeployError> {
-    let provider = submitter.provider();
-    // Everything about the coordinator is asked for before anything is sent: the coordinator stands in
-    // for the retriever, of which only the code is looked at.
-    let found = DeploymentFile::new(coordinator, coordinator)
-        .resolve(provider.clone())
-        .await?;
-    let directory = IMachServiceManager::avsDirectoryCall {};
-    let directory = answer(provider, found.service_manager, &directory)
-        .await
-        .map_err(SubmitError::from)?;
-    let known = || EigenLayer::on(found.l1_chain_id).map(|core| core.avs_directory);
-    let avs_directory = directory
-        .or_else(known)
-        .ok_or(DeployError::NoAvsDirectory(coordinator))?;
+    // Everything about the coordinator is asked for before anything is sent.
+    let (found, avs_directory) = existing(submitter.provider(), coordinator).await?;
 
     let (pauser_registry, _) = deploy_pausers(submitter, config).await?;
     let (operator_state_retriever, _) = submitter
@@ -183,6 +165,84 @@ async fn deploy_over(
         // Not the block of these contracts: operators may have registered long before.
         ..found
     })
+}
+
+/// The contracts around a coordinator that is there, and the directory where its operators consent.
+async fn existing(
+    provider: &DynProvider,
+    coordinator: Address,
+) -> Result<(Deployment, Address), DeployError> {
+    // The coordinator stands in for the retriever, of which only the code is looked at.
+    let found = DeploymentFile::new(coordinator, coordinator)
+        .resolve(provider.clone())
+        .await?;
+    let directory = IMachServiceManager::avsDirectoryCall {};
+    let directory = answer(provider, found.service_manager, &directory)
+        .await
+        .map_err(SubmitError::from)?;
+    let known = || EigenLayer::on(found.l1_chain_id).map(|core| core.avs_directory);
+    let directory = directory
+        .or_else(known)
+        .ok_or(DeployError::NoAvsDirectory(coordinator))?;
+    Ok((found, directory))
+}
+
+/// Gas of what [`deploy`] would put on the chain from the account `deployer`, in its order. Nothing is
+/// sent.
+///
+/// `None` for a contract whose constructor calls one that is not there yet: the proxy, and the service
+/// manager unless its coordinator is there.
+///
+/// Errors: [`DeployError`]; a coordinator that cannot be used is found out here as well.
+pub async fn estimate_deployment(
+    provider: &DynProvider,
+    deployer: Address,
+    config: &DeployConfig,
+) -> Result<Vec<(Artifact, Option<u64>)>, DeployError> {
+    let pausers = IPauserRegistry::constructorCall {
+        pausers: config.pausers.clone(),
+        unpauser: config.unpauser,
+    };
+    let retriever = Artifact::OperatorStateRetriever;
+    let mut creations = vec![
+        (
+            Artifact::PauserRegistry,
+            creation(Artifact::PauserRegistry, &pausers),
+        ),
+        (retriever, retriever.bytecode()),
+    ];
+    // What calls a contract that is yet to come cannot be tried.
+    let mut later = vec![Artifact::TransparentUpgradeableProxy];
+    match config.registry {
+        RegistryChoice::Existing(coordinator) => {
+            let (found, avs_directory) = existing(provider, coordinator).await?;
+            let implementation = IMachServiceManager::constructorCall {
+                avsDirectory: avs_directory,
+                registryCoordinator: coordinator,
+                stakeRegistry: found.stake_registry,
+            };
+            let artifact = Artifact::MachServiceManager;
+            creations.push((artifact, creation(artifact, &implementation)));
+        }
+        RegistryChoice::StandAlone => {
+            let artifact = Artifact::MachRegistry;
+            creations.push((artifact, registry(config, deployer)));
+            later.insert(0, Artifact::MachServiceManager);
+        }
+    }
+    let mut estimates = Vec::with_capacity(creations.len() + later.len());
+    for (artifact, code) in creations {
+        let request = TransactionRequest {
+            from: Some(deployer),
+            to: Some(TxKind::Create),
+            input: TransactionInput::both(code),
+            ..Default::default()
+        };
+        let gas = provider.estimate_gas(request).await;
+        estimates.push((artifact, Some(gas.map_err(SubmitError::simulated)?)));
+    }
+    estimates.extend(later.into_iter().map(|artifact| (artifact, None)));
+    Ok(estimates)
 }
 
 /// What a service manager is made for.
@@ -307,6 +367,15 @@ fn initialization(config: &DeployConfig, pauser_registry: Address) -> Bytes {
             .collect(),
     };
     call.abi_encode().into()
+}
+
+fn registry(config: &DeployConfig, service_manager: Address) -> Bytes {
+    let arguments = IMachRegistry::constructorCall {
+        owner: config.owner,
+        serviceManager: service_manager,
+        quorums: config.quorums.iter().map(abi::QuorumParams::from).collect(),
+    };
+    creation(Artifact::MachRegistry, &arguments)
 }
 
 fn creation(artifact: Artifact, arguments: &impl SolConstructor) -> Bytes {

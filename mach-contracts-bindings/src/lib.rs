@@ -23,7 +23,10 @@ pub use artifact::Artifact;
 pub use bls12381::{Bls12381Verifier, bls12381_key_digest};
 pub use call::CallError;
 pub use confirmer::{ContractConfirmer, proof};
-pub use deploy::{Admission, DeployConfig, DeployError, Quorum, RegistryChoice, admit, deploy};
+pub use deploy::{
+    Admission, DeployConfig, DeployError, Quorum, RegistryChoice, admit, deploy,
+    estimate_deployment,
+};
 pub use deployments::{
     Deployment, DeploymentError, DeploymentFile, EigenLayer, KnownDeployment, Status,
 };

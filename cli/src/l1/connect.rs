@@ -46,6 +46,11 @@ impl L1 {
         reason(error, &self.url)
     }
 
+    /// `text` without what may be a secret in the URL.
+    pub(crate) fn clean(&self, text: String) -> String {
+        clean(text, &self.url)
+    }
+
     /// The deployment as it is on the chain.
     ///
     /// Errors: what is wrong with it, and how to mend it.
@@ -115,7 +120,7 @@ fn reason(error: &dyn std::error::Error, url: &Url) -> eyre::Report {
 }
 
 /// Errors of the HTTP client carry the URL, and that carries keys.
-pub(crate) fn clean(text: String, url: &Url) -> String {
+fn clean(text: String, url: &Url) -> String {
     let safe = shown(url);
     let bare = url.as_str().trim_end_matches('/');
     text.replace(url.as_str(), &safe).replace(bare, &safe)

@@ -7,7 +7,10 @@ use alloy_primitives::{Address, ChainId};
 use alloy_provider::Provider;
 use clap::Args;
 use eyre::{WrapErr, bail};
-use mach_contracts_bindings::{DeployConfig, DeploymentFile, Quorum, Submitter, deploy};
+use mach_contracts_bindings::{
+    Artifact, DeployConfig, DeployError, DeploymentFile, Quorum, RegistryChoice, Submitter, deploy,
+    doctor::Finding, estimate_deployment,
+};
 use mach_core::Stake;
 use serde_json::{Value, json};
 use url::Url;
@@ -25,10 +28,13 @@ use crate::outcome::Outcome;
 ///   mach-cli deploy --l1-rpc $RPC --ecdsa-key owner.json --rollups 10,42161               shows what would be deployed
 ///   mach-cli deploy --l1-rpc $RPC --ecdsa-key owner.json --rollups 10,42161 --out deploy.json --yes
 ///   mach-cli deploy ... --owner 0xf39F...2266 --minimum-stake 100,1 --max-operators 50,200     two quorums
+///   mach-cli deploy ... --registry-coordinator 0x0BAA...B42B     over EigenLayer's coordinator of an AVS
 ///
 /// Deploys a stand-alone registry (MachRegistry, no EigenLayer needed), the service manager behind a
-/// proxy, who may pause, and the reads that clients need. The deployment file has the keys of the
-/// original's machavs_deploy_output.json, and every command here reads it.
+/// proxy, who may pause, and the reads that clients need. With --registry-coordinator there is no new
+/// registry: the service manager counts the stake of that coordinator's operators, and the
+/// coordinator's own service manager goes on deciding who may register. The deployment file has the
+/// keys of the original's machavs_deploy_output.json, and every command here reads it.
 ///
 /// Exit codes: 0 done (or shown), 2 failure.
 #[derive(Debug, Args)]
@@ -74,6 +80,15 @@ pub(crate) struct DeployArgs {
     /// Who may end a pause [default: the owner]
     #[arg(long, value_name = "ADDRESS")]
     unpauser: Option<Address>,
+
+    /// Registry coordinator whose operators sign, instead of a registry of its own
+    #[arg(
+        long,
+        env = "MACH_REGISTRY_COORDINATOR",
+        value_name = "ADDRESS",
+        conflicts_with_all = ["minimum_stake", "max_operators"]
+    )]
+    registry_coordinator: Option<Address>,
 
     /// Least stake of a member, for each quorum
     #[arg(long, value_name = "STAKES", value_delimiter = ',', default_value = "1", value_parser = stake)]
@@ -122,7 +137,11 @@ pub(crate) async fn run(args: &DeployArgs) -> eyre::Result<Outcome> {
     };
     let config = config(args, owner)?;
     if !args.yes {
-        show(&l1, &config, args.json);
+        let deployer = account.unwrap_or(owner);
+        let gas = estimate_deployment(&l1.provider, deployer, &config)
+            .await
+            .map_err(|error| told(&l1, &error))?;
+        show(&l1, &config, &gas, args.json);
         return Ok(Outcome::Valid);
     }
     let Some(wallet) = key::wallet(&args.ecdsa)? else {
@@ -141,7 +160,7 @@ pub(crate) async fn run(args: &DeployArgs) -> eyre::Result<Outcome> {
         .map_err(|error| l1.told(&error))?;
     let deployment = deploy(&submitter, &config)
         .await
-        .map_err(|error| l1.told(&error))?;
+        .map_err(|error| told(&l1, &error))?;
     let text = DeploymentFile::from(&deployment).to_json();
     // Deployed is deployed: if the file cannot be written, its content must not be lost.
     if let Err(error) = std::fs::write(&args.out, &text) {
@@ -175,6 +194,11 @@ fn config(args: &DeployArgs, owner: Address) -> eyre::Result<DeployConfig> {
     if !args.pausers.is_empty() {
         config.pausers.clone_from(&args.pausers);
     }
+    if let Some(coordinator) = args.registry_coordinator {
+        config.registry = RegistryChoice::Existing(coordinator);
+        config.quorums.clear();
+        return Ok(config);
+    }
     let (stakes, rooms) = (&args.minimum_stake, &args.max_operators);
     if rooms.len() != 1 && rooms.len() != stakes.len() {
         bail!(
@@ -194,21 +218,53 @@ fn config(args: &DeployArgs, owner: Address) -> eyre::Result<DeployConfig> {
     Ok(config)
 }
 
-fn show(l1: &L1, config: &DeployConfig, json: bool) {
+/// Why there is no deployment, and for a coordinator what to do about it.
+fn told(l1: &L1, error: &DeployError) -> eyre::Report {
+    match error {
+        DeployError::Coordinator(error) => {
+            let finding = Finding::from(error);
+            let text = format!("{finding}; look at --registry-coordinator");
+            eyre::eyre!(l1.clean(text))
+        }
+        error => l1.told(error),
+    }
+}
+
+fn show(l1: &L1, config: &DeployConfig, gas: &[(Artifact, Option<u64>)], json: bool) {
+    let coordinator = match config.registry {
+        RegistryChoice::Existing(coordinator) => Some(coordinator),
+        RegistryChoice::StandAlone => None,
+    };
     if json {
         let quorums: Vec<_> = config.quorums.iter().map(quorum_json).collect();
+        let contracts: Vec<_> = gas
+            .iter()
+            .map(|(contract, gas)| json!({ "contract": format!("{contract:?}"), "gas": gas }))
+            .collect();
         say_json(&json!({
             "sent": false, "chainId": l1.chain_id, "owner": config.owner, "upgrader": config.upgrader,
             "confirmer": config.alert_confirmer, "whitelister": config.whitelister,
             "pausers": config.pausers, "unpauser": config.unpauser,
-            "rollups": config.rollup_chain_ids, "quorums": quorums,
+            "rollups": config.rollup_chain_ids, "registryCoordinator": coordinator,
+            "quorums": quorums, "contracts": contracts,
         }));
         return;
     }
     say(&format!("would deploy on chain {}", l1.chain_id));
-    say(
-        "  PauserRegistry, OperatorStateRetriever, MachRegistry, MachServiceManager behind a proxy",
-    );
+    for (contract, gas) in gas {
+        let gas = gas.map_or_else(
+            || "known once the contract before it is there".to_owned(),
+            |gas| gas.to_string(),
+        );
+        let name = format!("{contract:?}");
+        say(&format!("  {name:28} gas {gas}"));
+    }
+    if let Some(coordinator) = coordinator {
+        say(&format!(
+            "  {:12} {coordinator}, which is there",
+            "coordinator"
+        ));
+    }
     for (role, account) in [
         ("owner", config.owner),
         ("upgrader", config.upgrader),

@@ -132,7 +132,8 @@ pub(super) async fn registration(
 ) -> eyre::Result<Box<dyn Registration>> {
     let target = Target {
         coordinator: deployment.registry_coordinator,
-        service_manager: Some(deployment.service_manager),
+        // The coordinator's own: that of the deployment may only count its stake.
+        service_manager: None,
         l1_chain_id: Some(deployment.l1_chain_id),
     };
     let avs = Avs::connect(l1.provider.clone(), &target)

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &StatusArgs) -> eyre::Result<Outcome> {
         .status(operator)
         .await
         .map_err(|error| l1.told(&error))?;
-    let listed = allowlisted(&l1.provider, deployment.service_manager, operator)
+    let listed = allowlisted(&l1.provider, registration.avs().service_manager(), operator)
         .await
         .map_err(|error| l1.told(&error))?;
     if args.l1.json {

@@ -67,9 +67,14 @@ impl L1 {
     }
 
     async fn run_with(&self, args: &[&str], deployment: &str) -> Output {
+        self.run_alone(&[args, &["--deployment", deployment]].concat())
+            .await
+    }
+
+    /// Runs a command that takes no deployment.
+    async fn run_alone(&self, args: &[&str]) -> Output {
         let mut all: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         all.extend(["--l1-rpc".to_owned(), self.server.http_url()]);
-        all.extend(["--deployment".to_owned(), deployment.to_owned()]);
         // The L1 lives in this process: its runtime must not wait for the command.
         tokio::task::spawn_blocking(move || {
             let all: Vec<_> = all.iter().map(String::as_str).collect();
@@ -598,4 +603,91 @@ async fn what_is_deployed_is_found_again() {
         .into();
     assert_eq!(minima, [5, 7]);
     assert_eq!(status["quorums"][1]["maxOperators"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_service_manager_is_put_over_a_coordinator_that_is_there() {
+    let l1 = L1::start().await;
+    let owner = KeyFiles::write(&l1, 0);
+    let out = l1.folder.path().join("second.json");
+    let out = out.to_str().unwrap();
+    let first = *l1.stack.deployment();
+    let coordinator = first.registry_coordinator.to_string();
+    let manager = first.service_manager.to_string();
+    let (coordinator, manager) = (coordinator.as_str(), manager.as_str());
+    let deploy = [
+        &["deploy", "--json", "--rollups", "10", "--out", out][..],
+        &owner.account(),
+    ]
+    .concat();
+    let over = |named| {
+        let mut args = deploy.clone();
+        args.extend(["--registry-coordinator", named]);
+        args
+    };
+
+    let before = l1.stack.l1().get_block_number().await.unwrap();
+    let output = l1.run_alone(&over(coordinator)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let shown = json(&output);
+    assert_eq!(shown["sent"], false);
+    assert_eq!(shown["registryCoordinator"], coordinator.to_lowercase());
+    let contracts = shown["contracts"].as_array().unwrap();
+    let names: Vec<_> = contracts.iter().map(|one| &one["contract"]).collect();
+    assert_eq!(
+        names,
+        [
+            "PauserRegistry",
+            "OperatorStateRetriever",
+            "MachServiceManager",
+            "TransparentUpgradeableProxy"
+        ]
+    );
+    assert!(contracts[2]["gas"].as_u64().unwrap() > 1_000_000);
+
+    let cases = [
+        (over(manager), "is not a registry coordinator"),
+        (
+            over("0x00000000000000000000000000000000000000ff"),
+            "no contract at",
+        ),
+        (
+            [&over(coordinator)[..], &["--minimum-stake", "5"]].concat(),
+            "cannot be used with",
+        ),
+    ];
+    for (args, told) in cases {
+        for args in [args.clone(), [&args[..], &["--yes"]].concat()] {
+            let output = l1.run_alone(&args).await;
+            assert_eq!(output.status.code(), Some(2), "{args:?}");
+            let said = errors(&output);
+            assert!(said.contains(told), "{told}: {said}");
+        }
+    }
+    let after = l1.stack.l1().get_block_number().await.unwrap();
+    assert_eq!(before, after, "each transaction makes a block");
+
+    let output = l1
+        .run_alone(&[&over(coordinator)[..], &["--yes"]].concat())
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let file = DeploymentFile::parse(&std::fs::read(out).unwrap()).unwrap();
+    let second = file.resolve(l1.stack.l1().clone()).await.unwrap();
+    assert_eq!(second.registry_coordinator, first.registry_coordinator);
+    assert_ne!(second.service_manager, first.service_manager);
+    let output = l1.run_with(&["doctor", "--json"], out).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+
+    // Operators of the coordinator are operators of both.
+    let operator = l1.stack.operators()[0];
+    l1.stack.opt_in(&operator).await.unwrap();
+    let address = operator.account.address.to_string();
+    let output = l1
+        .run_with(&["status", "--json", "--operator", &address], out)
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert_eq!(json(&output)["allowlisted"], true);
+    let leaving = ["doctor", "--leaving", "--json", "--operator", &address];
+    let output = l1.run_with(&leaving, out).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
 }

@@ -54,7 +54,8 @@ impl DeploymentFile {
             Some(other) if other != own => {
                 let believes = I::registryCoordinatorCall {};
                 let believes = answer(&chain.provider, other, &believes).await?;
-                if believes != Some(coordinator) {
+                // A registry names itself, and is no service manager.
+                if believes != Some(coordinator) || other == coordinator {
                     return Err(DeploymentError::Mismatch {
                         key: "machServiceManager",
                         claimed: other,

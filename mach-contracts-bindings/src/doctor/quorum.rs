@@ -15,7 +15,8 @@ impl Doctor {
     ) -> Option<Box<dyn Registration>> {
         let target = Target {
             coordinator: deployment.registry_coordinator,
-            service_manager: Some(deployment.service_manager),
+            // Of one that only counts the coordinator's stake, operators know nothing.
+            service_manager: None,
             l1_chain_id: Some(deployment.l1_chain_id),
         };
         let avs = Avs::connect(self.provider.clone(), &target).await;

@@ -141,7 +141,7 @@ impl SubmitError {
     }
 
     /// Before anything was sent.
-    pub(super) fn simulated(error: TransportError) -> Self {
+    pub(crate) fn simulated(error: TransportError) -> Self {
         match revert_data(&error) {
             Some(data) => Self::Reverted {
                 transaction: None,
