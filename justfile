@@ -43,6 +43,10 @@ artifacts:
 fuzz-replay:
     cd fuzz && cargo fmt --check && cargo test --locked
 
+# EigenLayer's own contracts, of both releases, with everything of mach on them; the lock file follows the workspace
+interop:
+    cd interop && cargo fmt --check && cargo test
+
 # Benchmarks, run by hand
 bench *ARGS:
     cargo bench -p mach-benches {{ ARGS }}

@@ -90,6 +90,16 @@ pub enum RegistrationError {
     /// The operator is in the quorum.
     #[error("the operator is in quorum {0} already: leave it out")]
     AlreadyRegistered(u8),
+    /// The operator left the operator set not long ago.
+    #[error(
+        "the operator left operator set {quorum} and stays slashable for {blocks} blocks: wait until they are over"
+    )]
+    StillSlashable {
+        /// The operator set.
+        quorum: u8,
+        /// L1 blocks from leaving on.
+        blocks: u32,
+    },
     /// The operator is not in the quorum.
     #[error("the operator is not in quorum {0}: there is nothing to leave")]
     NotRegistered(u8),

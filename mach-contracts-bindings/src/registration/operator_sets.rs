@@ -34,7 +34,11 @@ impl OperatorSetRegistration {
         Self { avs, manager }
     }
 
-    async fn check_sets(&self, quorums: &QuorumNumbers) -> Result<(), RegistrationError> {
+    async fn check_sets(
+        &self,
+        operator: Address,
+        quorums: &QuorumNumbers,
+    ) -> Result<(), RegistrationError> {
         for quorum in quorums.iter() {
             let request = IAllocationManager::isOperatorSetCall {
                 operatorSet: self.avs.operator_set(quorum),
@@ -42,6 +46,16 @@ impl OperatorSetRegistration {
             if !call(self.avs.provider(), self.manager, &request).await? {
                 let avs = self.avs.service_manager();
                 return Err(RegistrationError::NotAnOperatorSet { avs, quorum });
+            }
+            // Of one who is not a member: it left, and is not let in again before the delay is over.
+            if self
+                .avs
+                .slashable(World::OperatorSets, operator, quorum)
+                .await?
+            {
+                let request = IAllocationManager::DEALLOCATION_DELAYCall {};
+                let blocks = call(self.avs.provider(), self.manager, &request).await?;
+                return Err(RegistrationError::StillSlashable { quorum, blocks });
             }
         }
         Ok(())
@@ -87,7 +101,7 @@ impl Registration for OperatorSetRegistration {
         let operator = opt_in.operator;
         let known = self.avs.known(operator).await?;
         let id = self.avs.check_opt_in(opt_in, &known).await?;
-        self.check_sets(&opt_in.quorums).await?;
+        self.check_sets(operator, &opt_in.quorums).await?;
         let (socket, key) = (opt_in.socket.clone(), opt_in.key_params());
         // What the coordinator decodes; a tuple without an offset of its own in front.
         let (data, unsigned) = match &opt_in.churn {

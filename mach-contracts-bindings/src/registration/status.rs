@@ -139,7 +139,7 @@ impl Avs {
         Ok(stake_from_u96(stake))
     }
 
-    async fn slashable(
+    pub(super) async fn slashable(
         &self,
         world: World,
         operator: Address,

@@ -25,7 +25,8 @@ pub struct SubmitPolicy {
     /// replacements that pay little more.
     pub fee_bump: u64,
     /// What is added to the estimated gas, in percent. Nodes estimate as if in the newest block, where
-    /// a registry overwrites the history entries of that block; in the next one it writes new ones.
+    /// a registry overwrites the history entries of that block; in the next one it writes new ones:
+    /// leaving EigenLayer's M2 quorum right after joining it takes twice the estimate.
     pub gas_margin: u64,
     /// Most that is ever paid for a unit of gas, in wei. No node can make a transaction cost more.
     pub max_fee_per_gas: u128,
@@ -40,7 +41,7 @@ impl Default for SubmitPolicy {
             confirmations: 0,
             finality: 96,
             fee_bump: 20,
-            gas_margin: 50,
+            gas_margin: 150,
             max_fee_per_gas: Self::MAX_FEE_PER_GAS,
         }
     }
