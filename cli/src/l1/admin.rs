@@ -177,7 +177,7 @@ pub(crate) async fn run(args: &AdminArgs) -> eyre::Result<Outcome> {
         steps: actions.into_iter().map(Step::from).collect(),
     };
     batch
-        .carry_out(&l1, args.send, args.l1.json, || key::wallet(&args.ecdsa))
+        .carry_out(&l1, &args.send, args.l1.json, || key::wallet(&args.ecdsa))
         .await
 }
 

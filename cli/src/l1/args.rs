@@ -11,6 +11,7 @@ use super::{
     admin::AdminArgs,
     deploy::DeployArgs,
     eigenlayer::EigenLayerArgs,
+    journal::JournalArgs,
     key::{BlsPasswordArgs, EcdsaPasswordArgs},
     opt_in::OptInArgs,
     opt_out::OptOutArgs,
@@ -135,7 +136,7 @@ pub(crate) struct QuorumArgs {
 }
 
 /// What becomes of the transactions.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct SendArgs {
     /// Send; without it the command shows what it would send, and ends
     #[arg(long)]
@@ -144,6 +145,9 @@ pub(crate) struct SendArgs {
     /// Print what has to be signed and sent elsewhere
     #[arg(long, conflicts_with = "yes")]
     pub(crate) print_only: bool,
+
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
 }
 
 /// Quorum numbers as they are written on the command line, in any order.

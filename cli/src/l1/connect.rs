@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use alloy_provider::{DynProvider, Provider, ProviderBuilder};
+use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::BlockId;
 use eyre::{WrapErr, bail};
-use mach_contracts_bindings::{Deployment, DeploymentFile, KnownDeployment, doctor::Finding};
+use mach_contracts_bindings::{
+    Deployment, DeploymentFile, KnownDeployment, doctor::Finding, http_provider,
+};
 use url::Url;
 
 use super::args::L1Args;
@@ -24,10 +26,9 @@ pub(crate) struct L1 {
 impl L1 {
     /// Errors: the node does not say which chain it is on.
     pub(crate) async fn connect(url: &Url) -> eyre::Result<Self> {
-        let provider = ProviderBuilder::default()
-            .connect(url.as_str())
-            .await
-            .map_err(|error| reason(&error, url))?
+        let provider = http_provider(url.clone())
+            .map_err(|error| reason(&error, url))
+            .wrap_err("--l1-rpc cannot be used")?
             .erased();
         let chain_id = provider
             .get_chain_id()

@@ -8,7 +8,7 @@ use alloy_provider::Provider;
 use clap::Args;
 use eyre::{WrapErr, bail};
 use mach_contracts_bindings::{
-    Artifact, DeployConfig, DeployError, DeploymentFile, Quorum, RegistryChoice, Submitter, deploy,
+    Artifact, DeployConfig, DeployError, DeploymentFile, Quorum, RegistryChoice, deploy,
     doctor::Finding, estimate_deployment,
 };
 use mach_core::Stake;
@@ -18,9 +18,9 @@ use url::Url;
 use super::{
     args::EcdsaArgs,
     connect::L1,
+    journal::{Journal, JournalArgs},
     key,
     render::{say, say_json},
-    send::policy,
 };
 use crate::outcome::Outcome;
 
@@ -116,6 +116,9 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     yes: bool,
 
+    #[command(flatten)]
+    journal: JournalArgs,
+
     /// One JSON object on standard output
     #[arg(long, env = "MACH_JSON")]
     json: bool,
@@ -155,10 +158,8 @@ pub(crate) async fn run(args: &DeployArgs) -> eyre::Result<Outcome> {
             l1.chain_id
         );
     }
-    let submitter = Submitter::connect(l1.provider.clone(), wallet, policy())
-        .await
-        .map_err(|error| l1.told(&error))?;
-    let deployment = deploy(&submitter, &config)
+    let journal = Journal::open(&l1, wallet, &args.journal).await?;
+    let deployment = deploy(&journal.submitter, &config)
         .await
         .map_err(|error| told(&l1, &error))?;
     let text = DeploymentFile::from(&deployment).to_json();

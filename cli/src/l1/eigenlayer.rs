@@ -145,7 +145,7 @@ async fn register(args: &RegisterArgs) -> eyre::Result<Outcome> {
         metadata_uri: args.metadata_uri.to_string(),
     };
     let plan = core.register(operator, &profile).await;
-    carry_out(&l1, plan, &args.core, args.send).await
+    carry_out(&l1, plan, &args.core, &args.send).await
 }
 
 async fn deposit(args: &DepositArgs) -> eyre::Result<Outcome> {
@@ -159,7 +159,7 @@ async fn deposit(args: &DepositArgs) -> eyre::Result<Outcome> {
         .wrap_err_with(|| format!("the strategy's token {token} does not say its decimals"))?;
     let amount = parse_amount(&args.amount, decimals)?;
     let plan = core.deposit(staker, args.strategy, amount).await;
-    carry_out(&l1, plan, &args.core, args.send).await
+    carry_out(&l1, plan, &args.core, &args.send).await
 }
 
 async fn status(args: &StatusArgs) -> eyre::Result<Outcome> {
@@ -228,7 +228,7 @@ async fn carry_out(
     l1: &L1,
     plan: Result<Plan, EigenLayerError>,
     args: &CoreArgs,
-    send: SendArgs,
+    send: &SendArgs,
 ) -> eyre::Result<Outcome> {
     match plan {
         Ok(plan) => {

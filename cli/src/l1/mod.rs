@@ -6,6 +6,7 @@ mod connect;
 mod deploy;
 mod doctor;
 mod eigenlayer;
+mod journal;
 mod key;
 mod opt_in;
 mod opt_out;

@@ -118,7 +118,7 @@ pub(crate) async fn run(args: &OptInArgs) -> eyre::Result<Outcome> {
         return Ok(Outcome::Valid);
     }
     Batch::from(plan)
-        .carry_out(&l1, args.send, args.l1.json, || {
+        .carry_out(&l1, &args.send, args.l1.json, || {
             key::wallet(&args.who.ecdsa)
         })
         .await

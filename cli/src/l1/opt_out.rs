@@ -85,7 +85,7 @@ pub(crate) async fn run(args: &OptOutArgs) -> eyre::Result<Outcome> {
         .await
         .map_err(|error| l1.told(&error))?;
     Batch::from(plan)
-        .carry_out(&l1, args.send, args.l1.json, || key::wallet(&args.ecdsa))
+        .carry_out(&l1, &args.send, args.l1.json, || key::wallet(&args.ecdsa))
         .await
 }
 

@@ -7,12 +7,13 @@ use alloy_primitives::{Address, Bytes, U256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{TransactionInput, TransactionReceipt, TransactionRequest};
 use eyre::bail;
-use mach_contracts_bindings::{Plan, Revert, SubmitPolicy, Submitter, doctor::ether};
+use mach_contracts_bindings::{Plan, Revert, SubmitPolicy, doctor::ether};
 use serde_json::{Value, json};
 
 use super::{
     args::SendArgs,
     connect::L1,
+    journal::Journal,
     render::{say, say_json},
     step::Step,
 };
@@ -44,7 +45,7 @@ impl Batch {
     pub(crate) async fn carry_out(
         &self,
         l1: &L1,
-        args: SendArgs,
+        args: &SendArgs,
         json: bool,
         wallet: impl FnOnce() -> eyre::Result<Option<EthereumWallet>>,
     ) -> eyre::Result<Outcome> {
@@ -74,7 +75,8 @@ impl Batch {
                 self.sender
             );
         }
-        self.send(l1, wallet, json).await
+        let journal = Journal::open(l1, wallet, &args.journal).await?;
+        self.send(l1, &journal, json).await
     }
 
     fn print(&self, l1: &L1, json: bool) {
@@ -169,16 +171,17 @@ impl Batch {
         Ok(Ok(quotes))
     }
 
-    async fn send(&self, l1: &L1, wallet: EthereumWallet, json: bool) -> eyre::Result<Outcome> {
-        let submitter = Submitter::connect(l1.provider.clone(), wallet, policy())
-            .await
-            .map_err(|error| l1.told(&error))?;
+    async fn send(&self, l1: &L1, journal: &Journal, json: bool) -> eyre::Result<Outcome> {
+        let run = journal.begin(l1, &self.steps).await?;
+        let submitter = &journal.submitter;
         let mut done = Vec::new();
-        for step in &self.steps {
+        for (number, step) in self.steps.iter().enumerate() {
             if !json {
                 say(&format!("sending: {}", step.what));
             }
-            match submitter.send_to(step.to, step.calldata.clone()).await {
+            let intent = run.intent(number);
+            let sent = submitter.submit(intent, step.to, step.calldata.clone());
+            match sent.await {
                 Ok(receipt) => {
                     if !json {
                         say(&format!(
@@ -194,10 +197,15 @@ impl Batch {
                     if json && !done.is_empty() {
                         say_json(&json!({ "sent": true, "complete": false, "steps": done }));
                     }
+                    // What may still come to be included is the next command's to wait for.
+                    if !submitter.is_under_way(intent).await && !error.is_transient() {
+                        journal.end()?;
+                    }
                     return Err(l1.told(&error));
                 }
             }
         }
+        journal.end()?;
         if json {
             say_json(&json!({
                 "sent": true, "complete": true, "chainId": l1.chain_id, "sender": self.sender,

@@ -14,7 +14,8 @@ use alloy_signer::SignerSync;
 use alloy_sol_types::{SolCall, SolConstructor};
 use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
 use mach_contracts_bindings::{
-    Admission, Artifact, DeploymentFile, SubmitPolicy, Submitter,
+    Account, Admission, Artifact, AttemptLog, DeploymentFile, FileLog, Record, SubmitPolicy,
+    Submitter,
     abi::{IAVSDirectory, IMachRegistry, QuorumParams},
     admit,
 };
@@ -690,4 +691,60 @@ async fn a_second_service_manager_is_put_over_a_coordinator_that_is_there() {
     let leaving = ["doctor", "--leaving", "--json", "--operator", &address];
     let output = l1.run_with(&leaving, out).await;
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_is_on_record_and_one_command_at_a_time_sends() {
+    let l1 = L1::start().await;
+    let owner = KeyFiles::write(&l1, 0);
+    let journal = l1.folder.path().join("state/owner.jsonl");
+    let threshold = [
+        &["admin", "threshold", "67", "--yes", "--json"][..],
+        &["--journal", journal.to_str().unwrap()],
+        &owner.account(),
+    ]
+    .concat();
+    let nonce = || async {
+        let count = l1.stack.l1();
+        let count = count.get_transaction_count(DEV_ACCOUNTS[0].address);
+        count.await.unwrap()
+    };
+    let before = nonce().await;
+    let output = l1.run(&threshold).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert_eq!(nonce().await, before + 1);
+    let account = Account {
+        chain_id: 31_337,
+        address: DEV_ACCOUNTS[0].address,
+    };
+    let mut log = FileLog::open(&journal).unwrap();
+    let records = log.load(account).unwrap();
+    assert!(matches!(records[0], Record::Attempt { .. }));
+    assert!(!journal.with_extension("unfinished").exists());
+
+    // Another command has the journal.
+    let pause = [
+        &["admin", "pause", "--yes", "--journal"][..],
+        &[journal.to_str().unwrap()],
+        &owner.account(),
+    ]
+    .concat();
+    let output = l1.run(&pause).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = errors(&output);
+    assert!(said.contains("another command of the account"), "{said}");
+    drop(log);
+
+    // A command that did not end is not passed over.
+    let other = serde_json::json!({ "run": ZERO, "steps": ZERO, "count": 1 });
+    std::fs::write(journal.with_extension("unfinished"), other.to_string()).unwrap();
+    let output = l1.run(&pause).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = errors(&output);
+    assert!(said.contains("an earlier command did not end"), "{said}");
+    assert_eq!(nonce().await, before + 1);
+    let output = l1.run(&pause).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+
+    assert_eq!(nonce().await, before + 2);
 }

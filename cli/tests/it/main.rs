@@ -15,6 +15,7 @@ fn mach_cli(args: &[&str]) -> Output {
         .args(args)
         .env_remove("RUST_LOG")
         .env_remove("MACH_L1_RPC")
+        .env_remove("MACH_JOURNAL")
         .output()
         .unwrap()
 }
