@@ -14,6 +14,8 @@ use super::log::{Account, AttemptLog, LogError, Record};
 /// Largest file that is read or written, in bytes. It is rewritten long before: what is finished
 /// takes a few hundred bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// How each line starts.
+const LINE_START: &[u8] = br#"{"sum":"0x"#;
 
 /// [`AttemptLog`] in a file of JSON lines.
 ///
@@ -83,6 +85,16 @@ impl FileLog {
         let mut bytes = Vec::new();
         (&self.file).take(MAX_BYTES).read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n');
+        // Without a whole line it is a log only if its first one was torn. Anything else, such as a key
+        // file, must not be cut.
+        let foreign = bytes.iter().zip(LINE_START).any(|(is, ought)| is != ought);
+        if whole.is_none() && foreign {
+            return Err(LogError::Damaged {
+                log: shown(&self.path),
+                line: 1,
+                reason: "this is not a log".to_owned(),
+            });
+        }
         bytes.truncate(whole.map_or(0, |end| end + 1));
         let mut sum = B256::ZERO;
         let mut entries = Vec::new();
@@ -321,6 +333,9 @@ mod tests {
             (&[lines[0], lines[0]].concat(), 2),
             (lines[1], 1),
             ("\n", 1),
+            // A key file whose path was given by mistake.
+            (r#"{"crypto":{"kdf":"scrypt"},"version":3}"#, 1),
+            ("0", 1),
         ];
         for (text, expected) in cases {
             std::fs::write(&path, text).unwrap();
