@@ -5,7 +5,7 @@ use alloy_provider::{DynProvider, Provider};
 use serde::Serialize;
 
 use crate::{
-    CallError, Plan, Step,
+    CallError, EigenLayer, Plan, Step,
     abi::{
         AllocateParams, IAllocationManager, IDelegationManager, IDelegationManagerM2, IERC20,
         IStrategy, IStrategyManager, OperatorDetails, OperatorSet,
@@ -54,7 +54,8 @@ pub struct EigenLayerStatus {
 impl EigenLayerCore {
     /// EigenLayer behind `delegation_manager`, for example [`Avs::delegation_manager`].
     ///
-    /// Errors: [`EigenLayerError::NotEigenLayer`] if the contract does not answer as one.
+    /// Errors: [`EigenLayerError::NotEigenLayer`] if the contract does not answer as one;
+    /// [`EigenLayerError::Foreign`] if a contract of a chain in [`EigenLayer::ALL`] is another one.
     ///
     /// [`Avs::delegation_manager`]: crate::Avs::delegation_manager
     pub async fn connect(
@@ -76,6 +77,12 @@ impl EigenLayerCore {
         // A third generation would have neither.
         match strategy_manager {
             Some(strategy_manager) if allocation_manager.is_some() || slasher.is_some() => {
+                check_known(
+                    chain_id,
+                    delegation_manager,
+                    strategy_manager,
+                    allocation_manager,
+                )?;
                 Ok(Self {
                     provider,
                     chain_id,
@@ -169,7 +176,11 @@ impl EigenLayerCore {
                 spender: self.strategy_manager,
                 amount,
             };
-            let what = format!("allow EigenLayer to take {}", coin.amount(amount));
+            let what = format!(
+                "allow EigenLayer's StrategyManager {} to take {}",
+                self.strategy_manager,
+                coin.amount(amount)
+            );
             steps.push(Step::new(what, token, &request));
         }
         let request = IStrategyManager::depositIntoStrategyCall {
@@ -274,6 +285,44 @@ impl EigenLayerCore {
     }
 }
 
+/// Tokens are approved to the contract that is named as StrategyManager: where it is known which one that
+/// is, no node may name another.
+fn check_known(
+    chain_id: ChainId,
+    delegation_manager: Address,
+    strategy_manager: Address,
+    allocation_manager: Option<Address>,
+) -> Result<(), EigenLayerError> {
+    let Some(core) = EigenLayer::on(chain_id) else {
+        return Ok(());
+    };
+    let allocations = core.allocation_manager;
+    let cases = [
+        (
+            "DelegationManager",
+            delegation_manager,
+            core.delegation_manager,
+        ),
+        ("StrategyManager", strategy_manager, core.strategy_manager),
+        (
+            "AllocationManager",
+            allocation_manager.unwrap_or(allocations),
+            allocations,
+        ),
+    ];
+    for (role, named, known) in cases {
+        if named != known {
+            return Err(EigenLayerError::Foreign {
+                role,
+                chain_id,
+                named,
+                known,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// How a token is told.
 struct Coin {
     name: String,
@@ -308,6 +357,21 @@ pub enum EigenLayerError {
         "the contract at {0} does not answer as a DelegationManager that is known, or not for this: check the address"
     )]
     NotEigenLayer(Address),
+    /// The contract is not the one that EigenLayer has on this chain.
+    #[error(
+        "the {role} of chain {chain_id} is {known}, not {named}: check the address, and do not trust a node \
+         that names another"
+    )]
+    Foreign {
+        /// What the contract should be.
+        role: &'static str,
+        /// EIP-155 id of the chain.
+        chain_id: ChainId,
+        /// Where it was said to be.
+        named: Address,
+        /// Where it is.
+        known: Address,
+    },
     /// The account is an operator.
     #[error("{0} is an operator of EigenLayer already: nothing to do")]
     AlreadyOperator(Address),
@@ -357,6 +421,38 @@ impl EigenLayerError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_cannot_name_who_is_approved_where_that_is_known() {
+        let stranger = Address::repeat_byte(0xee);
+        for core in EigenLayer::ALL {
+            let check = |delegations, strategies, allocations| {
+                let error = check_known(core.l1_chain_id, delegations, strategies, allocations);
+                error.map_err(|error| match error {
+                    EigenLayerError::Foreign { role, named, .. } => (role, named),
+                    other => panic!("{other}"),
+                })
+            };
+            let (delegations, strategies) = (core.delegation_manager, core.strategy_manager);
+            let allocations = Some(core.allocation_manager);
+            assert_eq!(check(delegations, strategies, allocations), Ok(()));
+            assert_eq!(check(delegations, strategies, None), Ok(()));
+            assert_eq!(
+                check(stranger, strategies, None),
+                Err(("DelegationManager", stranger))
+            );
+            assert_eq!(
+                check(delegations, stranger, None),
+                Err(("StrategyManager", stranger))
+            );
+            assert_eq!(
+                check(delegations, strategies, Some(stranger)),
+                Err(("AllocationManager", stranger))
+            );
+        }
+        // Nothing is known of a development chain.
+        assert!(check_known(31337, stranger, stranger, None).is_ok());
+    }
 
     #[test]
     fn amounts_are_told_in_whole_tokens() {
