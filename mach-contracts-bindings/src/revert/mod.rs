@@ -4,6 +4,8 @@ mod known;
 mod messages;
 mod other;
 
+use core::fmt::Write;
+
 use alloy_primitives::{Bytes, hex};
 use alloy_sol_types::{Panic, Revert as Message, SolError, SolInterface};
 
@@ -140,11 +142,35 @@ impl core::fmt::Display for Revert {
             Self::Bls12381Verifier(error) => inner(f, format!("{error:?}")),
             Self::Pausers(error) => inner(f, format!("{error:?}")),
             Self::Other(error) => error.fmt(f),
-            Self::Message(message) => f.write_str(message),
+            Self::Message(message) => shown(f, message),
             Self::Panic(code) => write!(f, "panic 0x{code:02x}"),
             Self::Unknown(data) if data.is_empty() => f.write_str("no reason given"),
+            Self::Unknown(data) if data.len() > MAX_SHOWN => {
+                let start = data.get(..MAX_SHOWN).unwrap_or_default();
+                write!(f, "unknown error {}...", hex::encode_prefixed(start))
+            }
             Self::Unknown(data) => write!(f, "unknown error {data}"),
         }
+    }
+}
+
+/// Most bytes or characters of a contract's own words that are shown.
+const MAX_SHOWN: usize = 512;
+
+/// A contract may say anything, at any length, and terminals obey some characters.
+fn shown(f: &mut core::fmt::Formatter<'_>, message: &str) -> core::fmt::Result {
+    let mut characters = message.chars();
+    for character in characters.by_ref().take(MAX_SHOWN) {
+        let shown = if character.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            character
+        };
+        f.write_char(shown)?;
+    }
+    match characters.next() {
+        Some(_) => f.write_str("..."),
+        None => Ok(()),
     }
 }
 
@@ -190,6 +216,22 @@ mod tests {
         for (data, words) in cases {
             assert_eq!(Revert::decode(&data).to_string(), words);
         }
+    }
+
+    #[test]
+    fn a_contracts_words_do_nothing_to_a_terminal() {
+        let told = |text: &str| Revert::decode(&Message::from(text).abi_encode()).to_string();
+        assert_eq!(told("\u{1b}[2Jfine\n"), "\u{fffd}[2Jfine\u{fffd}");
+        assert_eq!(told(&"é".repeat(MAX_SHOWN)), "é".repeat(MAX_SHOWN));
+        assert_eq!(
+            told(&"é".repeat(MAX_SHOWN + 1)),
+            "é".repeat(MAX_SHOWN) + "..."
+        );
+        let long = Revert::decode(&vec![0xab; 1 << 20]).to_string();
+        assert_eq!(
+            long,
+            format!("unknown error 0x{}...", "ab".repeat(MAX_SHOWN))
+        );
     }
 
     /// Selectors of the original's contracts, as they were computed from their sources.
