@@ -163,7 +163,9 @@ impl Keys {
         let settled = read_to
             .unwrap_or_default()
             .min(head.saturating_sub(REORG_DEPTH));
-        let known = self.checkpoint.map_or(self.first_block, |it| it.number + 1);
+        let known = self
+            .checkpoint
+            .map_or(self.first_block, |it| it.number.saturating_add(1));
         if settled >= known
             && let Some(hash) = block_hash(provider, settled).await?
         {
