@@ -1,6 +1,6 @@
 //! Brings V3 certificates to the service manager.
 
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_provider::{DynProvider, Provider};
 use async_trait::async_trait;
 use mach_core::{
@@ -91,8 +91,9 @@ impl ContractConfirmer {
             simulate(&self.provider, Address::ZERO, to, request).await?;
             return self.standing(certificate).await.map_err(Into::into);
         };
+        let intent = intent(submitter, certificate).await;
         let input = request.abi_encode().into();
-        let receipt = submitter.submit(certificate.digest(), to, input).await?;
+        let receipt = submitter.submit(intent, to, input).await?;
         info!(
             digest = %certificate.digest(),
             transaction = %receipt.transaction_hash,
@@ -134,7 +135,10 @@ impl StatementConfirmer for ContractConfirmer {
         }
         // What this account has sent itself is waited for, until it is as deep as the policy says.
         let is_under_way = match &self.submitter {
-            Some(submitter) => submitter.is_under_way(certificate.digest()).await,
+            Some(submitter) => {
+                let intent = intent(submitter, certificate).await;
+                submitter.is_under_way(intent).await
+            }
             None => false,
         };
         if !is_under_way
@@ -146,8 +150,17 @@ impl StatementConfirmer for ContractConfirmer {
         {
             return self.standing(certificate).await.map_err(call_error);
         }
-        let proof = self.proof(certificate).await.map_err(call_error)?;
         let reference_block = certificate.round.reference_block();
+        // A node that has not seen the block would refuse what is accepted a moment later.
+        let head = self.provider.get_block_number().await;
+        let head = head.map_err(|error| call_error(error.into()))?;
+        if head < reference_block.into() {
+            return Err(ConfirmError::Backend(Box::new(Behind {
+                head,
+                reference_block,
+            })));
+        }
+        let proof = self.proof(certificate).await.map_err(call_error)?;
         let outcome = match &certificate.statement {
             Statement::Alert(alert) => {
                 let request = submitAlertCall {
@@ -174,8 +187,9 @@ impl StatementConfirmer for ContractConfirmer {
                 if stands.map_err(call_error)? {
                     return self.standing(certificate).await.map_err(call_error);
                 }
-                if already_confirmed(error.revert()) {
-                    // In a block that is not there yet, or that this node has not seen.
+                // In a block that is not there yet, or that this node has not seen; or another node,
+                // behind the same address, has not seen the reference block.
+                if already_confirmed(error.revert()) || is_early(error.revert()) {
                     return Err(ConfirmError::Backend(Box::new(error)));
                 }
                 Err(submit_error(error))
@@ -218,6 +232,30 @@ const fn already_confirmed(revert: Option<&Revert>) -> bool {
                 | IMachServiceManagerErrors::AlreadyAdded(_)
         ))
     )
+}
+
+fn is_early(revert: Option<&Revert>) -> bool {
+    matches!(revert, Some(Revert::Message(message)) if message.contains("invalid reference block"))
+}
+
+/// What the submitter knows the certificate's transaction by: the digest, until a transaction for it is
+/// final and the statement is to be confirmed all the same. Then the owner has removed the alert, and has
+/// to reopen it before another transaction is accepted.
+async fn intent(submitter: &Submitter, certificate: &Certificate) -> B256 {
+    let mut intent = certificate.digest();
+    while let Some(done) = submitter.done(intent).await {
+        intent = keccak256([intent, done].concat());
+    }
+    intent
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the node is at L1 block {head}, before the certificate's reference block {reference_block}"
+)]
+struct Behind {
+    head: u64,
+    reference_block: u32,
 }
 
 fn refused(reason: &str, data: Bytes) -> ConfirmError {

@@ -9,7 +9,7 @@ mod look;
 mod policy;
 
 use alloy_network::{Ethereum, EthereumWallet, NetworkWallet};
-use alloy_primitives::{Address, B256, Bytes, ChainId, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, ChainId, TxHash, TxKind, U256, keccak256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::{BlockId, TransactionReceipt};
 use alloy_sol_types::SolCall;
@@ -231,6 +231,13 @@ impl Submitter {
         let state = self.state.lock().await;
         let entry = state.flight.entry_for(intent);
         entry.is_some_and(|entry| entry.settled(self.policy.confirmations).is_none())
+    }
+
+    /// The final transaction that had `intent` done, if there is one.
+    pub async fn done(&self, intent: B256) -> Option<TxHash> {
+        let state = self.state.lock().await;
+        let finished = state.flight.finished_for(intent)?;
+        (finished.outcome == Outcome::Succeeded).then_some(finished.transaction)
     }
 
     async fn include(

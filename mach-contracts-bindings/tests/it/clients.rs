@@ -487,6 +487,52 @@ async fn confirm_once(network: Network) {
 }
 
 #[tokio::test]
+async fn an_alert_that_was_reopened_is_raised_again() {
+    let network = Network::start().await;
+    let contracts = &network.contracts;
+    let (manager, owner) = (contracts.service_manager, submitter(&network.l1, 0).await);
+    let policy = SubmitPolicy {
+        finality: 1,
+        ..POLICY
+    };
+    let confirmer = ContractConfirmer::connect(
+        with_policy(network.l1.provider(), 8, policy).await,
+        manager,
+        contracts.operator_state_retriever,
+    )
+    .await
+    .unwrap();
+    let certificate = network.certificate(alert(1), &[]).await;
+    let digest = certificate.digest();
+    let first = confirmer.confirm(&certificate).await.unwrap();
+    let sent = confirmer.submitter().unwrap();
+    assert_eq!(sent.done(digest).await, None);
+    network.l1.mine().await;
+    assert_eq!(sent.tend().await.unwrap(), 0);
+    assert_eq!(sent.done(digest).await, first.transaction);
+
+    let rollup = U256::from(ROLLUP);
+    let remove = I::removeAlertCall {
+        rollupChainId: rollup,
+        messageHash: digest,
+    };
+    owner.call(manager, &remove).await.unwrap();
+    let error = confirmer.confirm(&certificate).await.unwrap_err();
+    assert!(error.to_string().contains("AlertWasRemoved"), "{error}");
+
+    let reopen = I::reopenAlertCall {
+        rollupChainId: rollup,
+        messageHash: digest,
+    };
+    owner.call(manager, &reopen).await.unwrap();
+    let second = confirmer.confirm(&certificate).await.unwrap();
+    assert!(second.transaction.is_some());
+    assert_ne!(second.transaction, first.transaction);
+    let manager = network.service_manager().await;
+    assert_eq!(manager.active_alerts(ROLLUP).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn two_confirmers_at_once_are_both_content() {
     let network = Network::start().await;
     let certificate = network.certificate(alert(1), &[]).await;

@@ -214,6 +214,32 @@ async fn a_refusal_of_what_stands_already_is_a_confirmation() {
     assert_eq!(confirmation.digest, certificate.digest());
 }
 
+/// What a node that lags refuses is accepted a moment later: nobody may give the alert up for it.
+#[tokio::test]
+async fn a_node_that_lags_refuses_no_certificate_for_good() {
+    let network = Network::start().await;
+    let certificate = network.certificate(alert(1), &[]).await;
+    let before = certificate.round.reference_block() - 1;
+    let behind = lying(devnet(&network), move |method, _, _| {
+        (method == "eth_blockNumber").then(|| success(&json!(format!("{before:#x}"))))
+    });
+    // The node that says how high the chain is has the block, the one that estimates has not.
+    let mixed = lying(devnet(&network), |method, _, _| {
+        (method == "eth_estimateGas").then(|| {
+            let message = "BLSSignatureChecker.checkSignatures: invalid reference block";
+            let data = alloy_sol_types::Revert::from(message).abi_encode();
+            let mut payload = json!({"code": 3, "message": "execution reverted"});
+            payload["data"] = json!(hex::encode_prefixed(data));
+            alloy_json_rpc::ResponsePayload::Failure(serde_json::from_value(payload).unwrap())
+        })
+    });
+    for node in [behind, mixed] {
+        let confirmer = confirmer(&network, node).await;
+        let error = confirmer.confirm(&certificate).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+    }
+}
+
 /// A node may estimate on its pending block, where a rival's transaction is that may never be included.
 #[tokio::test]
 async fn a_confirmation_that_is_only_pending_is_none() {
