@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy_network::EthereumWallet;
-use alloy_primitives::{Address, B256, Bytes, U256, aliases::U96, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, aliases::U96, hex, keccak256};
 use alloy_provider::{Provider, RootProvider};
 use ark_bn254::{G1Projective, G2Projective};
 use ark_ff::AdditiveGroup;
@@ -656,6 +656,59 @@ async fn a_registration_that_is_refused_says_why() {
         registration.key_point(outsider.sender()).await.unwrap(),
         sol_g1(point).into()
     );
+}
+
+#[tokio::test]
+async fn an_operator_may_be_a_contract() {
+    let network = Network::start().await;
+    let owner = submitter(&network.l1, 0).await;
+    let coordinator = network.contracts.registry_coordinator;
+    let registration = registration(&owner, coordinator).await;
+    let magic = hex!("1626ba7e");
+    for (answer, accepts) in [(magic, true), (hex!("ffffffff"), false)] {
+        // Answers so to every call: PUSH4 answer, PUSH1 224, SHL, PUSH0, MSTORE, PUSH1 32, PUSH0, RETURN.
+        let code = [&hex!("63")[..], &answer, &hex!("60e01b5f5260205ff3")].concat();
+        // PUSH14 code, PUSH0, MSTORE, PUSH1 14, PUSH1 18, RETURN.
+        let creation = [&hex!("6d")[..], &code, &hex!("5f52600e6012f3")].concat();
+        let (wallet, _) = owner.deploy(creation.into()).await.unwrap();
+        let weights = vec![abi::Weight {
+            operator: wallet,
+            quorumNumber: 0,
+            weight: U96::from(5),
+        }];
+        let call = IMachRegistry::setWeightsCall { weights };
+        owner.call(coordinator, &call).await.unwrap();
+        let mut opt_in = OptIn {
+            operator: wallet,
+            signature: None,
+            ..opt_in(&registration, 6, &[0]).await
+        };
+        let plan = registration.register(&opt_in).await.unwrap();
+        let asked: Vec<_> = plan.unsigned().collect();
+        assert_eq!((asked.len(), asked[0].signer), (1, wallet));
+        let digest = asked[0].digest;
+        opt_in.signature = Some(Bytes::from_static(b"two of three owners"));
+        match registration.register(&opt_in).await {
+            Ok(plan) => {
+                assert!(accepts);
+                assert_eq!((plan.unsigned().count(), plan.sender), (0, wallet));
+                // The wallet has to send it; no key can.
+                let refused = plan.send(&owner).await.unwrap_err();
+                assert!(
+                    matches!(refused, PlanError::OtherSender { .. }),
+                    "{refused}"
+                );
+            }
+            Err(RegistrationError::SignatureRefused {
+                account,
+                digest: refused,
+            }) => {
+                assert!(!accepts);
+                assert_eq!((account, refused), (wallet, digest));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[tokio::test]
