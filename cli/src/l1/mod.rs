@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod churn;
 mod connect;
 mod deploy;
 mod doctor;

@@ -1,17 +1,20 @@
 //! `mach-cli opt-in`: an operator joins quorums.
 
+use std::path::PathBuf;
+
 use alloy_primitives::{Address, B256, Bytes};
 use clap::Args;
 use mach_bls::bn254::hash_to_g1;
 use mach_contracts_bindings::{
-    Avs, Consent, Deployment, KeyProof, OptIn, Plan, Registration, Target,
-    doctor::{Candidate, Intent, Severity, examine},
+    Avs, Churn, Consent, Deployment, KeyProof, OptIn, Plan, Registration, Target,
+    doctor::{Candidate, Finding, Intent, Severity, Subject, examine},
 };
 use rand::RngCore;
 use serde_json::json;
 
 use super::{
     args::{L1Args, QuorumArgs, SendArgs, WhoArgs},
+    churn::read_churn,
     connect::{L1, connect},
     doctor::now,
     key::{self, Keys},
@@ -61,6 +64,12 @@ pub(crate) struct OptInArgs {
     #[command(flatten)]
     consent: ConsentArgs,
 
+    /// JSON file with the churn approver's permission to replace operators in quorums that are full:
+    /// salt, expiry (seconds since 1970), operatorsToKick ({"0": "0x..."}, one for each quorum joined)
+    /// and signature; without a signature the command prints what the approver has to sign
+    #[arg(long, env = "MACH_CHURN_APPROVAL", value_name = "FILE")]
+    churn_approval: Option<PathBuf>,
+
     #[command(flatten)]
     send: SendArgs,
 }
@@ -100,7 +109,16 @@ pub(crate) async fn run(args: &OptInArgs) -> eyre::Result<Outcome> {
         intent: Intent::Join,
         consent: Some(consent),
     };
-    let examination = examine(l1.provider.clone(), &file, Some(&candidate), now()).await;
+    let churn = match &args.churn_approval {
+        Some(path) => Some(read_churn(path, &candidate.quorums)?),
+        None => None,
+    };
+    let mut examination = examine(l1.provider.clone(), &file, Some(&candidate), now()).await;
+    if churn.is_some() {
+        // A full quorum is no obstacle then; `register` looks at the quorums again, with the approval.
+        let elsewhere = |finding: &Finding| finding.subject != Subject::Quorum;
+        examination.findings.retain(elsewhere);
+    }
     let Some(deployment) = examination
         .deployment
         .filter(|_| examination.severity() < Severity::Blocker)
@@ -108,7 +126,7 @@ pub(crate) async fn run(args: &OptInArgs) -> eyre::Result<Outcome> {
         return Ok(blocked(&examination, args.l1.json));
     };
     let registration = registration(&l1, &deployment, &candidate.quorums).await?;
-    let opt_in = opt_in(args, &l1, &*registration, operator, consent).await?;
+    let opt_in = opt_in(args, &l1, &*registration, operator, consent, churn).await?;
     let plan = registration
         .register(&opt_in)
         .await
@@ -149,6 +167,7 @@ async fn opt_in(
     registration: &dyn Registration,
     operator: Address,
     consent: Consent,
+    churn: Option<Churn>,
 ) -> eyre::Result<OptIn> {
     let key = match &args.who.bls_key {
         Some(path) => {
@@ -174,7 +193,7 @@ async fn opt_in(
         key,
         consent,
         signature: args.consent.signature.clone(),
-        churn: None,
+        churn,
     };
     if opt_in.signature.is_some() || args.send.print_only {
         return Ok(opt_in);
@@ -207,9 +226,20 @@ fn ask_for_signatures(plan: &Plan, consent: Consent, json: bool) {
         say(&format!("  with    the key of {}", unsigned.signer));
     }
     say("then run the command again with");
-    say(&format!(
-        "  --salt {salt} --expiry {expiry} --signature 0x..."
-    ));
+    if plan
+        .unsigned()
+        .any(|unsigned| unsigned.signer == plan.sender)
+    {
+        say(&format!(
+            "  --salt {salt} --expiry {expiry} --signature 0x..."
+        ));
+    }
+    if plan
+        .unsigned()
+        .any(|unsigned| unsigned.signer != plan.sender)
+    {
+        say("  the approver's signature as `signature` in the file of --churn-approval");
+    }
     say("nothing was sent");
 }
 

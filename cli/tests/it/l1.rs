@@ -748,3 +748,35 @@ async fn what_is_sent_is_on_record_and_one_command_at_a_time_sends() {
 
     assert_eq!(nonce().await, before + 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_to_replace_operators_is_of_no_use_where_nobody_is_replaced() {
+    let l1 = L1::start().await;
+    let keys = KeyFiles::write(&l1, 1);
+    let file = l1.folder.path().join("approval.json");
+    let approval = serde_json::json!({
+        "salt": ZERO, "expiry": 4_000_000_000_u64,
+        "operatorsToKick": { "0": DEV_ACCOUNTS[2].address },
+    });
+    let approved = [
+        &[
+            "opt-in",
+            "--yes",
+            "--churn-approval",
+            file.to_str().unwrap(),
+        ][..],
+        &keys.all(),
+    ]
+    .concat();
+    let cases = [
+        ("{}".to_owned(), "`expiry` has to be"),
+        (approval.to_string(), "knows no churn"),
+    ];
+    for (text, told) in cases {
+        std::fs::write(&file, text).unwrap();
+        let output = l1.run(&approved).await;
+        assert_eq!(output.status.code(), Some(2));
+        let said = errors(&output);
+        assert!(said.contains(told), "{told}: {said}");
+    }
+}
