@@ -38,13 +38,14 @@ pub(crate) enum Command {
 ///   mach-cli verify blocks/ --json
 ///   mach-cli verify chain/                      (chain.rlp with genesis.json)
 ///   mach-cli verify --rpc http://localhost:8545 --blocks 120..=180
+///   mach-cli verify --archive blocks.mach --blocks 120..=180
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct VerifyArgs {
     /// Recorded blocks (.json, .json.gz), folders of them, or folders with chain.rlp and
     /// genesis.json
     #[arg(
-        required_unless_present = "rpc",
+        required_unless_present_any = ["rpc", "archive"],
         env = "MACH_PATHS",
         value_delimiter = ','
     )]
@@ -57,8 +58,12 @@ pub(crate) struct VerifyArgs {
     #[arg(long, env = "MACH_RPC", requires = "blocks", conflicts_with = "paths")]
     pub(crate) rpc: Option<Url>,
 
-    /// Blocks to verify over RPC: `N`, `A..B` (without B), `A..=B`
-    #[arg(long, env = "MACH_BLOCKS", requires = "rpc")]
+    /// Archive of blocks that `mach-cli record --archive` made
+    #[arg(long, env = "MACH_ARCHIVE", conflicts_with_all = ["paths", "rpc"])]
+    pub(crate) archive: Option<PathBuf>,
+
+    /// Blocks to verify over RPC or, by default all, of an archive: `N`, `A..B` (without B), `A..=B`
+    #[arg(long, env = "MACH_BLOCKS", conflicts_with = "paths")]
     pub(crate) blocks: Option<BlockRange>,
 
     /// Files verified at a time [default: number of cores]
@@ -78,8 +83,11 @@ pub(crate) struct ChainArgs {
     pub(crate) genesis: Option<PathBuf>,
 }
 
-/// Example:
+/// An interrupted run goes on where it stopped.
+///
+/// Examples:
 ///   mach-cli record --rpc http://localhost:8545 --blocks 120..=122 --out blocks/
+///   mach-cli record --rpc http://localhost:8545 --blocks 120..=9119 --archive blocks.mach
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct RecordArgs {
@@ -94,6 +102,10 @@ pub(crate) struct RecordArgs {
     /// Folder that the files go to; blocks that are there already are kept
     #[arg(long, env = "MACH_OUT", default_value = ".")]
     pub(crate) out: PathBuf,
+
+    /// One file for all blocks, instead of a folder; blocks are added to what is in it
+    #[arg(long, env = "MACH_ARCHIVE", conflicts_with = "out")]
+    pub(crate) archive: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) chain: ChainArgs,

@@ -4,21 +4,23 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
+        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
     time::Instant,
 };
 
-use eyre::WrapErr;
+use alloy_primitives::BlockNumber;
+use eyre::{OptionExt, WrapErr};
 use mach_verify::{
     check_body,
-    source::{ChainFile, RecordedBlock, recorded_files},
+    source::{Archive, ChainFile, RecordedBlock, recorded_files},
     verify_block,
 };
 
 use crate::{
-    args::VerifyArgs,
+    args::{BlockRange, VerifyArgs},
     outcome::Outcome,
     remote,
     report::{Report, Row},
@@ -37,13 +39,18 @@ pub(crate) fn run(args: &VerifyArgs) -> eyre::Result<Outcome> {
 enum Input {
     /// A recorded block.
     Block(PathBuf),
+    /// A block of an archive.
+    Archived(Arc<Archive>, BlockNumber),
     /// A folder with `chain.rlp` and `genesis.json`.
     Chain(PathBuf),
 }
 
-fn inputs(paths: &[PathBuf]) -> eyre::Result<Vec<Input>> {
+fn inputs(args: &VerifyArgs) -> eyre::Result<Vec<Input>> {
+    if let Some(path) = &args.archive {
+        return archived(path, args.blocks.as_ref());
+    }
     let mut inputs = Vec::new();
-    for path in paths {
+    for path in &args.paths {
         if ChainFile::is_in(path) {
             inputs.push(Input::Chain(path.clone()));
             continue;
@@ -59,9 +66,27 @@ fn inputs(paths: &[PathBuf]) -> eyre::Result<Vec<Input>> {
     Ok(inputs)
 }
 
+/// The blocks of an archive that are asked for. One that is not there is an error: what was not
+/// looked at must not pass for valid.
+fn archived(path: &Path, blocks: Option<&BlockRange>) -> eyre::Result<Vec<Input>> {
+    let archive = Arc::new(Archive::open(path)?);
+    let input = |number| Input::Archived(Arc::clone(&archive), number);
+    let inputs: Vec<_> = match blocks {
+        None => archive.numbers().map(input).collect(),
+        Some(blocks) => {
+            if let Some(missing) = (blocks.numbers()).find(|it| archive.hash(*it).is_none()) {
+                eyre::bail!("block {missing} is not in {}", path.display());
+            }
+            blocks.numbers().map(input).collect()
+        }
+    };
+    eyre::ensure!(!inputs.is_empty(), "{} holds no blocks", path.display());
+    Ok(inputs)
+}
+
 fn from_files(args: &VerifyArgs, specs: &Specs) -> eyre::Result<Outcome> {
-    let inputs = inputs(&args.paths)?;
-    let is_countable = inputs.iter().all(|input| matches!(input, Input::Block(_)));
+    let inputs = inputs(args)?;
+    let is_countable = !inputs.iter().any(|input| matches!(input, Input::Chain(_)));
     let mut report = Report::new(is_countable.then_some(inputs.len() as u64), args.json);
     let next = AtomicUsize::new(0);
     let (rows, results) = mpsc::channel();
@@ -76,7 +101,16 @@ fn from_files(args: &VerifyArgs, specs: &Specs) -> eyre::Result<Outcome> {
             scope.spawn(move || {
                 while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let is_heard = match input {
-                        Input::Block(path) => rows.send(recorded(specs, path)).is_ok(),
+                        Input::Block(path) => rows
+                            .send(recorded(specs, path.display().to_string(), || {
+                                Ok(RecordedBlock::read(path)?)
+                            }))
+                            .is_ok(),
+                        Input::Archived(archive, number) => rows
+                            .send(recorded(specs, format!("block {number}"), || {
+                                (archive.read(*number)?).ok_or_eyre("it is not in the archive")
+                            }))
+                            .is_ok(),
                         Input::Chain(folder) => chain(folder, &rows),
                     };
                     if !is_heard {
@@ -98,17 +132,19 @@ fn cores() -> usize {
 }
 
 /// One recorded block, from bytes to verdict.
-fn recorded(specs: &Specs, path: &Path) -> Row {
+fn recorded(
+    specs: &Specs,
+    source: String,
+    read: impl FnOnce() -> eyre::Result<RecordedBlock>,
+) -> Row {
     let started = Instant::now();
-    let mut row = Row::unknown(path.display().to_string());
-    row.result = RecordedBlock::read(path)
-        .map_err(eyre::Report::new)
-        .and_then(|recorded| {
-            row.set_block(&recorded.block);
-            let spec = specs.of(recorded.block.chain_id)?;
-            check_body(spec, &recorded.block)?;
-            Ok(verify_block(spec, &recorded.block, &recorded.witness)?)
-        });
+    let mut row = Row::unknown(source);
+    row.result = read().and_then(|recorded| {
+        row.set_block(&recorded.block);
+        let spec = specs.of(recorded.block.chain_id)?;
+        check_body(spec, &recorded.block)?;
+        Ok(verify_block(spec, &recorded.block, &recorded.witness)?)
+    });
     row.elapsed = started.elapsed();
     row
 }

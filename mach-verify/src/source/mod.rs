@@ -1,17 +1,19 @@
 //! Where blocks and their witnesses come from.
 
+mod archive;
 mod chain_file;
-mod directory;
 mod proposal;
 mod recorded;
+mod recorded_blocks;
 #[cfg(feature = "rpc")]
 mod rpc;
 mod validator;
 
+pub use archive::{Archive, ArchiveError};
 pub use chain_file::{ChainFile, ChainFileError};
-pub use directory::RecordedBlocks;
 pub use proposal::{ProposalSource, ProposalValidator};
 pub use recorded::{MAX_FILE_BYTES, RecordError, RecordedBlock, recorded_files};
+pub use recorded_blocks::RecordedBlocks;
 #[cfg(feature = "rpc")]
 pub use rpc::{MAX_RESPONSE_BYTES, OpNode, RpcSource};
 pub use validator::{StatelessValidator, WitnessSource};

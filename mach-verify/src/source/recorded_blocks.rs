@@ -1,4 +1,4 @@
-//! A directory of recorded blocks as a source.
+//! Recorded blocks, in a directory or in an archive, as a source.
 
 use std::{
     collections::BTreeMap,
@@ -14,24 +14,31 @@ use mach_core::{
 };
 
 use super::{
-    RecordError, RecordedBlock, WitnessSource,
+    Archive, ArchiveError, RecordError, RecordedBlock, WitnessSource,
     recorded::{peek, recorded_files},
 };
 use crate::Witness;
 
 /// Recorded blocks of one chain: blocks and witnesses from files.
 ///
-/// Files of other chains in the directory are passed over. The last block that was read stays in
-/// memory, since whoever asks for a block asks for its witness next.
+/// The last block that was read stays in memory, since whoever asks for a block asks for its
+/// witness next.
 #[derive(Debug)]
 pub struct RecordedBlocks {
     chain_id: ChainId,
-    files: BTreeMap<BlockNumber, PathBuf>,
+    store: Store,
     last: Mutex<Option<Arc<RecordedBlock>>>,
 }
 
+#[derive(Debug)]
+enum Store {
+    Files(BTreeMap<BlockNumber, PathBuf>),
+    Archive(Archive),
+}
+
 impl RecordedBlocks {
-    /// Blocks of chain `chain_id` in a directory, or in a single file.
+    /// Blocks of chain `chain_id` in a directory, or in a single file. Files of other chains are
+    /// passed over.
     ///
     /// Errors: [`RecordError`] for the first file that is not a recorded block.
     pub fn open(path: impl AsRef<Path>, chain_id: ChainId) -> Result<Self, RecordError> {
@@ -44,14 +51,28 @@ impl RecordedBlocks {
         }
         Ok(Self {
             chain_id,
-            files,
+            store: Store::Files(files),
             last: Mutex::new(None),
         })
     }
 
+    /// Blocks of an archive.
+    pub const fn from_archive(archive: Archive) -> Self {
+        Self {
+            chain_id: archive.chain_id(),
+            store: Store::Archive(archive),
+            last: Mutex::new(None),
+        }
+    }
+
     /// Heights that are there, ascending.
-    pub fn numbers(&self) -> impl Iterator<Item = BlockNumber> {
-        self.files.keys().copied()
+    pub fn numbers(&self) -> impl DoubleEndedIterator<Item = BlockNumber> {
+        // Two kinds of iterator in one: of each pair one is empty.
+        let (files, archive) = match &self.store {
+            Store::Files(files) => (Some(files.keys().copied()), None),
+            Store::Archive(archive) => (None, Some(archive.numbers())),
+        };
+        (files.into_iter().flatten()).chain(archive.into_iter().flatten())
     }
 
     /// Block and witness at a height.
@@ -63,21 +84,48 @@ impl RecordedBlocks {
         if let Some(record) = last.as_ref().filter(|it| it.block.number() == number) {
             return Ok(Arc::clone(record));
         }
-        let Some(file) = self.files.get(&number) else {
-            let newest = self.files.last_key_value().map(|(number, _)| *number);
-            return Err(if newest.is_some_and(|newest| number > newest) {
+        let Some(record) = self.read(number)? else {
+            return Err(if self.newest().is_some_and(|newest| number > newest) {
                 SourceError::NotYet(number)
             } else {
                 SourceError::NotHeld(number)
             });
         };
-        let record = RecordedBlock::read(file).map_err(|error| error.into_source(number))?;
         if record.block.chain_id != self.chain_id || record.block.number() != number {
             return Err(SourceError::NotHeld(number));
         }
         let record = Arc::new(record);
         *last = Some(Arc::clone(&record));
         Ok(record)
+    }
+
+    fn newest(&self) -> Option<BlockNumber> {
+        self.numbers().next_back()
+    }
+
+    fn read(&self, number: BlockNumber) -> Result<Option<RecordedBlock>, SourceError> {
+        match &self.store {
+            Store::Files(files) => (files.get(&number).map(RecordedBlock::read))
+                .transpose()
+                .map_err(|error| error.into_source(number)),
+            Store::Archive(archive) => {
+                (archive.read(number)).map_err(|error| error.into_source(number))
+            }
+        }
+    }
+}
+
+impl ArchiveError {
+    /// What the error means to whoever asked for block `number`.
+    fn into_source(self, number: BlockNumber) -> SourceError {
+        match self {
+            Self::Damaged { .. } | Self::Record { .. } => SourceError::Malformed {
+                number,
+                field: "archive",
+                source: Box::new(self),
+            },
+            _ => SourceError::Backend(Box::new(self)),
+        }
     }
 }
 
@@ -113,8 +161,8 @@ impl L2Source for RecordedBlocks {
     }
 
     async fn head(&self, _head: L2Head) -> Result<BlockRef, SourceError> {
-        match self.files.last_key_value() {
-            Some((number, _)) => Ok(self.record(*number)?.block.reference()),
+        match self.newest() {
+            Some(number) => Ok(self.record(number)?.block.reference()),
             None => Err(SourceError::NotYet(0)),
         }
     }
