@@ -197,4 +197,38 @@ async fn blocks_are_verified_and_recorded_over_rpc() {
         "{text}"
     );
     assert_eq!(call(&["verify", &out]).await.status.code(), Some(0));
+
+    let archive = folder.path().join("blocks.mach");
+    let archive = archive.to_str().unwrap();
+    for (blocks, told) in [("1..=2", "2 blocks written"), ("1..=3", "1 blocks written")] {
+        let args = [
+            "record",
+            "--rpc",
+            &url,
+            "--blocks",
+            blocks,
+            "--archive",
+            archive,
+        ];
+        let text = String::from_utf8(call(&args).await.stdout).unwrap();
+        assert!(text.starts_with(told), "{text}");
+    }
+    let output = call(&["verify", "--json", "--archive", archive]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert_eq!(lines(&output).pop().unwrap()["valid"], 3);
+    let some = [
+        "verify",
+        "--json",
+        "--archive",
+        archive,
+        "--blocks",
+        "2..=4",
+    ];
+    let output = call(&some).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        errors(&output).contains("block 4 is not in"),
+        "{}",
+        errors(&output)
+    );
 }
