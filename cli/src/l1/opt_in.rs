@@ -105,7 +105,8 @@ pub(crate) async fn run(args: &OptInArgs) -> eyre::Result<Outcome> {
         operator,
         key: keys.bls_key(),
         quorums: args.quorums.quorums.clone(),
-        payer: Some(operator),
+        // What is sent elsewhere may be paid by another: a contract's owner, or a relay.
+        payer: (!args.send.print_only).then_some(operator),
         intent: Intent::Join,
         consent: Some(consent),
     };

@@ -70,7 +70,8 @@ pub(crate) async fn run(args: &OptOutArgs) -> eyre::Result<Outcome> {
         operator,
         key: None,
         quorums,
-        payer: Some(operator),
+        // What is sent elsewhere may be paid by another: a contract's owner, or a relay.
+        payer: (!args.send.print_only).then_some(operator),
         intent: Intent::Leave,
         consent: None,
     };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use alloy_network::EthereumWallet;
-use alloy_primitives::{B256, Bytes, address, aliases::U96};
+use alloy_primitives::{B256, Bytes, address, aliases::U96, hex};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer::SignerSync;
@@ -424,7 +424,7 @@ async fn an_account_elsewhere_signs_and_sends() {
 
 fn signature(account: &DevAccount, digest: B256) -> String {
     let signature = account.signer().sign_hash_sync(&digest).unwrap();
-    format!("0x{}", alloy_primitives::hex::encode(signature.as_bytes()))
+    format!("0x{}", hex::encode(signature.as_bytes()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -778,5 +778,63 @@ async fn an_approval_to_replace_operators_is_of_no_use_where_nobody_is_replaced(
         assert_eq!(output.status.code(), Some(2));
         let said = errors(&output);
         assert!(said.contains(told), "{told}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_joins_with_what_it_accepts_as_its_signature() {
+    let l1 = L1::start().await;
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[0].signer());
+    let owner = Submitter::connect(l1.stack.l1().clone(), wallet, SubmitPolicy::default())
+        .await
+        .unwrap();
+    // Ten bytes that copy the rest, which returns EIP-1271's magic value, or zero, whatever is asked.
+    let cases = [
+        (
+            &hex!("61000e80600a5f395ff3631626ba7e60e01b5f5260205ff3")[..],
+            0,
+        ),
+        (&hex!("61000780600a5f395ff35f5f5260205ff3")[..], 2),
+    ];
+    for (index, (code, expected)) in cases.into_iter().enumerate() {
+        let (operator, _) = owner.deploy(code.to_vec().into()).await.unwrap();
+        let admission = Admission {
+            address: operator,
+            stakes: vec![(0, Stake::new(100).unwrap())],
+        };
+        admit(&owner, l1.stack.deployment(), &[admission])
+            .await
+            .unwrap();
+        let keys = KeyFiles::write(&l1, index + 1);
+        let address = operator.to_string();
+        let args = [
+            &["opt-in", "--json", "--print-only", "--operator", &address][..],
+            &[
+                "--salt",
+                ZERO,
+                "--expiry",
+                "4000000000",
+                "--signature",
+                "0x",
+            ],
+            &[
+                "--bls-key",
+                &keys.bls,
+                "--bls-password-file",
+                &keys.password,
+            ],
+        ]
+        .concat();
+        let output = l1.run(&args).await;
+        assert_eq!(output.status.code(), Some(expected), "{}", errors(&output));
+        if expected == 0 {
+            assert_eq!(json(&output)["sender"], address.to_lowercase());
+        } else {
+            let said = errors(&output);
+            assert!(
+                said.contains(&address) && said.contains("EIP-1271"),
+                "{said}"
+            );
+        }
     }
 }
