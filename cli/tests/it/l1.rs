@@ -7,7 +7,7 @@ use std::{
 };
 
 use alloy_network::EthereumWallet;
-use alloy_primitives::{B256, Bytes, address, aliases::U96, hex};
+use alloy_primitives::{B256, Bytes, Keccak256, address, aliases::U96, hex};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer::SignerSync;
@@ -16,7 +16,7 @@ use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
 use mach_contracts_bindings::{
     Account, Admission, Artifact, AttemptLog, DeploymentFile, FileLog, Record, SubmitPolicy,
     Submitter,
-    abi::{IAVSDirectory, IMachRegistry, QuorumParams},
+    abi::{IAVSDirectory, IMachRegistry, IMachServiceManager, QuorumParams},
     admit,
 };
 use mach_core::Stake;
@@ -837,4 +837,61 @@ async fn a_contract_joins_with_what_it_accepts_as_its_signature() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_did_not_end_is_gone_on_with_and_sends_nothing_twice() {
+    let l1 = L1::start().await;
+    let keys = KeyFiles::write(&l1, 0);
+    let journal = l1.folder.path().join("owner.jsonl");
+    let threshold = [
+        &["admin", "threshold", "67", "--json", "--journal"][..],
+        &[journal.to_str().unwrap()],
+        &keys.account(),
+    ]
+    .concat();
+    let shown = json(&l1.run(&threshold).await);
+    let calldata: Bytes = shown["steps"][0]["calldata"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let manager = l1.stack.deployment().service_manager;
+    // What the command leaves behind from before it sends until it ends.
+    let mut steps = Keccak256::new();
+    steps.update(manager);
+    steps.update([0; 32]);
+    steps.update((calldata.len() as u64).to_be_bytes());
+    steps.update(&calldata);
+    let unfinished = serde_json::json!({ "run": ZERO, "steps": steps.finalize(), "count": 1 });
+    let crash = || {
+        let path = journal.with_extension("unfinished");
+        std::fs::write(path, unfinished.to_string()).unwrap();
+    };
+    let send = [&threshold[..], &["--yes"]].concat();
+
+    crash();
+    let first = l1.run(&send).await;
+    assert_eq!(first.status.code(), Some(0), "{}", errors(&first));
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[0].signer());
+    let owner = Submitter::connect(l1.stack.l1().clone(), wallet, SubmitPolicy::default())
+        .await
+        .unwrap();
+    let other = IMachServiceManager::updateQuorumThresholdPercentageCall {
+        thresholdPercentage: 50,
+    };
+    owner.call(manager, &other).await.unwrap();
+    let before = l1.stack.l1().get_block_number().await.unwrap();
+
+    crash();
+    let second = l1.run(&send).await;
+    assert_eq!(second.status.code(), Some(0), "{}", errors(&second));
+    assert_eq!(json(&second), json(&first));
+    let after = l1.stack.l1().get_block_number().await.unwrap();
+    assert_eq!(before, after, "each transaction makes a block");
+
+    // Meant once more, it is sent once more.
+    let third = l1.run(&send).await;
+    assert_eq!(third.status.code(), Some(0), "{}", errors(&third));
+    assert_ne!(json(&third), json(&first));
 }
