@@ -17,5 +17,4 @@ pub(super) use complete::Point;
 pub(super) use extension::Fe2;
 pub(super) use field::{Coordinate, Fe};
 pub use pairing::{Lines, Product};
-pub(super) use parallel::join;
 pub(super) use subgroup::is_in_subgroup;

@@ -1,16 +1,5 @@
 //! The one place that knows whether there are threads.
 
-/// Runs both, on two threads if there are two.
-pub(in super::super) fn join<A: Send, B: Send>(
-    a: impl FnOnce() -> A + Send,
-    b: impl FnOnce() -> B + Send,
-) -> (A, B) {
-    #[cfg(feature = "parallel")]
-    return rayon::join(a, b);
-    #[cfg(not(feature = "parallel"))]
-    (a(), b())
-}
-
 /// `work` on pieces of `items`, one for each thread and none shorter than `shortest`; the results in
 /// the order of the items.
 pub(super) fn map_pieces<T: Sync, U: Send>(
@@ -43,6 +32,5 @@ mod tests {
             let items: Vec<u32> = (0..count).collect();
             assert_eq!(map_pieces(&items, 3, <[u32]>::to_vec).concat(), items);
         }
-        assert_eq!(join(|| 1, || 2), (1, 2));
     }
 }
