@@ -7,9 +7,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use alloy_primitives::{B256, ChainId};
 use async_trait::async_trait;
 use backon::Retryable;
-use mach_bls::{Added, OperatorKeys, Tally, TallyError};
+use mach_bls::{Added, OperatorKeys, Scheme, Tally, TallyError};
 use mach_core::{
-    Certificate, Domain, OperatorId, QuorumNumbers, Round, SignedStatement, Statement, Threshold,
+    Bn254, Certificate, Domain, OperatorId, QuorumNumbers, Round, SignedStatement, Statement,
+    Threshold,
     ports::{
         AggregateError, BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError,
         SignatureAggregator, StatementConfirmer,
@@ -65,7 +66,7 @@ impl AggregatorConfig {
     }
 }
 
-/// An aggregator with its rounds in memory. Clones share them.
+/// An aggregator with its rounds in memory, on one of the curves. Clones share them.
 ///
 /// There is one round for a statement, however many operators ask at once. Operator keys are
 /// proved once and kept from round to round. The first signature of a round is checked by itself,
@@ -73,24 +74,24 @@ impl AggregatorConfig {
 /// that a slow L1 holds up nobody.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
-pub struct Aggregator(Arc<Shared>);
+pub struct Aggregator<S: Scheme = Bn254>(Arc<Shared<S>>);
 
-struct Shared {
+struct Shared<S: Scheme> {
     config: AggregatorConfig,
-    registry: Box<dyn OperatorRegistry>,
+    registry: Box<dyn OperatorRegistry<S>>,
     l1: Arc<dyn L1Head>,
-    confirmer: Box<dyn StatementConfirmer>,
-    rounds: Rounds,
+    confirmer: Box<dyn StatementConfirmer<S>>,
+    rounds: Rounds<S>,
     /// Keys of the newest operator set.
-    keys: Mutex<Option<Arc<OperatorKeys>>>,
+    keys: Mutex<Option<Arc<OperatorKeys<S>>>>,
 }
 
-impl Aggregator {
+impl<S: Scheme> Aggregator<S> {
     /// An aggregator without rounds.
     pub fn new(
-        registry: impl OperatorRegistry + 'static,
+        registry: impl OperatorRegistry<S> + 'static,
         l1: Arc<dyn L1Head>,
-        confirmer: impl StatementConfirmer + 'static,
+        confirmer: impl StatementConfirmer<S> + 'static,
         config: AggregatorConfig,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -114,7 +115,7 @@ impl Aggregator {
     }
 
     /// Makes the certificate if the round is ready for it, and starts its confirmation.
-    fn try_certify(&self, digest: B256, round: &Arc<OpenRound>) -> Vec<OperatorId> {
+    fn try_certify(&self, digest: B256, round: &Arc<OpenRound<S>>) -> Vec<OperatorId> {
         let Some(attempt) = round.try_certify() else {
             return Vec::new();
         };
@@ -130,7 +131,7 @@ impl Aggregator {
     }
 
     /// Brings `certificate` to L1, for as long as the round lives if L1 does not answer.
-    async fn confirm(&self, round: Arc<OpenRound>, certificate: Certificate) {
+    async fn confirm(&self, round: Arc<OpenRound<S>>, certificate: Certificate<S>) {
         // However this ends, by a panic of the confirmer too, the round is not stuck.
         let _ended = Confirming(&round);
         let Shared {
@@ -166,15 +167,15 @@ impl Aggregator {
 }
 
 /// A confirmation in progress.
-struct Confirming<'a>(&'a OpenRound);
+struct Confirming<'a, S: Scheme>(&'a OpenRound<S>);
 
-impl Drop for Confirming<'_> {
+impl<S: Scheme> Drop for Confirming<'_, S> {
     fn drop(&mut self) {
         self.0.not_confirmed();
     }
 }
 
-impl Shared {
+impl<S: Scheme> Shared<S> {
     fn check(&self, statement: &Statement) -> Result<(), AggregateError> {
         let rollup = statement.rollup_chain_id();
         if self.config.rollups.contains(&rollup) {
@@ -184,7 +185,7 @@ impl Shared {
         }
     }
 
-    async fn begin(&self, statement: &Statement) -> Result<OpenRound, AggregateError> {
+    async fn begin(&self, statement: &Statement) -> Result<OpenRound<S>, AggregateError> {
         let head = self
             .l1
             .block_number()
@@ -207,7 +208,7 @@ impl Shared {
 
     /// Keys at `reference_block`. Reading them is one at a time, so that rounds which open together
     /// read them once.
-    async fn keys(&self, reference_block: u32) -> Result<Arc<OperatorKeys>, AggregateError> {
+    async fn keys(&self, reference_block: u32) -> Result<Arc<OperatorKeys<S>>, AggregateError> {
         let mut newest = self.keys.lock().await;
         if let Some(keys) = newest
             .as_ref()
@@ -240,7 +241,7 @@ fn malformed(error: impl Into<BoxError>) -> AggregateError {
 }
 
 #[async_trait]
-impl SignatureAggregator for Aggregator {
+impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
     async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
         self.0.check(statement)?;
         let digest = statement.digest(&self.0.config.domain);
@@ -253,7 +254,7 @@ impl SignatureAggregator for Aggregator {
         Ok(round.await?.terms())
     }
 
-    async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {
+    async fn submit(&self, signed: SignedStatement<S>) -> Result<Progress, AggregateError> {
         if signed.domain != self.0.config.domain {
             return Err(AggregateError::WrongDomain);
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use mach_bls::{Added, Attempt, Tally, TallyError};
+use mach_bls::{Added, Attempt, Scheme, Tally, TallyError};
 use mach_core::{
     Confirmation, Round, SignedStatement,
     ports::{AggregateError, Progress},
@@ -19,26 +19,26 @@ use mach_core::{
 use tokio::{sync::OnceCell, time::Instant};
 
 /// Place of one round. Whoever comes first fills it; all others wait for that.
-type Slot = Arc<OnceCell<Arc<OpenRound>>>;
+type Slot<S> = Arc<OnceCell<Arc<OpenRound<S>>>>;
 
 /// All rounds, by the digest of their statement.
-pub(super) struct Rounds {
-    slots: Mutex<HashMap<B256, (Instant, Slot)>>,
+pub(super) struct Rounds<S: Scheme> {
+    slots: Mutex<HashMap<B256, (Instant, Slot<S>)>>,
     limit: usize,
     lifetime: Duration,
 }
 
-impl Rounds {
+impl<S: Scheme> Rounds<S> {
     pub(super) fn new(limit: usize, lifetime: Duration) -> Self {
         Self {
-            slots: Mutex::default(),
+            slots: Mutex::new(HashMap::new()),
             limit,
             lifetime,
         }
     }
 
     /// The place for a statement's round, made if there is none and room for one.
-    pub(super) fn slot(&self, digest: B256) -> Result<Slot, AggregateError> {
+    pub(super) fn slot(&self, digest: B256) -> Result<Slot<S>, AggregateError> {
         let mut slots = lock(&self.slots);
         if let Some((_, slot)) = slots.get(&digest) {
             if !self.is_over(slot) {
@@ -47,13 +47,13 @@ impl Rounds {
             slots.remove(&digest);
         }
         self.make_room(&mut slots)?;
-        let slot = Slot::default();
+        let slot = Slot::<S>::default();
         slots.insert(digest, (Instant::now(), Arc::clone(&slot)));
         Ok(slot)
     }
 
     /// The round of a statement that was opened.
-    pub(super) fn get(&self, digest: &B256) -> Result<Arc<OpenRound>, AggregateError> {
+    pub(super) fn get(&self, digest: &B256) -> Result<Arc<OpenRound<S>>, AggregateError> {
         let slots = lock(&self.slots);
         let round = slots
             .get(digest)
@@ -79,7 +79,10 @@ impl Rounds {
     /// Rounds that are over go first; then the oldest that is confirmed; then the oldest that
     /// nobody signed, since opening rounds costs a stranger nothing. A round that an operator
     /// signed stays until it is over.
-    fn make_room(&self, slots: &mut HashMap<B256, (Instant, Slot)>) -> Result<(), AggregateError> {
+    fn make_room(
+        &self,
+        slots: &mut HashMap<B256, (Instant, Slot<S>)>,
+    ) -> Result<(), AggregateError> {
         if slots.len() < self.limit {
             return Ok(());
         }
@@ -102,7 +105,7 @@ impl Rounds {
     }
 
     /// Whether a round has expired. One whose certificate is on its way has not.
-    fn is_over(&self, slot: &Slot) -> bool {
+    fn is_over(&self, slot: &Slot<S>) -> bool {
         slot.get().is_some_and(|round| {
             round.is_expired(self.lifetime) && round.phase() != Phase::Confirming
         })
@@ -110,9 +113,9 @@ impl Rounds {
 }
 
 /// One round.
-pub(super) struct OpenRound {
+pub(super) struct OpenRound<S: Scheme> {
     opened: Instant,
-    tally: Mutex<Tally>,
+    tally: Mutex<Tally<S>>,
     phase: Mutex<Phase>,
 }
 
@@ -135,8 +138,8 @@ impl Phase {
     }
 }
 
-impl OpenRound {
-    pub(super) fn new(tally: Tally) -> Self {
+impl<S: Scheme> OpenRound<S> {
+    pub(super) fn new(tally: Tally<S>) -> Self {
         Self {
             opened: Instant::now(),
             tally: Mutex::new(tally),
@@ -152,7 +155,7 @@ impl OpenRound {
     ///
     /// The first one is checked by itself: a round that takes up room for its whole lifetime has
     /// been signed by an operator.
-    pub(super) fn add(&self, signed: &SignedStatement) -> Result<Added, TallyError> {
+    pub(super) fn add(&self, signed: &SignedStatement<S>) -> Result<Added, TallyError> {
         let mut tally = lock(&self.tally);
         let added = tally.add(signed)?;
         if tally.proved_signers() == 0 && !tally.prove().is_empty() {
@@ -166,7 +169,7 @@ impl OpenRound {
     }
 
     /// Makes the certificate, unless one is on its way. While it is made, nobody else makes one.
-    pub(super) fn try_certify(&self) -> Option<Attempt> {
+    pub(super) fn try_certify(&self) -> Option<Attempt<S>> {
         let mut tally = lock(&self.tally);
         if self.phase() != Phase::Collecting {
             return None;

@@ -7,6 +7,7 @@
 )]
 
 mod aggregator;
+mod curves;
 mod limits;
 mod operator;
 mod ports;
