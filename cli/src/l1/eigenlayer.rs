@@ -24,7 +24,7 @@ use crate::outcome::Outcome;
 
 /// Examples:
 ///   mach-cli eigenlayer status --l1-rpc $RPC --operator 0x7099...79C8 --strategies 0x93c4...EE70
-///   mach-cli eigenlayer register --l1-rpc $RPC --ecdsa-key op.ecdsa.json --metadata-uri https://op.example/m.json
+///   mach-cli eigenlayer register --l1-rpc $RPC --ecdsa-key op.ecdsa.json --metadata-uri $METADATA_URL
 ///   mach-cli eigenlayer deposit --l1-rpc $RPC --ecdsa-key op.ecdsa.json --strategy 0x93c4...EE70 --amount 32 --yes
 ///
 /// Works with EigenLayer before and since slashing; which one it is follows from the chain. Without --yes
