@@ -14,6 +14,7 @@ use eigen_crypto_bn254::utils::{map_to_curve, verify_message};
 use mach_bls::bn254::{MessagePoint, SecretKey, Signature, ValidKey, internals};
 use mach_bls::invalid_shares;
 
+#[allow(dead_code, reason = "what only the other bench measures with")]
 #[path = "../../measure.rs"]
 mod measure;
 
