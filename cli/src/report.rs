@@ -192,10 +192,13 @@ impl Row {
     fn to_cells(&self) -> Vec<Cell> {
         let optional = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
         let verdict = match &self.result {
-            Ok(Verdict::Valid(summary)) if summary.assurance == Assurance::Executed => {
-                Cell::new("valid").fg(Color::Green)
-            }
-            Ok(Verdict::Valid(_)) => Cell::new("valid on the claimed state").fg(Color::Green),
+            Ok(Verdict::Valid(summary)) => Cell::new(match summary.assurance {
+                Assurance::Derived => "valid, derived from L1",
+                Assurance::ExecutedOnClaim => "valid on the claimed state",
+                Assurance::CrossChecked => "consistent, not executed",
+                _ => "valid",
+            })
+            .fg(Color::Green),
             Ok(Verdict::Invalid(fault)) => {
                 Cell::new(format!("INVALID {}", fault.name())).fg(Color::Red)
             }

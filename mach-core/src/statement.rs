@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, ChainId, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain};
 use serde::{Deserialize, Serialize};
 
-use crate::{Assurance, BlockRef, Fault, L2Block, Verdict};
+use crate::{BlockRef, Fault, L2Block, Verdict};
 
 /// Where a signature counts: one service manager on one L1 chain.
 ///
@@ -46,7 +46,7 @@ impl Statement {
     pub fn new(block: &L2Block, verdict: &Verdict) -> Result<Self, StatementError> {
         match verdict {
             Verdict::Invalid(fault) => Ok(Self::Alert(Alert::new(block, fault))),
-            Verdict::Valid(summary) if summary.assurance == Assurance::Executed => {
+            Verdict::Valid(summary) if summary.assurance.is_proven() => {
                 Ok(Self::Attestation(Attestation {
                     rollup_chain_id: block.chain_id,
                     block: block.reference(),
@@ -232,6 +232,7 @@ mod typed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Assurance;
     use crate::Mismatch;
     use alloy_primitives::{address, keccak256};
     use alloy_sol_types::SolValue;
@@ -331,20 +332,29 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_on_claimed_state_is_not_signed() {
+    fn only_what_execution_proved_is_signed() {
         let block = L2Block::new(10, Default::default(), Vec::new());
-        let summary = crate::ExecutionSummary {
-            block: block.reference(),
-            gas_used: 0,
-            transactions: 0,
-            state_root: B256::ZERO,
-            output_root: None,
-            assurance: Assurance::ExecutedOnClaim,
-        };
-        assert_eq!(
-            Statement::new(&block, &Verdict::Valid(summary)),
-            Err(StatementError::Unproven(block.reference()))
-        );
+        for (assurance, is_signed) in [
+            (Assurance::Derived, true),
+            (Assurance::Executed, true),
+            (Assurance::ExecutedOnClaim, false),
+            (Assurance::CrossChecked, false),
+        ] {
+            let summary = crate::ExecutionSummary {
+                block: block.reference(),
+                gas_used: 0,
+                transactions: 0,
+                state_root: B256::ZERO,
+                output_root: None,
+                assurance,
+            };
+            let statement = Statement::new(&block, &Verdict::Valid(summary));
+            assert_eq!(statement.is_ok(), is_signed, "{assurance:?}");
+            if !is_signed {
+                let error = StatementError::Unproven(block.reference());
+                assert_eq!(statement, Err(error));
+            }
+        }
     }
 
     #[test]

@@ -59,9 +59,22 @@ pub struct ExecutionSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Assurance {
+    /// Executed on the state of the parent header, whose hash is the block's `parentHash`, and its
+    /// transactions follow from what was posted on L1.
+    Derived,
     /// Executed on the state of the parent header, whose hash is the block's `parentHash`.
     Executed,
     /// Executed on a state root, or with ancestor hashes, that the source claims without a header
     /// to prove them. Such a result is never signed.
     ExecutedOnClaim,
+    /// Not executed, since nothing here executes the chain's stack: what the block says of itself
+    /// is consistent, and sources that were asked say the same. Such a result is never signed.
+    CrossChecked,
+}
+
+impl Assurance {
+    /// Whether execution proved the block on its parent. Only that is signed.
+    pub const fn is_proven(self) -> bool {
+        matches!(self, Self::Derived | Self::Executed)
+    }
 }

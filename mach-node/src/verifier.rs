@@ -6,7 +6,7 @@ use alloy_primitives::{B256, BlockNumber};
 use backon::Retryable;
 use futures::{SinkExt, StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use mach_core::{
-    Alert, Assurance, BlockRef, Fault, L2Block, Statement, StatementError, Verdict,
+    Alert, BlockRef, Fault, L2Block, Statement, StatementError, Verdict,
     ports::{AlertSink, BlockValidator, L2Head, L2Source, SinkError, SourceError, ValidateError},
 };
 use tokio::sync::watch;
@@ -219,7 +219,7 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
         let is_linked =
             block.number() == self.config.start || *last_valid == Some(block.header.parent_hash);
         let is_valid = match verdict {
-            Verdict::Valid(summary) => summary.assurance == Assurance::Executed,
+            Verdict::Valid(summary) => summary.assurance.is_proven(),
             // A wrong proposal says nothing against its block.
             Verdict::Invalid(fault) => matches!(fault, Fault::OutputRoot(_)),
         };

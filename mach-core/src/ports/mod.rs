@@ -6,6 +6,7 @@
 mod aggregator;
 mod confirmer;
 mod guard;
+mod l1;
 mod registry;
 mod signer;
 mod sink;
@@ -15,6 +16,7 @@ mod validator;
 pub use aggregator::{AggregateError, Progress, SignatureAggregator};
 pub use confirmer::{ConfirmError, StatementConfirmer};
 pub use guard::{GuardError, SigningGuard};
+pub use l1::{BlobSource, L1Head, L1Source};
 pub use registry::{OperatorRegistry, RegistryError};
 pub use signer::{SignError, StatementSigner};
 pub use sink::{AlertSink, SinkError};
@@ -33,6 +35,8 @@ mod tests {
     #[expect(dead_code, reason = "compiling it is the test")]
     struct Ports {
         source: Box<dyn L2Source>,
+        l1: Box<dyn L1Source>,
+        blobs: Box<dyn BlobSource>,
         validator: Box<dyn BlockValidator>,
         sink: Box<dyn AlertSink>,
         signer: Box<dyn StatementSigner>,

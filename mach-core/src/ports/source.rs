@@ -83,7 +83,7 @@ pub enum SourceError {
         source: BoxError,
     },
     /// The request did not get through.
-    #[error("L2 source request failed")]
+    #[error("source request failed")]
     Backend(#[source] BoxError),
 }
 

@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{
-    Assurance, L2Block, Verdict,
+    L2Block, Verdict,
     ports::{BlockValidator, SourceError, ValidateError},
 };
 
@@ -40,7 +40,7 @@ impl<V: BlockValidator, P: ProposalSource> BlockValidator for ProposalValidator<
     async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
         let verdict = self.blocks.validate(block).await?;
         let summary = match &verdict {
-            Verdict::Valid(summary) if summary.assurance == Assurance::Executed => summary,
+            Verdict::Valid(summary) if summary.assurance.is_proven() => summary,
             // What rests on a claim accuses nobody.
             _ => return Ok(verdict),
         };
