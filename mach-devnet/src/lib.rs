@@ -11,6 +11,7 @@ pub mod stack;
 pub use accounts::{DEV_ACCOUNTS, DEV_MNEMONIC, DevAccount};
 pub use chain::{
     Chain, ChainError, Ethereum, EthereumFork, GENESIS_BALANCE, Genesis, Mining, PoolError, Role,
+    Settling,
 };
 pub use devnet::{Devnet, DevnetConfig, DevnetServers, RunningDevnet};
 pub use l2::{

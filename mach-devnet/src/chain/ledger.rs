@@ -6,7 +6,7 @@ use alloy_consensus::transaction::TxHashRef;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::B256;
 
-use super::{block::Block, role::Rules};
+use super::{block::Block, role::Rules, settling::Settling};
 
 /// The canonical chain. It always has at least its genesis block.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub(crate) struct Ledger<R: Rules> {
     rest: Vec<Arc<Block<R>>>,
     by_hash: HashMap<B256, u64>,
     transactions: HashMap<B256, (u64, usize)>,
+    pub(super) settling: Settling,
 }
 
 impl<R: Rules> Ledger<R> {
@@ -26,6 +27,7 @@ impl<R: Rules> Ledger<R> {
             rest: Vec::new(),
             by_hash,
             transactions: HashMap::new(),
+            settling: Settling::default(),
         }
     }
 
@@ -72,16 +74,9 @@ impl<R: Rules> Ledger<R> {
         self.block(*self.by_hash.get(hash)?)
     }
 
-    /// Number of a tag. What is mined is final here, and pending is the head.
+    /// Number of a tag.
     pub(crate) fn resolve(&self, tag: BlockNumberOrTag) -> u64 {
-        match tag {
-            BlockNumberOrTag::Number(number) => number,
-            BlockNumberOrTag::Earliest => 0,
-            BlockNumberOrTag::Latest
-            | BlockNumberOrTag::Pending
-            | BlockNumberOrTag::Safe
-            | BlockNumberOrTag::Finalized => self.head().number(),
-        }
+        self.settling.height(tag, self.head().number())
     }
 
     pub(crate) fn by_id(&self, id: BlockId) -> Option<&Arc<Block<R>>> {

@@ -7,10 +7,12 @@ mod ethereum;
 mod genesis;
 mod ledger;
 mod pool;
+mod ports;
 mod produce;
 mod query;
 mod receipt;
 mod role;
+mod settling;
 mod state;
 mod witness;
 
@@ -24,6 +26,7 @@ pub use ethereum::{Ethereum, EthereumFork};
 pub use genesis::{GENESIS_BALANCE, Genesis};
 pub use pool::PoolError;
 pub use role::Role;
+pub use settling::Settling;
 
 pub(crate) use block::Block;
 pub(crate) use call::Call;
@@ -136,6 +139,11 @@ impl<R: Role> Chain<R> {
     /// Chooses when blocks are made from now on.
     pub fn set_mining(&self, mining: Mining) {
         self.write().mining = mining;
+    }
+
+    /// Chooses which blocks count as safe and final from now on.
+    pub fn set_settling(&self, settling: Settling) {
+        self.write().ledger.settling = settling;
     }
 
     /// Lets `seconds` more pass before the next block, at most about 136 years in all.

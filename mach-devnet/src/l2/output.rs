@@ -3,6 +3,9 @@
 use alloy_consensus::Header;
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{B256, Sealed, keccak256};
+use async_trait::async_trait;
+use mach_core::{L2Block, ports::SourceError};
+use mach_verify::source::ProposalSource;
 use serde_json::{Value, json};
 
 use super::{L1Origin, Optimism, predeploys::MESSAGE_PASSER};
@@ -28,6 +31,17 @@ impl Chain<Optimism> {
         let honest = output_root(header, passer);
         let is_lie = self.role().sequencing().wrong_outputs.contains(&number);
         Ok(Some(if is_lie { keccak256(honest) } else { honest }))
+    }
+}
+
+#[async_trait]
+impl ProposalSource for Chain<Optimism> {
+    async fn claimed_output_root(&self, block: &L2Block) -> Result<Option<B256>, SourceError> {
+        if self.block(block.hash().into()).is_none() {
+            return Ok(None);
+        }
+        self.claimed_output_root(block.number())
+            .map_err(|error| SourceError::Backend(error.into()))
     }
 }
 
@@ -58,7 +72,7 @@ pub(super) fn output_at_block(
     }))
 }
 
-/// Everything is safe and final at once here, and derived from the newest origin.
+/// L1 is where the newest block's origin is.
 pub(super) fn sync_status(chain: &Chain<Optimism>) -> Result<Value, RpcError> {
     let head = chain.latest();
     let origin = origin(chain, head.number());
@@ -68,17 +82,21 @@ pub(super) fn sync_status(chain: &Chain<Optimism>) -> Result<Value, RpcError> {
         "parentHash": B256::ZERO,
         "timestamp": origin.timestamp,
     });
-    let l2 = block_ref(chain, &head.header);
+    let at = |tag: BlockNumberOrTag| {
+        let block = chain.block(tag.into()).unwrap_or_else(|| head.clone());
+        block_ref(chain, &block.header)
+    };
+    let safe = at(BlockNumberOrTag::Safe);
     Ok(json!({
         "current_l1": l1,
         "current_l1_finalized": l1,
         "head_l1": l1,
         "safe_l1": l1,
         "finalized_l1": l1,
-        "unsafe_l2": l2,
-        "safe_l2": l2,
-        "finalized_l2": l2,
-        "pending_safe_l2": l2,
+        "unsafe_l2": block_ref(chain, &head.header),
+        "safe_l2": safe,
+        "finalized_l2": at(BlockNumberOrTag::Finalized),
+        "pending_safe_l2": safe,
     }))
 }
 

@@ -52,6 +52,22 @@ impl Sequencer {
         self.chain.mine()
     }
 
+    /// Replaces the newest `depth` blocks by as many others and gives the number of the newest.
+    ///
+    /// The first of the new blocks has the signed transactions of the old ones.
+    ///
+    /// Errors: [`ChainError`].
+    pub fn reorg(&self, depth: u64) -> Result<BlockNumber, ChainError> {
+        let head = self.chain.head();
+        let ancestor = head.saturating_sub(depth);
+        self.chain.rewind(ancestor)?;
+        self.traffic.send_once(&self.chain)?;
+        for _ in ancestor..head {
+            self.produce()?;
+        }
+        Ok(self.chain.head())
+    }
+
     /// Tells `lie` in the next block that can carry it: some need a signed transaction, which the
     /// background traffic supplies. Several lies are told one block each, in their order.
     pub fn lie_next(&self, lie: Lie) {

@@ -78,6 +78,15 @@ impl Traffic {
         Ok(())
     }
 
+    /// Puts one more transfer where it waits, to an account that gets no other.
+    pub(super) fn send_once(&self, chain: &Chain<Optimism>) -> Result<(), ChainError> {
+        let nonce = chain.pending_nonce(self.account.address)?;
+        let to = Address::from_word(keccak256([nonce.to_be_bytes(), *b"one more"].concat()));
+        let value = U256::from(1);
+        chain.send(self.sign(chain.chain_id(), nonce, to, value, Bytes::new()))?;
+        Ok(())
+    }
+
     fn sign(
         &self,
         chain_id: u64,

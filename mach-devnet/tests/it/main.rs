@@ -12,6 +12,7 @@ mod l1;
 mod l2;
 mod lies;
 mod pool;
+mod ports;
 mod precompiles;
 mod served;
 #[cfg(feature = "stack")]
