@@ -1,5 +1,7 @@
 //! The verdict on one block.
 
+use core::fmt::Debug;
+
 use alloy_consensus::Header;
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::Sealed;
@@ -10,7 +12,7 @@ use crate::{
     compare::compare,
     execute::{self, Execution, State, Stop},
     header, output_root,
-    state::{MemoryStore, StateError, TrieState},
+    state::{MemoryStore, StateError, StateStore, TrieState},
     witness::Ancestry,
 };
 
@@ -58,7 +60,7 @@ fn verify(
     {
         return accuse(spec, block, Fault::ParentHash(mismatch));
     }
-    let ancestry = Ancestry::of(block, parent, witness)?;
+    let ancestry = Ancestry::of(block, parent, witness, |_| None)?;
     if let Err(fault) = header::check(spec, block, ancestry.parent.as_deref()) {
         return accuse(spec, block, fault);
     }
@@ -67,15 +69,29 @@ fn verify(
     let fresh = || {
         TrieState::new(&store, ancestry.state_root).with_block_hashes(ancestry.block_hashes.clone())
     };
-    let mut state = fresh();
-    let verdict = match run(spec, block, &mut state)? {
+    judge(spec, block, ancestry.assurance, &mut fresh(), fresh)
+}
+
+/// Executes a block whose header has passed on `state`, which is the state after it if the verdict
+/// is valid. `fresh` gives the same state once more.
+pub(crate) fn judge<S>(
+    spec: &ChainSpec,
+    block: &L2Block,
+    assurance: Assurance,
+    state: &mut TrieState<S>,
+    fresh: impl FnOnce() -> TrieState<S>,
+) -> Result<Verdict, ExecuteError>
+where
+    S: StateStore + Debug,
+{
+    let verdict = match run(spec, block, state)? {
         (Verdict::Invalid(_), Some(error)) if execute::reads_vault(spec, block, &mut fresh()) => {
             return Err(ExecuteError::from_state(block.number(), error));
         }
         (verdict, _) => verdict,
     };
     let is_claimed =
-        ancestry.assurance == Assurance::ExecutedOnClaim || !state.claimed_hashes_read().is_empty();
+        assurance == Assurance::ExecutedOnClaim || !state.claimed_hashes_read().is_empty();
     match verdict {
         Verdict::Invalid(fault) if is_claimed => Err(ExecuteError::Unproven {
             block: block.number(),

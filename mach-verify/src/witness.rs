@@ -70,11 +70,13 @@ pub(crate) struct Ancestry {
 }
 
 impl Ancestry {
-    /// Follows `parentHash` from the block through the headers of the witness.
+    /// Follows `parentHash` from the block through the headers of the witness and those that are
+    /// known: `parent` is the block's, and `known` gives the `parentHash` of a header by its hash.
     pub(crate) fn of(
         block: &L2Block,
-        known: Option<&Sealed<Header>>,
+        parent: Option<&Sealed<Header>>,
         witness: &Witness,
+        known: impl Fn(&B256) -> Option<B256>,
     ) -> Result<Self, ExecuteError> {
         let number = block.number();
         let malformed = |field: &'static str, what: &str| ExecuteError::Witness {
@@ -94,24 +96,25 @@ impl Ancestry {
             })?;
             headers.insert(header.seal(), header);
         }
-        let parent = (headers.remove(&block.header.parent_hash)).or_else(|| known.cloned());
+        let parent = (headers.remove(&block.header.parent_hash)).or_else(|| parent.cloned());
 
         let mut block_hashes = BlockHashes::new();
         for (height, hash) in &witness.block_hashes {
             block_hashes.claim(*height, *hash);
         }
-        let mut height = number.checked_sub(1);
         let mut hash = block.header.parent_hash;
-        let mut header = parent.clone();
-        while let Some(at) = height {
+        let mut above = parent.as_ref().map(|parent| parent.parent_hash);
+        for at in (0..number).rev().take(MAX_ANCESTORS) {
             if block_hashes.get(at).is_some_and(|claimed| claimed != hash) {
                 return Err(malformed("blockHashes", "the headers say otherwise"));
             }
             block_hashes.prove(at, hash);
-            let Some(known) = header else { break };
-            hash = known.parent_hash;
-            header = headers.remove(&hash);
-            height = at.checked_sub(1);
+            let Some(next) = above else { break };
+            hash = next;
+            above = match headers.get(&hash) {
+                Some(header) => Some(header.parent_hash),
+                None => known(&hash),
+            };
         }
 
         let claimed = witness.parent_state_root;
@@ -181,6 +184,10 @@ mod tests {
         (L2Block::new(10, header, Vec::new()), headers)
     }
 
+    fn of(block: &L2Block, witness: &Witness) -> Result<Ancestry, ExecuteError> {
+        Ancestry::of(block, None, witness, |_| None)
+    }
+
     #[test]
     fn headers_prove_the_hashes_of_their_parents() {
         let (block, headers) = chain();
@@ -188,7 +195,7 @@ mod tests {
             headers: headers.clone(),
             ..Default::default()
         };
-        let ancestry = Ancestry::of(&block, None, &all).unwrap();
+        let ancestry = of(&block, &all).unwrap();
         assert_eq!(ancestry.state_root, B256::with_last_byte(4));
         assert_eq!(ancestry.assurance, Assurance::Executed);
         assert!((0..5).all(|height| ancestry.block_hashes.get(height).is_some()));
@@ -198,7 +205,7 @@ mod tests {
             headers: [&headers[..1], &headers[2..]].concat(),
             ..Default::default()
         };
-        let ancestry = Ancestry::of(&block, None, &gap).unwrap();
+        let ancestry = of(&block, &gap).unwrap();
         assert!((2..5).all(|height| ancestry.block_hashes.get(height).is_some()));
         assert_eq!(ancestry.block_hashes.get(1), None);
     }
@@ -211,17 +218,17 @@ mod tests {
             ..Default::default()
         };
         assert!(matches!(
-            Ancestry::of(&block, None, &witness),
+            of(&block, &witness),
             Err(ExecuteError::MissingParent { block: 5, .. })
         ));
         witness.parent_state_root = Some(B256::with_last_byte(4));
         // Headers without the parent's belong to another block.
         assert!(matches!(
-            Ancestry::of(&block, None, &witness),
+            of(&block, &witness),
             Err(ExecuteError::MissingParent { block: 5, .. })
         ));
         witness.headers.clear();
-        let ancestry = Ancestry::of(&block, None, &witness).unwrap();
+        let ancestry = of(&block, &witness).unwrap();
         assert_eq!(ancestry.assurance, Assurance::ExecutedOnClaim);
         assert_eq!(ancestry.parent, None);
     }
@@ -234,7 +241,7 @@ mod tests {
             parent_state_root: Some(B256::ZERO),
             ..Default::default()
         };
-        let error = Ancestry::of(&block, None, &witness).unwrap_err();
+        let error = of(&block, &witness).unwrap_err();
         assert_eq!(
             error.to_string(),
             "block 5: witness parentStateRoot is malformed"
@@ -245,7 +252,7 @@ mod tests {
             ..Default::default()
         };
         assert!(matches!(
-            Ancestry::of(&block, None, &witness),
+            of(&block, &witness),
             Err(ExecuteError::Witness {
                 field: "blockHashes",
                 ..
