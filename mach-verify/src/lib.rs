@@ -3,6 +3,7 @@
 mod body;
 mod chain;
 mod compare;
+pub mod derive;
 mod error;
 mod execute;
 mod header;

@@ -1,0 +1,89 @@
+//! Batches: what a channel says about blocks.
+
+mod channel;
+mod singular;
+mod span;
+mod transactions;
+
+pub(super) use channel::BatchReader;
+pub use singular::SingularBatch;
+pub use span::{SpanBatch, SpanBlock};
+
+use super::reader::Reader;
+
+/// Most blocks, and most transactions, of one span batch.
+pub const MAX_SPAN_BATCH_ELEMENTS: u64 = 10_000_000;
+
+/// What a span batch leaves out because the chain knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanContext {
+    /// EIP-155 id of the rollup.
+    pub chain_id: u64,
+    /// Second of the rollup's genesis block.
+    pub genesis_timestamp: u64,
+    /// Seconds from one block to the next.
+    pub block_time: u64,
+}
+
+/// What the batcher says about one block, or about a span of them.
+///
+/// Source: <https://specs.optimism.io/protocol/derivation.html#batch-format>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// One block.
+    Singular(SingularBatch),
+    /// Consecutive blocks (Delta).
+    Span(SpanBatch),
+}
+
+impl Batch {
+    /// Decodes a version byte and a batch of that version.
+    ///
+    /// Errors: [`BatchError`]; then the batch is ignored.
+    pub fn decode(bytes: &[u8], context: &SpanContext) -> Result<Self, BatchError> {
+        match bytes {
+            [0, content @ ..] => SingularBatch::decode(content).map(Self::Singular),
+            [1, content @ ..] => {
+                SpanBatch::decode(&mut Reader::new(content), context).map(Self::Span)
+            }
+            [version, ..] => Err(BatchError::Version(*version)),
+            [] => Err(BatchError::Truncated),
+        }
+    }
+}
+
+/// Why bytes are not a batch.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// The batch ends too early.
+    #[error("the batch ends too early")]
+    Truncated,
+    /// The version byte is not known.
+    #[error("version {0} of batches is not known")]
+    Version(u8),
+    /// A singular batch is not the list that it has to be.
+    #[error("the batch is not valid RLP")]
+    Rlp(#[from] alloy_rlp::Error),
+    /// A number has more than 64 bits.
+    #[error("a number has more than 64 bits")]
+    Varint,
+    /// A bitlist has bits past its end.
+    #[error("a bitlist has bits past its end")]
+    Bitlist,
+    /// A span batch has no blocks.
+    #[error("the span has no blocks")]
+    NoBlocks,
+    /// A span batch has more than [`MAX_SPAN_BATCH_ELEMENTS`] blocks or transactions.
+    #[error("the span has too many blocks or transactions")]
+    TooManyElements,
+    /// A time or height of a span batch is no 64-bit number.
+    #[error("a time or height of the span is out of range")]
+    OutOfRange,
+    /// A transaction of a span batch has a type that span batches cannot hold.
+    #[error("a transaction has type {0:#04x}")]
+    TransactionType(u8),
+    /// A transaction of a span batch is not what its type says.
+    #[error("transaction {0} is malformed")]
+    Transaction(usize),
+}
