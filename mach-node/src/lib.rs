@@ -6,10 +6,14 @@ mod l1_head;
 mod operator;
 mod retry;
 pub mod rpc;
+pub mod store;
 mod verifier;
 
 pub use aggregator::{Aggregator, AggregatorConfig};
-pub use guard::MemoryGuard;
+pub use guard::{
+    GuardFile, GuardFileError, GuardFileMetadata, INTERCHANGE_VERSION, ImportSummary, MemoryGuard,
+    RollupHistory, StoredGuard,
+};
 pub use l1_head::{L1Head, ProviderHead};
 pub use operator::{Operator, OperatorConfig, TermsError, TermsPolicy};
 pub use retry::RetryPolicy;

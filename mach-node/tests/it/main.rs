@@ -8,8 +8,11 @@
 
 mod aggregator;
 mod curves;
+mod guard;
+mod kill;
 mod limits;
 mod operator;
 mod ports;
 mod rpc;
+mod store;
 mod verifier;

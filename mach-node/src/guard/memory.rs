@@ -2,32 +2,22 @@
 
 use std::collections::HashMap;
 
-use alloy_primitives::{B256, BlockNumber, ChainId};
+use alloy_primitives::{BlockNumber, ChainId};
 use async_trait::async_trait;
 use mach_core::{
-    Alert, AlertKind, Attestation, Domain, Statement,
+    Domain, Statement,
     ports::{GuardError, SigningGuard},
 };
 use tokio::sync::Mutex;
 
-/// Remembers every statement in memory.
-///
-/// - For one height one block is attested, with one outcome.
-/// - A block that was attested is not alerted, and the other way round. A wrong output *proposal*
-///   for a block that was attested is no contradiction, if the alert computes the attested root.
-/// - A block is alerted once for each [`AlertKind`], with one outcome.
+use super::history::Height;
+
+/// Remembers every statement in memory, by the rules of [`StoredGuard`](crate::StoredGuard).
 ///
 /// It forgets when the process ends: an operator with stake needs a guard that does not.
 #[derive(Debug, Default)]
 pub struct MemoryGuard {
     heights: Mutex<HashMap<(Domain, ChainId, BlockNumber), Height>>,
-}
-
-/// What was said about one height.
-#[derive(Debug, Default)]
-struct Height {
-    attestation: Option<Attestation>,
-    alerts: Vec<Alert>,
 }
 
 impl MemoryGuard {
@@ -40,72 +30,22 @@ impl MemoryGuard {
 #[async_trait]
 impl SigningGuard for MemoryGuard {
     async fn permit(&self, statement: &Statement, domain: &Domain) -> Result<(), GuardError> {
-        let block = statement.block();
-        let key = (*domain, statement.rollup_chain_id(), block.number);
+        let key = (
+            *domain,
+            statement.rollup_chain_id(),
+            statement.block().number,
+        );
         let mut heights = self.heights.lock().await;
         let height = heights.entry(key).or_default();
-        if let Some(earlier) = height.contradiction(statement) {
-            return Err(GuardError::Contradiction {
-                rollup_chain_id: statement.rollup_chain_id(),
-                number: block.number,
-                earlier: digest(&earlier, domain),
-            });
-        }
-        height.record(statement);
-        Ok(())
+        height.permit(statement, domain).map(drop)
     }
-}
-
-fn digest(statement: &Statement, domain: &Domain) -> B256 {
-    statement.digest(domain)
-}
-
-impl Height {
-    /// The earlier statement that `statement` contradicts.
-    fn contradiction(&self, statement: &Statement) -> Option<Statement> {
-        match statement {
-            Statement::Attestation(new) => (self.attestation.as_ref())
-                .filter(|earlier| *earlier != new)
-                .cloned()
-                .map(Statement::from)
-                .or_else(|| {
-                    let earlier = self.alerts.iter().find(|alert| !agree(alert, new))?;
-                    Some(earlier.clone().into())
-                }),
-            Statement::Alert(new) => (self.attestation.as_ref())
-                .filter(|earlier| !agree(new, earlier))
-                .cloned()
-                .map(Statement::from)
-                .or_else(|| {
-                    let is_other = |alert: &&Alert| {
-                        alert.block == new.block && alert.kind == new.kind && *alert != new
-                    };
-                    Some(self.alerts.iter().find(is_other)?.clone().into())
-                }),
-        }
-    }
-
-    fn record(&mut self, statement: &Statement) {
-        match statement {
-            Statement::Attestation(new) => self.attestation = Some(new.clone()),
-            Statement::Alert(new) if !self.alerts.contains(new) => self.alerts.push(new.clone()),
-            Statement::Alert(_) => {}
-        }
-    }
-}
-
-/// Whether both can be true.
-fn agree(alert: &Alert, attestation: &Attestation) -> bool {
-    alert.block != attestation.block
-        || (alert.kind == AlertKind::InvalidOutputProposal
-            && alert.computed == attestation.output_root)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::Address;
-    use mach_core::BlockRef;
+    use alloy_primitives::{Address, B256};
+    use mach_core::{Alert, AlertKind, Attestation, BlockRef};
 
     const DOMAIN: Domain = Domain {
         l1_chain_id: 1,

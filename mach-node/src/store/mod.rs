@@ -1,0 +1,147 @@
+//! What a service must not forget: ordered tables that change all at once or not at all.
+
+mod redb;
+
+use async_trait::async_trait;
+use auto_impl::auto_impl;
+use mach_core::ports::BoxError;
+
+pub use redb::RedbStore;
+
+/// Version of the layout that this release reads and writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A table. Keys are bytes in their natural order, values are what the table's owner makes of them.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Table {
+    /// What was said about each height: [`StoredGuard`](crate::StoredGuard).
+    Guard,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Self; 1] = [Self::Guard];
+
+    /// Name of the table in a database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+        }
+    }
+}
+
+/// What a row has to be before a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    #[default]
+    Anything,
+    /// Not there.
+    Absent,
+    /// This value.
+    Value(Vec<u8>),
+}
+
+/// A change of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The table.
+    pub table: Table,
+    /// The row.
+    pub key: Vec<u8>,
+    /// What the row has to be.
+    pub expected: Expected,
+    /// What it becomes; `None` removes it.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What became of changes.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All of them are durable.
+    Applied,
+    /// None of them was made: a row was not what was expected.
+    Conflict {
+        /// Position of the first change whose expectation failed.
+        change: usize,
+    },
+}
+
+/// A row: key and value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Where a service keeps what must outlive it.
+#[async_trait]
+#[auto_impl(&, Arc, Box)]
+pub trait Store: Send + Sync {
+    /// Value of a row, as of the last write that was answered.
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Rows whose keys begin with `prefix` and come after `after`, in the order of their keys, at
+    /// most `limit` of them.
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// Makes all changes or none. What is answered with [`Written::Applied`] survives the death of
+    /// the process and of the machine.
+    ///
+    /// The expectations are checked in the same step, so two writers that read the same value
+    /// cannot both replace it. After an error it is not known whether the changes were made.
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError>;
+}
+
+/// Why a store does not serve.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the store.
+    #[error("another process uses {0}")]
+    InUse(String),
+    /// The store was written by another release.
+    #[error("the store has schema version {found}, this release reads {SCHEMA_VERSION}")]
+    Version {
+        /// Version of the store.
+        found: u32,
+    },
+    /// A row is not what was written.
+    #[error("row {key} of table {table} is damaged")]
+    Damaged {
+        /// Name of the table.
+        table: &'static str,
+        /// Key of the row, in hexadecimal.
+        key: String,
+    },
+    /// The database as a whole is not what was written.
+    #[error("the store is damaged")]
+    Unreadable(#[source] BoxError),
+    /// The database does not answer or cannot write, for example because the disk is full.
+    #[error("the store is not available")]
+    Backend(#[source] BoxError),
+}
+
+impl StoreError {
+    /// Whether a later try may succeed.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Backend(_))
+    }
+
+    pub(crate) fn backend(error: impl Into<BoxError>) -> Self {
+        Self::Backend(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails to compile when the port can no longer be a trait object.
+    #[expect(dead_code, reason = "compiling it is the test")]
+    struct DynCompatible(Box<dyn Store>);
+}

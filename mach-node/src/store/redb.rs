@@ -1,0 +1,374 @@
+//! The store in one file, for one process.
+
+use std::{
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use alloy_primitives::hex;
+use async_trait::async_trait;
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, TableError, TableHandle, WriteTransaction, backends::InMemoryBackend,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Change, Expected, Row, SCHEMA_VERSION, Store, StoreError, Table, Written};
+
+/// Most writes that become durable together.
+const MAX_GROUP: usize = 1024;
+/// Most writes that wait.
+const MAX_WAITING: usize = 16 * 1024;
+/// Bytes of the checksum before each value.
+const CHECKSUM_BYTES: usize = 4;
+/// Cache of the database, in bytes.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
+const VERSION: &str = "schema version";
+
+/// A [`Store`] in a redb file. Clones share it; a second process is refused.
+///
+/// Writes that come together share one commit, which is on the disk before any of them is answered.
+/// Every value carries a checksum (CRC-32) of its table, key and bytes; all of them are
+/// checked when the store is opened, and each one again when it is read.
+///
+/// When the last clone is dropped, what was written is on the disk and the file is free.
+#[derive(Clone, Debug)]
+pub struct RedbStore(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    database: Arc<Database>,
+    /// There until the end.
+    writes: Option<mpsc::Sender<Write>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop(self.writes.take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Changes that wait for their commit.
+#[derive(Debug)]
+struct Write {
+    changes: Vec<Change>,
+    answer: oneshot::Sender<Result<Written, StoreError>>,
+}
+
+impl RedbStore {
+    /// Opens the store at `path`, or makes it, and checks every row.
+    ///
+    /// Errors: [`StoreError::InUse`], [`StoreError::Version`], [`StoreError::Damaged`],
+    /// [`StoreError::Unreadable`], [`StoreError::Backend`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let open = || {
+            let database = Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(path)
+                .map_err(|error| match error {
+                    DatabaseError::DatabaseAlreadyOpen => {
+                        StoreError::InUse(path.display().to_string())
+                    }
+                    error => unopened(error),
+                })?;
+            Self::with(database)
+        };
+        // redb trusts its pages once their root is right, and panics on what cannot be.
+        catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| {
+            Err(StoreError::Unreadable(
+                "its pages contradict each other".into(),
+            ))
+        })
+    }
+
+    /// A store that forgets: for tests and development networks.
+    ///
+    /// Errors: [`StoreError::Backend`].
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let database = Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .map_err(unopened)?;
+        Self::with(database)
+    }
+
+    fn with(mut database: Database) -> Result<Self, StoreError> {
+        prepare(&database)?;
+        check(&database)?;
+        // A page that had to be repaired may be one that a statement was forgotten with.
+        if !database.check_integrity().map_err(unopened)? {
+            return Err(StoreError::Unreadable("its pages were changed".into()));
+        }
+        let database = Arc::new(database);
+        let (writes, waiting) = mpsc::channel(MAX_WAITING);
+        let writer = Arc::clone(&database);
+        let writer = thread::Builder::new()
+            .name("mach-store".to_owned())
+            .spawn(move || write_all(&writer, waiting))
+            .map_err(StoreError::backend)?;
+        Ok(Self(Arc::new(Shared {
+            database,
+            writes: Some(writes),
+            writer: Some(writer),
+        })))
+    }
+
+    fn read(&self) -> Result<ReadTransaction, StoreError> {
+        self.0.database.begin_read().map_err(StoreError::backend)
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = self.read()?;
+        let rows = read.open_table(definition(table)).map_err(unopened_table)?;
+        let Some(stored) = rows.get(key).map_err(unread)? else {
+            return Ok(None);
+        };
+        unseal(table, key, stored.value()).map(|value| Some(value.to_vec()))
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let read = self.read()?;
+        let rows = read.open_table(definition(table)).map_err(unopened_table)?;
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let range = (rows.range::<&[u8]>((start, Bound::Unbounded))).map_err(unread)?;
+        let mut found = Vec::new();
+        for row in range.take(limit) {
+            let (key, stored) = row.map_err(unread)?;
+            let key = key.value();
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let value = unseal(table, key, stored.value())?;
+            found.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(found)
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || StoreError::backend("the writer has stopped");
+        let write = Write { changes, answer };
+        let writes = self.0.writes.as_ref().ok_or_else(stopped)?;
+        writes.send(write).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+/// Commits what waits, again and again, until nobody can write any more.
+fn write_all(database: &Database, mut waiting: mpsc::Receiver<Write>) {
+    let mut group = Vec::new();
+    while waiting.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
+        let outcomes = commit(database, &group);
+        match outcomes {
+            Ok(outcomes) => {
+                for (write, outcome) in group.drain(..).zip(outcomes) {
+                    // Whoever went away does not want to know.
+                    let _ = write.answer.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::error!(%reason, "the store cannot be written");
+                for write in group.drain(..) {
+                    let _ = write.answer.send(Err(StoreError::backend(reason.clone())));
+                }
+            }
+        }
+    }
+}
+
+/// One commit of many writes, each of which applies whole or not at all.
+fn commit(database: &Database, group: &[Write]) -> Result<Vec<Written>, StoreError> {
+    let mut transaction = database.begin_write().map_err(StoreError::backend)?;
+    // After a crash the file opens at once, without a scan.
+    transaction.set_quick_repair(true);
+    let mut outcomes = Vec::with_capacity(group.len());
+    let mut is_changed = false;
+    for write in group {
+        let outcome = apply(&transaction, &write.changes)?;
+        is_changed |= outcome == Written::Applied && !write.changes.is_empty();
+        outcomes.push(outcome);
+    }
+    if is_changed {
+        transaction.commit().map_err(StoreError::backend)?;
+    } else {
+        transaction.abort().map_err(StoreError::backend)?;
+    }
+    Ok(outcomes)
+}
+
+fn apply(transaction: &WriteTransaction, changes: &[Change]) -> Result<Written, StoreError> {
+    for (position, change) in changes.iter().enumerate() {
+        if !holds(transaction, change)? {
+            return Ok(Written::Conflict { change: position });
+        }
+    }
+    for change in changes {
+        let mut rows = transaction
+            .open_table(definition(change.table))
+            .map_err(unopened_table)?;
+        let key = change.key.as_slice();
+        match &change.value {
+            Some(value) => {
+                let sealed = seal(change.table, key, value);
+                rows.insert(key, sealed.as_slice()).map_err(unread)?;
+            }
+            None => {
+                rows.remove(key).map_err(unread)?;
+            }
+        }
+    }
+    Ok(Written::Applied)
+}
+
+/// Whether the row is what the change expects.
+fn holds(transaction: &WriteTransaction, change: &Change) -> Result<bool, StoreError> {
+    if change.expected == Expected::Anything {
+        return Ok(true);
+    }
+    let rows = transaction
+        .open_table(definition(change.table))
+        .map_err(unopened_table)?;
+    let stored = rows.get(change.key.as_slice()).map_err(unread)?;
+    let Some(stored) = stored else {
+        return Ok(change.expected == Expected::Absent);
+    };
+    let value = unseal(change.table, &change.key, stored.value())?;
+    Ok(matches!(&change.expected, Expected::Value(expected) if expected == value))
+}
+
+/// Makes the tables of a new store, and refuses one of another release.
+fn prepare(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_write().map_err(StoreError::backend)?;
+    let found = read_version(&transaction)?;
+    match found {
+        Some(SCHEMA_VERSION) => return transaction.abort().map_err(StoreError::backend),
+        Some(found) => return Err(StoreError::Version { found }),
+        None => {}
+    }
+    // A database with tables and without a version belongs to another program.
+    let is_foreign =
+        (transaction.list_tables().map_err(unread)?).any(|it| it.name() != META.name());
+    if is_foreign {
+        return Err(StoreError::Unreadable(
+            "it is the database of another program".into(),
+        ));
+    }
+    {
+        let mut meta = transaction.open_table(META).map_err(unopened_table)?;
+        meta.insert(VERSION, SCHEMA_VERSION).map_err(unread)?;
+        for table in Table::ALL {
+            transaction
+                .open_table(definition(table))
+                .map_err(unopened_table)?;
+        }
+    }
+    transaction.commit().map_err(StoreError::backend)
+}
+
+fn read_version(transaction: &WriteTransaction) -> Result<Option<u32>, StoreError> {
+    let meta = transaction.open_table(META).map_err(unopened_table)?;
+    let version = meta.get(VERSION).map_err(unread)?;
+    Ok(version.map(|version| version.value()))
+}
+
+/// Reads every row once.
+fn check(database: &Database) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(StoreError::backend)?;
+    for table in Table::ALL {
+        let rows = read.open_table(definition(table)).map_err(unopened_table)?;
+        for row in rows.iter().map_err(unread)? {
+            let (key, stored) = row.map_err(unread)?;
+            unseal(table, key.value(), stored.value())?;
+        }
+    }
+    Ok(())
+}
+
+const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    TableDefinition::new(table.name())
+}
+
+fn seal(table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(CHECKSUM_BYTES + value.len());
+    sealed.extend(checksum(table, key, value));
+    sealed.extend(value);
+    sealed
+}
+
+fn unseal<'a>(table: Table, key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    (stored.split_first_chunk::<CHECKSUM_BYTES>())
+        .filter(|(sum, value)| **sum == checksum(table, key, value))
+        .map(|(_, value)| value)
+        .ok_or_else(|| StoreError::Damaged {
+            table: table.name(),
+            key: hex::encode_prefixed(key),
+        })
+}
+
+/// The length of the key stands between key and value, so that neither can take from the other.
+fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(table.name().as_bytes());
+    sum.update(&(key.len() as u64).to_be_bytes());
+    sum.update(key);
+    sum.update(value);
+    sum.finalize().to_be_bytes()
+}
+
+fn unopened(error: DatabaseError) -> StoreError {
+    match error {
+        DatabaseError::Storage(error) => unread(error),
+        error @ (DatabaseError::UpgradeRequired(_) | DatabaseError::RepairAborted) => {
+            StoreError::Unreadable(error.into())
+        }
+        error => StoreError::backend(error),
+    }
+}
+
+fn unopened_table(error: TableError) -> StoreError {
+    match error {
+        TableError::Storage(error) => unread(error),
+        error => StoreError::Unreadable(error.into()),
+    }
+}
+
+fn unread(error: StorageError) -> StoreError {
+    match error {
+        error @ StorageError::Corrupted(_) => StoreError::Unreadable(error.into()),
+        error => StoreError::backend(error),
+    }
+}
+
+/// An error with its causes, for those who did not get the value.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
