@@ -89,13 +89,63 @@ pub enum Fault {
     OutputRoot(Mismatch<B256>),
     /// The published hash is not the header's.
     BlockHash(Mismatch<B256>),
+    /// The first transaction is not the L1-attributes deposit that the L1 origin gives.
+    L1Attributes {
+        /// First part that differs, for people; never signed.
+        field: String,
+        /// EIP-2718 bytes; computed is empty where the claimed ones do not say an L1 origin.
+        values: Mismatch<Bytes>,
+    },
+    /// The L1 origin is not the L1 block at its height, or not the child of the parent's origin.
+    L1Origin(Mismatch<B256>),
+    /// The L1 origin is neither the parent's nor the next one; computed is the nearest of the two.
+    L1OriginNumber(Mismatch<u64>),
+    /// `timestamp` lies before that of the L1 origin, which is computed.
+    BeforeL1Origin(Mismatch<u64>),
+    /// `timestamp` lies too far behind the L1 origin; computed is the last that is permitted.
+    SequencerDrift(Mismatch<u64>),
+    /// The deposits of users are not those of the L1 origin, in its order.
+    UserDeposits {
+        /// First position in the block that differs, from 0.
+        index: u64,
+        /// Keccak-256 of the transaction there; `None` if there is none, or should be none.
+        values: Mismatch<Option<B256>>,
+    },
+    /// The deposits that upgrade the chain's contracts are not those of the fork that activates.
+    UpgradeDeposits {
+        /// First position in the block that differs, from 0.
+        index: u64,
+        /// Keccak-256 of the transaction there; `None` if there is none, or should be none.
+        values: Mismatch<Option<B256>>,
+    },
+    /// A transaction of the sequencer stands in a block that activates a fork and has none.
+    SequencerTransaction {
+        /// Position in the block, from 0.
+        index: u64,
+        /// Keccak-256 of the transaction's EIP-2718 bytes.
+        hash: B256,
+    },
+    /// A header field is not what the rollup's configuration and the L1 origin give.
+    PayloadAttributes {
+        /// Name of the field, for people; never signed.
+        field: String,
+        /// The field as a word.
+        values: Mismatch<B256>,
+    },
+    /// A header field is not what the `SystemConfig` on L1 says.
+    SystemConfig {
+        /// Name of the field, for people; never signed.
+        field: String,
+        /// The field as a word.
+        values: Mismatch<B256>,
+    },
 }
 
 impl Fault {
     /// Stable number of the rule: what a V3 alert carries on L1.
     ///
     /// 1 to 21 are positions in the header (1 is `parentHash`); 64 is a transaction; from 128 on
-    /// are claims outside the block.
+    /// are claims outside the block; from 160 on is what L1 says of the block.
     pub const fn code(&self) -> u16 {
         match self {
             Self::ParentHash(_) => 1,
@@ -120,6 +170,16 @@ impl Fault {
             Self::Transaction { .. } => 64,
             Self::OutputRoot(_) => 128,
             Self::BlockHash(_) => 129,
+            Self::L1Attributes { .. } => 160,
+            Self::L1Origin(_) => 161,
+            Self::L1OriginNumber(_) => 162,
+            Self::BeforeL1Origin(_) => 163,
+            Self::SequencerDrift(_) => 164,
+            Self::UserDeposits { .. } => 165,
+            Self::UpgradeDeposits { .. } => 166,
+            Self::SequencerTransaction { .. } => 167,
+            Self::PayloadAttributes { .. } => 168,
+            Self::SystemConfig { .. } => 169,
         }
     }
 
@@ -148,6 +208,16 @@ impl Fault {
             Self::Transaction { .. } => "transaction",
             Self::OutputRoot(_) => "outputRoot",
             Self::BlockHash(_) => "blockHash",
+            Self::L1Attributes { .. } => "l1Attributes",
+            Self::L1Origin(_) => "l1Origin",
+            Self::L1OriginNumber(_) => "l1OriginNumber",
+            Self::BeforeL1Origin(_) => "beforeL1Origin",
+            Self::SequencerDrift(_) => "sequencerDrift",
+            Self::UserDeposits { .. } => "userDeposits",
+            Self::UpgradeDeposits { .. } => "upgradeDeposits",
+            Self::SequencerTransaction { .. } => "sequencerTransaction",
+            Self::PayloadAttributes { .. } => "payloadAttributes",
+            Self::SystemConfig { .. } => "systemConfig",
         }
     }
 
@@ -163,25 +233,37 @@ impl Fault {
             | Self::TransactionsRoot(values)
             | Self::ReceiptsRoot(values)
             | Self::OutputRoot(values)
-            | Self::BlockHash(values) => *values,
+            | Self::BlockHash(values)
+            | Self::L1Origin(values)
+            | Self::PayloadAttributes { values, .. }
+            | Self::SystemConfig { values, .. } => *values,
             Self::LogsBloom(values) => values.map(|bloom| keccak256(bloom)),
             Self::Difficulty(values) => values.map(|value| B256::from(*value)),
             Self::Number(values)
             | Self::GasLimit(values)
             | Self::GasUsed(values)
             | Self::Timestamp(values)
-            | Self::Nonce(values) => values.map(|value| word(*value)),
-            Self::ExtraData(values) => values.map(|bytes| keccak256(bytes)),
+            | Self::Nonce(values)
+            | Self::L1OriginNumber(values)
+            | Self::BeforeL1Origin(values)
+            | Self::SequencerDrift(values) => values.map(|value| word(*value)),
+            Self::ExtraData(values) | Self::L1Attributes { values, .. } => {
+                values.map(|bytes| keccak256(bytes))
+            }
             Self::BaseFee(values) | Self::BlobGasUsed(values) | Self::ExcessBlobGas(values) => {
                 values.map(|value| value.map(word).unwrap_or_default())
             }
             Self::WithdrawalsRoot(values)
             | Self::ParentBeaconBlockRoot(values)
-            | Self::RequestsHash(values) => values.map(|value| value.unwrap_or_default()),
-            Self::Transaction { index, hash, .. } => Mismatch {
-                claimed: *hash,
-                computed: word(*index),
-            },
+            | Self::RequestsHash(values)
+            | Self::UserDeposits { values, .. }
+            | Self::UpgradeDeposits { values, .. } => values.map(|value| value.unwrap_or_default()),
+            Self::Transaction { index, hash, .. } | Self::SequencerTransaction { index, hash } => {
+                Mismatch {
+                    claimed: *hash,
+                    computed: word(*index),
+                }
+            }
         }
     }
 }
@@ -210,14 +292,18 @@ impl core::fmt::Display for Fault {
             | Self::TransactionsRoot(values)
             | Self::ReceiptsRoot(values)
             | Self::OutputRoot(values)
-            | Self::BlockHash(values) => values.fmt(f),
+            | Self::BlockHash(values)
+            | Self::L1Origin(values) => values.fmt(f),
             Self::LogsBloom(values) => values.fmt(f),
             Self::Difficulty(values) => values.fmt(f),
             Self::Number(values)
             | Self::GasLimit(values)
             | Self::GasUsed(values)
             | Self::Timestamp(values)
-            | Self::Nonce(values) => values.fmt(f),
+            | Self::Nonce(values)
+            | Self::L1OriginNumber(values)
+            | Self::BeforeL1Origin(values)
+            | Self::SequencerDrift(values) => values.fmt(f),
             Self::ExtraData(values) => values.fmt(f),
             Self::BaseFee(values) | Self::BlobGasUsed(values) | Self::ExcessBlobGas(values) => {
                 Optional(values).fmt(f)
@@ -231,6 +317,19 @@ impl core::fmt::Display for Fault {
                 reason,
             } => {
                 write!(f, "number {index} ({hash}) cannot be included: {reason}")
+            }
+            Self::L1Attributes { field, values } => {
+                let shown = values.map(|bytes| keccak256(bytes));
+                write!(f, "{field} differs: {shown}")
+            }
+            Self::UserDeposits { index, values } | Self::UpgradeDeposits { index, values } => {
+                write!(f, "transaction {index}: {}", Optional(values))
+            }
+            Self::SequencerTransaction { index, hash } => {
+                write!(f, "number {index} ({hash}) stands where only deposits may")
+            }
+            Self::PayloadAttributes { field, values } | Self::SystemConfig { field, values } => {
+                write!(f, "{field}: {values}")
             }
         }
     }
@@ -270,6 +369,34 @@ mod tests {
             computed: Some(7),
         });
         assert_eq!(fault.to_string(), "baseFeePerGas: claimed none, computed 7");
+    }
+
+    #[test]
+    fn what_l1_says_has_its_own_codes_and_words() {
+        let hash = B256::repeat_byte(9);
+        let values = Mismatch {
+            claimed: Some(hash),
+            computed: None,
+        };
+        let fault = Fault::UserDeposits { index: 3, values };
+        assert_eq!((fault.code(), fault.name()), (165, "userDeposits"));
+        assert_eq!(fault.words().claimed, hash);
+        assert_eq!(fault.words().computed, B256::ZERO);
+        let fault = Fault::L1Attributes {
+            field: "baseFee".to_owned(),
+            values: Mismatch {
+                claimed: Bytes::from_static(b"a"),
+                computed: Bytes::new(),
+            },
+        };
+        assert_eq!(fault.words().claimed, keccak256("a"));
+        assert!(
+            fault
+                .to_string()
+                .starts_with("l1Attributes: baseFee differs")
+        );
+        let json = serde_json::to_string(&fault).unwrap();
+        assert_eq!(serde_json::from_str::<Fault>(&json).unwrap(), fault);
     }
 
     #[test]

@@ -135,6 +135,9 @@ pub struct Alert {
     pub computed: B256,
 }
 
+/// Least [`Fault::code`] of what L1 says of a block.
+const FIRST_OF_L1: u16 = 160;
+
 impl Alert {
     /// The alert that follows from a fault of `block`.
     pub fn new(block: &L2Block, fault: &Fault) -> Self {
@@ -143,6 +146,7 @@ impl Alert {
             kind: match fault {
                 Fault::OutputRoot(_) => AlertKind::InvalidOutputProposal,
                 Fault::BlockHash(_) => AlertKind::WrongBlockHash,
+                fault if fault.code() >= FIRST_OF_L1 => AlertKind::NotDerivable,
                 _ => AlertKind::InvalidBlock,
             },
             rollup_chain_id: block.chain_id,
@@ -365,8 +369,14 @@ mod tests {
             computed: 2,
         });
         let alert = Alert::new(&block, &fault);
+        assert_eq!(alert.kind, AlertKind::InvalidBlock);
         assert_eq!(alert.rule, 11);
         assert_eq!(alert.claimed, B256::from(U256::from(1)));
         assert_eq!(alert.computed, B256::from(U256::from(2)));
+        let fault = Fault::SequencerDrift(Mismatch {
+            claimed: 1,
+            computed: 2,
+        });
+        assert_eq!(Alert::new(&block, &fault).kind, AlertKind::NotDerivable);
     }
 }

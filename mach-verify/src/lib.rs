@@ -7,6 +7,7 @@ pub mod derive;
 mod error;
 mod execute;
 mod header;
+pub mod op;
 mod output_root;
 pub mod source;
 mod spec;

@@ -1,0 +1,27 @@
+//! What L1 says of a rollup block: its L1 attributes, deposits, upgrades and configuration.
+//!
+//! Pure and synchronous. [`RollupConfig`] is op-node's `rollup.json`, [`Rollup`] the configuration
+//! with the rules of both chains; [`BlockAttributes`] is what a block on a [`Parent`] with a given
+//! L1 origin has to be, whatever its sequencer puts behind it.
+
+mod attributes;
+mod config;
+mod deposits;
+mod error;
+mod l1_attributes;
+mod parent;
+mod receipts;
+mod system_config;
+mod upgrades;
+
+pub use attributes::{BlockAttributes, SEQUENCER_FEE_VAULT};
+pub use config::{ChainOpConfig, ForkTimes, Rollup, RollupConfig, RollupGenesis};
+pub use deposits::{DEPOSIT_EVENT, DepositError, user_deposits};
+pub use error::L1Error;
+pub use l1_attributes::{
+    AttributesError, AttributesFormat, L1_ATTRIBUTES_DEPOSITOR, L1_BLOCK, L1Attributes,
+};
+pub use parent::Parent;
+pub use receipts::{ReceiptsError, proven_receipts};
+pub use system_config::{CONFIG_UPDATE_EVENT, SystemConfig};
+pub use upgrades::{UpgradeTransaction, upgrade_transactions};
