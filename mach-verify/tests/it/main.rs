@@ -11,7 +11,9 @@
 mod archive;
 mod chain;
 mod devnet;
+mod l1;
 mod mutation;
+mod nodes;
 mod recorded;
 
 use std::path::PathBuf;

@@ -2,18 +2,20 @@
 
 mod block;
 mod http;
+mod l1;
 mod op_node;
+mod receipts;
 mod witness;
 
 use alloy_consensus::Header;
 use alloy_json_rpc::{RpcRecv, RpcSend};
-use alloy_primitives::{B256, BlockNumber, Bytes, ChainId, U64, keccak256};
+use alloy_primitives::{B256, BlockNumber, Bytes, ChainId, Sealed, U64};
 use alloy_rpc_client::RpcClient;
 use alloy_transport::TransportError;
 use async_trait::async_trait;
 use mach_core::{
     BlockRef, L2Block,
-    ports::{L2Head, L2Source, SourceError},
+    ports::{BoxError, L2Head, L2Source, SourceError},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -66,43 +68,103 @@ impl RpcSource {
     }
 
     async fn block_from_json(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
-        let json: Option<Box<RawValue>> =
-            request(&self.client, "eth_getBlockByNumber", (hex(number), true)).await?;
+        let json: Option<Box<RawValue>> = self
+            .request("eth_getBlockByNumber", (hex(number), true))
+            .await?;
         let json = json.ok_or(SourceError::NotYet(number))?;
         block::from_json(self.chain_id, number, &json)
     }
 
-    /// RLP of a header.
-    async fn raw_header(&self, number: BlockNumber) -> Result<Bytes, SourceError> {
-        match call(&self.client, "debug_getRawHeader", (hex(number),)).await {
-            Ok(raw) => Ok(raw),
-            Err(TransportError::ErrorResp(_)) => {
-                let header: Option<Header> =
-                    request(&self.client, "eth_getBlockByNumber", (hex(number), false)).await?;
-                let header = header.ok_or(SourceError::NotHeld(number))?;
-                Ok(alloy_rlp::encode(header).into())
+    /// Header at a height, with its computed hash.
+    ///
+    /// From `debug_getRawHeader`, and from `eth_getBlockByNumber` where a node does not serve that.
+    ///
+    /// Errors: [`SourceError::NotYet`] above the head.
+    pub async fn header_at(&self, number: BlockNumber) -> Result<Sealed<Header>, SourceError> {
+        let malformed = |source| SourceError::Malformed {
+            number,
+            field: "header",
+            source,
+        };
+        let raw: Option<Bytes> = self.served("debug_getRawHeader", (hex(number),)).await?;
+        let header = match raw {
+            Some(raw) => {
+                let header = alloy_rlp::decode_exact(&raw)
+                    .map_err(|error| malformed(Box::new(error) as BoxError))?;
+                Sealed::new(header)
             }
-            Err(error) => Err(failed("debug_getRawHeader", error)),
+            None => {
+                let json: Option<JsonHeader> = self
+                    .request("eth_getBlockByNumber", (hex(number), false))
+                    .await?;
+                let JsonHeader { header, hash } = json.ok_or(SourceError::NotYet(number))?;
+                let header = Sealed::new(header);
+                if header.seal() != hash {
+                    return Err(SourceError::HashMismatch {
+                        number,
+                        computed: header.seal(),
+                        claimed: hash,
+                    });
+                }
+                header
+            }
+        };
+        if header.number != number {
+            let what = format!("the node sent block {}", header.number);
+            return Err(malformed(what.into()));
         }
+        Ok(header)
     }
 
+    /// The block at a height or with a tag.
     async fn named(&self, tag: &str) -> Result<Option<BlockRef>, SourceError> {
         #[derive(Debug, Deserialize)]
         struct Named {
             number: U64,
             hash: B256,
         }
-        let named: Option<Named> = request(
-            &self.client,
-            "eth_getBlockByNumber",
-            (tag.to_owned(), false),
-        )
-        .await?;
+        let named: Option<Named> = self
+            .request("eth_getBlockByNumber", (tag.to_owned(), false))
+            .await?;
         Ok(named.map(|block| BlockRef {
             number: block.number.to(),
             hash: block.hash,
         }))
     }
+
+    /// Before anything is final there is genesis, and some nodes say nothing.
+    async fn tagged(&self, tag: &str) -> Result<BlockRef, SourceError> {
+        self.named(tag).await?.ok_or(SourceError::NotYet(0))
+    }
+
+    async fn request<P: RpcSend, R: RpcRecv>(
+        &self,
+        method: &'static str,
+        params: P,
+    ) -> Result<R, SourceError> {
+        request(&self.client, method, params).await
+    }
+
+    /// `None` if the node answers that it does not serve the method, or not for this block.
+    async fn served<P: RpcSend, R: RpcRecv>(
+        &self,
+        method: &'static str,
+        params: P,
+    ) -> Result<Option<R>, SourceError> {
+        match call(&self.client, method, params).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(TransportError::ErrorResp(_)) => Ok(None),
+            Err(error) => Err(failed(method, error)),
+        }
+    }
+}
+
+/// A header as `eth_getBlockByNumber` gives it, with the hash that the node says.
+#[derive(Debug, Deserialize)]
+struct JsonHeader {
+    #[serde(flatten)]
+    header: Header,
+    hash: B256,
 }
 
 #[async_trait]
@@ -112,23 +174,20 @@ impl L2Source for RpcSource {
     }
 
     async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
-        let tag = match head {
+        self.tagged(match head {
             L2Head::Unsafe => "latest",
             L2Head::Safe => "safe",
             L2Head::Finalized => "finalized",
-        };
-        // Before anything is final there is genesis.
-        self.named(tag).await?.ok_or(SourceError::NotYet(0))
+        })
+        .await
     }
 
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
         let tag = hex(number);
         let named = self.named(&tag).await?.ok_or(SourceError::NotYet(number))?;
-        let raw: Bytes = match call(&self.client, "debug_getRawBlock", (tag,)).await {
-            Ok(raw) => raw,
-            // The node answered, and will not serve it.
-            Err(TransportError::ErrorResp(_)) => return self.block_from_json(number).await,
-            Err(error) => return Err(failed("debug_getRawBlock", error)),
+        let raw: Option<Bytes> = self.served("debug_getRawBlock", (tag,)).await?;
+        let Some(raw) = raw else {
+            return self.block_from_json(number).await;
         };
         let block = L2Block::decode_rlp(self.chain_id, &raw)
             .map_err(|source| SourceError::Block { number, source })?;
@@ -154,17 +213,20 @@ impl L2Source for RpcSource {
 impl WitnessSource for RpcSource {
     async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
         let number = block.number();
-        let raw: witness::RawWitness =
-            request(&self.client, "debug_executionWitness", (hex(number),)).await?;
+        let raw: witness::RawWitness = self
+            .request("debug_executionWitness", (hex(number),))
+            .await?;
         let mut witness = raw.into_witness(number)?;
         let parent_hash = block.header.parent_hash;
         if witness.header(parent_hash).is_none()
             && let Some(parent) = number.checked_sub(1)
         {
             // Not every node adds the parent's header of its own accord.
-            let header = self.raw_header(parent).await?;
-            if keccak256(&header) == parent_hash {
-                witness.headers.push(header);
+            let header = self.header_at(parent).await?;
+            if header.seal() == parent_hash {
+                witness
+                    .headers
+                    .push(alloy_rlp::encode(header.inner()).into());
             }
         }
         Ok(witness)
@@ -360,7 +422,9 @@ mod tests {
         let (source, answers) = node(10);
         answers.push_success(&json!({"state": [], "codes": []}));
         answers.push_failure_msg("the method debug_getRawHeader does not exist");
-        answers.push_success(parent.header.inner());
+        let mut json = serde_json::to_value(parent.header.inner()).unwrap();
+        json["hash"] = json!(parent.hash());
+        answers.push_success(&json);
         let witness = source.witness(&block).await.unwrap();
         assert_eq!(
             witness.header(parent.hash()).map(|header| header.number),
