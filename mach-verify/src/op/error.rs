@@ -38,6 +38,17 @@ pub enum L1Error {
         /// The L1 origin of the parent.
         parent: BlockRef,
     },
+    /// The block stands on another parent.
+    #[error("the block stands on {expected}, not on {actual}")]
+    WrongParent {
+        /// The block's `parentHash`.
+        expected: B256,
+        /// Hash of the parent that is known.
+        actual: B256,
+    },
+    /// The L1 block at the height of the claimed L1 origin is needed.
+    #[error("L1 block {0} is missing")]
+    MissingOrigin(BlockNumber),
     /// The first block with an L1 origin needs its receipts.
     #[error("receipts of L1 block {0} are missing")]
     MissingReceipts(BlockNumber),
@@ -83,7 +94,8 @@ impl L1Error {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::MissingReceipts(_)
+            Self::MissingOrigin(_)
+                | Self::MissingReceipts(_)
                 | Self::MissingNext(_)
                 | Self::Unsettled(_)
                 | Self::Receipts { .. }

@@ -5,6 +5,7 @@
 //! L1 origin has to be, whatever its sequencer puts behind it.
 
 mod attributes;
+mod check;
 mod config;
 mod deposits;
 mod error;
@@ -13,8 +14,10 @@ mod parent;
 mod receipts;
 mod system_config;
 mod upgrades;
+mod validator;
 
 pub use attributes::{BlockAttributes, SEQUENCER_FEE_VAULT};
+pub use check::{L1View, verify_against_l1};
 pub use config::{ChainOpConfig, ForkTimes, Rollup, RollupConfig, RollupGenesis};
 pub use deposits::{DEPOSIT_EVENT, DepositError, user_deposits};
 pub use error::L1Error;
@@ -25,3 +28,4 @@ pub use parent::Parent;
 pub use receipts::{ReceiptsError, proven_receipts};
 pub use system_config::{CONFIG_UPDATE_EVENT, SystemConfig};
 pub use upgrades::{UpgradeTransaction, upgrade_transactions};
+pub use validator::{OpL1Validator, Settlement};

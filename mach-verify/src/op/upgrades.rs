@@ -35,6 +35,15 @@ pub const fn upgrade_transactions(
     }
 }
 
+/// Whether some fork has an upgrade transaction with this hash.
+pub(super) fn is_upgrade(hash: B256) -> bool {
+    let known = [ECOTONE.as_slice(), &FJORD, &ISTHMUS];
+    known
+        .into_iter()
+        .flatten()
+        .any(|upgrade| upgrade.hash == hash)
+}
+
 /// Gas that the gas limit of the activation block has on top for its upgrade transactions.
 ///
 /// Source: <https://specs.optimism.io/protocol/karst/derivation.html>

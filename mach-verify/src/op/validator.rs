@@ -1,0 +1,247 @@
+//! The check against L1 as a port: what it needs is fetched, proven, and compared.
+
+use std::sync::{Mutex, PoisonError};
+
+use alloy_consensus::{Header, ReceiptEnvelope};
+use alloy_primitives::{BlockNumber, Sealed};
+use async_trait::async_trait;
+use mach_core::{
+    Fault, L2Block, Verdict,
+    ports::{BlockValidator, BoxError, L1Head, L1Source, L2Source, SourceError, ValidateError},
+};
+
+use super::{L1Error, L1View, Parent, Rollup, proven_receipts, verify_against_l1};
+
+/// Which L1 blocks count as settled: only they can accuse a block of naming another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Settlement {
+    /// Those that L1 has finalized.
+    #[default]
+    Finalized,
+    /// Those with this many L1 blocks on top.
+    Depth(u64),
+}
+
+/// Validates with `V`, and then against L1.
+///
+/// A block that `V` finds valid is compared with what L1 says it has to be; the verdict on any
+/// other is left alone. Blocks that an L1 source does not hold, receipts that do not hash to their
+/// header's root, an L1 that was reorganised since: all of that is undecided.
+///
+/// Which L1 block is canonical is the one thing that `L` is trusted with, and only below
+/// [`Settlement`]: use a node of your own, or a quorum.
+#[derive(Debug)]
+pub struct OpL1Validator<V, L, S> {
+    inner: V,
+    rollup: Rollup,
+    l1: L,
+    parents: S,
+    settlement: Settlement,
+    last: Mutex<Option<Parent>>,
+}
+
+impl<V, L, S> OpL1Validator<V, L, S>
+where
+    V: BlockValidator,
+    L: L1Source,
+    S: L2Source,
+{
+    /// Validator that asks `l1` for L1 blocks, and `parents` for the parent of a block that does
+    /// not follow the one before.
+    pub const fn new(inner: V, rollup: Rollup, l1: L, parents: S) -> Self {
+        Self {
+            inner,
+            rollup,
+            l1,
+            parents,
+            settlement: Settlement::Finalized,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// The same validator with another idea of settled.
+    #[must_use]
+    pub const fn with_settlement(mut self, settlement: Settlement) -> Self {
+        self.settlement = settlement;
+        self
+    }
+
+    /// The rollup.
+    pub const fn rollup(&self) -> &Rollup {
+        &self.rollup
+    }
+
+    /// What L1 says of `block`, whatever executing it gives.
+    ///
+    /// Errors: [`ValidateError`], whenever L1 is not known well enough.
+    pub async fn check(&self, block: &L2Block) -> Result<Option<Fault>, ValidateError> {
+        let number = block.number();
+        if self.l1.chain_id() != self.rollup.config.l1_chain_id {
+            let error = SourceError::WrongChain {
+                expected: self.rollup.config.l1_chain_id,
+                actual: self.l1.chain_id(),
+            };
+            return Err(ValidateError::Internal {
+                block: number,
+                source: Box::new(error),
+            });
+        }
+        let parent = self.parent(block).await?;
+        let mut known = Known::default();
+        loop {
+            let error = match verify_against_l1(&self.rollup, &parent, block, &known.view()) {
+                Ok(fault) => return Ok(fault),
+                Err(error) => error,
+            };
+            match error {
+                L1Error::MissingOrigin(height) if known.origin.is_none() => {
+                    known.origin = Some(self.header(number, height).await?);
+                }
+                L1Error::MissingNext(height) if known.next.is_none() => {
+                    known.next = Some(self.header(number, height).await?);
+                }
+                L1Error::MissingReceipts(_) if known.receipts.is_none() => {
+                    let origin = known.origin.as_ref();
+                    let Some(origin) = origin else {
+                        return Err(from_l1(number, error));
+                    };
+                    known.receipts = Some(self.receipts(number, origin).await?);
+                }
+                L1Error::Unsettled(_) if known.settled.is_none() => {
+                    // First what is settled, then the blocks again: one that was replaced in
+                    // between must not count as settled.
+                    known = Known {
+                        settled: Some(self.settled(number).await?),
+                        ..Known::default()
+                    };
+                }
+                error => return Err(from_l1(number, error)),
+            }
+        }
+    }
+
+    /// What the parent says, from the block before or from the source.
+    async fn parent(&self, block: &L2Block) -> Result<Parent, ValidateError> {
+        let hash = block.header.parent_hash;
+        let last = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(last) = last
+            && last.header.seal() == hash
+        {
+            return Ok(last);
+        }
+        let number = block.number();
+        let height = number.saturating_sub(1);
+        let found = self.parents.block(height).await;
+        let found = found.map_err(|error| incomplete(number, error))?;
+        // The hash is that of the header, whose transactions root binds the body.
+        let header = Sealed::new(found.header.inner().clone());
+        let found = L2Block { header, ..found };
+        if found.hash() != hash
+            || crate::header::transactions_root(&found.transactions)
+                != found.header.transactions_root
+        {
+            return Err(incomplete(number, SourceError::NotHeld(height)));
+        }
+        Parent::of_block(&self.rollup, &found).map_err(|error| from_l1(number, error))
+    }
+
+    async fn header(
+        &self,
+        block: BlockNumber,
+        height: BlockNumber,
+    ) -> Result<Sealed<Header>, ValidateError> {
+        let header = self.l1.header(height).await;
+        let header = header.map_err(|error| incomplete(block, error))?;
+        if header.number != height {
+            return Err(incomplete(block, SourceError::NotHeld(height)));
+        }
+        Ok(Sealed::new(header.into_inner()))
+    }
+
+    async fn receipts(
+        &self,
+        block: BlockNumber,
+        origin: &Sealed<Header>,
+    ) -> Result<Vec<ReceiptEnvelope>, ValidateError> {
+        let receipts = self.l1.receipts(origin).await;
+        let receipts = receipts.map_err(|error| incomplete(block, error))?;
+        proven_receipts(origin, &receipts).map_err(|source| {
+            let error = L1Error::Receipts {
+                block: origin.number,
+                source,
+            };
+            from_l1(block, error)
+        })
+    }
+
+    async fn settled(&self, block: BlockNumber) -> Result<BlockNumber, ValidateError> {
+        let (head, depth) = match self.settlement {
+            Settlement::Finalized => (L1Head::Finalized, 0),
+            Settlement::Depth(depth) => (L1Head::Latest, depth),
+        };
+        let head = self.l1.head(head).await;
+        let head = head.map_err(|error| incomplete(block, error))?;
+        Ok(head.number.saturating_sub(depth))
+    }
+}
+
+#[async_trait]
+impl<V, L, S> BlockValidator for OpL1Validator<V, L, S>
+where
+    V: BlockValidator,
+    L: L1Source,
+    S: L2Source,
+{
+    async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
+        let verdict = self.inner.validate(block).await?;
+        if verdict.fault().is_some() {
+            return Ok(verdict);
+        }
+        if let Some(fault) = self.check(block).await? {
+            return Ok(Verdict::Invalid(fault));
+        }
+        // The next block starts from here; one that cannot be understood is found then.
+        let parent = Parent::of_block(&self.rollup, block).ok();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = parent;
+        Ok(verdict)
+    }
+}
+
+/// What was fetched for one block.
+#[derive(Debug, Default)]
+struct Known {
+    origin: Option<Sealed<Header>>,
+    receipts: Option<Vec<ReceiptEnvelope>>,
+    next: Option<Sealed<Header>>,
+    settled: Option<BlockNumber>,
+}
+
+impl Known {
+    fn view(&self) -> L1View<'_> {
+        L1View {
+            origin: self.origin.as_ref(),
+            receipts: self.receipts.as_deref(),
+            next: self.next.as_ref(),
+            settled: self.settled,
+        }
+    }
+}
+
+fn incomplete(block: BlockNumber, error: SourceError) -> ValidateError {
+    let source: BoxError = Box::new(error);
+    ValidateError::Incomplete { block, source }
+}
+
+fn from_l1(block: BlockNumber, error: L1Error) -> ValidateError {
+    let is_transient = error.is_transient();
+    let source: BoxError = Box::new(error);
+    if is_transient {
+        ValidateError::Incomplete { block, source }
+    } else {
+        ValidateError::Unsupported { block, source }
+    }
+}
