@@ -15,7 +15,7 @@ use clap::Parser;
 use eyre::{ContextCompat, bail, ensure};
 use mach_core::{Alert, BlockRef, Certificate, Confirmation, Fault, Statement, Verdict};
 use mach_devnet::{
-    Lie,
+    Check, Lie,
     stack::{Event, ServiceConfig, Stack, StackConfig, StackOperator},
 };
 use tokio::{
@@ -56,6 +56,11 @@ async fn main() -> eyre::Result<()> {
     let clock = Instant::now();
     let say = |text: String| println!("{:>7.0} ms  {text}", clock.elapsed().as_secs_f64() * 1e3);
 
+    ensure!(
+        matches!(args.lie.check(), Check::Execution | Check::Proposal),
+        "{} shows in L1 only, and the operators of this example execute blocks",
+        args.lie
+    );
     let config = StackConfig {
         operators: args.operators,
         ..StackConfig::default()

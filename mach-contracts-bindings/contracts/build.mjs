@@ -1,4 +1,5 @@
-// Compiles every deployable contract with the pinned npm `solc` and writes one artifact each to ../artifacts.
+// Compiles every deployable contract with the pinned npm `solc` and writes one artifact each: those of mach to
+// ../artifacts, those of the devnet's rollup to mach-devnet/artifacts.
 //
 //   node build.mjs           write the artifacts
 //   node build.mjs --check   recompile and compare with the committed artifacts; exit 1 on any difference
@@ -12,17 +13,25 @@ import { fileURLToPath } from "node:url";
 
 const solc = createRequire(import.meta.url)("solc");
 const here = dirname(fileURLToPath(import.meta.url));
-const artifacts = join(here, "..", "artifacts");
+const repository = join(here, "..", "..");
 
-// Contract name -> the file that defines it.
-const deployable = {
-  MachBls12381Verifier: "src/MachBls12381Verifier.sol",
-  MachRegistry: "src/MachRegistry.sol",
-  MachServiceManager: "src/MachServiceManager.sol",
-  MachServiceManagerRegistry: "src/MachServiceManagerRegistry.sol",
-  OperatorStateRetriever: "src/OperatorStateRetriever.sol",
-  PauserRegistry: "src/PauserRegistry.sol",
-  TransparentUpgradeableProxy: "@openzeppelin/contracts/proxy/transparent/TransparentUpgradeableProxy.sol",
+// Folder of the artifacts -> contract name -> the file that defines it.
+const packages = {
+  "mach-contracts-bindings/artifacts": {
+    MachBls12381Verifier: "src/MachBls12381Verifier.sol",
+    MachRegistry: "src/MachRegistry.sol",
+    MachServiceManager: "src/MachServiceManager.sol",
+    MachServiceManagerRegistry: "src/MachServiceManagerRegistry.sol",
+    OperatorStateRetriever: "src/OperatorStateRetriever.sol",
+    PauserRegistry: "src/PauserRegistry.sol",
+    TransparentUpgradeableProxy: "@openzeppelin/contracts/proxy/transparent/TransparentUpgradeableProxy.sol",
+  },
+  "mach-devnet/artifacts": {
+    DisputeGameFactory: "mach-devnet/contracts/DisputeGameFactory.sol",
+    L2OutputOracle: "mach-devnet/contracts/L2OutputOracle.sol",
+    OptimismPortal: "mach-devnet/contracts/OptimismPortal.sol",
+    SystemConfig: "mach-devnet/contracts/SystemConfig.sol",
+  },
 };
 
 const settings = {
@@ -35,6 +44,12 @@ const settings = {
 };
 const codeLimit = 24_576; // EIP-170
 
+// Where a source is: ours beside this script, those of the devnet in the repository, libraries where npm puts them.
+function locate(path) {
+  const places = [join(here, path), join(repository, path), join(here, "node_modules", path)];
+  return places.find(existsSync) ?? path;
+}
+
 function solidityFiles(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
@@ -44,13 +59,11 @@ function solidityFiles(folder) {
 }
 
 function read(path) {
-  const local = join(here, path);
-  const file = existsSync(local) ? local : join(here, "node_modules", path);
-  return readFileSync(file, "utf8").replaceAll("\r\n", "\n");
+  return readFileSync(locate(path), "utf8").replaceAll("\r\n", "\n");
 }
 
 function compile() {
-  const roots = [...new Set([...solidityFiles(join(here, "src")), ...Object.values(deployable)])].sort();
+  const roots = [...new Set([...solidityFiles(join(here, "src")), ...Object.values(packages).flatMap(Object.values)])].sort();
   const sources = Object.fromEntries(roots.map((path) => [path, { content: read(path) }]));
   const outputSelection = { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "metadata"] } };
   const input = { language: "Solidity", sources, settings: { ...settings, outputSelection } };
@@ -86,21 +99,25 @@ function artifact(name, path, output) {
     settings,
     abi: contract.abi,
     bytecode: `0x${contract.evm.bytecode.object}`,
+    // The devnet has its contracts from genesis on, where no constructor runs.
+    ...(path.startsWith("mach-devnet/") && { deployedBytecode: `0x${contract.evm.deployedBytecode.object}` }),
   };
 }
 
 const output = compile();
 const check = process.argv.includes("--check");
 let stale = 0;
-mkdirSync(artifacts, { recursive: true });
-for (const [name, path] of Object.entries(deployable)) {
-  const text = `${JSON.stringify(artifact(name, path, output), null, 1)}\n`;
-  const file = join(artifacts, `${name}.json`);
-  if (!check) {
-    writeFileSync(file, text);
-  } else if (!existsSync(file) || readFileSync(file, "utf8") !== text) {
-    console.error(`${relative(here, file)} does not match its source: run \`npm run build\` and commit the result`);
-    stale += 1;
+for (const [folder, contracts] of Object.entries(packages)) {
+  mkdirSync(join(repository, folder), { recursive: true });
+  for (const [name, path] of Object.entries(contracts)) {
+    const text = `${JSON.stringify(artifact(name, path, output), null, 1)}\n`;
+    const file = join(repository, folder, `${name}.json`);
+    if (!check) {
+      writeFileSync(file, text);
+    } else if (!existsSync(file) || readFileSync(file, "utf8") !== text) {
+      console.error(`${folder}/${name}.json does not match its source: run \`npm run build\` and commit the result`);
+      stale += 1;
+    }
   }
 }
 process.exit(stale === 0 ? 0 : 1);

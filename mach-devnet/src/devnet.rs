@@ -5,8 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use mach_verify::ChainSpec;
 
 use crate::{
-    Chain, ChainError, Ethereum, EthereumFork, FeeConfig, Genesis, L1View, Mining, Optimism,
-    OptimismFork, RpcServer, Sequencer, ServeError, l2,
+    Chain, ChainError, Ethereum, EthereumFork, FeeConfig, ForkSchedule, Genesis, L1View, Mining,
+    Optimism, OptimismFork, Proposer, RpcServer, Sequencer, ServeError, SystemConfig,
+    l2::{self, ContractsConfig},
 };
 
 /// What a devnet is made of. The default is what most tests want.
@@ -18,8 +19,10 @@ pub struct DevnetConfig {
     pub l2_chain_id: u64,
     /// Newest fork of L1.
     pub l1_fork: EthereumFork,
-    /// Newest fork of the rollup.
+    /// Newest fork of the rollup at genesis.
     pub l2_fork: OptimismFork,
+    /// Later forks of the rollup, with the seconds from genesis after which each is active.
+    pub l2_upgrades: Vec<(OptimismFork, u64)>,
     /// Seconds between L1 blocks, on the chain's own clock.
     pub l1_block_time: u64,
     /// Seconds between rollup blocks, on the chain's own clock.
@@ -30,6 +33,10 @@ pub struct DevnetConfig {
     pub l1_mining: Mining,
     /// Fees of the rollup.
     pub fees: FeeConfig,
+    /// Gas limit of the rollup's blocks.
+    pub l2_gas_limit: u64,
+    /// Rollup blocks between proposals of their output root.
+    pub output_interval: u64,
 }
 
 impl Default for DevnetConfig {
@@ -40,11 +47,14 @@ impl Default for DevnetConfig {
             l2_chain_id: 901,
             l1_fork: EthereumFork::default(),
             l2_fork: OptimismFork::default(),
+            l2_upgrades: Vec::new(),
             l1_block_time: 12,
             l2_block_time: 2,
             genesis_timestamp: 1_767_225_600,
             l1_mining: Mining::Auto,
             fees: FeeConfig::default(),
+            l2_gas_limit: 60_000_000,
+            output_interval: 12,
         }
     }
 }
@@ -54,7 +64,14 @@ impl DevnetConfig {
     ///
     /// Errors: [`ChainError`].
     pub fn l1(&self) -> Result<Chain<Ethereum>, ChainError> {
-        let genesis = Genesis::new(self.genesis_timestamp, self.l1_block_time).with_requests();
+        let mut genesis = Genesis::new(self.genesis_timestamp, self.l1_block_time).with_requests();
+        let contracts = ContractsConfig {
+            system: self.system_config(),
+            timestamp: self.genesis_timestamp,
+            block_time: self.l2_block_time,
+            submission_interval: self.output_interval,
+        };
+        l2::deploy_contracts(&mut genesis, &contracts);
         Chain::new(
             Ethereum::new(self.l1_chain_id, self.l1_fork),
             &genesis,
@@ -66,9 +83,29 @@ impl DevnetConfig {
     ///
     /// Errors: [`ChainError`].
     pub fn l2(&self, l1: L1View) -> Result<Sequencer, ChainError> {
-        let genesis = l2::genesis(self.l2_fork, self.genesis_timestamp, self.l2_block_time);
-        let role = Optimism::new(self.l2_chain_id, self.l2_fork, self.fees, l1);
+        let config = self.system_config();
+        let (timestamp, block_time) = (self.genesis_timestamp, self.l2_block_time);
+        let genesis = l2::genesis(self.l2_fork, &config, timestamp, block_time);
+        let role = Optimism::new(self.l2_chain_id, self.forks(), block_time, config, l1);
         Ok(Sequencer::new(Chain::new(role, &genesis, Mining::Manual)?))
+    }
+
+    /// Forks of the rollup by time.
+    pub fn forks(&self) -> ForkSchedule {
+        let forks = ForkSchedule::new(self.l2_fork);
+        self.l2_upgrades.iter().fold(forks, |forks, (fork, after)| {
+            forks.with_upgrade(*fork, self.genesis_timestamp.saturating_add(*after))
+        })
+    }
+
+    /// What `SystemConfig` says at genesis.
+    pub fn system_config(&self) -> SystemConfig {
+        SystemConfig::new(
+            self.l2_fork,
+            l2::BATCHER.address,
+            &self.fees,
+            self.l2_gas_limit,
+        )
     }
 
     /// Rules of L1, for verifiers.
@@ -78,7 +115,7 @@ impl DevnetConfig {
 
     /// Rules of the rollup, for verifiers.
     pub fn l2_spec(&self) -> ChainSpec {
-        self.l2_fork.spec(self.l2_chain_id)
+        self.forks().spec(self.l2_chain_id)
     }
 
     /// Both.
@@ -87,7 +124,13 @@ impl DevnetConfig {
     pub fn build(&self) -> Result<Devnet, ChainError> {
         let l1 = self.l1()?;
         let sequencer = self.l2(L1View::Chain(l1.clone()))?;
-        Ok(Devnet { l1, sequencer })
+        let l2 = sequencer.chain().clone();
+        let proposer = Proposer::new(l1.clone(), l2, self.output_interval);
+        Ok(Devnet {
+            l1,
+            sequencer,
+            proposer,
+        })
     }
 }
 
@@ -96,6 +139,7 @@ impl DevnetConfig {
 pub struct Devnet {
     l1: Chain<Ethereum>,
     sequencer: Sequencer,
+    proposer: Proposer,
 }
 
 impl Devnet {
@@ -119,6 +163,11 @@ impl Devnet {
     /// The rollup's sequencer.
     pub const fn sequencer(&self) -> &Sequencer {
         &self.sequencer
+    }
+
+    /// Who proposes the rollup's output roots on L1.
+    pub const fn proposer(&self) -> &Proposer {
+        &self.proposer
     }
 
     /// Serves both chains over HTTP and WebSocket until the result is dropped; port 0 lets the

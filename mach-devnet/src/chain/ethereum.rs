@@ -26,7 +26,7 @@ use super::{
     ChainError, PoolError,
     call::Call,
     receipt::ReceiptContext,
-    role::{CallError, Execution, Rules, run},
+    role::{CallError, Execution, Planned, Rules, run},
 };
 
 /// Who receives the tips of L1 blocks.
@@ -101,14 +101,24 @@ impl Rules for Ethereum {
     type Receipt = ReceiptEnvelope;
     type RpcTransaction = alloy_rpc_types_eth::Transaction<TxEnvelope>;
     type RpcReceipt = TransactionReceipt<ReceiptEnvelope<RpcLog>>;
+    type Plan = ();
 
     fn chain_id(&self) -> ChainId {
         self.spec.chain_id()
     }
 
-    fn next_header(&self, parent: &Sealed<Header>, timestamp: u64) -> Header {
+    fn next_base_fee(&self, parent: &Header) -> u64 {
+        let next = parent.next_block_base_fee(BaseFeeParams::ethereum());
+        next.unwrap_or_default()
+    }
+
+    fn plan(
+        &self,
+        parent: &Sealed<Header>,
+        timestamp: u64,
+    ) -> Result<Planned<TxEnvelope, ()>, ChainError> {
         let number = parent.number + 1;
-        Header {
+        let header = Header {
             parent_hash: parent.seal(),
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: FEE_RECIPIENT,
@@ -117,13 +127,18 @@ impl Rules for Ethereum {
             timestamp,
             mix_hash: beacon_word("randao", number),
             extra_data: Bytes::from_static(b"mach-devnet"),
-            base_fee_per_gas: parent.next_block_base_fee(BaseFeeParams::ethereum()),
+            base_fee_per_gas: Some(self.next_base_fee(parent)),
             withdrawals_root: Some(EMPTY_WITHDRAWALS),
             blob_gas_used: Some(0),
             excess_blob_gas: parent.next_block_excess_blob_gas(self.blob_params()),
             parent_beacon_block_root: Some(beacon_word("block", number)),
             ..Default::default()
-        }
+        };
+        Ok(Planned {
+            header,
+            first: Vec::new(),
+            plan: (),
+        })
     }
 
     fn execute<DB>(

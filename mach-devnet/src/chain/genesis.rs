@@ -37,8 +37,21 @@ pub struct Genesis {
     pub base_fee: u64,
     /// `extraData` of block 0.
     pub extra_data: Bytes,
-    /// Account whose storage root is the withdrawals root of block 0.
+    /// Header fields of later forks that block 0 has.
+    pub fields: GenesisFields,
+}
+
+/// Header fields that came with forks, as block 0 has them.
+#[derive(Clone, Copy, Debug)]
+pub struct GenesisFields {
+    /// Whether there is a withdrawals root.
+    pub withdrawals_root: bool,
+    /// Account whose storage root is the withdrawals root.
     pub message_passer: Option<Address>,
+    /// Whether there are blob gas and the root of a beacon block.
+    pub blobs: bool,
+    /// Whether there is a hash of requests.
+    pub requests: bool,
 }
 
 impl Genesis {
@@ -51,11 +64,15 @@ impl Genesis {
             gas_limit: 60_000_000,
             base_fee: 1_000_000_000,
             extra_data: Bytes::new(),
-            message_passer: None,
+            fields: GenesisFields {
+                withdrawals_root: true,
+                message_passer: None,
+                blobs: true,
+                requests: true,
+            },
         };
         for account in DEV_ACCOUNTS {
-            let funded = GenesisAccount::default().with_balance(GENESIS_BALANCE);
-            genesis.accounts.insert(account.address, funded);
+            genesis.fund(account.address);
         }
         genesis.deploy(CREATE2_FACTORY, CREATE2_FACTORY_CODE.clone());
         genesis.deploy(BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE.clone());
@@ -75,6 +92,12 @@ impl Genesis {
         self
     }
 
+    /// Gives an account what each development account has.
+    pub fn fund(&mut self, address: Address) {
+        let funded = GenesisAccount::default().with_balance(GENESIS_BALANCE);
+        self.accounts.insert(address, funded);
+    }
+
     /// Puts a contract with nonce 1 at an address.
     pub fn deploy(&mut self, address: Address, code: Bytes) {
         let account = GenesisAccount::default()
@@ -85,9 +108,10 @@ impl Genesis {
 
     pub(super) fn block<R: Role>(&self, states: &States) -> Result<Block<R>, ChainError> {
         let state_root = states.genesis(&self.accounts)?;
-        let withdrawals_root = match self.message_passer {
-            None => EMPTY_WITHDRAWALS,
-            Some(address) => states.storage_root(state_root, address)?,
+        let fields = &self.fields;
+        let withdrawals_root = match fields.message_passer {
+            Some(address) => Some(states.storage_root(state_root, address)?),
+            None => fields.withdrawals_root.then_some(EMPTY_WITHDRAWALS),
         };
         let header = Header {
             parent_hash: B256::ZERO,
@@ -99,11 +123,11 @@ impl Genesis {
             timestamp: self.timestamp,
             extra_data: self.extra_data.clone(),
             base_fee_per_gas: Some(self.base_fee),
-            withdrawals_root: Some(withdrawals_root),
-            blob_gas_used: Some(0),
-            excess_blob_gas: Some(0),
-            parent_beacon_block_root: Some(B256::ZERO),
-            requests_hash: Some(EMPTY_REQUESTS_HASH),
+            withdrawals_root,
+            blob_gas_used: fields.blobs.then_some(0),
+            excess_blob_gas: fields.blobs.then_some(0),
+            parent_beacon_block_root: fields.blobs.then_some(B256::ZERO),
+            requests_hash: fields.requests.then_some(EMPTY_REQUESTS_HASH),
             ..Default::default()
         };
         Ok(Block {

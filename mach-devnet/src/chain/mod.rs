@@ -14,6 +14,7 @@ mod receipt;
 mod role;
 mod settling;
 mod state;
+mod transact;
 mod witness;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 
 pub use error::ChainError;
 pub use ethereum::{Ethereum, EthereumFork};
-pub use genesis::{GENESIS_BALANCE, Genesis};
+pub use genesis::{GENESIS_BALANCE, Genesis, GenesisFields};
 pub use pool::PoolError;
 pub use role::Role;
 pub use settling::Settling;
@@ -33,7 +34,7 @@ pub(crate) use call::Call;
 pub(crate) use produce::Draft;
 pub(crate) use query::QueryError;
 pub(crate) use receipt::ReceiptContext;
-pub(crate) use role::{CallError, Execution, Rules, run};
+pub(crate) use role::{CallError, Execution, Planned, Rules, run};
 pub(crate) use state::States;
 
 use ledger::Ledger;

@@ -13,6 +13,7 @@ use revm::database::{State, states::bundle_state::BundleRetention};
 use super::{
     Block, Chain, ChainError, Inner, Mining, PoolError, Role,
     pool::{MAX_TRANSACTION_BYTES, Terms},
+    role::Planned,
     state::block_hashes,
 };
 
@@ -111,8 +112,8 @@ impl<R: Role> Chain<R> {
 
     fn mine_locked(&self, inner: &mut Inner<R>) -> Result<Arc<Block<R>>, ChainError> {
         let parent = Arc::clone(inner.ledger.head());
-        let draft = self.draft(inner, &parent)?;
-        let published = self.role().publish(draft, &parent.header, self.states())?;
+        let (draft, plan) = self.draft(inner, &parent)?;
+        let published = (self.role()).publish(draft, plan, &parent.header, self.states())?;
         let block = inner.ledger.push(published);
         inner.skip = 0;
         let root = block.header.state_root;
@@ -122,11 +123,18 @@ impl<R: Role> Chain<R> {
     }
 
     /// Executes the next block.
-    fn draft(&self, inner: &Inner<R>, parent: &Block<R>) -> Result<Draft<R>, ChainError> {
+    fn draft(
+        &self,
+        inner: &Inner<R>,
+        parent: &Block<R>,
+    ) -> Result<(Draft<R>, R::Plan), ChainError> {
         let role = self.role();
         let timestamp = parent.header.timestamp + inner.block_time + inner.skip;
-        let mut header = role.next_header(&parent.header, timestamp);
-        let mut candidates = role.first_transactions(&parent.header, &header)?;
+        let Planned {
+            mut header,
+            first: mut candidates,
+            plan,
+        } = role.plan(&parent.header, timestamp)?;
         candidates.extend(self.ready(inner, parent));
 
         let root = parent.header.state_root;
@@ -155,19 +163,17 @@ impl<R: Role> Chain<R> {
         role.complete_header(&mut header, &execution, &|address: Address| {
             self.states().storage_root(state_root, address)
         })?;
-        Ok(Draft {
+        let draft = Draft {
             header,
             transactions,
             receipts: execution.receipts,
-        })
+        };
+        Ok((draft, plan))
     }
 
     fn ready(&self, inner: &Inner<R>, parent: &Block<R>) -> Vec<Recovered<R::Transaction>> {
         let root = parent.header.state_root;
-        let header = self
-            .role()
-            .next_header(&parent.header, parent.header.timestamp + 1);
-        let base_fee = header.base_fee_per_gas.unwrap_or_default();
+        let base_fee = self.role().next_base_fee(&parent.header);
         inner
             .pool
             .ready(base_fee, |sender| self.next_nonce(root, sender))

@@ -45,26 +45,27 @@ pub(crate) trait Rules: Debug + Send + Sync + 'static {
     type RpcTransaction: Serialize;
     /// Receipt as the RPC shows it.
     type RpcReceipt: Serialize;
+    /// What the role decides about a block before its execution, beyond the header.
+    type Plan: Debug;
 
     /// EIP-155 id of the chain.
     fn chain_id(&self) -> ChainId;
 
-    /// Everything of the block after `parent` that is known before its execution.
-    fn next_header(&self, parent: &Sealed<Header>, timestamp: u64) -> Header;
+    /// Base fee of the block after `parent`, in wei.
+    fn next_base_fee(&self, parent: &Header) -> u64;
 
-    /// Transactions that the protocol puts first into the block of `header`.
-    fn first_transactions(
+    /// Everything of the block after `parent` that is known before its execution.
+    fn plan(
         &self,
-        _parent: &Sealed<Header>,
-        _header: &Header,
-    ) -> Result<Vec<Recovered<Self::Transaction>>, ChainError> {
-        Ok(Vec::new())
-    }
+        parent: &Sealed<Header>,
+        timestamp: u64,
+    ) -> Result<Planned<Self::Transaction, Self::Plan>, ChainError>;
 
     /// Publishes an executed block. An honest chain changes nothing.
     fn publish(
         &self,
         draft: Draft<Self>,
+        _plan: Self::Plan,
         _parent: &Sealed<Header>,
         _states: &States,
     ) -> Result<Block<Self>, ChainError>
@@ -140,6 +141,17 @@ pub(crate) trait Rules: Debug + Send + Sync + 'static {
     fn rpc_receipt(&self, context: ReceiptContext<'_, Self>) -> Self::RpcReceipt
     where
         Self: Sized;
+}
+
+/// A block before its execution.
+#[derive(Debug)]
+pub(crate) struct Planned<T, P> {
+    /// The header as far as it is known.
+    pub(crate) header: Header,
+    /// Transactions that the protocol puts first.
+    pub(crate) first: Vec<Recovered<T>>,
+    /// What the role remembers until the block is published.
+    pub(crate) plan: P,
 }
 
 /// What execution of a block gave.

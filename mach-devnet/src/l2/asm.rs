@@ -29,7 +29,6 @@ pub(super) const LOG4: u8 = 0xa4;
 pub(super) const RETURN: u8 = 0xf3;
 pub(super) const REVERT: u8 = 0xfd;
 
-const PUSH0: u8 = 0x5f;
 const PUSH1: u8 = 0x60;
 const PUSH2: u8 = 0x61;
 const JUMPI: u8 = 0x57;
@@ -50,16 +49,15 @@ impl Assembler {
         self
     }
 
-    /// Pushes a big-endian number of at most 32 bytes, in the shortest way.
+    /// Pushes a big-endian number of at most 32 bytes, in the shortest way that every fork has:
+    /// there is no `PUSH0` before Canyon.
     pub(super) fn push(mut self, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         let zeros = value.iter().take_while(|byte| **byte == 0).count();
-        let value = value.get(zeros..).unwrap_or_default();
-        match value.len() {
-            0 => self.code.push(PUSH0),
-            // At most 32, since every caller passes an array of at most that length.
-            length => self.code.push(PUSH1 - 1 + length as u8),
-        }
+        let value = value.get(zeros..).filter(|value| !value.is_empty());
+        let value = value.unwrap_or(&[0]);
+        // At most 32, since every caller passes an array of at most that length.
+        self.code.push(PUSH1 - 1 + value.len() as u8);
         self.code.extend_from_slice(value);
         self
     }
@@ -138,7 +136,7 @@ mod tests {
             .push([0, 7])
             .push([1, 0])
             .finish();
-        assert_eq!(code, bytes!("5f6007610100"));
+        assert_eq!(code, bytes!("60006007610100"));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use alloy_consensus::{
     proofs::{calculate_receipt_root, calculate_transaction_root},
     transaction::{Recovered, RlpEcdsaEncodableTx, SignerRecoverable},
 };
-use alloy_primitives::{Address, B256, U256, address};
-use op_alloy_consensus::OpTxEnvelope;
+use alloy_primitives::{Address, B256, TxKind, U256, address, keccak256};
+use op_alloy_consensus::{OpTxEnvelope, TxDeposit, UserDepositSource};
 
-use super::Optimism;
+use super::{Epoch, Optimism};
 use crate::chain::{ChainError, Draft, States};
 
 /// Who gets the ether of [`Lie::MintedBalance`].
@@ -48,11 +48,43 @@ pub enum Lie {
     /// The block is right and the output root that is proposed for it is not: `Fault::OutputRoot`
     /// when `optimism_outputAtBlock` is checked, and a valid block.
     OutputRoot,
+    /// The L1 attributes name an L1 block that does not exist.
+    L1Origin,
+    /// The L1 attributes have another fee scalar than `SystemConfig`.
+    SystemConfig,
+    /// The last deposit of the L1 block is left out.
+    DroppedDeposit,
+    /// The last deposit of the L1 block mints a million ether more.
+    AlteredDeposit,
+    /// A deposit that nobody made mints a million ether.
+    ForgedDeposit,
+    /// The block is so late after its L1 block that it may have no transactions, and has some. Its
+    /// time is not the right one either, and the blocks after it are too late until L1 catches up.
+    ExcessDrift,
+    /// The batcher posts the block without its last transaction.
+    BatchDropped,
+    /// The batcher posts the block with another last transaction.
+    BatchAltered,
+    /// The batcher posts the block with its last two transactions the other way round.
+    BatchReordered,
+}
+
+/// What it takes to find a lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Check {
+    /// Executing the block.
+    Execution,
+    /// Comparing the proposal with the output root of the block.
+    Proposal,
+    /// Comparing the block with the L1 block that it follows.
+    Origin,
+    /// Deriving the block from what the batcher posted.
+    Batches,
 }
 
 impl Lie {
     /// Every lie.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 16] = [
         Self::StateRoot,
         Self::ReceiptsRoot,
         Self::GasUsed,
@@ -60,6 +92,15 @@ impl Lie {
         Self::AlteredTransaction,
         Self::MintedBalance,
         Self::OutputRoot,
+        Self::L1Origin,
+        Self::SystemConfig,
+        Self::DroppedDeposit,
+        Self::AlteredDeposit,
+        Self::ForgedDeposit,
+        Self::ExcessDrift,
+        Self::BatchDropped,
+        Self::BatchAltered,
+        Self::BatchReordered,
     ];
 
     /// Name on the command line.
@@ -72,6 +113,35 @@ impl Lie {
             Self::AlteredTransaction => "altered-transaction",
             Self::MintedBalance => "minted-balance",
             Self::OutputRoot => "output-root",
+            Self::L1Origin => "l1-origin",
+            Self::SystemConfig => "system-config",
+            Self::DroppedDeposit => "dropped-deposit",
+            Self::AlteredDeposit => "altered-deposit",
+            Self::ForgedDeposit => "forged-deposit",
+            Self::ExcessDrift => "excess-drift",
+            Self::BatchDropped => "batch-dropped",
+            Self::BatchAltered => "batch-altered",
+            Self::BatchReordered => "batch-reordered",
+        }
+    }
+
+    /// What it takes to find the lie.
+    pub const fn check(&self) -> Check {
+        match self {
+            Self::StateRoot
+            | Self::ReceiptsRoot
+            | Self::GasUsed
+            | Self::DroppedTransaction
+            | Self::AlteredTransaction
+            | Self::MintedBalance => Check::Execution,
+            Self::OutputRoot => Check::Proposal,
+            Self::L1Origin
+            | Self::SystemConfig
+            | Self::DroppedDeposit
+            | Self::AlteredDeposit
+            | Self::ForgedDeposit
+            | Self::ExcessDrift => Check::Origin,
+            Self::BatchDropped | Self::BatchAltered | Self::BatchReordered => Check::Batches,
         }
     }
 
@@ -83,12 +153,55 @@ impl Lie {
             Self::GasUsed => "gasUsed",
             Self::AlteredTransaction => "transaction",
             Self::OutputRoot => "outputRoot",
+            Self::L1Origin => "l1Origin",
+            Self::SystemConfig => "l1Attributes",
+            Self::DroppedDeposit | Self::AlteredDeposit | Self::ForgedDeposit => "deposits",
+            Self::ExcessDrift => "sequencerDrift",
+            Self::BatchDropped | Self::BatchAltered | Self::BatchReordered => "batch",
         }
     }
 
-    /// Whether the lie can only be told in a block with a signed transaction.
-    pub(super) const fn needs_transaction(&self) -> bool {
-        matches!(self, Self::DroppedTransaction | Self::AlteredTransaction)
+    /// Whether the lie can be told in an executed block with so many signed transactions.
+    pub(super) const fn fits(&self, signed: usize) -> bool {
+        match self {
+            Self::DroppedTransaction
+            | Self::AlteredTransaction
+            | Self::BatchDropped
+            | Self::BatchAltered => signed >= 1,
+            Self::BatchReordered => signed >= 2,
+            _ => !matches!(self.check(), Check::Origin),
+        }
+    }
+
+    /// Tells the lie in what a block takes from L1. `false` if it cannot be told there.
+    pub(super) fn bend(self, epoch: &mut Epoch, deposits: &mut Vec<TxDeposit>) -> bool {
+        match self {
+            Self::L1Origin => epoch.origin.hash = keccak256(epoch.origin.hash),
+            Self::SystemConfig => epoch.config.scalar += U256::from(1),
+            Self::DroppedDeposit => return deposits.pop().is_some(),
+            Self::AlteredDeposit => {
+                let Some(last) = deposits.last_mut() else {
+                    return false;
+                };
+                last.mint = last.mint.saturating_add(LOOT.saturating_to());
+            }
+            Self::ForgedDeposit => {
+                let index = deposits.len() as u64;
+                let source = UserDepositSource::new(epoch.origin.hash, index);
+                deposits.push(TxDeposit {
+                    source_hash: source.source_hash(),
+                    from: THIEF,
+                    to: TxKind::Call(THIEF),
+                    mint: LOOT.saturating_to(),
+                    gas_limit: 100_000,
+                    ..Default::default()
+                });
+            }
+            // Told by the time of the block, which is settled by now.
+            Self::ExcessDrift => {}
+            _ => return false,
+        }
+        true
     }
 
     /// Tells the lie in a block that was executed honestly. A proposal's lie is told elsewhere.
@@ -122,7 +235,8 @@ impl Lie {
             Self::MintedBalance => {
                 draft.header.state_root = states.credit(draft.header.state_root, THIEF, LOOT)?;
             }
-            Self::OutputRoot => {}
+            // Told elsewhere.
+            _ => {}
         }
         Ok(())
     }
@@ -130,7 +244,7 @@ impl Lie {
 
 /// The same signature under another value. The signature gives some sender for nearly every value;
 /// the first that does is taken.
-fn alter(original: &Recovered<OpTxEnvelope>) -> Option<Recovered<OpTxEnvelope>> {
+pub(super) fn alter(original: &Recovered<OpTxEnvelope>) -> Option<Recovered<OpTxEnvelope>> {
     (1u64..64).find_map(|more| {
         let value = original.value() + U256::from(more);
         let altered: OpTxEnvelope = match original.inner().clone() {

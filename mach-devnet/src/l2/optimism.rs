@@ -1,96 +1,90 @@
 //! An OP Stack rollup and its sequencer's mind.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use alloy_consensus::Header;
 use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
-use alloy_op_hardforks::OpHardfork;
-use alloy_primitives::{B64, Bytes, ChainId};
+use alloy_primitives::{Bytes, ChainId};
 use mach_verify::ChainSpec;
 use op_alloy_consensus::{
-    decode_holocene_extra_data, decode_jovian_extra_data, encode_holocene_extra_data,
+    TxDeposit, decode_holocene_extra_data, decode_jovian_extra_data, encode_holocene_extra_data,
     encode_jovian_extra_data,
 };
 
-use super::{FeeConfig, L1Origin, L1View, Lie, UserDeposit};
-
-/// Newest fork that is active on the rollup, from genesis on.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OptimismFork {
-    /// Isthmus (May 2025).
-    Isthmus,
-    /// Jovian (December 2025).
-    #[default]
-    Jovian,
-}
+use super::{Epoch, ForkSchedule, L1View, Lie, OptimismFork, SystemConfig, UserDeposit};
 
 /// Denominator and elasticity of the base fee, as on OP Mainnet since Canyon.
-const BASE_FEE: BaseFeeParams = BaseFeeParams::optimism_canyon();
+const CANYON_BASE_FEE: BaseFeeParams = BaseFeeParams::optimism_canyon();
 
-/// Least base fee from Jovian on, in wei.
-const MIN_BASE_FEE: u64 = 1_000;
+/// Denominator and elasticity of the base fee before Canyon.
+const BEDROCK_BASE_FEE: BaseFeeParams = BaseFeeParams::optimism();
 
-impl OptimismFork {
-    /// Rules of a chain on which every fork up to this one is active from genesis on.
-    pub fn spec(self, chain_id: ChainId) -> ChainSpec {
-        let last = match self {
-            Self::Isthmus => OpHardfork::Isthmus,
-            Self::Jovian => OpHardfork::Jovian,
-        };
-        ChainSpec::optimism(chain_id).with_op_forks_from_genesis(last)
-    }
-}
+/// Seconds after its L1 block until which a block may have transactions, before Fjord.
+pub(crate) const MAX_DRIFT: u64 = 600;
 
-/// A rollup with every fork up to one active from genesis on, and its sequencer.
+/// The same from Fjord on, where it is no matter of configuration.
+const FJORD_MAX_DRIFT: u64 = 1_800;
+
+/// A rollup and its sequencer.
 #[derive(Debug)]
 pub struct Optimism {
-    fork: OptimismFork,
+    forks: ForkSchedule,
     spec: ChainSpec,
-    pub(super) fees: FeeConfig,
+    block_time: u64,
     l1: L1View,
     sequencer: Mutex<Sequencing>,
 }
 
 /// What the sequencer has in mind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sequencing {
-    /// L1 origin and sequence number of each block, by height.
-    pub(super) origins: Vec<(L1Origin, u64)>,
-    /// Deposits of users that wait for a block.
+    /// What each block follows, by height.
+    pub(super) epochs: Vec<Epoch>,
+    /// Deposits that wait for a block, on an L1 that is made up.
     pub(super) deposits: Vec<UserDeposit>,
-    /// Deposits of users so far.
+    /// Deposits so far, on an L1 that is made up.
     pub(super) deposit_count: u64,
     /// Lies in the order in which they will be told.
     pub(super) lies: VecDeque<Lie>,
     /// Blocks whose output root is lied about.
     pub(super) wrong_outputs: BTreeSet<u64>,
+    /// Lies that the batcher is to tell, by block.
+    pub(super) batch_lies: BTreeMap<u64, Lie>,
 }
 
 impl Optimism {
     /// A rollup with the given id that follows `l1`.
-    pub fn new(chain_id: ChainId, fork: OptimismFork, fees: FeeConfig, l1: L1View) -> Self {
-        let spec = fork.spec(chain_id);
-        let genesis_origin = (l1.origin(0).unwrap_or_default(), 0);
+    pub(crate) fn new(
+        chain_id: ChainId,
+        forks: ForkSchedule,
+        block_time: u64,
+        config: SystemConfig,
+        l1: L1View,
+    ) -> Self {
+        let spec = forks.spec(chain_id);
         let sequencer = Mutex::new(Sequencing {
-            origins: vec![genesis_origin],
-            ..Default::default()
+            epochs: vec![l1.genesis(config)],
+            deposits: Vec::new(),
+            deposit_count: 0,
+            lies: VecDeque::new(),
+            wrong_outputs: BTreeSet::new(),
+            batch_lies: BTreeMap::new(),
         });
         Self {
-            fork,
+            forks,
             spec,
-            fees,
+            block_time,
             l1,
             sequencer,
         }
     }
 
-    /// Newest active fork.
-    pub const fn fork(&self) -> OptimismFork {
-        self.fork
+    /// Which fork is active when.
+    pub const fn forks(&self) -> &ForkSchedule {
+        &self.forks
     }
 
     /// Rules of the chain, for verifiers.
@@ -98,28 +92,72 @@ impl Optimism {
         &self.spec
     }
 
-    /// `extraData` of every block: the parameters of the base fee.
+    /// The L1 that the rollup follows.
+    pub const fn l1(&self) -> &L1View {
+        &self.l1
+    }
+
+    /// The L1 block that the block at this height follows, and what held then.
+    pub(crate) fn epoch(&self, number: u64) -> Option<Epoch> {
+        let index = usize::try_from(number).ok()?;
+        self.sequencing().epochs.get(index).copied()
+    }
+
+    /// Seconds between blocks.
+    pub(crate) const fn block_time(&self) -> u64 {
+        self.block_time
+    }
+
+    /// What `SystemConfig` says at the block of this height.
+    pub fn system_config(&self, number: u64) -> Option<SystemConfig> {
+        self.epoch(number).map(|epoch| epoch.config)
+    }
+
+    /// `extraData` of a block: the parameters of the base fee from Holocene on.
     ///
     /// Source: <https://specs.optimism.io/protocol/jovian/exec-engine.html>.
-    pub(super) fn extra_data(fork: OptimismFork) -> Bytes {
-        let encoded = match fork {
-            OptimismFork::Isthmus => encode_holocene_extra_data(B64::ZERO, BASE_FEE),
-            OptimismFork::Jovian => encode_jovian_extra_data(B64::ZERO, BASE_FEE, MIN_BASE_FEE),
+    pub(super) fn extra_data(fork: OptimismFork, config: &SystemConfig) -> Bytes {
+        let params = config.eip1559_params();
+        let encoded = if fork >= OptimismFork::Jovian {
+            encode_jovian_extra_data(params, CANYON_BASE_FEE, config.min_base_fee)
+        } else if fork >= OptimismFork::Holocene {
+            encode_holocene_extra_data(params, CANYON_BASE_FEE)
+        } else {
+            return Bytes::new();
         };
         encoded.expect("both parameters fit into 32 bits")
     }
 
-    /// Origin and sequence number of the block after height `parent`.
-    pub(super) fn next_origin(&self, parent: u64, timestamp: u64) -> (L1Origin, u64) {
-        let (number, sequence_number) = {
-            let sequencer = self.sequencing();
-            let index = usize::try_from(parent).unwrap_or(usize::MAX);
-            let known = sequencer.origins.get(index).or(sequencer.origins.last());
-            known.map_or((0, 0), |(origin, sequence)| (origin.number, *sequence))
-        };
-        match self.l1.next(number, timestamp) {
-            (origin, true) => (origin, 0),
-            (origin, false) => (origin, sequence_number + 1),
+    /// What the block after `parent` follows, with the deposits that it brings.
+    pub(super) fn next_epoch(&self, parent: &Header, timestamp: u64) -> (Epoch, Vec<TxDeposit>) {
+        let before = self.epoch_of(parent);
+        let is_ecotone = |time| self.forks.active(time) >= OptimismFork::Ecotone;
+        let (epoch, mut deposits) = self.l1.next(&before, timestamp, is_ecotone);
+        let sequencing = self.sequencing();
+        deposits.extend(
+            (sequencing.deposits.iter())
+                .zip(sequencing.deposit_count..)
+                .map(|(deposit, index)| deposit.to_transaction(epoch.origin.hash, index)),
+        );
+        (epoch, deposits)
+    }
+
+    /// What the block of `header` follows.
+    pub(super) fn epoch_of(&self, header: &Header) -> Epoch {
+        let sequencing = self.sequencing();
+        let index = usize::try_from(header.number).unwrap_or(usize::MAX);
+        let known = sequencing.epochs.get(index).or(sequencing.epochs.last());
+        *known.expect("there is one of the genesis block")
+    }
+
+    /// Seconds after its L1 block until which a block may have transactions.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/fjord/derivation.html#constant-maximum-sequencer-drift>.
+    pub(crate) fn max_drift(&self, timestamp: u64) -> u64 {
+        if self.forks.active(timestamp) >= OptimismFork::Fjord {
+            FJORD_MAX_DRIFT
+        } else {
+            MAX_DRIFT
         }
     }
 
@@ -129,23 +167,33 @@ impl Optimism {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The base fee after `parent`, by the parameters in the parent's `extraData`.
+    /// The base fee after `parent`, from Holocene on by the parameters in the parent's `extraData`.
     ///
     /// Source: <https://specs.optimism.io/protocol/holocene/exec-engine.html>; Jovian counts the
     /// data-availability footprint like gas and sets a floor.
-    pub(super) fn next_base_fee(&self, parent: &Header) -> u64 {
-        let (elasticity, denominator, floor) = match self.fork {
-            OptimismFork::Isthmus => decode_holocene_extra_data(&parent.extra_data)
-                .map(|(elasticity, denominator)| (elasticity, denominator, 0)),
-            OptimismFork::Jovian => decode_jovian_extra_data(&parent.extra_data),
-        }
-        .expect("every block of this chain carries the parameters");
-        let params = BaseFeeParams::new(denominator.into(), elasticity.into());
-        let used = match self.fork {
-            OptimismFork::Isthmus => parent.gas_used,
-            OptimismFork::Jovian => parent
-                .gas_used
-                .max(parent.blob_gas_used.unwrap_or_default()),
+    pub(super) fn base_fee_after(&self, parent: &Header) -> u64 {
+        let fork = self.forks.active(parent.timestamp);
+        // The fork of the new block counts where the parent says nothing.
+        let next = self.forks.active(parent.timestamp + self.block_time);
+        let mut used = parent.gas_used;
+        let (params, floor) = if fork >= OptimismFork::Jovian {
+            used = used.max(parent.blob_gas_used.unwrap_or_default());
+            let decoded = decode_jovian_extra_data(&parent.extra_data);
+            let (elasticity, denominator, floor) =
+                decoded.expect("every block of Jovian carries the parameters");
+            (
+                BaseFeeParams::new(denominator.into(), elasticity.into()),
+                floor,
+            )
+        } else if fork >= OptimismFork::Holocene {
+            let decoded = decode_holocene_extra_data(&parent.extra_data);
+            let (elasticity, denominator) =
+                decoded.expect("every block of Holocene carries the parameters");
+            (BaseFeeParams::new(denominator.into(), elasticity.into()), 0)
+        } else if next >= OptimismFork::Canyon {
+            (CANYON_BASE_FEE, 0)
+        } else {
+            (BEDROCK_BASE_FEE, 0)
         };
         let base_fee = parent.base_fee_per_gas.unwrap_or_default();
         calc_next_block_base_fee(used, parent.gas_limit, base_fee, params).max(floor)

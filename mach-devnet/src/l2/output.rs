@@ -8,7 +8,7 @@ use mach_core::{L2Block, ports::SourceError};
 use mach_verify::source::ProposalSource;
 use serde_json::{Value, json};
 
-use super::{L1Origin, Optimism, predeploys::MESSAGE_PASSER};
+use super::{Epoch, Optimism, predeploys::MESSAGE_PASSER};
 use crate::{
     chain::{Chain, ChainError},
     rpc::{Params, RpcError},
@@ -75,7 +75,9 @@ pub(super) fn output_at_block(
 /// L1 is where the newest block's origin is.
 pub(super) fn sync_status(chain: &Chain<Optimism>) -> Result<Value, RpcError> {
     let head = chain.latest();
-    let origin = origin(chain, head.number());
+    let origin = epoch(chain, head.number())
+        .map(|epoch| epoch.origin)
+        .unwrap_or_default();
     let l1 = json!({
         "hash": origin.hash,
         "number": origin.number,
@@ -101,9 +103,10 @@ pub(super) fn sync_status(chain: &Chain<Optimism>) -> Result<Value, RpcError> {
 }
 
 fn block_ref(chain: &Chain<Optimism>, header: &Sealed<Header>) -> Value {
-    let number = usize::try_from(header.number).unwrap_or(usize::MAX);
-    let known = chain.role().sequencing().origins.get(number).copied();
-    let (origin, sequence_number) = known.unwrap_or_default();
+    let epoch = epoch(chain, header.number);
+    let (origin, sequence_number) = epoch
+        .map(|epoch| (epoch.origin, epoch.sequence_number))
+        .unwrap_or_default();
     json!({
         "hash": header.seal(),
         "number": header.number,
@@ -114,8 +117,6 @@ fn block_ref(chain: &Chain<Optimism>, header: &Sealed<Header>) -> Value {
     })
 }
 
-fn origin(chain: &Chain<Optimism>, number: u64) -> L1Origin {
-    let number = usize::try_from(number).unwrap_or(usize::MAX);
-    let known = chain.role().sequencing().origins.get(number).copied();
-    known.unwrap_or_default().0
+fn epoch(chain: &Chain<Optimism>, number: u64) -> Option<Epoch> {
+    chain.role().epoch(number)
 }

@@ -1,9 +1,10 @@
 //! Contracts that a rollup has from genesis on, cut down to what the protocol and the tests use.
 
+use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
 use alloy_primitives::{Address, Bytes, address, keccak256};
 
-use super::asm::*;
-use crate::chain::Genesis;
+use super::{OptimismFork, asm::*};
+use crate::chain::{Genesis, GenesisFields};
 
 /// Sender of the L1 attributes.
 ///
@@ -32,13 +33,16 @@ pub const OPERATOR_FEE_VAULT: Address = address!("420000000000000000000000000000
 /// an event `Stored(uint256 indexed key, uint256 value)`. The value 0 deletes.
 pub const STORE: Address = address!("4200000000000000000000000000006d61636800");
 
+pub(super) const SET_BEDROCK: &str =
+    "setL1BlockValues(uint64,uint64,uint256,bytes32,uint64,bytes32,uint256,uint256)";
+pub(super) const SET_ECOTONE: &str = "setL1BlockValuesEcotone()";
 pub(super) const SET_ISTHMUS: &str = "setL1BlockValuesIsthmus()";
 pub(super) const SET_JOVIAN: &str = "setL1BlockValuesJovian()";
 pub(super) const INITIATE_WITHDRAWAL: &str = "initiateWithdrawal(address,uint256,bytes)";
 pub(super) const STORE_FUNCTION: &str = "store(uint256,uint256)";
 
 /// Puts all of them into a genesis.
-pub(super) fn deploy(genesis: &mut Genesis) {
+pub(super) fn deploy(genesis: &mut Genesis, fork: OptimismFork) {
     genesis.deploy(L1_BLOCK, l1_block());
     genesis.deploy(MESSAGE_PASSER, message_passer());
     genesis.deploy(STORE, store());
@@ -50,7 +54,19 @@ pub(super) fn deploy(genesis: &mut Genesis) {
     ] {
         genesis.deploy(vault, Bytes::from_static(&[STOP]));
     }
-    genesis.message_passer = Some(MESSAGE_PASSER);
+    genesis.fields = GenesisFields {
+        withdrawals_root: fork >= OptimismFork::Canyon,
+        message_passer: (fork >= OptimismFork::Isthmus).then_some(MESSAGE_PASSER),
+        blobs: fork >= OptimismFork::Ecotone,
+        requests: fork >= OptimismFork::Isthmus,
+    };
+    // Contracts that a later fork brings.
+    if fork < OptimismFork::Ecotone {
+        genesis.accounts.remove(&BEACON_ROOTS_ADDRESS);
+    }
+    if fork < OptimismFork::Isthmus {
+        genesis.accounts.remove(&HISTORY_STORAGE_ADDRESS);
+    }
 }
 
 /// Views of `L1Block` with the slot, the offset and the width of their value, in bits.
@@ -65,22 +81,28 @@ const L1_BLOCK_VIEWS: &[(&str, u8, u8, u8)] = &[
     ("blobBaseFeeScalar()", 3, 64, 32),
     ("baseFeeScalar()", 3, 96, 32),
     ("batcherHash()", 4, 0, 0),
+    ("l1FeeOverhead()", 5, 0, 0),
+    ("l1FeeScalar()", 6, 0, 0),
     ("blobBaseFee()", 7, 0, 0),
     ("operatorFeeConstant()", 8, 0, 64),
     ("operatorFeeScalar()", 8, 64, 32),
     ("daFootprintGasScalar()", 8, 96, 16),
 ];
 
-/// `L1Block`: the setters of Isthmus and Jovian, for the depositor only, and all views.
+/// `L1Block`: the setters of every fork, for the depositor only, and all views.
 ///
-/// Both setters take packed arguments. Isthmus lacks Jovian's last two bytes, and bytes behind the
-/// end of calldata are zero, so one body serves both.
+/// From Ecotone on setters take packed arguments. Each has those of the one before it and some more,
+/// and bytes behind the end of calldata are zero, so one body serves them all.
 ///
-/// Source: <https://specs.optimism.io/protocol/isthmus/l1-attributes.html>,
+/// Source: <https://specs.optimism.io/protocol/deposits.html#l1-attributes-predeployed-contract>,
+/// <https://specs.optimism.io/protocol/ecotone/l1-attributes.html>,
+/// <https://specs.optimism.io/protocol/isthmus/l1-attributes.html>,
 /// <https://specs.optimism.io/protocol/jovian/l1-attributes.html>.
 fn l1_block() -> Bytes {
     let mut code = Assembler::default()
         .selector()
+        .on_call(SET_BEDROCK)
+        .on_call(SET_ECOTONE)
         .on_call(SET_ISTHMUS)
         .on_call(SET_JOVIAN);
     for (view, ..) in L1_BLOCK_VIEWS {
@@ -101,7 +123,34 @@ fn l1_block() -> Bytes {
         }
         code = code.return_word();
     }
-    code.label(SET_ISTHMUS)
+    code = code
+        .label(SET_BEDROCK)
+        .ops(&[CALLER])
+        .push(DEPOSITOR)
+        .ops(&[EQ])
+        .jump_if("permitted words")
+        .revert()
+        .label("permitted words")
+        // Slot 0: timestamp and number.
+        .push([36])
+        .ops(&[CALLDATALOAD])
+        .push([64])
+        .ops(&[SHL])
+        .push([4])
+        .ops(&[CALLDATALOAD, OR])
+        .push([0])
+        .ops(&[SSTORE]);
+    // Base fee, hash, sequence number, batcher hash, overhead, scalar: a slot each, in this order.
+    for (slot, argument) in (1..=6).zip((68..).step_by(32)) {
+        code = code
+            .push([argument])
+            .ops(&[CALLDATALOAD])
+            .push([slot])
+            .ops(&[SSTORE]);
+    }
+    code.ops(&[STOP])
+        .label(SET_ECOTONE)
+        .label(SET_ISTHMUS)
         .label(SET_JOVIAN)
         .ops(&[CALLER])
         .push(DEPOSITOR)

@@ -13,7 +13,7 @@ use op_alloy_consensus::{
 use op_alloy_rpc_types::{L1BlockInfo, OpTransactionReceipt, Transaction};
 use op_revm::{OpSpecId, l1block::L1BlockInfo as L1Costs};
 
-use super::{FeeConfig, L1Origin, Optimism, OptimismFork};
+use super::{Epoch, Optimism, OptimismFork};
 use crate::chain::ReceiptContext;
 
 pub(super) fn transaction(
@@ -31,8 +31,7 @@ pub(super) fn transaction(
 pub(super) fn receipt(
     context: ReceiptContext<'_, Optimism>,
     fork: OptimismFork,
-    fees: &FeeConfig,
-    origin: &L1Origin,
+    epoch: Option<&Epoch>,
 ) -> OpTransactionReceipt {
     let bloom = context.receipt.bloom();
     let deposit_nonce = context.receipt.deposit_nonce();
@@ -45,40 +44,63 @@ pub(super) fn receipt(
     }
     let encoded = context.transaction.encoded_2718();
     OpTransactionReceipt {
-        l1_block_info: l1_block_info(&encoded, fork, fees, origin),
+        l1_block_info: epoch
+            .map(|epoch| l1_block_info(&encoded, fork, epoch))
+            .unwrap_or_default(),
         op_gas_refund: None,
         inner,
     }
 }
 
 /// What the data of a transaction costs on L1.
-fn l1_block_info(
-    encoded: &[u8],
-    fork: OptimismFork,
-    fees: &FeeConfig,
-    origin: &L1Origin,
-) -> L1BlockInfo {
+fn l1_block_info(encoded: &[u8], fork: OptimismFork, epoch: &Epoch) -> L1BlockInfo {
+    let Epoch { origin, config, .. } = epoch;
+    let spec = execution_spec(fork);
+    let since = |first| fork >= first;
+    let (base_fee_scalar, blob_base_fee_scalar) = config.ecotone_scalars();
     let mut costs = L1Costs {
         l1_base_fee: U256::from(origin.base_fee),
-        l1_base_fee_scalar: U256::from(fees.base_fee_scalar),
-        l1_blob_base_fee: Some(U256::from(origin.blob_base_fee)),
-        l1_blob_base_fee_scalar: Some(U256::from(fees.blob_base_fee_scalar)),
         ..Default::default()
     };
-    let l1_fee = costs.calculate_tx_l1_cost(encoded, OpSpecId::ISTHMUS);
+    if since(OptimismFork::Ecotone) {
+        costs.l1_base_fee_scalar = U256::from(base_fee_scalar);
+        costs.l1_blob_base_fee = Some(U256::from(origin.blob_base_fee));
+        costs.l1_blob_base_fee_scalar = Some(U256::from(blob_base_fee_scalar));
+    } else {
+        costs.l1_base_fee_scalar = config.scalar;
+        costs.l1_fee_overhead = Some(config.overhead);
+    }
+    let l1_fee = costs.calculate_tx_l1_cost(encoded, spec);
     // The estimated size in bytes at 16 gas each, as op-geth shows it since Fjord.
-    let l1_gas_used = costs.data_gas(encoded, OpSpecId::ISTHMUS);
+    let l1_gas_used = costs.data_gas(encoded, spec);
+    let ecotone = |value: u128| since(OptimismFork::Ecotone).then_some(value);
+    let isthmus = |value: u128| since(OptimismFork::Isthmus).then_some(value);
     L1BlockInfo {
         l1_gas_price: Some(origin.base_fee.into()),
         l1_gas_used: Some(l1_gas_used.saturating_to()),
         l1_fee: Some(l1_fee.saturating_to()),
-        l1_fee_scalar: None,
-        l1_base_fee_scalar: Some(fees.base_fee_scalar.into()),
-        l1_blob_base_fee: Some(origin.blob_base_fee),
-        l1_blob_base_fee_scalar: Some(fees.blob_base_fee_scalar.into()),
-        operator_fee_scalar: Some(fees.operator_fee_scalar.into()),
-        operator_fee_constant: Some(fees.operator_fee_constant.into()),
-        da_footprint_gas_scalar: (fork >= OptimismFork::Jovian)
-            .then_some(fees.da_footprint_gas_scalar),
+        l1_fee_scalar: (!since(OptimismFork::Ecotone))
+            .then(|| config.scalar.saturating_to::<u64>() as f64 / 1e6),
+        l1_base_fee_scalar: ecotone(base_fee_scalar.into()),
+        l1_blob_base_fee: ecotone(origin.blob_base_fee),
+        l1_blob_base_fee_scalar: ecotone(blob_base_fee_scalar.into()),
+        operator_fee_scalar: isthmus(config.operator_fee_scalar.into()),
+        operator_fee_constant: isthmus(config.operator_fee_constant.into()),
+        da_footprint_gas_scalar: since(OptimismFork::Jovian).then(|| config.da_footprint()),
+    }
+}
+
+/// The rules of fees, as op-revm numbers them.
+const fn execution_spec(fork: OptimismFork) -> OpSpecId {
+    match fork {
+        OptimismFork::Bedrock => OpSpecId::BEDROCK,
+        OptimismFork::Regolith => OpSpecId::REGOLITH,
+        OptimismFork::Canyon | OptimismFork::Delta => OpSpecId::CANYON,
+        OptimismFork::Ecotone => OpSpecId::ECOTONE,
+        OptimismFork::Fjord => OpSpecId::FJORD,
+        OptimismFork::Granite => OpSpecId::GRANITE,
+        OptimismFork::Holocene => OpSpecId::HOLOCENE,
+        OptimismFork::Isthmus => OpSpecId::ISTHMUS,
+        OptimismFork::Jovian => OpSpecId::JOVIAN,
     }
 }

@@ -2,7 +2,7 @@
 
 use alloy_consensus::{
     Header,
-    constants::EMPTY_OMMER_ROOT_HASH,
+    constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS},
     transaction::{Recovered, TransactionInfo},
 };
 use alloy_eips::{eip2718::Decodable2718, eip7685::EMPTY_REQUESTS_HASH};
@@ -20,14 +20,14 @@ use revm::{context_interface::result::ExecutionResult, database::State};
 use serde_json::Value;
 
 use super::{
-    Lie, Optimism, OptimismFork, l1_info, output,
+    Check, Epoch, Lie, Optimism, OptimismFork, l1_info, output,
     predeploys::{MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
     rpc_types,
 };
 use crate::{
     chain::{
-        Block, Call, CallError, Chain, ChainError, Draft, Execution, PoolError, ReceiptContext,
-        Rules, States, run,
+        Block, Call, CallError, Chain, ChainError, Draft, Execution, Planned, PoolError,
+        ReceiptContext, Rules, States, run,
     },
     rpc::{Params, RpcError},
 };
@@ -37,78 +37,107 @@ impl Rules for Optimism {
     type Receipt = OpReceiptEnvelope;
     type RpcTransaction = op_alloy_rpc_types::Transaction;
     type RpcReceipt = OpTransactionReceipt;
+    type Plan = Plan;
 
     fn chain_id(&self) -> ChainId {
         self.spec().chain_id()
     }
 
-    fn next_header(&self, parent: &Sealed<Header>, timestamp: u64) -> Header {
-        let (origin, _) = self.next_origin(parent.number, timestamp);
-        Header {
-            parent_hash: parent.seal(),
-            ommers_hash: EMPTY_OMMER_ROOT_HASH,
-            beneficiary: SEQUENCER_FEE_VAULT,
-            number: parent.number + 1,
-            gas_limit: parent.gas_limit,
-            timestamp,
-            mix_hash: origin.randao,
-            extra_data: Self::extra_data(self.fork()),
-            base_fee_per_gas: Some(self.next_base_fee(parent)),
-            blob_gas_used: Some(0),
-            excess_blob_gas: Some(0),
-            parent_beacon_block_root: Some(origin.beacon_root),
-            requests_hash: Some(EMPTY_REQUESTS_HASH),
-            ..Default::default()
-        }
+    fn next_base_fee(&self, parent: &Header) -> u64 {
+        self.base_fee_after(parent)
     }
 
-    fn first_transactions(
+    fn plan(
         &self,
         parent: &Sealed<Header>,
-        header: &Header,
-    ) -> Result<Vec<Recovered<OpTxEnvelope>>, ChainError> {
-        let (origin, sequence_number) = self.next_origin(parent.number, header.timestamp);
-        let info = l1_info::deposit(self.fork(), &self.fees, &origin, sequence_number);
-        let sequencing = self.sequencing();
-        let users = sequencing
-            .deposits
-            .iter()
-            .zip(sequencing.deposit_count..)
-            .map(|(deposit, index)| deposit.to_transaction(origin.hash, index));
-        Ok(std::iter::once(info)
-            .chain(users)
+        timestamp: u64,
+    ) -> Result<Planned<OpTxEnvelope, Plan>, ChainError> {
+        let told = self.sequencing().lies.front().copied();
+        let (mut epoch, mut deposits, timestamp) = match told {
+            Some(Lie::ExcessDrift) => {
+                let epoch = self.epoch_of(parent).stay();
+                let late = epoch.origin.timestamp + self.max_drift(timestamp) + self.block_time();
+                (epoch, Vec::new(), late.max(timestamp))
+            }
+            _ => {
+                let (epoch, deposits) = self.next_epoch(parent, timestamp);
+                (epoch, deposits, timestamp)
+            }
+        };
+        let fork = self.forks().active(timestamp);
+        // A block that activates a fork speaks to the contracts of the fork before it.
+        let form = self.forks().active(parent.timestamp);
+        let honest = epoch;
+        let lie = told.filter(|lie| lie.bend(&mut epoch, &mut deposits));
+        let info = l1_info::deposit(fork, form, &epoch);
+        let first = std::iter::once(info)
+            .chain(deposits)
             .map(|deposit| {
                 let sender = deposit.from;
                 Recovered::new_unchecked(OpTxEnvelope::from(deposit), sender)
             })
-            .collect())
+            .collect();
+        let since = |first: OptimismFork| fork >= first;
+        let header = Header {
+            parent_hash: parent.seal(),
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: SEQUENCER_FEE_VAULT,
+            number: parent.number + 1,
+            gas_limit: honest.config.gas_limit,
+            timestamp,
+            mix_hash: honest.origin.randao,
+            extra_data: Self::extra_data(fork, &honest.config),
+            base_fee_per_gas: Some(self.base_fee_after(parent)),
+            withdrawals_root: since(OptimismFork::Canyon).then_some(EMPTY_WITHDRAWALS),
+            blob_gas_used: since(OptimismFork::Ecotone).then_some(0),
+            excess_blob_gas: since(OptimismFork::Ecotone).then_some(0),
+            parent_beacon_block_root: since(OptimismFork::Ecotone)
+                .then_some(honest.origin.beacon_root),
+            requests_hash: since(OptimismFork::Isthmus).then_some(EMPTY_REQUESTS_HASH),
+            ..Default::default()
+        };
+        let plan = Plan { epoch: honest, lie };
+        Ok(Planned {
+            header,
+            first,
+            plan,
+        })
     }
 
     fn publish(
         &self,
         mut draft: Draft<Self>,
+        plan: Plan,
         parent: &Sealed<Header>,
         states: &States,
     ) -> Result<Block<Self>, ChainError> {
-        let origin = self.next_origin(parent.number, draft.header.timestamp);
-        let has_signed = draft
-            .transactions
-            .last()
-            .is_some_and(|last| !last.is_deposit());
+        let signed = draft.transactions.iter();
+        let signed = signed
+            .filter(|transaction| !transaction.is_deposit())
+            .count();
         let mut sequencing = self.sequencing();
         // A rewind leaves what was told of blocks that are no more.
         sequencing.wrong_outputs.split_off(&draft.header.number);
+        sequencing.batch_lies.split_off(&draft.header.number);
         let told = sequencing.lies.front().copied();
-        if let Some(lie) = told.filter(|lie| has_signed || !lie.needs_transaction()) {
+        if plan.lie.is_some() {
+            sequencing.lies.pop_front();
+        } else if let Some(lie) = told.filter(|lie| lie.fits(signed)) {
             lie.tell(&mut draft, parent.state_root, states)?;
             sequencing.lies.pop_front();
-            if lie == Lie::OutputRoot {
-                sequencing.wrong_outputs.insert(draft.header.number);
+            match lie.check() {
+                Check::Proposal => {
+                    sequencing.wrong_outputs.insert(draft.header.number);
+                }
+                Check::Batches => {
+                    sequencing.batch_lies.insert(draft.header.number, lie);
+                }
+                _ => {}
             }
         }
         let height = usize::try_from(draft.header.number).unwrap_or(usize::MAX);
-        sequencing.origins.truncate(height);
-        sequencing.origins.push(origin);
+        sequencing.epochs.truncate(height);
+        sequencing.epochs.push(plan.epoch);
         sequencing.deposit_count += sequencing.deposits.len() as u64;
         sequencing.deposits.clear();
         Ok(draft.seal())
@@ -143,8 +172,11 @@ impl Rules for Optimism {
         execution: &Execution<OpReceiptEnvelope>,
         storage_root: &dyn Fn(Address) -> Result<B256, ChainError>,
     ) -> Result<(), ChainError> {
-        header.withdrawals_root = Some(storage_root(MESSAGE_PASSER)?);
-        if self.fork() >= OptimismFork::Jovian {
+        let fork = self.forks().active(header.timestamp);
+        if fork >= OptimismFork::Isthmus {
+            header.withdrawals_root = Some(storage_root(MESSAGE_PASSER)?);
+        }
+        if fork >= OptimismFork::Jovian {
             header.blob_gas_used = Some(execution.blob_gas_used);
         }
         Ok(())
@@ -222,17 +254,17 @@ impl Rules for Optimism {
     }
 
     fn rpc_receipt(&self, context: ReceiptContext<'_, Self>) -> Self::RpcReceipt {
-        let number = usize::try_from(context.header.number).unwrap_or(usize::MAX);
-        let origin = self
-            .sequencing()
-            .origins
-            .get(number)
-            .map(|(origin, _)| *origin);
-        rpc_types::receipt(
-            context,
-            self.fork(),
-            &self.fees,
-            &origin.unwrap_or_default(),
-        )
+        let fork = self.forks().active(context.header.timestamp);
+        let epoch = self.epoch(context.header.number);
+        rpc_types::receipt(context, fork, epoch.as_ref())
     }
+}
+
+/// What the sequencer has decided about a block before its execution.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// What the block should follow.
+    epoch: Epoch,
+    /// The lie that its first transactions tell.
+    lie: Option<Lie>,
 }

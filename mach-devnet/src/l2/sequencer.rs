@@ -1,8 +1,11 @@
 //! The one who makes the rollup's blocks.
 
-use alloy_primitives::BlockNumber;
+use alloy_primitives::{BlockNumber, U256};
 
-use super::{Lie, Optimism, Traffic, UserDeposit};
+use super::{
+    L1View, Lie, OPTIMISM_PORTAL, Optimism, ROLLUP_OWNER, SYSTEM_CONFIG, SystemChange, Traffic,
+    UserDeposit,
+};
 use crate::chain::{Chain, ChainError};
 
 /// A handle to the rollup's sequencer; clones share it.
@@ -74,8 +77,31 @@ impl Sequencer {
         self.chain.role().sequencing().lies.push_back(lie);
     }
 
-    /// Puts a deposit into the next block, behind the L1 attributes.
-    pub fn deposit(&self, deposit: UserDeposit) {
-        self.chain.role().sequencing().deposits.push(deposit);
+    /// Makes a deposit on L1. It is in the first rollup block that follows the L1 block of its
+    /// transaction; where L1 is made up, in the next rollup block.
+    ///
+    /// Errors: [`ChainError::Pool`].
+    pub fn deposit(&self, deposit: UserDeposit) -> Result<(), ChainError> {
+        let role = self.chain.role();
+        match role.l1() {
+            L1View::Chain(l1) => {
+                let (value, input) = (U256::from(deposit.mint), deposit.to_calldata());
+                l1.transact(&deposit.from, OPTIMISM_PORTAL, value, input)?;
+            }
+            L1View::Invented { .. } => role.sequencing().deposits.push(deposit),
+        }
+        Ok(())
+    }
+
+    /// Lets the owner change `SystemConfig` on L1. It holds from the first rollup block on that
+    /// follows the L1 block of its transaction; where L1 is made up, it never does.
+    ///
+    /// Errors: [`ChainError::Pool`].
+    pub fn configure(&self, change: SystemChange) -> Result<(), ChainError> {
+        if let L1View::Chain(l1) = self.chain.role().l1() {
+            let input = change.to_calldata();
+            l1.transact(&ROLLUP_OWNER, SYSTEM_CONFIG, U256::ZERO, input)?;
+        }
+        Ok(())
     }
 }

@@ -87,13 +87,11 @@ impl<R: Role> Rpc<R> {
     }
 
     fn next_fees(&self, parent: &Block<R>) -> Fees {
-        let header = self
-            .chain
-            .role()
-            .next_header(&parent.header, parent.header.timestamp + 1);
+        let role = self.chain.role();
+        let next = role.plan(&parent.header, parent.header.timestamp + 1);
         Fees {
-            base_fee: header.base_fee_per_gas.unwrap_or_default().into(),
-            blob_base_fee: self.chain.role().blob_base_fee(&header),
+            base_fee: role.next_base_fee(&parent.header).into(),
+            blob_base_fee: next.map_or(1, |next| role.blob_base_fee(&next.header)),
         }
     }
 }

@@ -31,7 +31,10 @@ async fn every_block_verifies_from_its_witness() {
     for fork in FORKS {
         let devnet = devnet(fork);
         let to = Address::repeat_byte(0x77);
-        devnet.sequencer().deposit(UserDeposit::ether(to, 5));
+        devnet
+            .sequencer()
+            .deposit(UserDeposit::ether(to, 5))
+            .unwrap();
         for _ in 0..12 {
             devnet.step().unwrap();
         }
@@ -77,6 +80,7 @@ async fn the_l1_attributes_are_in_the_slots_that_the_fees_are_read_from() {
         operator_fee_scalar: 0x090a_0b0c,
         operator_fee_constant: 0x0d0e_0f10_1112_1314,
         da_footprint_gas_scalar: 0x1516,
+        ..Default::default()
     };
     for fork in FORKS {
         let config = DevnetConfig {
@@ -301,7 +305,12 @@ async fn fees_go_to_the_vaults_and_nothing_is_lost() {
 async fn receipts_tell_of_l1_fees_and_deposits() {
     let devnet = devnet(OptimismFork::Jovian);
     let to = Address::repeat_byte(0x55);
-    devnet.sequencer().deposit(UserDeposit::ether(to, 9));
+    let user = UserDeposit::ether(to, 9);
+    devnet.sequencer().deposit(user.clone()).unwrap();
+    // The sixth block is the first that may follow L1 block 1.
+    for _ in 0..5 {
+        devnet.sequencer().produce_quiet().unwrap();
+    }
     devnet.sequencer().produce().unwrap();
     let provider = devnet.l2().provider::<AnyNetwork>();
     let receipts: Vec<serde_json::Value> = provider
@@ -309,7 +318,7 @@ async fn receipts_tell_of_l1_fees_and_deposits() {
         .await
         .unwrap();
     assert_eq!(receipts[0]["type"], "0x7e");
-    assert_eq!(receipts[0]["depositNonce"], "0x0");
+    assert_eq!(receipts[0]["depositNonce"], "0x5");
     assert_eq!(receipts[0]["depositReceiptVersion"], "0x1");
     assert_eq!(receipts[0]["l1Fee"], "0x0");
     assert_eq!(receipts[1]["type"], "0x7e");
@@ -326,10 +335,11 @@ async fn receipts_tell_of_l1_fees_and_deposits() {
         .raw_request("eth_getBlockByNumber".into(), ("latest", true))
         .await
         .unwrap();
-    let deposit = &blocks["transactions"][1];
-    assert_eq!(deposit["type"], "0x7e");
-    assert_eq!(deposit["mint"], "0x9");
-    assert_eq!(deposit["from"], format!("{to}").to_lowercase());
+    let shown = &blocks["transactions"][1];
+    assert_eq!(shown["type"], "0x7e");
+    assert_eq!(shown["mint"], "0x9");
+    let from = user.from.address;
+    assert_eq!(shown["from"], format!("{from}").to_lowercase());
 }
 
 #[tokio::test]

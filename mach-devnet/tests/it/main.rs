@@ -14,6 +14,7 @@ mod lies;
 mod pool;
 mod ports;
 mod precompiles;
+mod rollup;
 mod served;
 #[cfg(feature = "stack")]
 mod stack;

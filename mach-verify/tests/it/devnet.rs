@@ -127,7 +127,8 @@ async fn make(name: &str) -> RecordedBlock {
         devnet.sequencer().lie_next(lie.parse().unwrap());
     }
     let deposit = UserDeposit::ether(Address::repeat_byte(0xd0), 5);
-    devnet.sequencer().deposit(deposit);
+    devnet.sequencer().deposit(deposit).unwrap();
+    devnet.l1().mine().unwrap();
     devnet.sequencer().produce().unwrap();
     record(devnet.l2()).await
 }
