@@ -39,11 +39,12 @@ pub(crate) enum Command {
 ///   mach-cli verify chain/                      (chain.rlp with genesis.json)
 ///   mach-cli verify --rpc http://localhost:8545 --blocks 120..=180
 ///   mach-cli verify --archive blocks.mach --blocks 120..=180
+///   mach-cli verify evidence/10-125-a1b2c3d4-stateRoot.json.gz
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct VerifyArgs {
-    /// Recorded blocks (.json, .json.gz), folders of them, or folders with chain.rlp and
-    /// genesis.json
+    /// Recorded blocks or evidence (.json, .json.gz), folders of them, or folders with chain.rlp
+    /// and genesis.json
     #[arg(
         required_unless_present_any = ["rpc", "archive"],
         env = "MACH_PATHS",
@@ -65,6 +66,15 @@ pub(crate) struct VerifyArgs {
     /// Blocks to verify over RPC or, by default all, of an archive: `N`, `A..B` (without B), `A..=B`
     #[arg(long, env = "MACH_BLOCKS", conflicts_with = "paths")]
     pub(crate) blocks: Option<BlockRange>,
+
+    /// Folder for evidence: of every invalid block a bundle that `verify` replays offline
+    #[arg(
+        long,
+        env = "MACH_EVIDENCE",
+        value_name = "FOLDER",
+        default_value = "evidence"
+    )]
+    pub(crate) evidence: PathBuf,
 
     /// Files verified at a time [default: number of cores]
     #[arg(long, env = "MACH_JOBS")]

@@ -2,6 +2,7 @@
 
 mod args;
 mod devnet;
+mod evidence;
 mod keys;
 mod l1;
 mod outcome;

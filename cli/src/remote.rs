@@ -2,12 +2,19 @@
 
 use std::time::Instant;
 
-use mach_core::ports::{BlockValidator, L2Source};
-use mach_verify::source::{RpcSource, StatelessValidator};
+use mach_core::{
+    Verdict,
+    ports::{BlockValidator, L2Source},
+};
+use mach_verify::{
+    WitnessMemory,
+    source::{RecordedBlock, RpcSource, StatelessValidator},
+};
 use url::Url;
 
 use crate::{
     args::BlockRange,
+    evidence::Bundles,
     outcome::Outcome,
     report::{Report, Row},
     spec::Specs,
@@ -18,12 +25,14 @@ pub(crate) fn verify(
     specs: &Specs,
     url: &Url,
     blocks: &BlockRange,
+    bundles: &Bundles,
     json: bool,
 ) -> eyre::Result<Outcome> {
     runtime()?.block_on(async {
         let source = RpcSource::connect(url.clone()).await?;
         let spec = specs.of(source.chain_id())?.clone();
-        let validator = StatelessValidator::new(spec, source.clone());
+        let witnesses = WitnessMemory::new(source.clone());
+        let validator = StatelessValidator::new(spec.clone(), &witnesses);
         let name = shown(url);
         let mut report = Report::new(Some(blocks.count()), json);
         for number in blocks.numbers() {
@@ -34,7 +43,18 @@ pub(crate) fn verify(
             row.result = match source.block(number).await {
                 Ok(block) => {
                     row.set_block(&block);
-                    validator.validate(&block).await.map_err(eyre::Report::new)
+                    let verdict = validator.validate(&block).await;
+                    if let Ok(Verdict::Invalid(fault)) = &verdict
+                        && let Some(witness) = witnesses.remembered(block.hash())
+                    {
+                        let recorded = RecordedBlock {
+                            block,
+                            witness,
+                            source: None,
+                        };
+                        bundles.keep(&spec, recorded, fault, &mut row);
+                    }
+                    verdict.map_err(eyre::Report::new)
                 }
                 Err(error) => Err(error.into()),
             };

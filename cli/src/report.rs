@@ -1,6 +1,9 @@
 //! What a run over blocks shows: a progress bar, a table for people, JSON for scripts.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use alloy_primitives::BlockNumber;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets::UTF8_FULL_CONDENSED};
@@ -22,6 +25,10 @@ pub(crate) struct Row {
     pub(crate) block: Option<BlockRef>,
     /// The verdict, or why there is none.
     pub(crate) result: eyre::Result<Verdict>,
+    /// Where the evidence against the block is.
+    pub(crate) evidence: Option<PathBuf>,
+    /// What there is to say beside the result.
+    pub(crate) note: Option<String>,
     /// Number of transactions, if known.
     pub(crate) transactions: Option<u64>,
     /// Gas of the block.
@@ -88,6 +95,12 @@ impl Report {
                         print(&format!("INVALID  {}: {fault}", row.name()));
                     }
                     Err(error) => print(&format!("NO VERDICT  {}: {error:#}", row.name())),
+                }
+                if let Some(file) = &row.evidence {
+                    print(&format!("  evidence: {}", file.display()));
+                }
+                if let Some(note) = &row.note {
+                    print(&format!("  {note}"));
                 }
             }
         }
@@ -167,6 +180,8 @@ impl Row {
             number: None,
             block: None,
             result: Err(eyre::eyre!("not looked at")),
+            evidence: None,
+            note: None,
             transactions: None,
             gas: 0,
             elapsed: Duration::ZERO,
@@ -224,6 +239,12 @@ impl Row {
             "gas": self.gas,
             "seconds": self.elapsed.as_secs_f64(),
         });
+        if let Some(file) = &self.evidence {
+            line["evidence"] = json!(file);
+        }
+        if let Some(note) = &self.note {
+            line["note"] = json!(note);
+        }
         let outcome = match &self.result {
             Ok(Verdict::Valid(summary)) => json!({ "verdict": "valid", "summary": summary }),
             Ok(Verdict::Invalid(fault)) => {

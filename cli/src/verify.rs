@@ -13,14 +13,15 @@ use std::{
 
 use alloy_primitives::BlockNumber;
 use eyre::{OptionExt, WrapErr};
+use mach_core::Verdict;
 use mach_verify::{
     check_body,
     source::{Archive, ChainFile, RecordedBlock, recorded_files},
-    verify_block,
 };
 
 use crate::{
     args::{BlockRange, VerifyArgs},
+    evidence::Bundles,
     outcome::Outcome,
     remote,
     report::{Report, Row},
@@ -30,7 +31,10 @@ use crate::{
 pub(crate) fn run(args: &VerifyArgs) -> eyre::Result<Outcome> {
     let specs = Specs::load(&args.chain)?;
     match (&args.rpc, &args.blocks) {
-        (Some(url), Some(blocks)) => remote::verify(&specs, url, blocks, args.json),
+        (Some(url), Some(blocks)) => {
+            let bundles = Bundles::new(&args.evidence);
+            remote::verify(&specs, url, blocks, &bundles, args.json)
+        }
         _ => from_files(args, &specs),
     }
 }
@@ -87,6 +91,7 @@ fn archived(path: &Path, blocks: Option<&BlockRange>) -> eyre::Result<Vec<Input>
 fn from_files(args: &VerifyArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let inputs = inputs(args)?;
     let is_countable = !inputs.iter().any(|input| matches!(input, Input::Chain(_)));
+    let bundles = &Bundles::new(&args.evidence);
     let mut report = Report::new(is_countable.then_some(inputs.len() as u64), args.json);
     let next = AtomicUsize::new(0);
     let (rows, results) = mpsc::channel();
@@ -102,16 +107,18 @@ fn from_files(args: &VerifyArgs, specs: &Specs) -> eyre::Result<Outcome> {
                 while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let is_heard = match input {
                         Input::Block(path) => rows
-                            .send(recorded(specs, path.display().to_string(), || {
-                                Ok(RecordedBlock::read(path)?)
+                            .send(timed(path.display().to_string(), |row| {
+                                bundles.judge_file(specs, path, row);
                             }))
                             .is_ok(),
                         Input::Archived(archive, number) => rows
-                            .send(recorded(specs, format!("block {number}"), || {
-                                (archive.read(*number)?).ok_or_eyre("it is not in the archive")
+                            .send(timed(format!("block {number}"), |row| {
+                                let recorded = (archive.read(*number).map_err(eyre::Report::new))
+                                    .and_then(|it| it.ok_or_eyre("it is not in the archive"));
+                                bundles.judge(specs, recorded, row);
                             }))
                             .is_ok(),
-                        Input::Chain(folder) => chain(folder, &rows),
+                        Input::Chain(folder) => chain(folder, bundles, &rows),
                     };
                     if !is_heard {
                         return;
@@ -131,27 +138,18 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// One recorded block, from bytes to verdict.
-fn recorded(
-    specs: &Specs,
-    source: String,
-    read: impl FnOnce() -> eyre::Result<RecordedBlock>,
-) -> Row {
+/// One row, from bytes to verdict.
+fn timed(source: String, judge: impl FnOnce(&mut Row)) -> Row {
     let started = Instant::now();
     let mut row = Row::unknown(source);
-    row.result = read().and_then(|recorded| {
-        row.set_block(&recorded.block);
-        let spec = specs.of(recorded.block.chain_id)?;
-        check_body(spec, &recorded.block)?;
-        Ok(verify_block(spec, &recorded.block, &recorded.witness)?)
-    });
+    judge(&mut row);
     row.elapsed = started.elapsed();
     row
 }
 
 /// All blocks of a chain file, each on the state that the one before it left. Answers whether
 /// anybody still wants rows.
-fn chain(folder: &Path, rows: &mpsc::Sender<Row>) -> bool {
+fn chain(folder: &Path, bundles: &Bundles, rows: &mpsc::Sender<Row>) -> bool {
     let source = folder.display().to_string();
     let opened = ChainFile::open_directory(folder)
         .and_then(|file| file.verifier().map(|verifier| (file, verifier)));
@@ -170,6 +168,20 @@ fn chain(folder: &Path, rows: &mpsc::Sender<Row>) -> bool {
         row.result = check_body(file.spec(), block)
             .and_then(|()| verifier.verify(block))
             .map_err(eyre::Report::new);
+        if let Ok(Verdict::Invalid(fault)) = &row.result {
+            let fault = fault.clone();
+            match verifier.witness(block) {
+                Ok(witness) => {
+                    let recorded = RecordedBlock {
+                        block: block.clone(),
+                        witness,
+                        source: None,
+                    };
+                    bundles.keep(file.spec(), recorded, &fault, &mut row);
+                }
+                Err(error) => row.note = Some(format!("no evidence: {error}")),
+            }
+        }
         row.elapsed = started.elapsed();
         if rows.send(row).is_err() {
             return false;

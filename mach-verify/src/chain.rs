@@ -5,14 +5,14 @@ use alloy_eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_genesis::Genesis;
 use alloy_hardforks::EthereumHardforks;
 use alloy_op_hardforks::OpHardforks;
-use alloy_primitives::{B256, Sealed, U256, map::B256Map};
+use alloy_primitives::{B256, BlockNumber, Sealed, U256, map::B256Map};
 use mach_core::{L2Block, Verdict};
 
 use crate::{
-    ChainSpec, ExecuteError,
+    ChainSpec, ExecuteError, Witness,
     execute::MESSAGE_PASSER,
     header,
-    state::{Account, AccountUpdate, BlockHashes, MemoryStore, StateError, TrieState},
+    state::{Account, AccountUpdate, BlockHashes, MemoryStore, Recorder, StateError, TrieState},
     verify::{accuse, check_rules, run},
     witness::MAX_ANCESTORS,
 };
@@ -81,8 +81,8 @@ impl ChainVerifier {
         if let Err(fault) = header::check(&self.spec, block, Some(parent)) {
             return accuse(&self.spec, block, fault);
         }
-        let mut state =
-            TrieState::new(&self.store, parent.state_root).with_block_hashes(self.ancestors(block));
+        let mut state = TrieState::new(&self.store, parent.state_root)
+            .with_block_hashes(self.ancestors(block, BlockHashes::prove));
         let (verdict, _) = run(&self.spec, block, &mut state)?;
         if let Verdict::Valid(_) = verdict {
             let updates = (state.commit())
@@ -93,6 +93,41 @@ impl ChainVerifier {
             self.head = block.header.clone();
         }
         Ok(verdict)
+    }
+
+    /// What executing `block` on the state of its parent reads: with it the block is verified
+    /// elsewhere, without the chain.
+    ///
+    /// Errors: [`ExecuteError`], as [`Self::verify`].
+    pub fn witness(&self, block: &L2Block) -> Result<Witness, ExecuteError> {
+        check_rules(&self.spec, block)?;
+        let parent_hash = block.header.parent_hash;
+        let Some(parent) = self.headers.get(&parent_hash) else {
+            return Err(ExecuteError::MissingParent {
+                block: block.number(),
+                parent: parent_hash,
+            });
+        };
+        // What the header alone gives away is judged without execution, and needs the parent only.
+        let is_executed = header::check(&self.spec, block, Some(parent)).is_ok();
+        let mut state = TrieState::new(Recorder::new(&self.store), parent.state_root)
+            .with_block_hashes(self.ancestors(block, BlockHashes::claim));
+        if is_executed {
+            let _ = run(&self.spec, block, &mut state)?;
+        }
+        let read = state.claimed_hashes_read().iter().copied().min();
+        let oldest = read.map_or(parent.number, |read| read.min(parent.number));
+        let recorded = state.into_store().take();
+        let headers = self.lineage(parent_hash).map(|(_, header)| header);
+        Ok(Witness {
+            state: recorded.nodes,
+            codes: recorded.codes,
+            headers: headers
+                .take_while(|header| header.number >= oldest)
+                .map(|header| alloy_rlp::encode(header).into())
+                .collect(),
+            ..Default::default()
+        })
     }
 
     /// Rules of the chain.
@@ -110,17 +145,25 @@ impl ChainVerifier {
         &self.store
     }
 
-    fn ancestors(&self, block: &L2Block) -> BlockHashes {
+    fn ancestors(
+        &self,
+        block: &L2Block,
+        add: fn(&mut BlockHashes, BlockNumber, B256),
+    ) -> BlockHashes {
         let mut hashes = BlockHashes::new();
-        let mut hash = block.header.parent_hash;
-        for _ in 0..MAX_ANCESTORS {
-            let Some(header) = self.headers.get(&hash) else {
-                break;
-            };
-            hashes.prove(header.number, hash);
-            hash = header.parent_hash;
+        for (hash, header) in self.lineage(block.header.parent_hash) {
+            add(&mut hashes, header.number, hash);
         }
         hashes
+    }
+
+    /// The header with this hash and its ancestors, as many as a block can ask for.
+    fn lineage(&self, hash: B256) -> impl Iterator<Item = (B256, &Header)> {
+        let header_of = |hash| self.headers.get(&hash).map(|header| (hash, header));
+        std::iter::successors(header_of(hash), move |(_, header)| {
+            header_of(header.parent_hash)
+        })
+        .take(MAX_ANCESTORS)
     }
 }
 

@@ -5,6 +5,7 @@ mod chain;
 mod compare;
 pub mod derive;
 mod error;
+mod evidence;
 mod execute;
 mod header;
 pub mod op;
@@ -19,6 +20,10 @@ mod witness;
 pub use body::check_body;
 pub use chain::ChainVerifier;
 pub use error::ExecuteError;
+pub use evidence::{
+    EVIDENCE_VERSION, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator, MAX_BUNDLES,
+    ReplayError, WitnessMemory,
+};
 pub use output_root::{output_root, verify_output_proposal};
 pub use spec::{ChainSpec, SpecError, Stack, Unsupported};
 pub use verify::{verify_block, verify_child};

@@ -16,6 +16,10 @@ fn mach_cli(args: &[&str]) -> Output {
         .env_remove("RUST_LOG")
         .env_remove("MACH_L1_RPC")
         .env_remove("MACH_JOURNAL")
+        .env(
+            "MACH_EVIDENCE",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/evidence"),
+        )
         .output()
         .unwrap()
 }

@@ -4,7 +4,7 @@ use std::{path::Path, process::Output};
 
 use mach_core::L2Block;
 use mach_devnet::{Devnet, Lie};
-use mach_verify::source::{RecordedBlock, RpcSource};
+use mach_verify::source::{Archive, RecordedBlock, RpcSource};
 use serde_json::Value;
 
 use crate::{errors, lines, mach_cli};
@@ -53,6 +53,59 @@ async fn the_exit_code_says_what_became_of_the_blocks() {
     assert_eq!(invalid.len(), 1);
     assert_eq!(invalid[0]["fault"]["rule"], "gasUsed");
     assert_eq!(invalid[0]["number"], 3);
+}
+
+/// Of a file, an archive and a node: the same bundle, which says the same when it is verified.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_block_leaves_evidence_that_is_verified_again() {
+    let devnet = Devnet::new().unwrap();
+    record(&devnet).await;
+    devnet.sequencer().lie_next(Lie::ReceiptsRoot);
+    let lie = record(&devnet).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (file, archive) = (path("block.json.gz"), path("blocks.mach"));
+    lie.write(&file).unwrap();
+    let mut blocks = Archive::append_to(&archive, lie.block.chain_id).unwrap();
+    blocks.append(&lie).unwrap();
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let servers = devnet.serve(loopback, loopback).await.unwrap();
+    let url = servers.l2.http_url();
+
+    let mut bundles = Vec::new();
+    let inputs: [&[&str]; 3] = [
+        &[&file],
+        &["--archive", &archive],
+        &["--rpc", &url, "--blocks", "2"],
+    ];
+    for (index, input) in inputs.into_iter().enumerate() {
+        let out = path(&format!("evidence-{index}"));
+        let args = [&["verify", "--json", "--evidence", &out], input].concat();
+        let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
+        let output = tokio::task::spawn_blocking(move || {
+            mach_cli(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        let output = output.await.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+        let found = lines(&output).remove(0);
+        let bundle = found["evidence"].as_str().unwrap().to_owned();
+        assert!(bundle.starts_with(&out) && bundle.ends_with("-receiptsRoot.json.gz"));
+
+        // The chain is gone for all that this run knows, and the verdict is the same.
+        let output = mach_cli(&["verify", "--json", &bundle]);
+        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+        let again = lines(&output).remove(0);
+        assert_eq!(again["fault"].to_string(), found["fault"].to_string());
+        bundles.push(bundle);
+    }
+    let output = mach_cli(&["verify", &bundles[0]]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("INVALID  block 2"), "{text}");
+
+    // Half a bundle is no accusation.
+    let whole = std::fs::read(&bundles[0]).unwrap();
+    std::fs::write(&bundles[0], &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(mach_cli(&["verify", &bundles[0]]).status.code(), Some(2));
 }
 
 #[tokio::test]

@@ -17,3 +17,6 @@ pub use recorded_blocks::RecordedBlocks;
 #[cfg(feature = "rpc")]
 pub use rpc::{MAX_RESPONSE_BYTES, OpNode, RpcSource};
 pub use validator::{StatelessValidator, WitnessSource};
+
+pub(crate) use recorded::{read_file, write_file};
+pub(crate) use validator::run_blocking;

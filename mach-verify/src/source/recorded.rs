@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use alloy_primitives::{B256, BlockNumber, Bytes, ChainId};
@@ -26,6 +27,7 @@ pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 /// | `witness` | `state`, `codes`, `keys`, `headers`, as `debug_executionWitness` answers |
 /// | `parent_state_root`, `block_hashes` | claims beyond the witness; optional |
 /// | `source` | who recorded it; optional |
+/// | `evidence` | what is wrong with it; optional, read by [`Evidence`](crate::Evidence) |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedBlock {
     /// The block.
@@ -119,6 +121,13 @@ impl RecordedBlock {
     ///
     /// Errors: [`RecordError`].
     pub fn parse(json: &[u8]) -> Result<Self, RecordError> {
+        Self::parse_with_evidence(json).map(|(recorded, _)| recorded)
+    }
+
+    /// The block, and what the file says against it.
+    pub(crate) fn parse_with_evidence(
+        json: &[u8],
+    ) -> Result<(Self, Option<&RawValue>), RecordError> {
         if json.len() as u64 > MAX_FILE_BYTES {
             return Err(RecordError::TooLarge);
         }
@@ -160,15 +169,21 @@ impl RecordedBlock {
             }
         }
         let source = optional(at, "source", raw.source)?;
-        Ok(Self {
+        let recorded = Self {
             block,
             witness,
             source,
-        })
+        };
+        Ok((recorded, raw.evidence))
     }
 
     /// The JSON object.
     pub fn to_json(&self) -> Vec<u8> {
+        self.to_json_with(None::<&()>)
+    }
+
+    /// The same with what is said against the block.
+    pub(crate) fn to_json_with<E: Serialize>(&self, evidence: Option<&E>) -> Vec<u8> {
         let header = self.block.header.inner();
         let record = Record {
             chain_id: self.block.chain_id,
@@ -181,6 +196,7 @@ impl RecordedBlock {
             block_rlp: self.block.encode_rlp().into(),
             block_hashes: &self.witness.block_hashes.iter().collect::<Vec<_>>(),
             source: self.source.as_deref(),
+            evidence,
             witness: &self.witness,
         };
         // Numbers, hex strings and lists of them: nothing that JSON cannot say.
@@ -193,26 +209,7 @@ impl RecordedBlock {
     ///
     /// Errors: [`RecordError::Io`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), RecordError> {
-        let path = path.as_ref();
-        let io = |source| RecordError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let file = File::create(&partial).map_err(io)?;
-        let json = self.to_json();
-        let written = if is_gzip(path) {
-            let mut encoder = GzEncoder::new(file, Compression::best());
-            encoder.write_all(&json).and_then(|()| encoder.finish())
-        } else {
-            let mut file = file;
-            file.write_all(&json).map(|()| file)
-        };
-        written
-            .and_then(|file| file.sync_all())
-            .and_then(|()| std::fs::rename(&partial, path))
-            .map_err(io)
+        write_file(path.as_ref(), &self.to_json())
     }
 
     /// The name that a directory of recorded blocks gives the file: `<chain>-<number>.json.gz`.
@@ -260,7 +257,7 @@ pub(super) fn peek(path: &Path) -> Result<(ChainId, BlockNumber), RecordError> {
 }
 
 /// Content of a file, decompressed if its name ends in `.gz`, at most [`MAX_FILE_BYTES`].
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, RecordError> {
     let io = |source| RecordError::Io {
         path: path.to_owned(),
         source,
@@ -282,6 +279,36 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, RecordError> {
     Ok(bytes)
 }
 
+/// Writes a file that [`read_file`] reads. It appears whole or not at all, whoever else writes it.
+pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), RecordError> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+
+    let io = |source| RecordError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut partial = path.as_os_str().to_owned();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    partial.push(format!(".{}-{count}.partial", std::process::id()));
+    let write = || {
+        let mut file = File::create(&partial)?;
+        if is_gzip(path) {
+            let mut encoder = GzEncoder::new(&mut file, Compression::best());
+            encoder.write_all(content)?;
+            encoder.finish()?;
+        } else {
+            file.write_all(content)?;
+        }
+        file.sync_all()?;
+        std::fs::rename(&partial, path)
+    };
+    write().map_err(|error| {
+        // Half a file helps nobody; that it cannot be removed is no news after that.
+        let _ = std::fs::remove_file(&partial);
+        io(error)
+    })
+}
+
 fn is_gzip(path: &Path) -> bool {
     path.extension().is_some_and(|it| it == "gz")
 }
@@ -300,6 +327,7 @@ struct RawRecord<'a> {
     block_rlp: Option<&'a RawValue>,
     block_hashes: Option<&'a RawValue>,
     source: Option<&'a RawValue>,
+    evidence: Option<&'a RawValue>,
     witness: Option<&'a RawValue>,
 }
 
@@ -313,7 +341,7 @@ struct RawWitness<'a> {
 }
 
 #[derive(Serialize)]
-struct Record<'a> {
+struct Record<'a, E> {
     chain_id: ChainId,
     number: BlockNumber,
     hash: B256,
@@ -326,6 +354,8 @@ struct Record<'a> {
     block_hashes: &'a [(&'a BlockNumber, &'a B256)],
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<&'a E>,
     witness: &'a Witness,
 }
 

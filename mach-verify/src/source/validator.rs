@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{
     L2Block, Verdict,
-    ports::{BlockValidator, SourceError, ValidateError},
+    ports::{BlockValidator, BoxError, SourceError, ValidateError},
 };
 
 use crate::{ChainSpec, Witness, check_body, verify_block};
@@ -58,35 +58,33 @@ fn from_source(block: BlockNumber, error: SourceError) -> ValidateError {
     }
 }
 
-/// Executes away from the threads that wait for sockets.
-#[cfg(feature = "rpc")]
 async fn execute(
     spec: &ChainSpec,
     block: &L2Block,
     witness: Witness,
 ) -> Result<Verdict, ValidateError> {
     let number = block.number();
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        return Ok(verify_block(spec, block, &witness)?);
-    };
     let (spec, block) = (spec.clone(), block.clone());
-    let verdict = runtime
-        .spawn_blocking(move || verify_block(&spec, &block, &witness))
+    let verdict = run_blocking(move || verify_block(&spec, &block, &witness))
         .await
-        .map_err(|error| ValidateError::Internal {
+        .map_err(|source| ValidateError::Internal {
             block: number,
-            source: Box::new(error),
+            source,
         })?;
     Ok(verdict?)
 }
 
-#[cfg(not(feature = "rpc"))]
-async fn execute(
-    spec: &ChainSpec,
-    block: &L2Block,
-    witness: Witness,
-) -> Result<Verdict, ValidateError> {
-    Ok(verify_block(spec, block, &witness)?)
+/// Works away from the threads that wait for sockets, if there are such threads.
+///
+/// Errors: if `work` panicked.
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, BoxError> {
+    #[cfg(feature = "rpc")]
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        return Ok(runtime.spawn_blocking(work).await?);
+    }
+    Ok(work())
 }
 
 #[cfg(test)]

@@ -2,17 +2,22 @@
 
 mod genesis;
 mod known;
+mod wire;
+
+use std::borrow::Cow;
 
 use alloy_eips::{eip1559::BaseFeeParams, eip7840::BlobParams};
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_op_hardforks::{OpHardfork, OpHardforks};
 use alloy_primitives::{Address, BlockNumber, ChainId};
+use serde::{Deserialize, Serialize};
 
 pub use genesis::SpecError;
 
 /// Family of rules that a chain belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Stack {
     /// Ethereum itself, and chains that copy its forks.
     Ethereum,
@@ -49,7 +54,7 @@ pub enum Unsupported {
     },
     /// The chain extends its stack in ways that are not known, and the block may use them.
     #[error("the chain extends its stack ({0}), and the block may rely on that")]
-    Extensions(&'static str),
+    Extensions(Cow<'static, str>),
     /// The block contradicts the rules at a time at which forks may be active that nobody had
     /// announced when this version was released.
     #[error("forks after timestamp {0} are not known, and the block may follow one")]
@@ -60,7 +65,8 @@ pub enum Unsupported {
 ///
 /// Forks are [`ForkCondition`]s; what is not given never activates. Built-in chains are
 /// [`Self::known`]; a geth or op-geth genesis file gives [`Self::from_genesis`]; the rest is
-/// built with [`Self::ethereum`] or [`Self::optimism`] and `with_*`.
+/// built with [`Self::ethereum`] or [`Self::optimism`] and `with_*`. Rules are serialized whole, so that
+/// evidence can carry them, and [`Self::hash`] names them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainSpec {
     chain_id: ChainId,
@@ -73,7 +79,7 @@ pub struct ChainSpec {
     base_fee_floor: u64,
     blobs: Vec<(u64, BlobParams)>,
     deposit_contract: Option<Address>,
-    extensions: Option<&'static str>,
+    extensions: Option<Cow<'static, str>>,
     horizon: Option<u64>,
 }
 
@@ -202,8 +208,8 @@ impl ChainSpec {
     /// Blocks that hold under the rules of the stack are valid; what contradicts them is an error
     /// and never a fault, since the extension may be the reason.
     #[must_use]
-    pub const fn with_extensions(mut self, name: &'static str) -> Self {
-        self.extensions = Some(name);
+    pub fn with_extensions(mut self, name: &'static str) -> Self {
+        self.extensions = Some(Cow::Borrowed(name));
         self
     }
 
@@ -234,8 +240,8 @@ impl ChainSpec {
     }
 
     /// Rules beyond the stack that are not known, if there are any.
-    pub const fn extensions(&self) -> Option<&'static str> {
-        self.extensions
+    pub fn extensions(&self) -> Option<&str> {
+        self.extensions.as_deref()
     }
 
     /// Last second until which the forks are known, if there is one.
@@ -244,9 +250,9 @@ impl ChainSpec {
     }
 
     /// Why a contradiction at `timestamp` accuses nobody; `None` if it does.
-    pub(crate) const fn doubt(&self, timestamp: u64) -> Option<Unsupported> {
-        match (self.extensions, self.horizon) {
-            (Some(name), _) => Some(Unsupported::Extensions(name)),
+    pub(crate) fn doubt(&self, timestamp: u64) -> Option<Unsupported> {
+        match (&self.extensions, self.horizon) {
+            (Some(name), _) => Some(Unsupported::Extensions(name.clone())),
             (None, Some(horizon)) if timestamp > horizon => Some(Unsupported::Horizon(horizon)),
             _ => None,
         }

@@ -11,6 +11,7 @@
 mod archive;
 mod chain;
 mod devnet;
+mod evidence;
 mod l1;
 mod mutation;
 mod nodes;
