@@ -11,6 +11,7 @@ mod quorum;
 mod round;
 mod statement;
 mod verdict;
+mod work;
 
 pub use block::{BlockError, BlockRef, L2Block, MAX_BLOCK_BYTES};
 pub use certificate::{Certificate, Confirmation, NonSigner, QuorumTally};
@@ -21,3 +22,7 @@ pub use quorum::{MAX_QUORUM_NUMBER, QuorumError, QuorumNumbers, Stake, Threshold
 pub use round::{Round, SignedStatement};
 pub use statement::{Alert, AlertKind, Attestation, Domain, Statement, StatementError};
 pub use verdict::{Assurance, ExecutionSummary, Verdict};
+pub use work::{
+    BlockOutcome, BlockReport, MAX_REASON_BYTES, MAX_UNIT_BLOCKS, Published, UnitReport, WorkError,
+    WorkPlan, WorkUnit,
+};

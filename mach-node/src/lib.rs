@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod aggregator;
+pub mod backfill;
 mod guard;
 mod l1_head;
 mod operator;

@@ -7,6 +7,7 @@ mod aggregator;
 mod confirmer;
 mod guard;
 mod l1;
+mod queue;
 mod registry;
 mod signer;
 mod sink;
@@ -17,6 +18,7 @@ pub use aggregator::{AggregateError, Progress, SignatureAggregator};
 pub use confirmer::{ConfirmError, StatementConfirmer};
 pub use guard::{GuardError, SigningGuard};
 pub use l1::{BlobSource, L1Head, L1Source};
+pub use queue::{Claim, Completion, Lease, QueueError, QueueProgress, Release, WorkQueue};
 pub use registry::{OperatorRegistry, RegistryError};
 pub use signer::{SignError, StatementSigner};
 pub use sink::{AlertSink, SinkError};
@@ -39,6 +41,7 @@ mod tests {
         blobs: Box<dyn BlobSource>,
         validator: Box<dyn BlockValidator>,
         sink: Box<dyn AlertSink>,
+        queue: Box<dyn WorkQueue>,
         signer: Box<dyn StatementSigner>,
         guard: Box<dyn SigningGuard>,
         registry: Box<dyn OperatorRegistry>,

@@ -13,6 +13,7 @@ mod kill;
 mod limits;
 mod operator;
 mod ports;
+mod queue;
 mod rpc;
 mod store;
 mod verifier;

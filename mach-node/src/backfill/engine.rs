@@ -1,0 +1,431 @@
+//! The loop from units to reports.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy_primitives::{BlockNumber, ChainId};
+use backon::Retryable;
+use mach_core::{
+    BlockOutcome, BlockReport, L2Block, UnitReport, Verdict,
+    ports::{Claim, Completion, Lease, QueueError, Release, ValidateError, WorkQueue},
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{Judge, JudgeError, Judged};
+use crate::{RetryPolicy, verifier::with_causes};
+
+/// Longest record of a block, in bytes of JSON, that is handed to a queue which keeps no longer
+/// reports than messages are.
+const MAX_BLOCK_RECORD_BYTES: usize = 3 * 1024;
+
+/// How a [`Backfill`] shares out what its machine has.
+#[derive(Clone, Debug)]
+pub struct BackfillConfig {
+    /// Blocks that are judged at a time: one a core.
+    pub jobs: NonZeroUsize,
+    /// Blocks that are fetched, or wait for a core, beside those.
+    pub fetches: NonZeroUsize,
+    /// For blocks that cannot be had or judged yet, and for a queue that does not answer.
+    pub retry: RetryPolicy,
+    /// Blocks in a row that the source does not give, after all retries, before the run stops: it
+    /// is the source then, and not the blocks.
+    pub misses: NonZeroUsize,
+    /// Time between two looks at a queue all of whose units others hold.
+    pub idle: Duration,
+    /// Name of this worker in what it reports.
+    pub worker: String,
+}
+
+impl Default for BackfillConfig {
+    /// All cores, twice as many fetches and two more.
+    fn default() -> Self {
+        let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self::with_jobs(jobs)
+    }
+}
+
+impl BackfillConfig {
+    /// This many blocks at a time, twice as many fetches and two more.
+    pub fn with_jobs(jobs: NonZeroUsize) -> Self {
+        Self {
+            jobs,
+            fetches: jobs.saturating_mul(TWO).saturating_add(2),
+            retry: RetryPolicy::default(),
+            misses: EIGHT,
+            idle: Duration::from_secs(1),
+            worker: "local".to_owned(),
+        }
+    }
+
+    /// Most blocks that are in memory at a time, each with what its execution needs.
+    pub const fn blocks_in_memory(&self) -> usize {
+        self.jobs.get().saturating_add(self.fetches.get())
+    }
+}
+
+const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+const EIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+/// What a [`Backfill`] did since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackfillStatus {
+    /// Blocks that are valid.
+    pub valid: u64,
+    /// Blocks that are invalid.
+    pub invalid: u64,
+    /// Blocks without a verdict, after all retries.
+    pub undecided: u64,
+    /// Gas of all these blocks.
+    pub gas_used: u64,
+    /// Units whose report counted.
+    pub units: u64,
+    /// Units that others had finished first.
+    pub duplicates: u64,
+}
+
+impl BackfillStatus {
+    /// Blocks that were looked at.
+    pub const fn blocks(&self) -> u64 {
+        self.valid + self.invalid + self.undecided
+    }
+}
+
+/// Takes units from a queue until none is left, and has their blocks judged on all cores.
+///
+/// Fetching and computing overlap: of [`BackfillConfig::blocks_in_memory`] blocks that are in work,
+/// as many are judged as there are jobs, and the others are fetched meanwhile. Memory is bounded by
+/// that number of blocks with their witnesses.
+///
+/// A block that cannot be judged is tried again within bounds, then reported as undecided.
+#[derive(Debug)]
+pub struct Backfill<Q, J> {
+    queue: Q,
+    judge: Arc<J>,
+    config: BackfillConfig,
+    cores: Arc<Semaphore>,
+    /// Blocks in a row that the source did not give.
+    missed: AtomicUsize,
+    status: watch::Sender<BackfillStatus>,
+}
+
+impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
+    /// A backfill that has not started.
+    pub fn new(queue: Q, judge: J, config: BackfillConfig) -> Self {
+        Self {
+            queue,
+            judge: Arc::new(judge),
+            cores: Arc::new(Semaphore::new(
+                config.jobs.get().min(Semaphore::MAX_PERMITS),
+            )),
+            config,
+            missed: AtomicUsize::new(0),
+            status: watch::Sender::default(),
+        }
+    }
+
+    /// Follows what this backfill does.
+    pub fn status(&self) -> watch::Receiver<BackfillStatus> {
+        self.status.subscribe()
+    }
+
+    /// Works until every unit is done or until `shutdown`, when what is in work is given back.
+    ///
+    /// Errors: [`BackfillError`]; what was done is kept, and a later run goes on from there.
+    pub async fn run(self: &Arc<Self>, shutdown: &CancellationToken) -> Result<(), BackfillError> {
+        let plan = self.asked(|| self.queue.planned()).await?;
+        let plan = plan.ok_or(QueueError::NoPlan)?;
+        if plan.chain_id() != self.judge.chain_id() {
+            return Err(BackfillError::OtherChain {
+                queue: plan.chain_id(),
+                judge: self.judge.chain_id(),
+            });
+        }
+        let stop = shutdown.child_token();
+        let heartbeat = (plan.lease() / 3).max(Duration::from_millis(1));
+        let mut lanes = JoinSet::new();
+        for _ in 0..self.config.blocks_in_memory() {
+            let (this, stop) = (Arc::clone(self), stop.clone());
+            lanes.spawn(async move { this.lane(heartbeat, &stop).await });
+        }
+        let mut outcome = Ok(());
+        while let Some(lane) = lanes.join_next().await {
+            let lane = lane.unwrap_or_else(|error| Err(BackfillError::Lane(Box::new(error))));
+            // The first error is the reason; those after it follow from stopping.
+            if outcome.is_ok() && lane.is_err() {
+                stop.cancel();
+                outcome = lane;
+            }
+        }
+        outcome
+    }
+
+    /// One unit after another.
+    async fn lane(
+        &self,
+        heartbeat: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), BackfillError> {
+        while !stop.is_cancelled() {
+            match self.asked(|| self.queue.claim()).await? {
+                Claim::Unit(lease) => self.unit(&lease, heartbeat, stop).await?,
+                Claim::Done => return Ok(()),
+                Claim::Wait => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(self.config.idle) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn unit(
+        &self,
+        lease: &Lease,
+        heartbeat: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), BackfillError> {
+        debug!(unit = ?lease.unit, attempt = lease.attempt, "taken");
+        let worked = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            blocks = self.blocks(lease) => Some(blocks),
+            () = self.keep(lease, heartbeat) => None,
+        };
+        match worked {
+            Some(Ok(blocks)) => {
+                let report = UnitReport {
+                    unit: lease.unit,
+                    worker: self.config.worker.clone(),
+                    blocks,
+                };
+                self.hand_in(lease, report).await
+            }
+            other => {
+                let released = self.queue.release(lease, &Release::Interrupted).await;
+                if let Err(error) = released {
+                    // Its lease runs out.
+                    debug!(error = &error as &dyn std::error::Error, "not given back");
+                }
+                other.map_or(Ok(()), |error| error.map(drop))
+            }
+        }
+    }
+
+    /// Extends the lease, for ever.
+    async fn keep(&self, lease: &Lease, heartbeat: Duration) {
+        loop {
+            tokio::time::sleep(heartbeat).await;
+            if let Err(error) = self.queue.extend(lease).await {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a lease was not extended"
+                );
+            }
+        }
+    }
+
+    async fn blocks(&self, lease: &Lease) -> Result<Vec<BlockReport>, BackfillError> {
+        let mut blocks = Vec::new();
+        for number in lease.unit.blocks() {
+            blocks.push(self.block(number).await?);
+        }
+        Ok(blocks)
+    }
+
+    /// Brings one block to what is reported of it.
+    ///
+    /// Errors: [`BackfillError::SourceAway`].
+    async fn block(&self, number: BlockNumber) -> Result<BlockReport, BackfillError> {
+        let attempt = || self.attempt(number);
+        let attempted = attempt
+            .retry(self.config.retry.backoff())
+            .when(|missed: &Missed| missed.error.is_transient())
+            .notify(|missed, delay| {
+                debug!(number, ?delay, error = %with_causes(&missed.error), "trying again");
+            })
+            .await;
+        let is_away = matches!(&attempted, Err(missed) if missed.is_of_source());
+        if is_away {
+            let missed = self.missed.fetch_add(1, Ordering::Relaxed) + 1;
+            if missed >= self.config.misses.get() {
+                let reason = attempted.err().map(|missed| with_causes(&missed.error));
+                return Err(BackfillError::SourceAway {
+                    number,
+                    missed,
+                    reason: reason.unwrap_or_default(),
+                });
+            }
+        } else {
+            self.missed.store(0, Ordering::Relaxed);
+        }
+        let report = match attempted {
+            Ok((block, verdict, computing)) => BlockReport::decided(&block, verdict, computing),
+            Err(missed) => {
+                let reason = with_causes(&missed.error);
+                warn!(number, reason, "no verdict");
+                BlockReport::undecided(number, missed.block.as_ref(), &reason)
+            }
+        };
+        self.record(&report);
+        Ok(report)
+    }
+
+    async fn attempt(&self, number: BlockNumber) -> Result<(L2Block, Verdict, Duration), Missed> {
+        let fetched = self
+            .judge
+            .fetch(number)
+            .await
+            .map_err(|error| Missed { block: None, error })?;
+        // Nobody closes the semaphore.
+        let core = Arc::clone(&self.cores).acquire_owned().await.ok();
+        let judge = Arc::clone(&self.judge);
+        let judged = tokio::task::spawn_blocking(move || {
+            let judged = judge.judge(number, fetched);
+            drop(core);
+            judged
+        })
+        .await;
+        let Judged {
+            block,
+            result,
+            computing,
+        } = judged.map_err(|error| Missed {
+            block: None,
+            error: internal(number, error),
+        })?;
+        match (block, result) {
+            (Some(block), Ok(verdict)) if block.number() == number => {
+                Ok((block, verdict, computing))
+            }
+            (_, Ok(_)) => Err(Missed {
+                block: None,
+                error: internal(number, "the verdict is of another block"),
+            }),
+            (block, Err(error)) => Err(Missed {
+                block: block.filter(|block| block.number() == number),
+                error,
+            }),
+        }
+    }
+
+    async fn hand_in(&self, lease: &Lease, report: UnitReport) -> Result<(), BackfillError> {
+        let mut completed = self.asked(|| self.queue.complete(lease, &report)).await;
+        if let Err(QueueError::TooLarge { bytes, most }) = completed {
+            warn!(unit = ?lease.unit, bytes, most, "what was found is too long for the queue");
+            let report = shortened(report.clone());
+            completed = self.asked(|| self.queue.complete(lease, &report)).await;
+        }
+        let completion = completed?;
+        self.status.send_modify(|status| match completion {
+            Completion::Counted => status.units += 1,
+            Completion::Duplicate => status.duplicates += 1,
+        });
+        Ok(())
+    }
+
+    fn record(&self, report: &BlockReport) {
+        if let BlockOutcome::Invalid(fault) = &report.outcome {
+            info!(number = report.number, %fault, "invalid block");
+        }
+        self.status.send_modify(|status| {
+            match report.outcome {
+                BlockOutcome::Valid { .. } => status.valid += 1,
+                BlockOutcome::Invalid(_) => status.invalid += 1,
+                _ => status.undecided += 1,
+            }
+            let gas_used = report.published.map_or(0, |block| block.gas_used);
+            status.gas_used = status.gas_used.saturating_add(gas_used);
+        });
+    }
+
+    /// Asks the queue until it answers, within bounds.
+    async fn asked<T, F>(&self, ask: impl FnMut() -> F) -> Result<T, QueueError>
+    where
+        F: Future<Output = Result<T, QueueError>>,
+    {
+        ask.retry(self.config.retry.backoff())
+            .when(QueueError::is_transient)
+            .await
+    }
+}
+
+/// An attempt without a verdict.
+struct Missed {
+    block: Option<L2Block>,
+    error: JudgeError,
+}
+
+impl Missed {
+    /// Whether it is the source that did not answer.
+    const fn is_of_source(&self) -> bool {
+        matches!(&self.error, JudgeError::Source(error) if error.is_transient())
+    }
+}
+
+fn internal(
+    block: BlockNumber,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> JudgeError {
+    let source = source.into();
+    JudgeError::Validate(ValidateError::Internal { block, source })
+}
+
+/// The report with nothing of what is long: whoever publishes an absurd header must not keep the
+/// rest of a unit from being reported.
+fn shortened(mut report: UnitReport) -> UnitReport {
+    for block in &mut report.blocks {
+        let bytes = serde_json::to_vec(&block.outcome).map_or(usize::MAX, |json| json.len());
+        if bytes > MAX_BLOCK_RECORD_BYTES {
+            block.outcome = BlockOutcome::Undecided(format!(
+                "the verdict takes {bytes} bytes, which this queue does not keep: verify block {} alone",
+                block.number
+            ));
+        }
+    }
+    report
+}
+
+/// Why a backfill stopped.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum BackfillError {
+    /// The queue does not do what it is asked for.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The queue shares out blocks of another chain.
+    #[error("the queue holds blocks of chain {queue}, the source those of chain {judge}")]
+    OtherChain {
+        /// Chain of the queue.
+        queue: ChainId,
+        /// Chain of the source.
+        judge: ChainId,
+    },
+    /// The source gives no blocks any more.
+    #[error(
+        "the source gave none of {missed} blocks in a row, the last of them {number}: {reason}"
+    )]
+    SourceAway {
+        /// The last of these blocks.
+        number: BlockNumber,
+        /// How many.
+        missed: usize,
+        /// Why.
+        reason: String,
+    },
+    /// A part of the backfill itself broke.
+    #[error("a worker of this process broke")]
+    Lane(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
