@@ -17,6 +17,8 @@ pub struct Rounds {
 pub enum Clock {
     /// Processor time of this thread: what else runs on the machine counts less.
     Thread,
+    /// Processor time of all threads of this process.
+    Process,
     /// Time on the wall: for work on several threads.
     Wall,
 }
@@ -35,13 +37,16 @@ impl Clock {
         static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
         match self {
             Self::Wall => START.elapsed(),
-            Self::Thread => {
-                let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-                let (seconds, nanoseconds) = (now.tv_sec.unsigned_abs(), now.tv_nsec);
-                Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or_default())
-            }
+            Self::Thread => processor(rustix::time::ClockId::ThreadCPUTime),
+            Self::Process => processor(rustix::time::ClockId::ProcessCPUTime),
         }
     }
+}
+
+fn processor(clock: rustix::time::ClockId) -> Duration {
+    let now = rustix::time::clock_gettime(clock);
+    let (seconds, nanoseconds) = (now.tv_sec.unsigned_abs(), now.tv_nsec);
+    Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or_default())
 }
 
 /// Two sides of a ratio.

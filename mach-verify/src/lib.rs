@@ -7,6 +7,7 @@ pub mod derive;
 mod error;
 mod evidence;
 mod execute;
+pub mod follow;
 mod header;
 pub mod op;
 mod output_root;

@@ -16,6 +16,7 @@ pub use recorded::{MAX_FILE_BYTES, RecordError, RecordedBlock, recorded_files};
 pub use recorded_blocks::RecordedBlocks;
 #[cfg(feature = "rpc")]
 pub use rpc::{MAX_RESPONSE_BYTES, OpNode, RpcSource};
+pub(crate) use validator::from_source;
 pub use validator::{StatelessValidator, WitnessSource};
 
 pub(crate) use recorded::{read_file, write_file};

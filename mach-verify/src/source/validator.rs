@@ -50,7 +50,7 @@ impl<W: WitnessSource> BlockValidator for StatelessValidator<W> {
     }
 }
 
-fn from_source(block: BlockNumber, error: SourceError) -> ValidateError {
+pub(crate) fn from_source(block: BlockNumber, error: SourceError) -> ValidateError {
     let source = Box::new(error);
     match *source {
         SourceError::WrongChain { .. } => ValidateError::Internal { block, source },

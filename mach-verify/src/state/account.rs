@@ -67,6 +67,11 @@ impl SlotKeys {
             .entry(slot)
             .or_insert_with(|| keccak256(slot.to_be_bytes::<32>()))
     }
+
+    /// Bytes in memory.
+    pub(super) fn footprint(&self) -> usize {
+        self.0.capacity() * (size_of::<(U256, B256)>() + 1)
+    }
 }
 
 impl Entry {
@@ -177,6 +182,12 @@ impl Entry {
                 .map_err(|error| failed(slot, error))?;
         }
         Ok(())
+    }
+
+    /// Bytes in memory beside the entry itself.
+    pub(super) fn footprint(&self) -> usize {
+        self.storage.as_ref().map_or(0, SparseTrie::footprint)
+            + self.pending.capacity() * (size_of::<(U256, U256)>() + 1)
     }
 
     /// Hands out the nodes of the storage trie that the store does not hold.

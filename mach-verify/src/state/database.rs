@@ -28,9 +28,7 @@ impl<S: StateStore> Database for TrieState<S> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, StateError> {
-        let code = self.code(hash)?;
-        // What starts like a delegation (EIP-7702) and is none is ordinary code, from before London.
-        Ok(Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code)))
+        Ok(self.analysed_code(hash)?.0)
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {

@@ -20,5 +20,5 @@ pub use block_hashes::BlockHashes;
 pub use error::StateError;
 pub use proof::{AccountProof, StorageProof};
 pub use recorder::{Recorded, Recorder};
-pub use store::{MemoryStore, StateStore, StateUpdates};
+pub use store::{AnalysedCode, MemoryStore, StateStore, StateUpdates};
 pub use trie_state::{TrieState, WitnessState};

@@ -1,5 +1,6 @@
 use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
 use auto_impl::auto_impl;
+use revm::bytecode::Bytecode;
 
 use crate::trie::{NodeStore, WitnessNodes};
 
@@ -9,6 +10,34 @@ pub trait StateStore: NodeStore {
     /// Code whose Keccak-256 is `hash`, or `None` if the store does not hold it. Never asked for
     /// the hash of empty code.
     fn code(&self, hash: &B256) -> Option<Bytes>;
+
+    /// The same, ready to be executed. A store that outlives a block can keep it so.
+    fn analysed_code(&self, hash: &B256) -> Option<AnalysedCode> {
+        self.code(hash).map(AnalysedCode::new)
+    }
+}
+
+/// Code of a contract with its jump destinations. Clones share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnalysedCode(pub(super) Bytecode);
+
+impl AnalysedCode {
+    /// Finds the jump destinations of `code`.
+    pub fn new(code: Bytes) -> Self {
+        // What starts like a delegation (EIP-7702) and is none is ordinary code, from before London.
+        let analysed = Bytecode::new_raw_checked(code.clone());
+        Self(analysed.unwrap_or_else(|_| Bytecode::new_legacy(code)))
+    }
+
+    /// The code.
+    pub fn as_slice(&self) -> &[u8] {
+        self.0.original_byte_slice()
+    }
+
+    /// The code, sharing memory with this.
+    pub fn to_bytes(&self) -> Bytes {
+        self.0.original_bytes()
+    }
 }
 
 /// Nodes and codes in memory: a witness, or every state of a chain that lives in this process.

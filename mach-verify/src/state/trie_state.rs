@@ -7,8 +7,8 @@ use alloy_primitives::{
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 
 use super::{
-    AccountProof, AccountUpdate, BlockHashes, MemoryStore, StateError, StateStore, StateUpdates,
-    StorageProof,
+    AccountProof, AccountUpdate, AnalysedCode, BlockHashes, MemoryStore, StateError, StateStore,
+    StateUpdates, StorageProof,
     account::{Entry, SlotKeys},
 };
 use crate::trie::SparseTrie;
@@ -61,6 +61,26 @@ impl<S: StateStore> TrieState<S> {
         self
     }
 
+    /// The same state, after [`Self::commit`], over another store: for the next block.
+    ///
+    /// What was decoded stays; codes that were new and the hashes that were read are forgotten.
+    #[must_use]
+    pub(crate) fn with_store(mut self, store: S) -> Self {
+        self.store = store;
+        self.new_codes.clear();
+        self.unkept_codes.clear();
+        self.claimed_hashes_read.clear();
+        self
+    }
+
+    /// Most bytes that the decoded part of the state takes, and the nodes that it was decoded from.
+    pub(crate) fn footprint(&self) -> usize {
+        // Twice, since vectors and hash tables have room to grow.
+        let entries = self.entries.capacity() * (2 * size_of::<(Address, Entry)>() + 32);
+        let tries = self.entries.values().map(Entry::footprint).sum::<usize>();
+        entries + tries + self.accounts.footprint() + self.slot_keys.footprint()
+    }
+
     /// Account at `address`; `None` is proved by the trie.
     ///
     /// Errors: [`StateError`].
@@ -89,6 +109,19 @@ impl<S: StateStore> TrieState<S> {
             .get(&hash)
             .cloned()
             .or_else(|| self.store.code(&hash))
+            .ok_or(StateError::MissingCode { hash })
+    }
+
+    /// Code by its hash, ready to be executed.
+    ///
+    /// Errors: [`StateError::MissingCode`].
+    pub fn analysed_code(&self, hash: B256) -> Result<AnalysedCode, StateError> {
+        if hash == KECCAK256_EMPTY {
+            return Ok(AnalysedCode::new(Bytes::new()));
+        }
+        (self.new_codes.get(&hash))
+            .map(|code| AnalysedCode::new(code.clone()))
+            .or_else(|| self.store.analysed_code(&hash))
             .ok_or(StateError::MissingCode { hash })
     }
 

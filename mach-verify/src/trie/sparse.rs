@@ -27,6 +27,10 @@ pub struct SparseTrie {
     pub(super) buffer: Vec<u8>,
 }
 
+/// Most bytes of an encoded node that the arena holds on to, with its allocation: a branch of 16
+/// hashes, or a leaf with an account.
+const MAX_RAW: usize = 640;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Root {
     Empty,
@@ -185,6 +189,11 @@ impl SparseTrie {
         slot.kept = true;
         self.set_child(parent, index, Link::node(id));
         Ok(Some(id))
+    }
+
+    /// Most bytes in memory, with those of nodes that are kept as they came.
+    pub(crate) fn footprint(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>() + self.slots.len() * MAX_RAW
     }
 
     pub(super) fn set_child(&mut self, parent: NodeId, index: usize, link: Link) {

@@ -12,6 +12,7 @@ mod archive;
 mod chain;
 mod devnet;
 mod evidence;
+mod follow;
 mod l1;
 mod mutation;
 mod nodes;

@@ -1,0 +1,280 @@
+//! Verification of the blocks of one chain, with what is known from those before.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alloy_consensus::Header;
+use alloy_primitives::{B256, Bytes, Sealed, keccak256};
+use mach_core::{L2Block, Verdict};
+
+use super::{
+    headers::Headers,
+    layer::{Fresh, Layer, Lock, Retained},
+};
+use crate::{
+    ChainSpec, ExecuteError, Witness, header,
+    state::{AnalysedCode, BlockHashes, TrieState},
+    trie::WitnessNodes,
+    verify::{accuse, check_rules, judge},
+    witness::{Ancestry, MAX_ANCESTORS},
+};
+
+/// How much a [`Follower`] retains, in bytes.
+///
+/// It holds at most
+///
+/// ```text
+/// node_bytes + code_bytes + state_bytes + 1 KiB × headers
+/// ```
+///
+/// between blocks: a node counts with its length and 384 bytes, a code with 9/8 of its length and
+/// 448 bytes. While a block is verified, twice the bytes of its witness come on top. A limit that is
+/// too small costs time, or another witness; it changes no verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowLimits {
+    /// For encoded trie nodes.
+    pub node_bytes: usize,
+    /// For codes with their jump destinations.
+    pub code_bytes: usize,
+    /// For the decoded state of the newest valid block. Measured every eighth block; if it is
+    /// larger then, decoding starts again from the nodes.
+    pub state_bytes: usize,
+    /// Number of headers, of all branches; at least the 256 that `BLOCKHASH` reaches.
+    pub headers: usize,
+}
+
+/// Blocks between two measurements of the decoded state, which looks at every account in it.
+const MEASURE_EVERY: u64 = 8;
+
+impl Default for FollowLimits {
+    /// 256 MiB of nodes, 64 MiB each of codes and decoded state, 4,096 headers.
+    fn default() -> Self {
+        Self {
+            node_bytes: 256 << 20,
+            code_bytes: 64 << 20,
+            state_bytes: 64 << 20,
+            headers: 4096,
+        }
+    }
+}
+
+/// Verifies blocks of one chain and retains what they have in common.
+///
+/// The verdict on a block is that of [`verify_block`](crate::verify_block) on a complete witness.
+/// What is saved is the work that blocks share: nodes and codes that are known byte by byte are not
+/// hashed again, codes not analysed again, and the part of the state that the block before has
+/// decoded stays as it is. A witness may leave out what is known: the part of the state that
+/// blocks before have read or written, codes, headers. What is missing then is
+/// [`ExecuteError::MissingNode`] and the like, never a fault.
+///
+/// Nothing is retained under a hash that was not computed here, whatever the verdict on the block
+/// that it came with. So a damaged witness or an invalid block leaves nothing behind that could
+/// change a later verdict. States are found by their roots: after a reorg the blocks of another
+/// branch are verified on the state of the block that they name, as long as it is retained.
+///
+/// All methods take `&self`: [`Self::prepare`] may run on other threads while a block is verified.
+#[derive(Debug)]
+pub struct Follower {
+    spec: ChainSpec,
+    state_bytes: usize,
+    retained: Arc<Lock<Retained>>,
+    headers: Lock<Headers>,
+    /// State after the newest valid block. Its lock is held while a block is verified.
+    warm: Mutex<Option<Warm>>,
+}
+
+#[derive(Debug)]
+struct Warm {
+    root: B256,
+    state: TrieState<Layer>,
+}
+
+/// A block for [`Follower::verify`], with the part of the work done that needs no state.
+#[derive(Debug)]
+pub struct Prepared {
+    block: L2Block,
+    /// Headers and claims.
+    witness: Witness,
+    fresh: Arc<Fresh>,
+}
+
+impl Prepared {
+    /// The block.
+    pub const fn block(&self) -> &L2Block {
+        &self.block
+    }
+
+    /// Gives the block back.
+    pub fn into_block(self) -> L2Block {
+        self.block
+    }
+}
+
+/// How much a [`Follower`] holds.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FollowerSize {
+    /// Trie nodes.
+    pub nodes: usize,
+    /// Bytes that they count with.
+    pub node_bytes: usize,
+    /// Codes.
+    pub codes: usize,
+    /// Bytes that they count with.
+    pub code_bytes: usize,
+    /// Most bytes that the decoded state may take.
+    pub state_bytes: usize,
+    /// Headers.
+    pub headers: usize,
+}
+
+impl Follower {
+    /// A follower of the chain of `spec` that knows nothing yet.
+    pub fn new(spec: ChainSpec, limits: FollowLimits) -> Self {
+        Self {
+            spec,
+            state_bytes: limits.state_bytes,
+            retained: Arc::new(Lock::new(Retained::new(&limits))),
+            headers: Lock::new(Headers::new(limits.headers.max(MAX_ANCESTORS))),
+            warm: Mutex::new(None),
+        }
+    }
+
+    /// Rules of the chain.
+    pub const fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
+    /// Hashes what the witness has and the blocks before had not.
+    ///
+    /// Blocks can be prepared in any order and while another is verified; it is cheaper after the
+    /// block before was verified, and then [`Self::verify`] has less to do.
+    pub fn prepare(&self, block: L2Block, witness: Witness) -> Prepared {
+        let (nodes, codes) = {
+            let retained = self.retained.read();
+            let round = retained.round;
+            let unknown = |is_known: &dyn Fn(&Bytes) -> bool, items: &[Bytes]| -> Vec<Bytes> {
+                items.iter().filter(|it| !is_known(it)).cloned().collect()
+            };
+            (
+                unknown(&|it| retained.nodes.knows(it, round), &witness.state),
+                unknown(&|it| retained.codes.knows(it, round), &witness.codes),
+            )
+        };
+        let codes = (codes.into_iter())
+            .map(|code| {
+                // A copy, since the code may be a slice of the whole witness.
+                let code = Bytes::copy_from_slice(&code);
+                (keccak256(&code), AnalysedCode::new(code))
+            })
+            .collect();
+        Prepared {
+            block,
+            fresh: Arc::new(Fresh::new(WitnessNodes::new(nodes), codes)),
+            witness: Witness {
+                headers: witness.headers,
+                parent_state_root: witness.parent_state_root,
+                block_hashes: witness.block_hashes,
+                ..Default::default()
+            },
+        }
+    }
+
+    /// Says whether every field of the block's header holds, as
+    /// [`verify_block`](crate::verify_block) does.
+    ///
+    /// Blocks may come in any order; one after its parent costs least. Calls from several threads
+    /// wait for each other.
+    ///
+    /// Errors: [`ExecuteError`], whenever the witness and what is retained do not suffice.
+    pub fn verify(&self, prepared: &Prepared) -> Result<Verdict, ExecuteError> {
+        let Prepared { block, witness, .. } = prepared;
+        check_rules(&self.spec, block)?;
+        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        let ancestry = {
+            let headers = self.headers.read();
+            let parent = headers.get(&block.header.parent_hash);
+            Ancestry::of(block, parent.as_ref(), witness, |hash| {
+                headers.parent_of(hash)
+            })?
+        };
+        self.remember(ancestry.parent.iter().chain([&block.header]));
+        if let Err(fault) = header::check(&self.spec, block, ancestry.parent.as_deref()) {
+            return accuse(&self.spec, block, fault);
+        }
+        let layer = Layer {
+            retained: Arc::clone(&self.retained),
+            fresh: Arc::clone(&prepared.fresh),
+        };
+        let fresh = |hashes: BlockHashes| {
+            TrieState::new(layer.clone(), ancestry.state_root).with_block_hashes(hashes)
+        };
+        let hashes = ancestry.block_hashes.clone();
+        // Whatever becomes of the block, only a state after a valid one is put back.
+        let mut state = match warm.take() {
+            Some(warm) if warm.root == ancestry.state_root => warm
+                .state
+                .with_store(layer.clone())
+                .with_block_hashes(hashes),
+            _ => fresh(hashes),
+        };
+        let again = || fresh(ancestry.block_hashes.clone());
+        let verdict = judge(&self.spec, block, ancestry.assurance, &mut state, again);
+        let after = match &verdict {
+            Ok(Verdict::Valid(_)) => state.commit().ok(),
+            _ => None,
+        };
+        let round = self.retained.read().round;
+        if let Some(after) = &after
+            && (!round.is_multiple_of(MEASURE_EVERY) || state.footprint() <= self.state_bytes)
+        {
+            let layer = Layer {
+                retained: Arc::clone(&self.retained),
+                fresh: Arc::default(),
+            };
+            *warm = Some(Warm {
+                root: after.root,
+                state: state.with_store(layer),
+            });
+        }
+        (self.retained.write()).keep(prepared.fresh.take_used(), after);
+        verdict
+    }
+
+    /// [`Self::prepare`] and [`Self::verify`] in one.
+    ///
+    /// Errors: as [`Self::verify`].
+    pub fn verify_block(&self, block: L2Block, witness: Witness) -> Result<Verdict, ExecuteError> {
+        self.verify(&self.prepare(block, witness))
+    }
+
+    /// Header of a block that was verified, or of its parent, as long as it is retained.
+    pub fn header(&self, hash: &B256) -> Option<Sealed<Header>> {
+        self.headers.read().get(hash)
+    }
+
+    /// Forgets the headers of branches that `block` being final rules out. Returns how many went.
+    pub fn finalize(&self, block: B256) -> usize {
+        self.headers.write().finalize(block)
+    }
+
+    /// What is held, counted as [`FollowLimits`] counts.
+    pub fn size(&self) -> FollowerSize {
+        let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        let retained = self.retained.read();
+        FollowerSize {
+            nodes: retained.nodes.len(),
+            node_bytes: retained.nodes.bytes(),
+            codes: retained.codes.len(),
+            code_bytes: retained.codes.bytes(),
+            state_bytes: warm.as_ref().map_or(0, |warm| warm.state.footprint()),
+            headers: self.headers.read().len(),
+        }
+    }
+
+    fn remember<'a>(&self, headers: impl Iterator<Item = &'a Sealed<Header>>) {
+        let mut known = self.headers.write();
+        for header in headers {
+            known.insert(header);
+        }
+    }
+}

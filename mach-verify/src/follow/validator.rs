@@ -1,0 +1,81 @@
+//! A follower as a port.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mach_core::{
+    L2Block, Verdict,
+    ports::{BlockValidator, ValidateError},
+};
+
+use super::Follower;
+use crate::{
+    Witness, check_body,
+    source::{WitnessSource, from_source},
+};
+
+/// Validates blocks with the witnesses of `W` and what a [`Follower`] retains.
+///
+/// Stands wherever [`StatelessValidator`](crate::source::StatelessValidator) does, and costs less
+/// for blocks that come one after another. Clones share the follower.
+#[derive(Clone, Debug)]
+pub struct FollowValidator<W> {
+    follower: Arc<Follower>,
+    witnesses: W,
+}
+
+impl<W: WitnessSource> FollowValidator<W> {
+    /// Validator with a follower of its own, or one that others use too.
+    pub fn new(follower: impl Into<Arc<Follower>>, witnesses: W) -> Self {
+        Self {
+            follower: follower.into(),
+            witnesses,
+        }
+    }
+
+    /// What verifies.
+    pub const fn follower(&self) -> &Arc<Follower> {
+        &self.follower
+    }
+}
+
+#[async_trait]
+impl<W: WitnessSource> BlockValidator for FollowValidator<W> {
+    async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
+        check_body(self.follower.spec(), block)?;
+        let witness = (self.witnesses.witness(block).await)
+            .map_err(|error| from_source(block.number(), error))?;
+        verify(&self.follower, block, witness).await
+    }
+}
+
+/// Executes away from the threads that wait for sockets.
+#[cfg(feature = "rpc")]
+async fn verify(
+    follower: &Arc<Follower>,
+    block: &L2Block,
+    witness: Witness,
+) -> Result<Verdict, ValidateError> {
+    let number = block.number();
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return Ok(follower.verify_block(block.clone(), witness)?);
+    };
+    let (follower, block) = (Arc::clone(follower), block.clone());
+    let verdict = runtime
+        .spawn_blocking(move || follower.verify_block(block, witness))
+        .await
+        .map_err(|error| ValidateError::Internal {
+            block: number,
+            source: Box::new(error),
+        })?;
+    Ok(verdict?)
+}
+
+#[cfg(not(feature = "rpc"))]
+async fn verify(
+    follower: &Arc<Follower>,
+    block: &L2Block,
+    witness: Witness,
+) -> Result<Verdict, ValidateError> {
+    Ok(follower.verify_block(block.clone(), witness)?)
+}
