@@ -1,6 +1,7 @@
 //! Execution of a block: what its header must say afterwards.
 
 mod ethereum;
+mod machine;
 mod optimism;
 mod overlay;
 mod vault;

@@ -2,11 +2,11 @@
 
 use alloy_consensus::{Transaction, transaction::Recovered};
 use alloy_eips::eip2718::WithEncoded;
-use alloy_evm::{Evm, EvmFactory, block::BlockExecutor};
+use alloy_evm::{Evm, EvmFactory, block::BlockExecutor, precompiles::PrecompilesMap};
 use alloy_hardforks::EthereumHardforks;
 use alloy_op_evm::{
     OpBlockExecutionCtx, OpBlockExecutor, OpEvmFactory, OpTx,
-    block::receipt_builder::OpAlloyReceiptBuilder, evm_env_for_op_block,
+    block::receipt_builder::OpAlloyReceiptBuilder,
 };
 use alloy_op_hardforks::OpHardforks;
 use alloy_primitives::{Address, address};
@@ -15,8 +15,8 @@ use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope};
 use op_revm::constants::OPERATOR_FEE_RECIPIENT;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode, failed, invalid, receipts,
-    stopped, vault::VaultWatch,
+    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode, failed, invalid, machine,
+    receipts, stopped, vault::VaultWatch,
 };
 use crate::{ChainSpec, Unsupported};
 
@@ -34,7 +34,7 @@ pub(super) fn execute<S: State>(
     block: &L2Block,
     overlay: &mut Overlay<S>,
 ) -> Result<Execution, Stop<S::Error>> {
-    let env = evm_env_for_op_block(block.header.inner(), spec, spec.chain_id());
+    let env = machine::environment(spec, block);
     run(
         spec,
         block,
@@ -48,7 +48,7 @@ pub(super) fn reads_vault<S: State>(
     block: &L2Block,
     overlay: &mut Overlay<S>,
 ) -> bool {
-    let env = evm_env_for_op_block(block.header.inner(), spec, spec.chain_id());
+    let env = machine::environment(spec, block);
     let mut watch = VaultWatch::default();
     let factory = OpEvmFactory::<OpTx>::default();
     // Where it stops does not matter: what was read until then decides.
@@ -63,7 +63,7 @@ pub(super) fn reads_vault<S: State>(
 fn run<'a, S, E>(spec: &ChainSpec, block: &L2Block, mut evm: E) -> Result<Execution, Stop<S::Error>>
 where
     S: State + 'a,
-    E: Evm<DB = &'a mut Overlay<S>, Tx = OpTx>,
+    E: Evm<DB = &'a mut Overlay<S>, Tx = OpTx, Precompiles = PrecompilesMap>,
 {
     let header = block.header.inner();
     let time = header.timestamp;
@@ -78,6 +78,9 @@ where
         return Err(Stop::Body("ommers", "a rollup block has none".into()));
     }
 
+    if spec.is_karst_active_at_timestamp(time) {
+        *evm.precompiles_mut() = PrecompilesMap::from_static(machine::karst_precompiles());
+    }
     let is_isthmus = spec.is_isthmus_active_at_timestamp(time);
     if !is_isthmus {
         // op-revm credits this vault with zero before there is an operator fee, so a witness that

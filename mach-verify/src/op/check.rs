@@ -21,8 +21,8 @@ pub struct L1View<'a> {
     pub origin: Option<&'a Sealed<Header>>,
     /// Receipts of [`Self::origin`], proven to its receipts root.
     pub receipts: Option<&'a [ReceiptEnvelope]>,
-    /// L1's block after [`Self::origin`].
-    pub next: Option<&'a Sealed<Header>>,
+    /// L1's blocks after [`Self::origin`], in order.
+    pub following: &'a [Sealed<Header>],
     /// Highest L1 block that can no longer be replaced.
     pub settled: Option<BlockNumber>,
 }
@@ -39,7 +39,8 @@ pub struct L1View<'a> {
 ///
 /// Only two rules depend on which L1 block is canonical: that the L1 origin is on L1, and that an
 /// empty block ahead of its L1 origin could not have moved on. They accuse only if the L1 block is
-/// settled. Everything else is relative to the L1 block whose hash the block itself names.
+/// settled, and the L1 block after it names its hash: a damaged header accuses nobody. Everything
+/// else is relative to the L1 block whose hash the block itself names.
 ///
 /// Source: <https://specs.optimism.io/protocol/derivation.html>
 ///
@@ -147,14 +148,31 @@ fn origin<'a>(
     if origin.number != claimed.number {
         return Err(L1Error::MissingOrigin(claimed.number).into());
     }
-    if origin.seal() != claimed.hash && l1.settled.is_none_or(|settled| settled < origin.number) {
-        return Err(L1Error::Unsettled(origin.number).into());
+    if origin.seal() != claimed.hash {
+        settled(origin, l1.following.first(), l1)?;
     }
     same_hash(claimed.hash, origin.seal())?;
     if claimed.number > least {
         same_hash(parent.origin.hash, origin.parent_hash)?;
     }
     Ok(origin)
+}
+
+/// Errors: unless `header` is on L1 for good, which `child` confirms.
+fn settled(
+    header: &Sealed<Header>,
+    child: Option<&Sealed<Header>>,
+    l1: &L1View<'_>,
+) -> Result<(), L1Error> {
+    if l1.settled.is_none_or(|settled| settled < header.number) {
+        return Err(L1Error::Unsettled(header.number));
+    }
+    let next = header.number.saturating_add(1);
+    let child = child.ok_or(L1Error::MissingNext(next))?;
+    if child.number != next || child.parent_hash != header.seal() {
+        return Err(L1Error::Unsettled(header.number));
+    }
+    Ok(())
 }
 
 /// Compares the transactions that do not come from the sequencer. Gives how many there are.
@@ -286,16 +304,14 @@ fn sequencer_drift(
         return Ok(());
     }
     let number = origin.number.saturating_add(1);
-    let next = l1.next.ok_or(L1Error::MissingNext(number))?;
+    let next = l1.following.first().ok_or(L1Error::MissingNext(number))?;
     if next.number != number || next.parent_hash != origin.seal() {
         return Err(L1Error::Unsettled(number).into());
     }
     if timestamp < next.timestamp {
         return Ok(());
     }
-    if l1.settled.is_none_or(|settled| settled < number) {
-        return Err(L1Error::Unsettled(number).into());
-    }
+    settled(next, l1.following.get(1), l1)?;
     Err(fault(last.max(next.timestamp.saturating_sub(1))).into())
 }
 

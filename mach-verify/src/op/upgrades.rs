@@ -18,7 +18,10 @@ pub struct UpgradeTransaction {
 ///
 /// Source: <https://specs.optimism.io/protocol/ecotone/derivation.html#network-upgrade-automation-transactions>,
 /// <https://specs.optimism.io/protocol/fjord/derivation.html#network-upgrade-automation-transactions>,
-/// <https://specs.optimism.io/protocol/isthmus/derivation.html#network-upgrade-automation-transactions>
+/// <https://specs.optimism.io/protocol/isthmus/derivation.html#network-upgrade-automation-transactions>,
+/// <https://specs.optimism.io/protocol/jovian/derivation.html#network-upgrade-transactions>. For
+/// Jovian the node implementations and the code that live chains have since then count, which the
+/// text contradicts: kona-hardforks in ethereum-optimism/optimism and in base/base.
 ///
 /// Errors: [`L1Error::UnknownUpgrade`] where they are not known.
 pub const fn upgrade_transactions(
@@ -28,16 +31,16 @@ pub const fn upgrade_transactions(
         OpHardfork::Ecotone => Ok(&ECOTONE),
         OpHardfork::Fjord => Ok(&FJORD),
         OpHardfork::Isthmus => Ok(&ISTHMUS),
-        OpHardfork::Jovian | OpHardfork::Karst | OpHardfork::Interop => {
-            Err(L1Error::UnknownUpgrade(fork.name()))
-        }
+        OpHardfork::Jovian => Ok(&JOVIAN),
+        // 31 transactions, `op-core/nuts/bundles/karst_nut_bundle.json` in ethereum-optimism/optimism.
+        OpHardfork::Karst | OpHardfork::Interop => Err(L1Error::UnknownUpgrade(fork.name())),
         _ => Ok(&[]),
     }
 }
 
 /// Whether some fork has an upgrade transaction with this hash.
 pub(super) fn is_upgrade(hash: B256) -> bool {
-    let known = [ECOTONE.as_slice(), &FJORD, &ISTHMUS];
+    let known = [ECOTONE.as_slice(), &FJORD, &ISTHMUS, &JOVIAN];
     known
         .into_iter()
         .flatten()
@@ -132,5 +135,28 @@ const ISTHMUS: [UpgradeTransaction; 8] = [
     upgrade(
         "Isthmus: EIP-2935 Contract Deployment",
         b256!("f3ddde30514a8d00b0b92f14b9ce6b3170ea30f5f45b1afdc0905801134ffefe"),
+    ),
+];
+
+const JOVIAN: [UpgradeTransaction; 5] = [
+    upgrade(
+        "Jovian: L1 Block Deployment",
+        b256!("0bad46dcef609affe3d306a9ce6239a1f3ec59673943a4c533eb20459950f542"),
+    ),
+    upgrade(
+        "Jovian: L1 Block Proxy Update",
+        b256!("cd60191626fa3124e7031235c52f0adf6be545ebbd7cf55641bd9dabcbedaf6a"),
+    ),
+    upgrade(
+        "Jovian: Gas Price Oracle Deployment",
+        b256!("675febfc848d9b30f27dce1aabb6572d1de80c9eaa75773ac2106eeea7ff3aff"),
+    ),
+    upgrade(
+        "Jovian: Gas Price Oracle Proxy Update",
+        b256!("c7c01d75d0b6950fcd30b448cba848e9841ab9ebb6b46eed9ecde4ba05ad0fd9"),
+    ),
+    upgrade(
+        "Jovian: Gas Price Oracle Set Jovian",
+        b256!("159d785e90a42f3b9a4d3b9fd4ab69e7c0edec3122cb2e767f3a66aba8f3e664"),
     ),
 ];

@@ -12,6 +12,9 @@ use mach_core::{
 
 use super::{L1Error, L1View, Parent, Rollup, proven_receipts, verify_against_l1};
 
+/// Most L1 blocks after an L1 origin that a check needs.
+const MAX_FOLLOWING: usize = 2;
+
 /// Which L1 blocks count as settled: only they can accuse a block of naming another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Settlement {
@@ -29,7 +32,7 @@ pub enum Settlement {
 /// header's root, an L1 that was reorganised since: all of that is undecided.
 ///
 /// Which L1 block is canonical is the one thing that `L` is trusted with, and only below
-/// [`Settlement`]: use a node of your own, or a quorum.
+/// [`Settlement`]: use a node of your own, or a quorum. A single wrong answer of it is noticed.
 #[derive(Debug)]
 pub struct OpL1Validator<V, L, S> {
     inner: V,
@@ -97,8 +100,8 @@ where
                 L1Error::MissingOrigin(height) if known.origin.is_none() => {
                     known.origin = Some(self.header(number, height).await?);
                 }
-                L1Error::MissingNext(height) if known.next.is_none() => {
-                    known.next = Some(self.header(number, height).await?);
+                L1Error::MissingNext(height) if known.following.len() < MAX_FOLLOWING => {
+                    known.following.push(self.header(number, height).await?);
                 }
                 L1Error::MissingReceipts(_) if known.receipts.is_none() => {
                     let origin = known.origin.as_ref();
@@ -216,7 +219,7 @@ where
 struct Known {
     origin: Option<Sealed<Header>>,
     receipts: Option<Vec<ReceiptEnvelope>>,
-    next: Option<Sealed<Header>>,
+    following: Vec<Sealed<Header>>,
     settled: Option<BlockNumber>,
 }
 
@@ -225,7 +228,7 @@ impl Known {
         L1View {
             origin: self.origin.as_ref(),
             receipts: self.receipts.as_deref(),
-            next: self.next.as_ref(),
+            following: &self.following,
             settled: self.settled,
         }
     }

@@ -19,19 +19,23 @@ const CELO_SEPOLIA_BASE_FEE_FLOOR: u64 = 25_000_000_000;
 /// checking which upgrades have been announced since, for each chain.
 const HORIZON: u64 = 1_814_313_600;
 
-/// Karst, which is active and whose rules are not known here.
-///
 /// Source: ethereum-optimism/optimism, releases op-node/v1.19.1 (mainnet) and of Upgrade 19
 /// (Sepolia: 2026-06-17T16:00:01Z).
 const OP_MAINNET_KARST: u64 = 1_783_526_401;
 const OP_SEPOLIA_KARST: u64 = 1_781_712_001;
 
-/// Azul, with which Base leaves the OP Stack's upgrades for its own; none of them is known here.
+/// Azul, with which Base leaves the OP Stack's upgrades for its own.
 ///
-/// Source: Base documentation, "Azul upgrade".
-const AZUL: &str = "Azul";
+/// Source: Base documentation, "Azul: Overview".
 const BASE_AZUL: u64 = 1_779_991_200;
 const BASE_SEPOLIA_AZUL: u64 = 1_776_708_000;
+
+/// Beryl, whose precompiles hold tokens; what they do is not known here.
+///
+/// Source: Base documentation, "Beryl: Overview".
+const BERYL: &str = "Beryl";
+const BASE_BERYL: u64 = 1_782_410_400;
+const BASE_SEPOLIA_BERYL: u64 = 1_781_805_600;
 
 /// Gas per second settings of Base Sepolia differ from its siblings in this multiplier.
 const BASE_SEPOLIA_CHAIN: ChainId = 84532;
@@ -102,13 +106,16 @@ impl ChainSpec {
 
     /// Base.
     pub fn base() -> Self {
-        Self::op_chain(8453, OpHardfork::base_mainnet()).with_foreign_fork(AZUL, BASE_AZUL)
+        Self::op_chain(8453, OpHardfork::base_mainnet())
+            .with_azul(BASE_AZUL)
+            .with_foreign_fork(BERYL, BASE_BERYL)
     }
 
     /// Base Sepolia.
     pub fn base_sepolia() -> Self {
         Self::op_chain(BASE_SEPOLIA_CHAIN, OpHardfork::base_sepolia())
-            .with_foreign_fork(AZUL, BASE_SEPOLIA_AZUL)
+            .with_azul(BASE_SEPOLIA_AZUL)
+            .with_foreign_fork(BERYL, BASE_SEPOLIA_BERYL)
             .with_base_fee_params(
                 BaseFeeParams::base_sepolia(),
                 BaseFeeParams::base_sepolia_canyon(),
@@ -123,6 +130,11 @@ impl ChainSpec {
             .with_base_fee_floor(CELO_SEPOLIA_BASE_FEE_FLOOR)
             .with_extensions("Celo fee currencies and token duality")
             .with_horizon(HORIZON)
+    }
+
+    const fn with_azul(mut self, timestamp: u64) -> Self {
+        self.azul = ForkCondition::Timestamp(timestamp);
+        self
     }
 
     /// A fork of the chain's own from `timestamp` on.
@@ -187,16 +199,13 @@ mod tests {
         assert_eq!(ChainSpec::optimism(10).horizon(), None);
     }
 
-    /// Announced activations, as each project published them: 2026-07-08T16:00:01Z and
-    /// 2026-06-17T16:00:01Z; 2026-05-28T18:00:00Z and 2026-04-20T18:00:00Z; Glamsterdam on Sepolia
-    /// 2026-10-06T13:53:36Z.
+    /// Announced activations, as each project published them: 2026-06-25T18:00:00Z and
+    /// 2026-06-18T18:00:00Z; Glamsterdam on Sepolia 2026-10-06T13:53:36Z.
     #[test]
     fn blocks_after_a_fork_that_is_not_known_accuse_nobody() {
         for (chain, time, fork) in [
-            (10, 1_783_526_401, "Karst"),
-            (11_155_420, 1_781_712_001, "Karst"),
-            (8453, 1_779_991_200, "Azul"),
-            (84_532, 1_776_708_000, "Azul"),
+            (8453, 1_782_410_400, "Beryl"),
+            (84_532, 1_781_805_600, "Beryl"),
             (11_155_111, 1_791_294_816, "Amsterdam"),
         ] {
             let spec = ChainSpec::known(chain).unwrap();
@@ -209,6 +218,23 @@ mod tests {
                 }),
                 "{chain}"
             );
+        }
+    }
+
+    /// 2026-07-08T16:00:01Z and 2026-06-17T16:00:01Z; 2026-05-28T18:00:00Z and 2026-04-20T18:00:00Z.
+    #[test]
+    fn osaka_reached_rollups_when_it_was_announced() {
+        for (chain, time) in [(10, 1_783_526_401), (11_155_420, 1_781_712_001)] {
+            let spec = ChainSpec::known(chain).unwrap();
+            assert!(!spec.is_karst_active_at_timestamp(time - 1), "{chain}");
+            assert!(spec.is_karst_active_at_timestamp(time), "{chain}");
+            assert_eq!(spec.check_supported(200_000_000, time), Ok(()));
+        }
+        for (chain, time) in [(8453, 1_779_991_200), (84_532, 1_776_708_000)] {
+            let spec = ChainSpec::known(chain).unwrap();
+            assert!(!spec.is_azul_active_at_timestamp(time - 1), "{chain}");
+            assert!(spec.is_azul_active_at_timestamp(time), "{chain}");
+            assert!(!spec.is_karst_active_at_timestamp(u64::MAX), "{chain}");
         }
     }
 

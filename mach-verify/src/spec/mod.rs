@@ -81,6 +81,7 @@ pub struct ChainSpec {
     deposit_contract: Option<Address>,
     extensions: Option<Cow<'static, str>>,
     horizon: Option<u64>,
+    azul: ForkCondition,
 }
 
 impl ChainSpec {
@@ -99,6 +100,7 @@ impl ChainSpec {
             deposit_contract: None,
             extensions: None,
             horizon: None,
+            azul: ForkCondition::Never,
         }
     }
 
@@ -258,6 +260,13 @@ impl ChainSpec {
         }
     }
 
+    /// Whether Base's Azul is active: Osaka's machine on Jovian's rules, and nothing else of Karst.
+    ///
+    /// Source: Base documentation, "Azul: Execution Engine".
+    pub(crate) fn is_azul_active_at_timestamp(&self, timestamp: u64) -> bool {
+        self.azul.active_at_timestamp(timestamp)
+    }
+
     /// Least base fee, in wei.
     pub(crate) const fn base_fee_floor(&self) -> u64 {
         self.base_fee_floor
@@ -297,7 +306,7 @@ impl ChainSpec {
             |condition: ForkCondition| condition.active_at_timestamp_or_number(timestamp, number);
         let later = [EthereumHardfork::Amsterdam, EthereumHardfork::Bogota]
             .map(|fork| (fork.name().to_owned(), self.ethereum_fork_activation(fork)));
-        let later_op = [OpHardfork::Karst, OpHardfork::Interop]
+        let later_op = [OpHardfork::Interop]
             .map(|fork| (fork.name().to_owned(), self.op_fork_activation(fork)));
         if let Some((name, _)) = (later.into_iter().chain(later_op))
             .chain(self.foreign.iter().cloned())
@@ -399,6 +408,7 @@ const OP_FORKS: &[OpHardfork] = &[
     OpHardfork::Holocene,
     OpHardfork::Isthmus,
     OpHardfork::Jovian,
+    OpHardfork::Karst,
 ];
 
 /// Parameters that a fork brings on Ethereum mainnet.
@@ -421,12 +431,12 @@ mod tests {
     fn a_fork_that_is_not_known_is_undecided_once_active() {
         let spec = ChainSpec::optimism(10)
             .with_op_forks_from_genesis(OpHardfork::Jovian)
-            .with_op_fork(OpHardfork::Karst, ForkCondition::Timestamp(100));
+            .with_op_fork(OpHardfork::Interop, ForkCondition::Timestamp(100));
         assert_eq!(spec.check_supported(7, 99), Ok(()));
         assert_eq!(
             spec.check_supported(7, 100),
             Err(Unsupported::Fork {
-                name: "Karst".to_owned()
+                name: "Interop".to_owned()
             })
         );
     }
