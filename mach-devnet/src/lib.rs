@@ -15,10 +15,10 @@ pub use chain::{
 };
 pub use devnet::{Devnet, DevnetConfig, DevnetServers, RunningDevnet};
 pub use l2::{
-    BASE_FEE_VAULT, BATCH_INBOX, BATCHER, Check, DISPUTE_GAME_FACTORY, FeeConfig, ForkSchedule,
-    L1_BLOCK, L1_FEE_VAULT, L1Origin, L1View, L2_OUTPUT_ORACLE, Lie, MESSAGE_PASSER,
-    OPERATOR_FEE_VAULT, OPTIMISM_PORTAL, Optimism, OptimismFork, PROPOSER, Proposer, ROLLUP_OWNER,
-    SEQUENCER_FEE_VAULT, STORE, SYSTEM_CONFIG, Sequencer, SystemChange, SystemConfig, Traffic,
-    UnknownLie, UserDeposit,
+    BASE_FEE_VAULT, BATCH_INBOX, BATCHER, BatchKind, Batcher, BatcherConfig, Check, Compression,
+    DISPUTE_GAME_FACTORY, DataAvailability, FeeConfig, ForkSchedule, L1_BLOCK, L1_FEE_VAULT,
+    L1Origin, L1View, L2_OUTPUT_ORACLE, Lie, MESSAGE_PASSER, OPERATOR_FEE_VAULT, OPTIMISM_PORTAL,
+    Optimism, OptimismFork, PROPOSER, Proposer, ROLLUP_OWNER, SEQUENCER_FEE_VAULT, STORE,
+    SYSTEM_CONFIG, Sequencer, SystemChange, SystemConfig, Traffic, UnknownLie, UserDeposit,
 };
 pub use rpc::{DevnetTransport, RpcError, RpcServer, ServeError};

@@ -6,8 +6,8 @@ use alloy_consensus::{
     transaction::{Recovered, TransactionInfo},
 };
 use alloy_eips::{
-    eip1559::BaseFeeParams, eip2718::Decodable2718, eip7825::MAX_TX_GAS_LIMIT_OSAKA,
-    eip7840::BlobParams,
+    eip1559::BaseFeeParams, eip2718::Decodable2718, eip7594::BlobTransactionSidecarVariant,
+    eip7825::MAX_TX_GAS_LIMIT_OSAKA, eip7840::BlobParams,
 };
 use alloy_evm::{
     EvmEnv, EvmFactory,
@@ -22,8 +22,11 @@ use alloy_rpc_types_eth::{Log as RpcLog, TransactionReceipt, TransactionRequest}
 use mach_verify::ChainSpec;
 use revm::{context_interface::result::ExecutionResult, database::State};
 
+use crate::rpc::Answer;
+
 use super::{
-    ChainError, PoolError,
+    Chain, ChainError, PoolError,
+    blobs::Blobs,
     call::Call,
     receipt::ReceiptContext,
     role::{CallError, Execution, Planned, Rules, run},
@@ -48,6 +51,7 @@ pub enum EthereumFork {
 pub struct Ethereum {
     fork: EthereumFork,
     spec: ChainSpec,
+    blobs: Blobs,
 }
 
 impl EthereumFork {
@@ -65,7 +69,11 @@ impl Ethereum {
     /// A chain with the given id.
     pub fn new(chain_id: ChainId, fork: EthereumFork) -> Self {
         let spec = fork.spec(chain_id);
-        Self { fork, spec }
+        Self {
+            fork,
+            spec,
+            blobs: Blobs::default(),
+        }
     }
 
     /// Newest active fork.
@@ -78,11 +86,26 @@ impl Ethereum {
         &self.spec
     }
 
+    /// The blobs of transactions.
+    pub(crate) const fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
     /// Target, limit and price of blobs.
     pub(crate) const fn blob_params(&self) -> BlobParams {
         match self.fork {
             EthereumFork::Prague => BlobParams::prague(),
             EthereumFork::Osaka => BlobParams::osaka(),
+        }
+    }
+
+    fn keep(&self, sidecar: BlobTransactionSidecarVariant) {
+        let (blobs, commitments) = match sidecar {
+            BlobTransactionSidecarVariant::Eip4844(it) => (it.blobs, it.commitments),
+            BlobTransactionSidecarVariant::Eip7594(it) => (it.blobs, it.commitments),
+        };
+        for (blob, commitment) in blobs.into_iter().zip(commitments) {
+            self.blobs.insert(Box::new(blob), commitment);
         }
     }
 
@@ -219,6 +242,7 @@ impl Rules for Ethereum {
                         "blobs do not have the given hashes".to_owned(),
                     ));
                 }
+                self.keep(sidecar);
                 let body = TxEip4844Variant::TxEip4844(transaction);
                 Ok(TxEnvelope::Eip4844(body.into_signed(signature)))
             }
@@ -240,6 +264,10 @@ impl Rules for Ethereum {
     fn blob_base_fee(&self, header: &Header) -> u128 {
         self.blob_params()
             .calc_blob_fee(header.excess_blob_gas.unwrap_or_default())
+    }
+
+    fn beacon(chain: &Chain<Self>, path: &str, query: &str) -> Option<Answer> {
+        Some(chain.beacon(path, query))
     }
 
     fn rpc_transaction(

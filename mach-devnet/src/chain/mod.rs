@@ -1,5 +1,6 @@
 //! A chain in memory: every block, every receipt, every state since genesis.
 
+mod blobs;
 mod block;
 mod call;
 mod error;
@@ -31,11 +32,13 @@ pub use settling::Settling;
 
 pub(crate) use block::Block;
 pub(crate) use call::Call;
+pub(crate) use pool::intrinsic_gas;
 pub(crate) use produce::Draft;
 pub(crate) use query::QueryError;
 pub(crate) use receipt::ReceiptContext;
 pub(crate) use role::{CallError, Execution, Planned, Rules, run};
 pub(crate) use state::States;
+pub(crate) use transact::{MAX_FEE, TIP, sign};
 
 use ledger::Ledger;
 use pool::Pool;

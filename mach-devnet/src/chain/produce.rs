@@ -54,9 +54,37 @@ impl<R: Role> Chain<R> {
     }
 
     pub(crate) fn send(&self, transaction: Recovered<R::Transaction>) -> Result<B256, ChainError> {
+        let mut inner = self.write();
+        let hash = self.wait(&mut inner, transaction)?;
+        if inner.mining == Mining::Auto {
+            // More than one block if a gap was closed and not everything fits into one.
+            loop {
+                let waiting = inner.pool.len();
+                self.mine_locked(&mut inner)?;
+                let head = Arc::clone(inner.ledger.head());
+                if inner.pool.len() == waiting || self.ready(&inner, &head).is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(hash)
+    }
+
+    /// Takes a transaction for a later block, whatever [`Mining`] says.
+    pub(crate) fn enqueue(
+        &self,
+        transaction: Recovered<R::Transaction>,
+    ) -> Result<B256, ChainError> {
+        self.wait(&mut self.write(), transaction)
+    }
+
+    fn wait(
+        &self,
+        inner: &mut Inner<R>,
+        transaction: Recovered<R::Transaction>,
+    ) -> Result<B256, ChainError> {
         use alloy_consensus::transaction::TxHashRef;
         let hash = *transaction.tx_hash();
-        let mut inner = self.write();
         let head = Arc::clone(inner.ledger.head());
         let account = self
             .states()
@@ -69,17 +97,6 @@ impl<R: Role> Chain<R> {
             balance: account.balance,
         };
         inner.pool.insert(transaction, terms)?;
-        if inner.mining == Mining::Auto {
-            // More than one block if a gap was closed and not everything fits into one.
-            loop {
-                let waiting = inner.pool.len();
-                self.mine_locked(&mut inner)?;
-                let head = Arc::clone(inner.ledger.head());
-                if inner.pool.len() == waiting || self.ready(&inner, &head).is_empty() {
-                    break;
-                }
-            }
-        }
         Ok(hash)
     }
 

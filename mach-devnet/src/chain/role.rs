@@ -17,7 +17,7 @@ use revm::{context_interface::result::ExecutionResult, database::State};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Block, Chain, ChainError, Draft, PoolError, States, receipt::ReceiptContext};
-use crate::rpc::{Params, RpcError};
+use crate::rpc::{Answer, Params, RpcError};
 
 /// A kind of chain: [`Ethereum`](crate::Ethereum) or [`Optimism`](crate::Optimism).
 #[expect(private_bounds, reason = "it seals the trait")]
@@ -127,6 +127,14 @@ pub(crate) trait Rules: Debug + Send + Sync + 'static {
         Self: Sized,
     {
         Err(RpcError::method(method))
+    }
+
+    /// Answers a GET request of the consensus layer's API, if there is such a layer.
+    fn beacon(_chain: &Chain<Self>, _path: &str, _query: &str) -> Option<Answer>
+    where
+        Self: Sized,
+    {
+        None
     }
 
     /// Shows a transaction.

@@ -58,8 +58,8 @@ pub enum Lie {
     AlteredDeposit,
     /// A deposit that nobody made mints a million ether.
     ForgedDeposit,
-    /// The block is so late after its L1 block that it may have no transactions, and has some. Its
-    /// time is not the right one either, and the blocks after it are too late until L1 catches up.
+    /// The sequencer stays with its L1 block until a block is too late after it to have
+    /// transactions, and has some.
     ExcessDrift,
     /// The batcher posts the block without its last transaction.
     BatchDropped,
@@ -155,7 +155,7 @@ impl Lie {
             Self::OutputRoot => "outputRoot",
             Self::L1Origin => "l1Origin",
             Self::SystemConfig => "l1Attributes",
-            Self::DroppedDeposit | Self::AlteredDeposit | Self::ForgedDeposit => "deposits",
+            Self::DroppedDeposit | Self::AlteredDeposit | Self::ForgedDeposit => "userDeposits",
             Self::ExcessDrift => "sequencerDrift",
             Self::BatchDropped | Self::BatchAltered | Self::BatchReordered => "batch",
         }
@@ -197,8 +197,6 @@ impl Lie {
                     ..Default::default()
                 });
             }
-            // Told by the time of the block, which is settled by now.
-            Self::ExcessDrift => {}
             _ => return false,
         }
         true

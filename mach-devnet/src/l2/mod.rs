@@ -1,6 +1,7 @@
 //! An OP Stack rollup whose sequencer can be told to lie.
 
 mod asm;
+mod batcher;
 mod contracts;
 mod deposit;
 mod epoch;
@@ -17,6 +18,7 @@ mod sequencer;
 mod system_config;
 mod traffic;
 
+pub use batcher::{BatchKind, Batcher, BatcherConfig, Compression, DataAvailability};
 pub use contracts::{
     BATCH_INBOX, BATCHER, DISPUTE_GAME_FACTORY, L2_OUTPUT_ORACLE, OPTIMISM_PORTAL, PROPOSER,
     ROLLUP_OWNER, SYSTEM_CONFIG,

@@ -22,10 +22,7 @@ const CANYON_BASE_FEE: BaseFeeParams = BaseFeeParams::optimism_canyon();
 /// Denominator and elasticity of the base fee before Canyon.
 const BEDROCK_BASE_FEE: BaseFeeParams = BaseFeeParams::optimism();
 
-/// Seconds after its L1 block until which a block may have transactions, before Fjord.
-pub(crate) const MAX_DRIFT: u64 = 600;
-
-/// The same from Fjord on, where it is no matter of configuration.
+/// Seconds after its L1 block until which a block may have transactions from Fjord on.
 const FJORD_MAX_DRIFT: u64 = 1_800;
 
 /// A rollup and its sequencer.
@@ -34,6 +31,8 @@ pub struct Optimism {
     forks: ForkSchedule,
     spec: ChainSpec,
     block_time: u64,
+    /// Seconds after its L1 block until which a block may have transactions, before Fjord.
+    max_drift: u64,
     l1: L1View,
     sequencer: Mutex<Sequencing>,
 }
@@ -60,7 +59,7 @@ impl Optimism {
     pub(crate) fn new(
         chain_id: ChainId,
         forks: ForkSchedule,
-        block_time: u64,
+        (block_time, max_drift): (u64, u64),
         config: SystemConfig,
         l1: L1View,
     ) -> Self {
@@ -77,6 +76,7 @@ impl Optimism {
             forks,
             spec,
             block_time,
+            max_drift,
             l1,
             sequencer,
         }
@@ -103,14 +103,14 @@ impl Optimism {
         self.sequencing().epochs.get(index).copied()
     }
 
-    /// Seconds between blocks.
-    pub(crate) const fn block_time(&self) -> u64 {
-        self.block_time
-    }
-
     /// What `SystemConfig` says at the block of this height.
     pub fn system_config(&self, number: u64) -> Option<SystemConfig> {
         self.epoch(number).map(|epoch| epoch.config)
+    }
+
+    /// The lie that the batcher is to tell of the block at this height.
+    pub(super) fn batch_lie(&self, number: u64) -> Option<Lie> {
+        self.sequencing().batch_lies.get(&number).copied()
     }
 
     /// `extraData` of a block: the parameters of the base fee from Holocene on.
@@ -157,7 +157,7 @@ impl Optimism {
         if self.forks.active(timestamp) >= OptimismFork::Fjord {
             FJORD_MAX_DRIFT
         } else {
-            MAX_DRIFT
+            self.max_drift
         }
     }
 

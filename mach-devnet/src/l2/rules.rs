@@ -53,22 +53,20 @@ impl Rules for Optimism {
         timestamp: u64,
     ) -> Result<Planned<OpTxEnvelope, Plan>, ChainError> {
         let told = self.sequencing().lies.front().copied();
-        let (mut epoch, mut deposits, timestamp) = match told {
-            Some(Lie::ExcessDrift) => {
-                let epoch = self.epoch_of(parent).stay();
-                let late = epoch.origin.timestamp + self.max_drift(timestamp) + self.block_time();
-                (epoch, Vec::new(), late.max(timestamp))
-            }
-            _ => {
-                let (epoch, deposits) = self.next_epoch(parent, timestamp);
-                (epoch, deposits, timestamp)
-            }
+        let (mut epoch, mut deposits) = match told {
+            // Until the lie is told the sequencer stays where it is, which it may.
+            Some(Lie::ExcessDrift) => (self.epoch_of(parent).stay(), Vec::new()),
+            _ => self.next_epoch(parent, timestamp),
         };
         let fork = self.forks().active(timestamp);
         // A block that activates a fork speaks to the contracts of the fork before it.
         let form = self.forks().active(parent.timestamp);
         let honest = epoch;
-        let lie = told.filter(|lie| lie.bend(&mut epoch, &mut deposits));
+        let is_late = timestamp > epoch.origin.timestamp + self.max_drift(epoch.origin.timestamp);
+        let lie = told.filter(|lie| match lie {
+            Lie::ExcessDrift => is_late,
+            lie => lie.bend(&mut epoch, &mut deposits),
+        });
         let info = l1_info::deposit(fork, form, &epoch);
         let first = std::iter::once(info)
             .chain(deposits)

@@ -1,5 +1,6 @@
 //! JSON-RPC. One dispatch serves the in-process transport and the server.
 
+mod beacon;
 mod connect;
 mod debug;
 mod error;
@@ -23,6 +24,7 @@ pub use error::RpcError;
 pub use server::{RpcServer, ServeError};
 pub use transport::DevnetTransport;
 
+pub(crate) use beacon::Answer;
 pub(crate) use params::Params;
 
 use filters::Filters;
@@ -34,6 +36,9 @@ pub(crate) trait Handler: Debug + Send + Sync {
 
     /// Follows the number of the newest block.
     fn heads(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Answers a GET request of the consensus layer's API, on a chain that has one.
+    fn beacon(&self, path: &str, query: &str) -> Option<Answer>;
 }
 
 /// The RPC of one chain.
@@ -149,6 +154,10 @@ impl<R: Role> Handler for Rpc<R> {
 
     fn heads(&self) -> tokio::sync::watch::Receiver<u64> {
         self.chain.subscribe()
+    }
+
+    fn beacon(&self, path: &str, query: &str) -> Option<Answer> {
+        R::beacon(&self.chain, path, query)
     }
 }
 

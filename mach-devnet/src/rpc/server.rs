@@ -8,10 +8,11 @@ use jsonrpsee::{
     types::{ErrorObjectOwned, Params as ServerParams},
 };
 use serde_json::Value;
+use tower::ServiceBuilder;
 
 use super::{
-    Handler, METHODS, ROLLUP_METHODS, RpcError, params::MAX_REQUEST_BYTES, subscribe,
-    transport::MAX_BATCH,
+    Handler, METHODS, ROLLUP_METHODS, RpcError, beacon::BeaconLayer, params::MAX_REQUEST_BYTES,
+    subscribe, transport::MAX_BATCH,
 };
 
 /// Most bytes of one answer: a witness of a full block has tens of megabytes.
@@ -39,7 +40,12 @@ impl RpcServer {
             .max_connections(MAX_CONNECTIONS)
             .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH as u32))
             .build();
-        let server = Server::builder().set_config(config).build(address).await?;
+        let beacon = ServiceBuilder::new().layer(BeaconLayer(Arc::clone(&handler)));
+        let server = Server::builder()
+            .set_config(config)
+            .set_http_middleware(beacon)
+            .build(address)
+            .await?;
         let address = server.local_addr()?;
         Ok(Self {
             address,

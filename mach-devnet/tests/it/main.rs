@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod batcher;
 mod l1;
 mod l2;
 mod lies;

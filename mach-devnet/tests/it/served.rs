@@ -136,3 +136,64 @@ async fn a_running_devnet_makes_blocks_until_it_is_dropped() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(devnet.l2().head(), head);
 }
+
+/// A GET request without a client of its own.
+async fn get(url: &str, path: &str) -> (u16, serde_json::Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn blobs_are_served_as_a_beacon_node_does() {
+    let devnet = mach_devnet::Devnet::new().unwrap();
+    for _ in 0..6 {
+        devnet.step().unwrap();
+    }
+    let local = ([127, 0, 0, 1], 0).into();
+    let servers = devnet.serve(local, local).await.unwrap();
+    let url = servers.l1.http_url();
+    let (_, genesis) = get(&url, "/eth/v1/beacon/genesis").await;
+    let time: u64 = genesis["data"]["genesis_time"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let (_, spec) = get(&url, "/eth/v1/config/spec").await;
+    let period: u64 = spec["data"]["SECONDS_PER_SLOT"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let block = devnet.l1().l2_block(1).unwrap();
+    let slot = (block.header.timestamp - time) / period;
+    let (status, sidecars) = get(&url, &format!("/eth/v1/beacon/blob_sidecars/{slot}")).await;
+    assert_eq!(status, 200);
+    let sidecar = &sidecars["data"][0];
+    let bytes = |value: &serde_json::Value| -> alloy_primitives::Bytes {
+        serde_json::from_value(value.clone()).unwrap()
+    };
+    let (_, blobs) = get(&url, &format!("/eth/v1/beacon/blobs/{slot}")).await;
+    assert_eq!(blobs["data"][0], sidecar["blob"]);
+    // The proof is checked by the library that the precompile of EIP-4844 is made of.
+    let proven = c_kzg::ethereum_kzg_settings(0)
+        .verify_blob_kzg_proof(
+            &c_kzg::Blob::from_bytes(&bytes(&sidecar["blob"])).unwrap(),
+            &c_kzg::Bytes48::from_bytes(&bytes(&sidecar["kzg_commitment"])).unwrap(),
+            &c_kzg::Bytes48::from_bytes(&bytes(&sidecar["kzg_proof"])).unwrap(),
+        )
+        .unwrap();
+    assert!(proven);
+    let (status, _) = get(&url, "/eth/v1/beacon/blobs/77").await;
+    assert_eq!(status, 404);
+    // A rollup has no consensus layer of its own.
+    let (status, _) = get(&servers.l2.http_url(), "/eth/v1/beacon/genesis").await;
+    assert_ne!(status, 200);
+}
