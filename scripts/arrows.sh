@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The dependency arrows of the workspace, checked with `cargo tree`.
+# The dependency arrows of the workspace, and that there is one revm, checked with `cargo tree`.
 # `forbid PACKAGE FLAGS PATTERN`: no normal or build dependency of PACKAGE matches PATTERN.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,6 +28,16 @@ forbid mach-verify "--all-features" "mach-bls|mach-contracts-bindings|mach-prove
 forbid mach-contracts-bindings "" "mach-bls|mach-verify|mach-prove|mach-node|$outer|$evm"
 forbid mach-node "" "$outer"
 forbid mach-devnet "" "mach-bls|mach-contracts-bindings|mach-node|mach-avs-cli|mach-examples|mach-benches"
+
+# Two of them in one program would mean two sets of rules: executors come in one version each.
+for package in revm op-revm alloy-evm alloy-op-evm; do
+    versions=$(cargo tree --locked --workspace --all-features -e normal,build,dev --prefix none --format '{p}' |
+        awk -v name="$package" '$1 == name { print $2 }' | sort -u)
+    if [ "$(wc -w <<<"$versions")" -ne 1 ]; then
+        printf 'there must be one %s, found: %s\n' "$package" "$(tr '\n' ' ' <<<"$versions")"
+        failed=1
+    fi
+done
 
 # Lints that a member does not inherit are for show.
 for manifest in */Cargo.toml; do

@@ -91,6 +91,10 @@ pub(crate) struct ChainArgs {
     /// Genesis file (geth or op-geth) of a chain that is not built in
     #[arg(long, env = "MACH_GENESIS")]
     pub(crate) genesis: Option<PathBuf>,
+
+    /// Configuration of a rollup that is not built in (op-node's rollup.json)
+    #[arg(long, env = "MACH_ROLLUP_CONFIG", value_name = "FILE")]
+    pub(crate) rollup_config: Option<PathBuf>,
 }
 
 /// An interrupted run goes on where it stopped.

@@ -5,14 +5,16 @@ use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 use alloy_genesis::Genesis;
 use alloy_primitives::ChainId;
 use eyre::{ContextCompat, WrapErr};
-use mach_verify::ChainSpec;
+use mach_verify::{ChainSpec, op::RollupConfig};
+use serde::de::DeserializeOwned;
 
 use crate::args::ChainArgs;
 
-/// Largest genesis file that is read, in bytes.
-const MAX_GENESIS_BYTES: u64 = 256 * 1024 * 1024;
+/// Largest genesis file or configuration that is read, in bytes.
+const MAX_CONFIG_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The rules of the built-in chains, of the local devnet, and of the chain of `--genesis`.
+/// The rules of the built-in chains, of the local devnet, and of the chain of
+/// `--genesis` or `--rollup-config`.
 pub(crate) struct Specs(BTreeMap<ChainId, ChainSpec>);
 
 impl Specs {
@@ -31,30 +33,46 @@ impl Specs {
             devnet.l1_spec(),
             devnet.l2_spec(),
         ];
-        let custom = args.genesis.as_deref().map(from_file).transpose()?;
-        let specs = built_in.into_iter().chain(custom);
+        let specs = built_in.into_iter().chain(custom(args)?);
         Ok(Self(specs.map(|spec| (spec.chain_id(), spec)).collect()))
     }
 
     pub(crate) fn of(&self, chain_id: ChainId) -> eyre::Result<&ChainSpec> {
         self.0.get(&chain_id).wrap_err_with(|| {
-            format!("the rules of chain {chain_id} are not built in: name its genesis file with --genesis")
+            format!("the rules of chain {chain_id} are not built in: name its genesis file with --genesis, or its rollup.json with --rollup-config")
         })
     }
 }
 
-fn from_file(path: &Path) -> eyre::Result<ChainSpec> {
-    let read = || -> eyre::Result<ChainSpec> {
-        let mut bytes = Vec::new();
-        File::open(path)?
-            .take(MAX_GENESIS_BYTES + 1)
-            .read_to_end(&mut bytes)?;
-        eyre::ensure!(
-            bytes.len() as u64 <= MAX_GENESIS_BYTES,
-            "more than {MAX_GENESIS_BYTES} bytes"
-        );
-        let genesis: Genesis = serde_json::from_slice(&bytes)?;
-        Ok(ChainSpec::from_genesis(&genesis)?)
-    };
-    read().wrap_err_with(|| format!("genesis file {}", path.display()))
+/// The chain of `--genesis` or `--rollup-config`; both have to say the same.
+fn custom(args: &ChainArgs) -> eyre::Result<Option<ChainSpec>> {
+    let genesis: Option<Genesis> = (args.genesis.as_deref())
+        .map(|path| read(path).wrap_err_with(|| format!("genesis file {}", path.display())))
+        .transpose()?;
+    let rollup: Option<RollupConfig> = (args.rollup_config.as_deref())
+        .map(|path| read(path).wrap_err_with(|| format!("rollup config {}", path.display())))
+        .transpose()?;
+    Ok(match (genesis, rollup) {
+        (Some(genesis), rollup) => {
+            let spec = ChainSpec::from_genesis(&genesis)?;
+            if let Some(rollup) = &rollup {
+                spec.check_rollup_config(rollup)?;
+            }
+            Some(spec)
+        }
+        (None, Some(rollup)) => Some(ChainSpec::from_rollup_config(&rollup)?),
+        (None, None) => None,
+    })
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> eyre::Result<T> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_CONFIG_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    eyre::ensure!(
+        bytes.len() as u64 <= MAX_CONFIG_BYTES,
+        "more than {MAX_CONFIG_BYTES} bytes"
+    );
+    Ok(serde_json::from_slice(&bytes)?)
 }

@@ -18,7 +18,7 @@ const HARMLESS: &[&str] = &[
     "eip150Hash",
 ];
 
-/// Why a genesis file does not give rules.
+/// Why a configuration does not give rules.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
@@ -31,6 +31,15 @@ pub enum SpecError {
     /// A fork changes the blob parameters, and the file does not say to what.
     #[error("blobSchedule has no entry for {0}")]
     BlobSchedule(String),
+    /// A field of a rollup's configuration has a value that is not understood.
+    #[error("rollup config field {0} is malformed")]
+    RollupField(String),
+    /// A rollup's configuration lacks what its rules need.
+    #[error("rollup config has no {0}")]
+    Missing(&'static str),
+    /// A genesis file and a rollup's configuration differ.
+    #[error("genesis and rollup config differ on {0}")]
+    Contradiction(String),
     /// The chain is neither Ethereum's nor the OP Stack's kind.
     #[error("consensus engine {0} is not supported")]
     Engine(&'static str),
@@ -145,7 +154,12 @@ fn blob_params(config: &ChainConfig, fork: Fork) -> Result<Option<BlobParams>, S
             None => Err(SpecError::BlobSchedule(name)),
         };
     };
-    if params.update_fraction == 0 || params.max_blob_count == 0 {
+    let most = u64::from(u32::MAX);
+    if params.update_fraction == 0
+        || params.max_blob_count == 0
+        || params.max_blob_count > most
+        || params.target_blob_count > most
+    {
         return Err(SpecError::Field(format!("blobSchedule.{name}")));
     }
     // EIP-7594 and EIP-7918 come with Osaka and stay; the schedule does not say them.
@@ -282,9 +296,35 @@ mod tests {
         );
     }
 
+    /// A schedule of the chain's own, and a merge at block 9, as geth's developers write them.
+    #[test]
+    fn an_ethereum_like_chain_has_its_own_blobs_and_merge() {
+        let spec = spec(
+            r#"{"chainId":7,"londonBlock":0,"terminalTotalDifficulty":5000,"mergeNetsplitBlock":9,
+                "shanghaiTime":10,"cancunTime":20,"pragueTime":30,"blobSchedule":{
+                "cancun":{"target":1,"max":2,"baseFeeUpdateFraction":3338477},
+                "prague":{"target":9,"max":12,"baseFeeUpdateFraction":5007716}}}"#,
+        )
+        .unwrap();
+        assert!(!spec.is_paris_active_at_block(8) && spec.is_paris_active_at_block(9));
+        let counts = |time| {
+            let params = spec.blob_params(time)?;
+            Some((params.target_blob_count, params.max_blob_count))
+        };
+        assert_eq!(counts(19), None);
+        assert_eq!(counts(20), Some((1, 2)));
+        assert_eq!(counts(30), Some((9, 12)));
+        assert_eq!(spec.blob_params(30).unwrap().update_fraction, 5_007_716);
+    }
+
     #[test]
     fn what_cannot_be_followed_is_an_error() {
         let cases = [
+            (
+                r#"{"chainId":5,"terminalTotalDifficulty":0,"cancunTime":7,"blobSchedule":{
+                    "cancun":{"target":1,"max":18446744073709551615,"baseFeeUpdateFraction":1}}}"#,
+                SpecError::Field("blobSchedule.cancun".to_owned()),
+            ),
             (
                 r#"{"chainId":5,"terminalTotalDifficulty":7}"#,
                 SpecError::MergeBlock,

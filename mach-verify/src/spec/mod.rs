@@ -2,6 +2,7 @@
 
 mod genesis;
 mod known;
+mod rollup;
 mod wire;
 
 use std::borrow::Cow;
@@ -64,7 +65,8 @@ pub enum Unsupported {
 /// Everything about a chain that its blocks do not say: forks, fees, blob schedule.
 ///
 /// Forks are [`ForkCondition`]s; what is not given never activates. Built-in chains are
-/// [`Self::known`]; a geth or op-geth genesis file gives [`Self::from_genesis`]; the rest is
+/// [`Self::known`]; a geth or op-geth genesis file gives [`Self::from_genesis`], op-node's
+/// `rollup.json` [`Self::from_rollup_config`]; the rest is
 /// built with [`Self::ethereum`] or [`Self::optimism`] and `with_*`. Rules are serialized whole, so that
 /// evidence can carry them, and [`Self::hash`] names them.
 #[derive(Clone, Debug, PartialEq)]
