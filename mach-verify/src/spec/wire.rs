@@ -12,6 +12,8 @@ use super::{ChainSpec, Stack};
 
 /// Most entries of a schedule that are read.
 const MAX_ENTRIES: usize = 256;
+/// Name of Base's fork.
+const AZUL: &str = "Azul";
 /// Longest name that is read, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -99,6 +101,7 @@ impl Serialize for ChainSpec {
             deposit_contract,
             extensions,
             horizon,
+            azul,
         } = self;
         let mut ethereum = ethereum.clone();
         ethereum.sort();
@@ -106,8 +109,10 @@ impl Serialize for ChainSpec {
         optimism.sort();
         let mut foreign: Vec<_> = foreign.iter().map(|(name, at)| (&**name, *at)).collect();
         foreign.sort();
+        let azul = (*azul != ForkCondition::Never).then_some((AZUL, *azul));
         let forks = (ethereum.iter().map(|(fork, at)| (fork.name(), *at)))
             .chain(optimism.iter().map(|(fork, at)| (fork.name(), *at)))
+            .chain(azul)
             .chain(foreign)
             .map(|(name, at)| Fork {
                 name: name.into(),
@@ -158,6 +163,7 @@ impl<'de> Deserialize<'de> for ChainSpec {
             spec = match (rules.stack, of_ethereum, of_rollup) {
                 (Stack::Ethereum, Some(fork), _) => spec.with_fork(fork, at),
                 (Stack::Optimism, _, Some(fork)) => spec.with_op_fork(fork, at),
+                (Stack::Optimism, ..) if name == AZUL => Self { azul: at, ..spec },
                 _ => {
                     spec.foreign.push((name.into_owned(), at));
                     spec
@@ -305,6 +311,8 @@ mod tests {
                 assert_eq!(read.base_fee_params(time), spec.base_fee_params(time));
                 assert_eq!(read.blob_params(time), spec.blob_params(time));
                 assert_eq!(read.doubt(time), spec.doubt(time));
+                let azul = spec.is_azul_active_at_timestamp(time);
+                assert_eq!(read.is_azul_active_at_timestamp(time), azul);
             }
         }
     }
