@@ -23,6 +23,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Re-execute blocks and compare every header field that follows from execution
     Verify(VerifyArgs),
+    /// Verify a chain as it grows, through reorgs, with what blocks have in common done once
+    Follow(crate::follow::FollowArgs),
     /// Save blocks with their execution witnesses, to verify them offline later
     Record(RecordArgs),
     /// Run a whole mach on this machine: L1, a rollup, operators, aggregator

@@ -3,6 +3,7 @@
 mod args;
 mod devnet;
 mod evidence;
+mod follow;
 mod keys;
 mod l1;
 mod outcome;
@@ -25,6 +26,7 @@ fn main() -> std::process::ExitCode {
     outcome::init_logging();
     let outcome = match &cli.command {
         Command::Verify(args) => verify::run(args),
+        Command::Follow(args) => follow::run(args),
         Command::Record(args) => record::run(args),
         Command::Devnet(args) => devnet::run(args),
         Command::Keys(args) => keys::run(args),

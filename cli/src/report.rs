@@ -207,13 +207,7 @@ impl Row {
     fn to_cells(&self) -> Vec<Cell> {
         let optional = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
         let verdict = match &self.result {
-            Ok(Verdict::Valid(summary)) => Cell::new(match summary.assurance {
-                Assurance::Derived => "valid, derived from L1",
-                Assurance::ExecutedOnClaim => "valid on the claimed state",
-                Assurance::CrossChecked => "consistent, not executed",
-                _ => "valid",
-            })
-            .fg(Color::Green),
+            Ok(Verdict::Valid(summary)) => Cell::new(valid(summary.assurance)).fg(Color::Green),
             Ok(Verdict::Invalid(fault)) => {
                 Cell::new(format!("INVALID {}", fault.name())).fg(Color::Red)
             }
@@ -230,7 +224,29 @@ impl Row {
         ]
     }
 
-    fn to_json(&self) -> Value {
+    /// One line for people.
+    pub(crate) fn to_line(&self) -> String {
+        let number = self.number.map_or("?".to_owned(), |it| it.to_string());
+        let transactions = self.transactions.unwrap_or_default();
+        let verdict = match &self.result {
+            Ok(Verdict::Valid(summary)) => valid(summary.assurance).to_owned(),
+            Ok(Verdict::Invalid(fault)) => format!("INVALID  {fault}"),
+            Err(error) => format!("NO VERDICT  {error:#}"),
+        };
+        let evidence = (self.evidence.as_ref())
+            .map(|file| format!("  evidence in {}", file.display()))
+            .or_else(|| Some(format!("  {}", self.note.as_ref()?)))
+            .unwrap_or_default();
+        format!(
+            "{number:>10}  {transactions:>4} tx  {:>7.2} Mgas  {:>7.1} ms  {:>7.1} Mgas/s  \
+             {verdict}{evidence}",
+            self.gas as f64 / 1e6,
+            self.elapsed.as_secs_f64() * 1e3,
+            mgas(self.gas, self.elapsed),
+        )
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
         let mut line = json!({
             "source": self.source,
             "chainId": self.chain_id,
@@ -259,7 +275,17 @@ impl Row {
     }
 }
 
-fn mgas(gas: u64, elapsed: Duration) -> f64 {
+/// What a valid block is called, by what the verdict rests on.
+const fn valid(assurance: Assurance) -> &'static str {
+    match assurance {
+        Assurance::Derived => "valid, derived from L1",
+        Assurance::ExecutedOnClaim => "valid on the claimed state",
+        Assurance::CrossChecked => "consistent, not executed",
+        _ => "valid",
+    }
+}
+
+pub(crate) fn mgas(gas: u64, elapsed: Duration) -> f64 {
     gas as f64 / 1e6 / elapsed.as_secs_f64().max(1e-9)
 }
 
@@ -268,6 +294,6 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print(line: &impl std::fmt::Display) {
+pub(crate) fn print(line: &impl std::fmt::Display) {
     println!("{line}");
 }

@@ -19,5 +19,5 @@ pub use l1_head::{L1Head, ProviderHead};
 pub use operator::{Operator, OperatorConfig, TermsError, TermsPolicy};
 pub use retry::RetryPolicy;
 pub use verifier::{
-    MAX_DELIVERIES, SHUTDOWN_GRACE, Undecided, Verifier, VerifierConfig, VerifierStatus,
+    MAX_DELIVERIES, Reorg, SHUTDOWN_GRACE, Undecided, Verifier, VerifierConfig, VerifierStatus,
 };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod devnet;
+mod follow;
 mod l1;
 mod verify;
 

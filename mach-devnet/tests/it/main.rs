@@ -12,7 +12,6 @@ mod batcher;
 mod l1;
 mod l2;
 mod lies;
-mod origin;
 mod pool;
 mod ports;
 mod precompiles;

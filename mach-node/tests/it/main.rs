@@ -14,6 +14,7 @@ mod limits;
 mod operator;
 mod ports;
 mod queue;
+mod reorg;
 mod rpc;
 mod store;
 mod verifier;

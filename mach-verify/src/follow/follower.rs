@@ -92,7 +92,6 @@ struct Warm {
 #[derive(Debug)]
 pub struct Prepared {
     block: L2Block,
-    /// Headers and claims.
     witness: Witness,
     fresh: Arc<Fresh>,
 }
@@ -103,9 +102,9 @@ impl Prepared {
         &self.block
     }
 
-    /// Gives the block back.
-    pub fn into_block(self) -> L2Block {
-        self.block
+    /// Gives the block and its witness back.
+    pub fn into_parts(self) -> (L2Block, Witness) {
+        (self.block, self.witness)
     }
 }
 
@@ -169,13 +168,8 @@ impl Follower {
             .collect();
         Prepared {
             block,
+            witness,
             fresh: Arc::new(Fresh::new(WitnessNodes::new(nodes), codes)),
-            witness: Witness {
-                headers: witness.headers,
-                parent_state_root: witness.parent_state_root,
-                block_hashes: witness.block_hashes,
-                ..Default::default()
-            },
         }
     }
 

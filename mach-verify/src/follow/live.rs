@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Branch, Follower, Fork, Prepared};
 use crate::{
-    check_body,
+    Witness, check_body,
     source::{WitnessSource, from_source},
 };
 
@@ -61,6 +61,8 @@ pub enum Followed {
         block: Box<L2Block>,
         /// The verdict, or why there is none.
         result: Result<Verdict, ValidateError>,
+        /// The last witness that came with it; nothing if none came.
+        witness: Box<Witness>,
         /// Time of preparation and execution.
         elapsed: Duration,
     },
@@ -331,6 +333,7 @@ async fn judge<S: WitnessSource>(
                 Ok(Err(Unprepared { block, error })) => Followed::Judged {
                     block: Box::new(block),
                     result: Err(error),
+                    witness: Box::default(),
                     elapsed: Duration::ZERO,
                 },
                 // Only when the runtime goes.
@@ -360,10 +363,10 @@ async fn execute<S: WitnessSource>(
                 let started = Instant::now();
                 let result = follower.verify(&work.prepared);
                 let elapsed = work.elapsed + started.elapsed();
-                (work.prepared.into_block(), result, elapsed)
+                (work.prepared.into_parts(), result, elapsed)
             }
         };
-        let (block, result, elapsed) = match tokio::task::spawn_blocking(verify).await {
+        let ((block, witness), result, elapsed) = match tokio::task::spawn_blocking(verify).await {
             Ok(done) => done,
             Err(error) => {
                 return Followed::Missing {
@@ -382,6 +385,7 @@ async fn execute<S: WitnessSource>(
                         return Followed::Judged {
                             block: Box::new(block),
                             result: Err(error),
+                            witness: Box::new(witness),
                             elapsed,
                         };
                     }
@@ -391,6 +395,7 @@ async fn execute<S: WitnessSource>(
                 return Followed::Judged {
                     block: Box::new(block),
                     result: result.map_err(Into::into),
+                    witness: Box::new(witness),
                     elapsed,
                 };
             }

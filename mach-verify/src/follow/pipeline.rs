@@ -54,6 +54,6 @@ impl Iterator for Verdicts {
     fn next(&mut self) -> Option<Self::Item> {
         let prepared = self.prepared.recv().ok()?;
         let verdict = self.follower.verify(&prepared);
-        Some((prepared.into_block(), verdict))
+        Some((prepared.into_parts().0, verdict))
     }
 }

@@ -10,8 +10,8 @@ use mach_core::{
 
 use super::Follower;
 use crate::{
-    Witness, check_body,
-    source::{WitnessSource, from_source},
+    check_body,
+    source::{WitnessSource, from_source, run_blocking},
 };
 
 /// Validates blocks with the witnesses of `W` and what a [`Follower`] retains.
@@ -45,37 +45,12 @@ impl<W: WitnessSource> BlockValidator for FollowValidator<W> {
         check_body(self.follower.spec(), block)?;
         let witness = (self.witnesses.witness(block).await)
             .map_err(|error| from_source(block.number(), error))?;
-        verify(&self.follower, block, witness).await
-    }
-}
-
-/// Executes away from the threads that wait for sockets.
-#[cfg(feature = "rpc")]
-async fn verify(
-    follower: &Arc<Follower>,
-    block: &L2Block,
-    witness: Witness,
-) -> Result<Verdict, ValidateError> {
-    let number = block.number();
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        return Ok(follower.verify_block(block.clone(), witness)?);
-    };
-    let (follower, block) = (Arc::clone(follower), block.clone());
-    let verdict = runtime
-        .spawn_blocking(move || follower.verify_block(block, witness))
-        .await
-        .map_err(|error| ValidateError::Internal {
+        let (follower, number) = (Arc::clone(&self.follower), block.number());
+        let block = block.clone();
+        let verdict = run_blocking(move || follower.verify_block(block, witness)).await;
+        Ok(verdict.map_err(|source| ValidateError::Internal {
             block: number,
-            source: Box::new(error),
-        })?;
-    Ok(verdict?)
-}
-
-#[cfg(not(feature = "rpc"))]
-async fn verify(
-    follower: &Arc<Follower>,
-    block: &L2Block,
-    witness: Witness,
-) -> Result<Verdict, ValidateError> {
-    Ok(follower.verify_block(block.clone(), witness)?)
+            source,
+        })??)
+    }
 }

@@ -14,6 +14,7 @@ mod devnet;
 mod evidence;
 mod follow;
 mod l1;
+mod live;
 mod mutation;
 mod nodes;
 mod recorded;

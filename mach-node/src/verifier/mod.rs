@@ -1,84 +1,28 @@
 //! The loop from published blocks to verdicts.
 
-use std::{collections::VecDeque, time::Duration};
+mod follow;
+mod status;
 
-use alloy_primitives::{B256, BlockNumber};
-use backon::Retryable;
-use futures::{SinkExt, StreamExt, channel::mpsc, future, stream::FuturesUnordered};
+use std::time::Duration;
+
+use alloy_primitives::BlockNumber;
+use backon::{BackoffBuilder, ExponentialBackoff, Retryable};
+use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
 use mach_core::{
-    Alert, BlockRef, Fault, L2Block, Statement, StatementError, Verdict,
-    ports::{AlertSink, BlockValidator, L2Head, L2Source, SinkError, SourceError, ValidateError},
+    Alert, L2Block, Statement, StatementError, Verdict,
+    ports::{AlertSink, BlockValidator, L2Source, SinkError, SourceError, ValidateError},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::RetryPolicy;
+pub use status::{Reorg, Undecided, VerifierConfig, VerifierStatus};
 
 /// Most outcomes that are on their way to the sink at a time.
 pub const MAX_DELIVERIES: usize = 64;
 
 /// How long a verifier that shuts down waits for its sink.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-
-/// Where a [`Verifier`] begins and how it paces itself.
-#[derive(Clone, Copy, Debug)]
-pub struct VerifierConfig {
-    /// First block.
-    pub start: BlockNumber,
-    /// Which head is followed.
-    pub head: L2Head,
-    /// Time between two looks at the head.
-    pub poll_interval: Duration,
-    /// For blocks that are not there yet or cannot be judged yet, and for outcomes that do not get
-    /// through.
-    pub retry: RetryPolicy,
-    /// Most undecided blocks that the status names; older ones are only counted.
-    pub max_undecided: usize,
-}
-
-impl VerifierConfig {
-    /// Follows the unsafe head from `start`, looking every second.
-    pub fn new(start: BlockNumber) -> Self {
-        Self {
-            start,
-            head: L2Head::Unsafe,
-            poll_interval: Duration::from_secs(1),
-            retry: RetryPolicy::default(),
-            max_undecided: 1024,
-        }
-    }
-}
-
-/// How far a [`Verifier`] is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VerifierStatus {
-    /// The block that is looked at next.
-    pub next: BlockNumber,
-    /// The last block with a verdict.
-    pub last: Option<BlockRef>,
-    /// Blocks that are valid.
-    pub valid: u64,
-    /// Blocks that are invalid.
-    pub invalid: u64,
-    /// Blocks without a verdict, after all retries.
-    pub undecided_count: u64,
-    /// The last of these blocks, each with the reason. They accuse nobody.
-    pub undecided: VecDeque<Undecided>,
-    /// Valid blocks that were not attested, since an ancestor of theirs was not found valid.
-    pub unlinked: u64,
-    /// Outcomes that the sink did not take, after all retries.
-    pub undelivered: u64,
-}
-
-/// A block without a verdict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undecided {
-    /// Height of the block.
-    pub number: BlockNumber,
-    /// Why there is no verdict, with its causes.
-    pub reason: String,
-}
 
 /// Takes blocks from a source, has them validated, and hands the outcome to a sink.
 ///
@@ -87,8 +31,14 @@ pub struct Undecided {
 ///
 /// A verdict speaks of a block on its parent. To attest it is to vouch for its ancestors too, so a
 /// valid block is handed on only if it follows the valid block before it, back to the first block,
-/// whose parent is trusted. After a block that is invalid or undecided nothing is attested until a
-/// verifier is started on a block that is trusted again; alerts go on.
+/// whose parent is trusted. After a block that is invalid or undecided nothing is attested on its
+/// branch; alerts go on.
+///
+/// When the source goes to another branch, the verifier goes back to the last block that both
+/// share and verifies the new branch from there, under the same rule. What was said of the other
+/// branch stays said: a sink never takes it back. A reorg of blocks that the source had called
+/// final, or of those before the first block, is an error of the source or the rollup that accuses
+/// nobody: [`VerifierStatus::broken`] tells of it, and nothing is attested any more.
 #[derive(Debug)]
 pub struct Verifier<S, V, K> {
     source: S,
@@ -168,100 +118,18 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
         while deliveries.next().await.is_some() {}
     }
 
-    /// Gives outcomes in the order of the blocks, for ever.
-    async fn follow(&self, mut outcomes: mpsc::Sender<(L2Block, Verdict)>) {
-        let mut next = self.config.start;
-        let mut last_valid = None;
-        loop {
-            match self.source.head(self.config.head).await {
-                Ok(head) => {
-                    while next <= head.number {
-                        match self.decide(next).await {
-                            Ok((block, verdict)) => {
-                                if self.is_to_be_told(&block, &verdict, &mut last_valid)
-                                    && outcomes.send((block, verdict)).await.is_err()
-                                {
-                                    return;
-                                }
-                            }
-                            // The head went back: the block is not undecided, it is not there.
-                            Err(NoVerdict::Source(SourceError::NotYet(_)))
-                                if !self.is_published(next).await =>
-                            {
-                                break;
-                            }
-                            Err(error) => self.record_undecided(next, &error),
-                        }
-                        let Some(following) = next.checked_add(1) else {
-                            return;
-                        };
-                        next = following;
-                        self.status.send_modify(|status| status.next = next);
-                    }
-                }
-                Err(error) => warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the head is not known"
-                ),
-            }
-            tokio::time::sleep(self.config.poll_interval).await;
-        }
-    }
-
-    /// Whether the sink is to hear of the outcome: of every fault, and of a block that follows
-    /// `last_valid`, which it becomes then.
-    fn is_to_be_told(
-        &self,
-        block: &L2Block,
-        verdict: &Verdict,
-        last_valid: &mut Option<B256>,
-    ) -> bool {
-        let is_linked =
-            block.number() == self.config.start || *last_valid == Some(block.header.parent_hash);
-        let is_valid = match verdict {
-            Verdict::Valid(summary) => summary.assurance.is_proven(),
-            // A wrong proposal says nothing against its block.
-            Verdict::Invalid(fault) => matches!(fault, Fault::OutputRoot(_)),
-        };
-        if is_linked && is_valid {
-            *last_valid = Some(block.hash());
-        }
-        let is_told = is_linked || matches!(verdict, Verdict::Invalid(_));
-        if !is_told {
-            let block = block.reference();
-            self.status.send_modify(|status| {
-                status.unlinked += 1;
-                if status.unlinked == 1 {
-                    warn!(%block, "not attested, an ancestor was not found valid");
-                }
-            });
-        }
-        is_told
-    }
-
-    /// The verdict on one block, which is recorded.
+    /// One block, judged by itself, again if that may help.
     async fn decide(&self, number: BlockNumber) -> Result<(L2Block, Verdict), NoVerdict> {
-        let judge = || self.judge(number);
-        let notify = |error: &NoVerdict, delay: Duration| {
-            debug!(
-                number,
-                ?delay,
-                error = error as &dyn std::error::Error,
-                "trying again"
-            );
-        };
-        let (block, verdict) = judge
-            .retry(self.config.retry.backoff())
-            .when(NoVerdict::is_transient)
-            .notify(notify)
-            .await?;
-        self.record(&block, &verdict);
-        Ok((block, verdict))
-    }
-
-    async fn is_published(&self, number: BlockNumber) -> bool {
-        let head = self.source.head(self.config.head).await;
-        head.is_ok_and(|head| number <= head.number)
+        let mut retries = self.config.retry.backoff().build();
+        loop {
+            match self.judge(number).await {
+                Ok((block, verdict)) => {
+                    self.record(&block, &verdict);
+                    return Ok((block, verdict));
+                }
+                Err(error) => wait(&mut retries, number, error).await?,
+            }
+        }
     }
 
     async fn judge(&self, number: BlockNumber) -> Result<(L2Block, Verdict), NoVerdict> {
@@ -338,6 +206,25 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
     }
 }
 
+/// Waits for the next try. Gives the error back if there is none, or if it would not help.
+async fn wait(
+    retries: &mut ExponentialBackoff,
+    number: BlockNumber,
+    error: NoVerdict,
+) -> Result<(), NoVerdict> {
+    let Some(delay) = retries.next().filter(|_| error.is_transient()) else {
+        return Err(error);
+    };
+    debug!(
+        number,
+        ?delay,
+        error = &error as &dyn std::error::Error,
+        "trying again"
+    );
+    tokio::time::sleep(delay).await;
+    Ok(())
+}
+
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 enum NoVerdict {
@@ -345,6 +232,8 @@ enum NoVerdict {
     Source(#[from] SourceError),
     #[error(transparent)]
     Validate(#[from] ValidateError),
+    #[error("the source does not give the parent of block {0}")]
+    Unlinked(BlockNumber),
 }
 
 impl NoVerdict {
@@ -352,6 +241,7 @@ impl NoVerdict {
         match self {
             Self::Source(error) => error.is_transient(),
             Self::Validate(error) => error.is_transient(),
+            Self::Unlinked(_) => true,
         }
     }
 }
