@@ -9,10 +9,13 @@ use std::{
 
 use eyre::WrapErr;
 use mach_core::{BlockRef, Statement, Verdict};
-use mach_devnet::stack::{Event, ServiceConfig, Stack, StackConfig};
+use mach_devnet::{
+    RpcServer,
+    stack::{Event, ServiceConfig, Stack, StackConfig},
+};
 
 use crate::{args::DevnetArgs, l1::now, outcome::Outcome, remote::runtime};
-use folder::Folder;
+use folder::{Folder, Urls};
 
 /// Seconds by which the chains' clocks start behind the machine's: deploying makes L1 blocks, each of
 /// which moves its clock on.
@@ -28,6 +31,8 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
         ..StackConfig::default()
     };
     config.devnet.genesis_timestamp = now().saturating_sub(HEAD_START);
+    // Every attestation makes an L1 block here, so L1 runs ahead of what the rollup follows.
+    config.devnet.sequencing_window = 1_000_000;
     let stack = match &args.l1_rpc {
         Some(url) => Stack::start_at(&config, url.as_str())
             .await
@@ -40,7 +45,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let l2 = stack.devnet().l2().serve(local(args.l2_port)).await;
     let l2 = l2.wrap_err("choose another port with --l2-port")?;
-    let (l1_url, _l1) = match &args.l1_rpc {
+    let (l1_url, l1) = match &args.l1_rpc {
         Some(url) => (url.to_string(), None),
         None => {
             let l1 = stack.devnet().l1().serve(local(args.l1_port)).await;
@@ -48,9 +53,17 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
             (l1.http_url(), Some(l1))
         }
     };
-    let folder = Folder::write(args.folder.as_deref(), &stack, &l1_url).await?;
+    let urls = Urls {
+        contracts: l1_url.clone(),
+        l1: l1.as_ref().map(RpcServer::http_url),
+        l2: l2.http_url(),
+    };
+    let folder = Folder::write(args.folder.as_deref(), &stack, &config.devnet, urls).await?;
     let (services, mut events) = stack.start_services(ServiceConfig::default()).await?;
     say(&format!("L1 RPC           {l1_url}"));
+    if let Some(l1) = &l1 {
+        say(&format!("beacon API       {}", l1.http_url()));
+    }
     say(&format!("L2 RPC           {}", l2.http_url()));
     say(&format!("aggregator       {}", services.aggregator_url()));
     say(&format!(

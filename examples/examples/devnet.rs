@@ -15,7 +15,7 @@ use clap::Parser;
 use eyre::{ContextCompat, bail, ensure};
 use mach_core::{Alert, BlockRef, Certificate, Confirmation, Fault, Statement, Verdict};
 use mach_devnet::{
-    Check, Lie,
+    Check, DEV_ACCOUNTS, Lie, OptimismFork, UserDeposit,
     stack::{Event, ServiceConfig, Stack, StackConfig, StackOperator},
 };
 use tokio::{
@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Parser)]
 struct Args {
     /// How the sequencer lies: state-root, receipts-root, gas-used, dropped-transaction,
-    /// altered-transaction, minted-balance, output-root
+    /// altered-transaction, minted-balance, output-root; about L1: l1-origin, system-config,
+    /// dropped-deposit, altered-deposit, forged-deposit, excess-drift
     #[arg(long, default_value_t = Lie::StateRoot, conflicts_with = "honest")]
     lie: Lie,
 
@@ -57,14 +58,20 @@ async fn main() -> eyre::Result<()> {
     let say = |text: String| println!("{:>7.0} ms  {text}", clock.elapsed().as_secs_f64() * 1e3);
 
     ensure!(
-        matches!(args.lie.check(), Check::Execution | Check::Proposal),
-        "{} shows in L1 only, and the operators of this example execute blocks",
+        args.lie.check() != Check::Batches,
+        "{} is found by deriving the chain: see `mach-cli devnet --lie {}` and `mach-cli derive`",
+        args.lie,
         args.lie
     );
-    let config = StackConfig {
+    let mut config = StackConfig {
         operators: args.operators,
         ..StackConfig::default()
     };
+    if args.lie == Lie::ExcessDrift {
+        // Before Fjord the drift is a matter of configuration, and this one is soon exceeded.
+        config.devnet.l2_fork = OptimismFork::Ecotone;
+        config.devnet.max_sequencer_drift = 30;
+    }
     let stack = match &args.l1_rpc {
         Some(url) => Stack::start_at(&config, url).await?,
         None => Stack::start(&config).await?,
@@ -113,10 +120,20 @@ async fn main() -> eyre::Result<()> {
         return Ok(());
     }
 
-    stack.devnet().sequencer().lie_next(args.lie);
+    let sequencer = stack.devnet().sequencer();
+    if matches!(args.lie, Lie::DroppedDeposit | Lie::AlteredDeposit) {
+        let to = DEV_ACCOUNTS[0].address;
+        sequencer.deposit(UserDeposit::ether(to, 1_000_000_000_000_000_000))?;
+        say("a user deposits an ether on L1".to_owned());
+    }
+    sequencer.lie_next(args.lie);
     say(format!("the sequencer is told to lie: {}", args.lie));
-    let published = Instant::now();
-    stack.devnet().step()?;
+    let mut published = Instant::now();
+    // Some lies need a certain block: the one that a deposit belongs to, for example.
+    while sequencer.untold() > 0 {
+        published = Instant::now();
+        stack.devnet().step()?;
+    }
     let visible = Instant::now();
     let block = head(&stack)?;
     say(format!(

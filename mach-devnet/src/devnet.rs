@@ -12,7 +12,7 @@ use mach_verify::{
 use crate::{
     Batcher, BatcherConfig, Chain, ChainError, Ethereum, EthereumFork, FeeConfig, ForkSchedule,
     Genesis, L1View, Mining, Optimism, OptimismFork, Proposer, RpcServer, Sequencer, ServeError,
-    Settling, SystemConfig,
+    Settling, SystemConfig, Traffic,
     l2::{self, ContractsConfig},
 };
 
@@ -41,6 +41,8 @@ pub struct DevnetConfig {
     pub fees: FeeConfig,
     /// Gas limit of the rollup's blocks.
     pub l2_gas_limit: u64,
+    /// What others do on the rollup.
+    pub traffic: Traffic,
     /// Seconds after its L1 block until which a rollup block may have transactions, before Fjord.
     pub max_sequencer_drift: u64,
     /// L1 blocks in which the batches of a rollup block may appear.
@@ -68,6 +70,7 @@ impl Default for DevnetConfig {
             l1_mining: Mining::Auto,
             fees: FeeConfig::default(),
             l2_gas_limit: 60_000_000,
+            traffic: Traffic::new(),
             max_sequencer_drift: 600,
             sequencing_window: 3_600,
             batcher: None,
@@ -105,7 +108,8 @@ impl DevnetConfig {
         let genesis = l2::genesis(self.l2_fork, &config, timestamp, block_time);
         let times = (block_time, self.max_sequencer_drift);
         let role = Optimism::new(self.l2_chain_id, self.forks(), times, config, l1);
-        Ok(Sequencer::new(Chain::new(role, &genesis, Mining::Manual)?))
+        let chain = Chain::new(role, &genesis, Mining::Manual)?;
+        Ok(Sequencer::new(chain, self.traffic))
     }
 
     /// Forks of the rollup by time.

@@ -3,6 +3,7 @@
 mod accounts;
 mod chain;
 mod devnet;
+mod genesis_file;
 mod l2;
 mod rpc;
 #[cfg(feature = "stack")]

@@ -13,7 +13,7 @@ use eyre::{ContextCompat, WrapErr};
 use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
 use mach_contracts_bindings::{Admission, DeploymentFile, SubmitPolicy, Submitter, admit};
 use mach_core::Stake;
-use mach_devnet::{DEV_ACCOUNTS, DevAccount, stack::Stack};
+use mach_devnet::{DEV_ACCOUNTS, DevAccount, DevnetConfig, stack::Stack};
 
 /// Opens every key file of the devnet: all of their keys are public anyway.
 const PASSWORD: &str = "devnet";
@@ -23,7 +23,18 @@ const STAKE: u128 = 5;
 /// The folder; one of its own is gone when this is dropped.
 pub(super) struct Folder {
     path: PathBuf,
+    urls: Urls,
     _temporary: Option<tempfile::TempDir>,
+}
+
+/// Where the parts of the devnet are reached.
+pub(super) struct Urls {
+    /// The L1 that mach's contracts are on.
+    pub(super) contracts: String,
+    /// The L1 that the rollup follows, if it is served.
+    pub(super) l1: Option<String>,
+    /// The rollup.
+    pub(super) l2: String,
 }
 
 impl Folder {
@@ -32,7 +43,8 @@ impl Folder {
     pub(super) async fn write(
         path: Option<&Path>,
         stack: &Stack,
-        l1_url: &str,
+        config: &DevnetConfig,
+        urls: Urls,
     ) -> eyre::Result<Self> {
         let owner = DEV_ACCOUNTS.first().wrap_err("there is an owner")?;
         // The first account is the owner's, then come those of the operators that run.
@@ -66,6 +78,7 @@ impl Folder {
         };
         let folder = Self {
             path,
+            urls,
             _temporary: temporary,
         };
         let deployment = DeploymentFile::from(stack.deployment());
@@ -74,7 +87,11 @@ impl Folder {
         folder.put("operator.ecdsa.json", &account_file(spare)?)?;
         folder.put("operator.bls.json", &bls_file(spare)?)?;
         folder.put("owner.ecdsa.json", &account_file(owner)?)?;
-        folder.put("env.sh", &folder.environment(l1_url))?;
+        let rollup = &stack.devnet().rollup().config;
+        folder.put("rollup.json", &serde_json::to_string_pretty(rollup)?)?;
+        let genesis = config.l2_genesis();
+        folder.put("genesis.json", &serde_json::to_string_pretty(&genesis)?)?;
+        folder.put("env.sh", &folder.environment())?;
         Ok(folder)
     }
 
@@ -84,10 +101,10 @@ impl Folder {
     }
 
     /// Every flag that the commands need, as its environment twin.
-    fn environment(&self, l1_url: &str) -> String {
+    fn environment(&self) -> String {
         let file = |name: &str| self.path.join(name).display().to_string();
         [
-            ("MACH_L1_RPC", l1_url.to_owned()),
+            ("MACH_L1_RPC", self.urls.contracts.clone()),
             ("MACH_DEPLOYMENT", file("deployment.json")),
             ("MACH_ECDSA_KEY", file("operator.ecdsa.json")),
             ("MACH_ECDSA_PASSWORD_FILE", file("password.txt")),
@@ -102,8 +119,18 @@ impl Folder {
     /// What to paste into another terminal.
     pub(super) fn told(&self) -> String {
         let path = self.path.display();
+        let Urls { l1, l2, .. } = &self.urls;
+        let derive = l1.as_ref().map_or(String::new(), |l1| {
+            format!(
+                "  mach-cli derive --l1 {l1} --beacon {l1} --l2 {l2} --rollup-config '{path}/rollup.json'\n"
+            )
+        });
         format!(
             "folder           {path}\n\n\
+             to verify the rollup, in another terminal:\n  \
+               mach-cli verify --rpc {l2} --blocks 1..=20\n{derive}  \
+               mach-cli backfill --rpc {l2} --blocks 1..=20\n  \
+               mach-cli follow --rpc {l2} --from 1\n\n\
              one more operator may join; in another terminal:\n  \
                . '{path}/env.sh'\n  \
                mach-cli doctor\n  \

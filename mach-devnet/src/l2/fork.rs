@@ -69,7 +69,7 @@ impl OptimismFork {
     }
 
     /// The fork as executors know it; they do not know Delta.
-    const fn execution(self) -> Option<OpHardfork> {
+    pub(crate) const fn execution(self) -> Option<OpHardfork> {
         Some(match self {
             Self::Bedrock => OpHardfork::Bedrock,
             Self::Regolith => OpHardfork::Regolith,

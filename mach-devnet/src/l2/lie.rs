@@ -157,7 +157,7 @@ impl Lie {
             Self::SystemConfig => "l1Attributes",
             Self::DroppedDeposit | Self::AlteredDeposit | Self::ForgedDeposit => "userDeposits",
             Self::ExcessDrift => "sequencerDrift",
-            Self::BatchDropped | Self::BatchAltered | Self::BatchReordered => "batch",
+            Self::BatchDropped | Self::BatchAltered | Self::BatchReordered => "batchTransactions",
         }
     }
 

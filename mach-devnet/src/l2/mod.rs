@@ -17,6 +17,7 @@ mod rules;
 mod sequencer;
 mod system_config;
 mod traffic;
+mod varied;
 
 pub use batcher::{BatchKind, Batcher, BatcherConfig, Compression, DataAvailability};
 pub use contracts::{

@@ -3,6 +3,7 @@
 use alloy_consensus::{
     Header,
     constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS},
+    proofs::calculate_receipt_root,
     transaction::{Recovered, TransactionInfo},
 };
 use alloy_eips::{eip2718::Decodable2718, eip7685::EMPTY_REQUESTS_HASH};
@@ -171,6 +172,9 @@ impl Rules for Optimism {
         storage_root: &dyn Fn(Address) -> Result<B256, ChainError>,
     ) -> Result<(), ChainError> {
         let fork = self.forks().active(header.timestamp);
+        if fork == OptimismFork::Regolith {
+            header.receipts_root = regolith_receipts_root(&execution.receipts);
+        }
         if fork >= OptimismFork::Isthmus {
             header.withdrawals_root = Some(storage_root(MESSAGE_PASSER)?);
         }
@@ -256,6 +260,19 @@ impl Rules for Optimism {
         let epoch = self.epoch(context.header.number);
         rpc_types::receipt(context, fork, epoch.as_ref())
     }
+}
+
+/// Receipts have the nonce of a deposit from Regolith on, and commit to it from Canyon on.
+///
+/// Source: <https://specs.optimism.io/protocol/deposits.html#deposit-receipt>.
+fn regolith_receipts_root(receipts: &[OpReceiptEnvelope]) -> B256 {
+    let mut receipts = receipts.to_vec();
+    for receipt in &mut receipts {
+        if let OpReceiptEnvelope::Deposit(deposit) = receipt {
+            deposit.receipt.deposit_nonce = None;
+        }
+    }
+    calculate_receipt_root(&receipts)
 }
 
 /// What the sequencer has decided about a block before its execution.

@@ -28,11 +28,8 @@ pub struct Sequencer {
 
 impl Sequencer {
     /// The sequencer of a rollup.
-    pub(crate) const fn new(chain: Chain<Optimism>) -> Self {
-        Self {
-            chain,
-            traffic: Traffic::new(),
-        }
+    pub(crate) const fn new(chain: Chain<Optimism>, traffic: Traffic) -> Self {
+        Self { chain, traffic }
     }
 
     /// The rollup.
@@ -44,6 +41,9 @@ impl Sequencer {
     ///
     /// Errors: [`ChainError`].
     pub fn produce(&self) -> Result<BlockNumber, ChainError> {
+        if let Some(deposit) = self.traffic.deposit(&self.chain) {
+            self.deposit(deposit)?;
+        }
         self.traffic.send(&self.chain)?;
         self.chain.mine()
     }
@@ -75,6 +75,11 @@ impl Sequencer {
     /// background traffic supplies. Several lies are told one block each, in their order.
     pub fn lie_next(&self, lie: Lie) {
         self.chain.role().sequencing().lies.push_back(lie);
+    }
+
+    /// Lies that wait for a block that can carry them.
+    pub fn untold(&self) -> usize {
+        self.chain.role().sequencing().lies.len()
     }
 
     /// Makes a deposit on L1. It is in the first rollup block that follows the L1 block of its

@@ -6,9 +6,10 @@ use alloy_signer::SignerSync;
 use op_alloy_consensus::OpTxEnvelope;
 
 use super::{
-    Optimism,
+    Optimism, UserDeposit,
     asm::selector,
     predeploys::{INITIATE_WITHDRAWAL, MESSAGE_PASSER, STORE, STORE_FUNCTION},
+    varied,
 };
 use crate::{
     DEV_ACCOUNTS, DevAccount,
@@ -24,9 +25,11 @@ const WITHDRAWAL_PERIOD: u64 = 4;
 /// Makes the same transactions for the same height in every run: two transfers, one of them to a
 /// new account; two calls that write storage and log; one that deletes what was written
 /// three blocks ago; now and then a withdrawal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
     account: DevAccount,
+    /// Traffic of every kind instead, from this seed.
+    seed: Option<u64>,
 }
 
 impl Default for Traffic {
@@ -39,13 +42,34 @@ impl Traffic {
     /// Traffic from the last development account.
     pub const fn new() -> Self {
         let [.., account] = DEV_ACCOUNTS;
-        Self { account }
+        Self {
+            account,
+            seed: None,
+        }
+    }
+
+    /// Traffic of every kind, the same for the same seed and height: contracts that are made, called
+    /// and destroyed, storage that is written and cleared, reverts, endless loops, precompiles, every
+    /// type of transaction, EIP-7702, and deposits on L1, some of which fail.
+    pub const fn varied(seed: u64) -> Self {
+        Self {
+            seed: Some(seed),
+            ..Self::new()
+        }
+    }
+
+    /// What is to be deposited on L1 before the next block.
+    pub(super) fn deposit(&self, chain: &Chain<Optimism>) -> Option<UserDeposit> {
+        varied::deposits(self.seed?, chain.head() + 1)
     }
 
     /// Puts the transactions of the next block where they wait for it.
     ///
     /// Errors: [`ChainError`].
     pub fn send(&self, chain: &Chain<Optimism>) -> Result<(), ChainError> {
+        if let Some(seed) = self.seed {
+            return varied::send(chain, seed);
+        }
         let height = chain.head() + 1;
         let mut calls = vec![
             (
@@ -120,7 +144,7 @@ fn key(height: u64, index: u64) -> U256 {
     keccak256([height.to_be_bytes(), index.to_be_bytes()].concat()).into()
 }
 
-fn store(key: U256, value: U256) -> Bytes {
+pub(super) fn store(key: U256, value: U256) -> Bytes {
     [
         &selector(STORE_FUNCTION)[..],
         &key.to_be_bytes::<32>(),
@@ -131,7 +155,7 @@ fn store(key: U256, value: U256) -> Bytes {
 }
 
 /// A withdrawal to `target` with no data.
-fn withdrawal(target: Address) -> Bytes {
+pub(super) fn withdrawal(target: Address) -> Bytes {
     let words = [target.into_word(), word(100_000), word(0x60), word(0)].concat();
     [&selector(INITIATE_WITHDRAWAL)[..], &words].concat().into()
 }

@@ -15,7 +15,10 @@ use mach_node::{
     TermsPolicy, Verifier, VerifierConfig, VerifierStatus,
     rpc::{AggregatorServer, RemoteAggregator, RemoteError, ServeError, serve_aggregator},
 };
-use mach_verify::source::{OpNode, ProposalValidator, RpcSource, StatelessValidator};
+use mach_verify::{
+    op::OpL1Validator,
+    source::{OpNode, ProposalValidator, RpcSource, StatelessValidator},
+};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +139,12 @@ impl Stack {
             let source = RpcSource::new(self.devnet().l2().client(), self.devnet().l2().chain_id());
             let spec = self.devnet().l2().role().spec().clone();
             let validator = ProposalValidator::new(
-                StatelessValidator::new(spec, source.clone()),
+                OpL1Validator::new(
+                    StatelessValidator::new(spec, source.clone()),
+                    self.devnet().rollup().clone(),
+                    self.devnet().l1().clone(),
+                    source.clone(),
+                ),
                 OpNode::new(self.devnet().l2().client()),
             );
             let judge = Judge {

@@ -12,6 +12,7 @@ mod batcher;
 mod l1;
 mod l2;
 mod lies;
+mod origin;
 mod pool;
 mod ports;
 mod precompiles;
