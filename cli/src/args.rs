@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Command {
     /// Re-execute blocks and compare every header field that follows from execution
     Verify(VerifyArgs),
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Follow(crate::follow::FollowArgs),
     /// Save blocks with their execution witnesses, to verify them offline later
     Record(RecordArgs),
+    /// Verify a long range of blocks on all cores, or on many machines
+    Backfill(crate::backfill::BackfillArgs),
     /// Run a whole mach on this machine: L1, a rollup, operators, aggregator
     Devnet(DevnetArgs),
     /// Make, read and convert key files
@@ -181,6 +183,18 @@ const MAX_BLOCKS: u64 = 10_000_000;
 pub(crate) struct BlockRange(RangeInclusive<BlockNumber>);
 
 impl BlockRange {
+    /// Errors: the range is empty or too long.
+    pub(crate) fn new(numbers: RangeInclusive<BlockNumber>) -> Result<Self, String> {
+        let (first, last) = (*numbers.start(), *numbers.end());
+        if first > last {
+            return Err("the range is empty".to_owned());
+        }
+        if last - first >= MAX_BLOCKS {
+            return Err(format!("more than {MAX_BLOCKS} blocks"));
+        }
+        Ok(Self(numbers))
+    }
+
     pub(crate) fn numbers(&self) -> RangeInclusive<BlockNumber> {
         self.0.clone()
     }
@@ -206,13 +220,7 @@ impl FromStr for BlockRange {
         } else {
             (number(text)?, number(text)?)
         };
-        if first > last {
-            return Err("the range is empty".to_owned());
-        }
-        if last - first >= MAX_BLOCKS {
-            return Err(format!("more than {MAX_BLOCKS} blocks"));
-        }
-        Ok(Self(first..=last))
+        Self::new(first..=last)
     }
 }
 

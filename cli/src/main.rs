@@ -1,6 +1,7 @@
 //! `mach-cli`: verify rollup blocks, record witnesses, run a devnet, operate on L1, keep keys.
 
 mod args;
+mod backfill;
 mod devnet;
 mod evidence;
 mod follow;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Follow(args) => follow::run(args),
         Command::Record(args) => record::run(args),
+        Command::Backfill(args) => backfill::run(args),
         Command::Devnet(args) => devnet::run(args),
         Command::Keys(args) => keys::run(args),
         Command::L1(command) => l1::run(command),

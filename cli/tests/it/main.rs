@@ -1,7 +1,13 @@
 //! The binary, as a script calls it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
+mod backfill;
 mod devnet;
 mod follow;
 mod l1;

@@ -144,9 +144,6 @@ pub enum QueueError {
         /// Version that this software reads and writes.
         known: u64,
     },
-    /// Somebody else has the queue's file open.
-    #[error("the queue is open elsewhere")]
-    InUse,
     /// What the queue holds is not what was put into it.
     #[error("the queue is damaged")]
     Damaged(#[source] BoxError),

@@ -8,14 +8,17 @@ use std::{
 use alloy_primitives::{BlockNumber, ChainId};
 use async_trait::async_trait;
 use mach_core::{
-    L2Block, Verdict,
+    Fault, L2Block, Verdict,
     ports::{BlockValidator, L2Source, SourceError, ValidateError},
 };
 use mach_verify::{
-    ChainSpec, Witness, check_body,
-    source::{RecordedBlocks, WitnessSource},
+    ChainSpec, Evidence, EvidenceFolder, Witness, check_body,
+    source::{RecordedBlock, RecordedBlocks, WitnessSource},
     verify_block,
 };
+use tracing::{info, warn};
+
+use crate::verifier::with_causes;
 
 /// Brings blocks to verdicts in two steps: one that waits and one that computes, so that no core
 /// waits for a socket.
@@ -72,14 +75,24 @@ impl JudgeError {
 /// Executes blocks with the witnesses of a source, a node for one.
 #[derive(Clone, Debug)]
 pub struct Stateless<S> {
-    spec: ChainSpec,
+    rules: Rules,
     source: S,
 }
 
 impl<S: L2Source + WitnessSource + 'static> Stateless<S> {
     /// Blocks of `source` by the rules of `spec`.
     pub const fn new(spec: ChainSpec, source: S) -> Self {
-        Self { spec, source }
+        Self {
+            rules: Rules::new(spec),
+            source,
+        }
+    }
+
+    /// The same, with a bundle for every invalid block in `folder`.
+    #[must_use]
+    pub fn with_evidence(mut self, folder: EvidenceFolder) -> Self {
+        self.rules.evidence = Some(folder);
+        self
     }
 }
 
@@ -88,7 +101,7 @@ impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
     type Fetched = (L2Block, Result<Witness, SourceError>);
 
     fn chain_id(&self) -> ChainId {
-        self.spec.chain_id()
+        self.rules.spec.chain_id()
     }
 
     async fn fetch(&self, number: BlockNumber) -> Result<Self::Fetched, JudgeError> {
@@ -99,9 +112,14 @@ impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
 
     fn judge(&self, _number: BlockNumber, (block, witness): Self::Fetched) -> Judged {
         let started = Instant::now();
-        let result = witness
-            .map_err(JudgeError::from)
-            .and_then(|witness| execute(&self.spec, &block, &witness));
+        let (block, result) = match witness {
+            Ok(witness) => self.rules.judge(&RecordedBlock {
+                block,
+                witness,
+                source: None,
+            }),
+            Err(error) => (block, Err(error.into())),
+        };
         Judged {
             block: Some(block),
             result,
@@ -114,7 +132,7 @@ impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
 /// counts as computing.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    spec: ChainSpec,
+    rules: Rules,
     blocks: Arc<RecordedBlocks>,
 }
 
@@ -122,9 +140,16 @@ impl Recorded {
     /// Recorded blocks by the rules of `spec`.
     pub fn new(spec: ChainSpec, blocks: RecordedBlocks) -> Self {
         Self {
-            spec,
+            rules: Rules::new(spec),
             blocks: Arc::new(blocks),
         }
+    }
+
+    /// The same, with a bundle for every invalid block in `folder`.
+    #[must_use]
+    pub fn with_evidence(mut self, folder: EvidenceFolder) -> Self {
+        self.rules.evidence = Some(folder);
+        self
     }
 }
 
@@ -133,7 +158,7 @@ impl Judge for Recorded {
     type Fetched = ();
 
     fn chain_id(&self) -> ChainId {
-        self.spec.chain_id()
+        self.rules.spec.chain_id()
     }
 
     async fn fetch(&self, _number: BlockNumber) -> Result<(), JudgeError> {
@@ -143,10 +168,10 @@ impl Judge for Recorded {
     fn judge(&self, number: BlockNumber, (): ()) -> Judged {
         let started = Instant::now();
         let (block, result) = match self.blocks.record(number) {
-            Ok(record) => (
-                Some(record.block.clone()),
-                execute(&self.spec, &record.block, &record.witness),
-            ),
+            Ok(record) => {
+                let (block, result) = self.rules.judge(&record);
+                (Some(block), result)
+            }
             Err(error) => (None, Err(error.into())),
         };
         Judged {
@@ -157,9 +182,46 @@ impl Judge for Recorded {
     }
 }
 
-fn execute(spec: &ChainSpec, block: &L2Block, witness: &Witness) -> Result<Verdict, JudgeError> {
-    check_body(spec, block).map_err(ValidateError::from)?;
-    Ok(verify_block(spec, block, witness).map_err(ValidateError::from)?)
+/// By what blocks are judged, and where the evidence goes.
+#[derive(Clone, Debug)]
+struct Rules {
+    spec: ChainSpec,
+    evidence: Option<EvidenceFolder>,
+}
+
+impl Rules {
+    const fn new(spec: ChainSpec) -> Self {
+        Self {
+            spec,
+            evidence: None,
+        }
+    }
+
+    fn judge(&self, record: &RecordedBlock) -> (L2Block, Result<Verdict, JudgeError>) {
+        let RecordedBlock { block, witness, .. } = record;
+        let verdict =
+            check_body(&self.spec, block).and_then(|()| verify_block(&self.spec, block, witness));
+        if let Ok(Verdict::Invalid(fault)) = &verdict
+            && let Some(folder) = &self.evidence
+        {
+            self.keep(folder, record, fault);
+        }
+        let verdict = verdict.map_err(|error| ValidateError::from(error).into());
+        (block.clone(), verdict)
+    }
+
+    /// Leaves a bundle. That there is none changes no verdict.
+    fn keep(&self, folder: &EvidenceFolder, record: &RecordedBlock, fault: &Fault) {
+        let block = record.block.reference();
+        let evidence = Evidence::new(self.spec.clone(), record.clone(), fault.clone());
+        let kept = evidence
+            .map_err(|error| with_causes(&error))
+            .and_then(|evidence| folder.keep(&evidence).map_err(|error| with_causes(&error)));
+        match kept {
+            Ok(file) => info!(%block, file = %file.display(), "evidence"),
+            Err(reason) => warn!(%block, reason, "no evidence"),
+        }
+    }
 }
 
 /// Has blocks judged by any [`BlockValidator`], which computes where and when it likes.

@@ -4,14 +4,13 @@
 //! a [`Backfill`] takes units from it and brings their blocks to verdicts by a [`Judge`]; a
 //! [`BackfillReport`] says what came of the whole range.
 
-mod embedded;
 mod engine;
 mod judge;
 #[cfg(feature = "nats")]
 mod nats;
 mod report;
+mod stored;
 
-pub use embedded::EmbeddedQueue;
 pub use engine::{Backfill, BackfillConfig, BackfillError, BackfillStatus};
 pub use judge::{Judge, JudgeError, Judged, Recorded, Stateless, Validated};
 #[cfg(feature = "nats")]
@@ -19,9 +18,9 @@ pub use nats::NatsQueue;
 pub use report::{
     BackfillReport, FaultyBlock, Gap, MAX_LISTED, ReportError, UndecidedBlock, WorkerShare,
 };
+pub use stored::StoredQueue;
 
 use mach_core::{UnitReport, WorkUnit};
-
 /// What a queue says of a unit that nobody finished.
 fn given_up(unit: WorkUnit, attempts: u32, reason: Option<&str>) -> UnitReport {
     let mut text = format!("given up after {attempts} attempts");

@@ -17,16 +17,19 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub enum Table {
     /// What was said about each height: [`StoredGuard`](crate::StoredGuard).
     Guard,
+    /// What came of a range of blocks: [`StoredQueue`](crate::backfill::StoredQueue).
+    Work,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 1] = [Self::Guard];
+    pub const ALL: [Self; 2] = [Self::Guard, Self::Work];
 
     /// Name of the table in a database.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Guard => "guard",
+            Self::Work => "work",
         }
     }
 }

@@ -357,6 +357,10 @@ fn unopened_table(error: TableError) -> StoreError {
 fn unread(error: StorageError) -> StoreError {
     match error {
         error @ StorageError::Corrupted(_) => StoreError::Unreadable(error.into()),
+        // What redb says of a file that is not one of its own.
+        StorageError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            StoreError::Unreadable(error.into())
+        }
         error => StoreError::backend(error),
     }
 }

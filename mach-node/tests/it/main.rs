@@ -3,10 +3,12 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "helpers of tests fail by panicking"
 )]
 
 mod aggregator;
+mod backfill;
 mod curves;
 mod guard;
 mod kill;

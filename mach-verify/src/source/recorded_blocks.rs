@@ -80,10 +80,11 @@ impl RecordedBlocks {
     /// Errors: [`SourceError`].
     pub fn record(&self, number: BlockNumber) -> Result<Arc<RecordedBlock>, SourceError> {
         // A reader that panicked left a whole value behind, or none.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(record) = last.as_ref().filter(|it| it.block.number() == number) {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = last().as_ref().filter(|it| it.block.number() == number) {
             return Ok(Arc::clone(record));
         }
+        // Nobody waits while another reads.
         let Some(record) = self.read(number)? else {
             return Err(if self.newest().is_some_and(|newest| number > newest) {
                 SourceError::NotYet(number)
@@ -95,7 +96,7 @@ impl RecordedBlocks {
             return Err(SourceError::NotHeld(number));
         }
         let record = Arc::new(record);
-        *last = Some(Arc::clone(&record));
+        *last() = Some(Arc::clone(&record));
         Ok(record)
     }
 

@@ -1,8 +1,8 @@
 //! What every work queue does, whatever it is made of: each test runs on all of them.
 
-mod embedded;
 #[cfg(feature = "nats")]
 mod nats;
+mod stored;
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -434,8 +434,8 @@ async fn a_reopened_unit_is_done_again(place: impl Place) {
 /// Whoever takes the blocks of a report may stop it.
 #[tokio::test]
 async fn a_consumer_that_fails_stops_the_report() {
-    let folder = tempfile::tempdir().unwrap();
-    let queue = mach_node::backfill::EmbeddedQueue::open(folder.path().join("queue")).unwrap();
+    let store = mach_node::store::RedbStore::in_memory().unwrap();
+    let queue = mach_node::backfill::StoredQueue::open(store).await.unwrap();
     queue.plan(&plan(8)).await.unwrap();
     let lease = claim(&queue).await;
     finish(&queue, &lease, "w").await;

@@ -69,6 +69,7 @@ impl Server {
     }
 }
 
+#[expect(clippy::zombie_processes, reason = "whoever gets the child ends it")]
 async fn start(program: &PathBuf, folder: &TempDir, port: i32) -> (Child, u16) {
     let child = Command::new(program)
         .args(["--jetstream", "--addr", "127.0.0.1", "--store_dir"])

@@ -1,0 +1,195 @@
+//! Where the blocks of a backfill come from.
+
+use std::path::Path;
+
+use alloy_primitives::{BlockNumber, ChainId};
+use async_trait::async_trait;
+use eyre::WrapErr;
+use mach_core::{
+    BlockRef, L2Block,
+    ports::{L2Head, L2Source, SourceError},
+};
+use mach_verify::{
+    ChainSpec, Witness,
+    source::{Archive, RecordedBlock, RecordedBlocks, RpcSource, WitnessSource, recorded_files},
+};
+use url::Url;
+
+use super::args::BackfillArgs;
+use crate::{args::BlockRange, remote::shown, spec::Specs};
+
+/// Blocks with the rules of their chain.
+pub(super) struct Source {
+    pub(super) spec: ChainSpec,
+    pub(super) blocks: Blocks,
+}
+
+pub(super) enum Blocks {
+    Nodes(Nodes),
+    Recorded(RecordedBlocks),
+}
+
+impl Source {
+    /// The source that the flags name, if they name one.
+    pub(super) async fn open(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Option<Self>> {
+        let (chain_id, blocks) = if let Some(archive) = &args.archive {
+            let archive = Archive::open(archive)?;
+            let blocks = RecordedBlocks::from_archive(archive);
+            (blocks.chain_id(), Blocks::Recorded(blocks))
+        } else if let Some(path) = &args.path {
+            let blocks = folder(path)?;
+            (blocks.chain_id(), Blocks::Recorded(blocks))
+        } else if args.rpc.is_empty() {
+            return Ok(None);
+        } else {
+            let nodes = Nodes::connect(&args.rpc).await?;
+            (nodes.chain_id(), Blocks::Nodes(nodes))
+        };
+        let spec = specs.of(chain_id)?.clone();
+        Ok(Some(Self { spec, blocks }))
+    }
+
+    /// The blocks that are asked for. One that is not there is an error now and not after days: what
+    /// was not looked at must not pass for valid.
+    pub(super) async fn range(&self, asked: Option<&BlockRange>) -> eyre::Result<BlockRange> {
+        match &self.blocks {
+            Blocks::Nodes(nodes) => {
+                let Some(asked) = asked else {
+                    eyre::bail!("which blocks? name them with --blocks");
+                };
+                let head = nodes.head(L2Head::Unsafe).await?;
+                let last = *asked.numbers().end();
+                eyre::ensure!(
+                    last <= head.number,
+                    "block {last} is not there yet, the head of the source is block {}",
+                    head.number
+                );
+                Ok(asked.clone())
+            }
+            Blocks::Recorded(blocks) => {
+                let mut held = blocks.numbers();
+                let (Some(first), last) = (held.next(), blocks.numbers().next_back()) else {
+                    eyre::bail!("there are no blocks");
+                };
+                let range = match asked {
+                    Some(asked) => asked.clone(),
+                    None => BlockRange::new(first..=last.unwrap_or(first))
+                        .map_err(|error| eyre::eyre!(error))?,
+                };
+                let mut wanted = range.numbers().peekable();
+                for number in blocks.numbers() {
+                    wanted.next_if_eq(&number);
+                }
+                match wanted.next() {
+                    None => Ok(range),
+                    Some(missing) => eyre::bail!(
+                        "block {missing} is not among the recorded ones: name a range without gaps with \
+                         --blocks, or verify single blocks with `mach-cli verify`"
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// The blocks of a folder, all of one chain.
+fn folder(path: &Path) -> eyre::Result<RecordedBlocks> {
+    let files = recorded_files(path).wrap_err("nothing to verify")?;
+    let Some(first) = files.first() else {
+        eyre::bail!(
+            "{} holds no recorded blocks (.json, .json.gz)",
+            path.display()
+        );
+    };
+    let chain_id = RecordedBlock::read(first)?.block.chain_id;
+    let blocks = RecordedBlocks::open(path, chain_id)?;
+    let count = blocks.numbers().count();
+    eyre::ensure!(
+        count == files.len(),
+        "{} holds {} files, {count} of them different blocks of chain {chain_id}: a backfill is of one \
+         chain",
+        path.display(),
+        files.len()
+    );
+    Ok(blocks)
+}
+
+/// Nodes of one chain that share the work. A block is asked for at one of them, and at the others
+/// if that one does not give it.
+///
+/// No node is trusted with a verdict, and which chain they are on shows where blocks meet: all of
+/// a range have to link.
+#[derive(Clone, Debug)]
+pub(super) struct Nodes(Vec<RpcSource>);
+
+impl Nodes {
+    async fn connect(urls: &[Url]) -> eyre::Result<Self> {
+        let mut nodes: Vec<RpcSource> = Vec::new();
+        for url in urls {
+            let node = RpcSource::connect(url.clone()).await;
+            let node = node.wrap_err_with(|| shown(url))?;
+            if let Some(first) = nodes.first() {
+                eyre::ensure!(
+                    first.chain_id() == L2Source::chain_id(&node),
+                    "{} is on chain {}, the first endpoint on chain {}",
+                    shown(url),
+                    L2Source::chain_id(&node),
+                    L2Source::chain_id(first)
+                );
+            }
+            nodes.push(node);
+        }
+        Ok(Self(nodes))
+    }
+
+    /// All nodes, beginning with the one whose turn block `number` is.
+    fn in_turn(&self, number: BlockNumber) -> impl Iterator<Item = &RpcSource> {
+        // The remainder is smaller than a length.
+        let first = (number % self.0.len().max(1) as u64) as usize;
+        self.0.iter().cycle().skip(first).take(self.0.len())
+    }
+}
+
+#[async_trait]
+impl L2Source for Nodes {
+    fn chain_id(&self) -> ChainId {
+        self.0.first().map_or(0, L2Source::chain_id)
+    }
+
+    /// What every node has.
+    async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
+        let mut lowest: Option<BlockRef> = None;
+        for node in &self.0 {
+            let head = node.head(head).await?;
+            if lowest.is_none_or(|lowest| head.number < lowest.number) {
+                lowest = Some(head);
+            }
+        }
+        lowest.ok_or(SourceError::NotYet(0))
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        let mut outcome = Err(SourceError::NotHeld(number));
+        for node in self.in_turn(number) {
+            outcome = node.block(number).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl WitnessSource for Nodes {
+    async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
+        let mut outcome = Err(SourceError::NotHeld(block.number()));
+        for node in self.in_turn(block.number()) {
+            outcome = node.witness(block).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+}

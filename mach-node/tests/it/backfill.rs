@@ -1,0 +1,481 @@
+//! A range of blocks whose judge has a script.
+
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy_consensus::Header;
+use alloy_primitives::{B256, Bytes};
+use async_trait::async_trait;
+use mach_core::{
+    Assurance, BlockOutcome, BlockReport, ExecutionSummary, Fault, L2Block, Mismatch, UnitReport,
+    Verdict, WorkPlan,
+    ports::{
+        BlockValidator, Claim, Completion, L2Head, L2Source, Lease, QueueError, QueueProgress,
+        Release, SourceError, ValidateError, WorkQueue,
+    },
+};
+use mach_node::{
+    RetryPolicy,
+    backfill::{
+        Backfill, BackfillConfig, BackfillError, BackfillReport, Judge, JudgeError, Judged,
+        StoredQueue, Validated,
+    },
+    store::RedbStore,
+};
+use tokio_util::sync::CancellationToken;
+
+const CHAIN: u64 = 10;
+
+/// What is wrong with a height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The source answers at the third time only.
+    Late,
+    /// The source never answers.
+    Away,
+    /// The source has no such block.
+    NotHeld,
+    /// The block is there, its rules are not known.
+    Unsupported,
+    /// Judging it panics.
+    Panics,
+    /// It is invalid.
+    Invalid,
+    /// It is invalid in a way that takes pages to say.
+    VerboselyInvalid,
+    /// It names another parent.
+    Orphan,
+}
+
+/// A chain of empty blocks, some of them in trouble.
+struct Script {
+    blocks: BTreeMap<u64, L2Block>,
+    trouble: BTreeMap<u64, Trouble>,
+    looks: Mutex<BTreeMap<u64, usize>>,
+    fetched: AtomicUsize,
+    most_fetched: AtomicUsize,
+    judged: AtomicUsize,
+    most_judged: AtomicUsize,
+    computing: Duration,
+}
+
+impl Script {
+    fn new(last: u64, trouble: impl IntoIterator<Item = (u64, Trouble)>) -> Arc<Self> {
+        Self::slow(last, trouble, Duration::ZERO)
+    }
+
+    fn slow(
+        last: u64,
+        trouble: impl IntoIterator<Item = (u64, Trouble)>,
+        computing: Duration,
+    ) -> Arc<Self> {
+        let trouble: BTreeMap<_, _> = trouble.into_iter().collect();
+        let (mut blocks, mut parent_hash) = (BTreeMap::new(), B256::ZERO);
+        for number in 1..=last {
+            if trouble.get(&number) == Some(&Trouble::Orphan) {
+                parent_hash = B256::repeat_byte(0xee);
+            }
+            let header = Header {
+                number,
+                parent_hash,
+                gas_used: number,
+                ..Default::default()
+            };
+            let block = L2Block::new(CHAIN, header, vec![Bytes::from_static(&[1])]);
+            parent_hash = block.hash();
+            blocks.insert(number, block);
+        }
+        Arc::new(Self {
+            blocks,
+            trouble,
+            looks: Mutex::default(),
+            fetched: AtomicUsize::new(0),
+            most_fetched: AtomicUsize::new(0),
+            judged: AtomicUsize::new(0),
+            most_judged: AtomicUsize::new(0),
+            computing,
+        })
+    }
+
+    fn looks(&self, number: u64) -> usize {
+        self.looks
+            .lock()
+            .unwrap()
+            .get(&number)
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+struct Scripted(Arc<Script>);
+
+#[async_trait]
+impl Judge for Scripted {
+    type Fetched = L2Block;
+
+    fn chain_id(&self) -> u64 {
+        CHAIN
+    }
+
+    async fn fetch(&self, number: u64) -> Result<L2Block, JudgeError> {
+        let script = &self.0;
+        *script.looks.lock().unwrap().entry(number).or_default() += 1;
+        let fetched = script.fetched.fetch_add(1, Ordering::SeqCst) + 1;
+        script.most_fetched.fetch_max(fetched, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let error = match script.trouble.get(&number) {
+            Some(Trouble::Late) if script.looks(number) < 3 => SourceError::NotYet(number),
+            Some(Trouble::Away) => SourceError::Backend("connection refused".into()),
+            Some(Trouble::NotHeld) => SourceError::NotHeld(number),
+            _ => return Ok(script.blocks[&number].clone()),
+        };
+        script.fetched.fetch_sub(1, Ordering::SeqCst);
+        Err(error.into())
+    }
+
+    fn judge(&self, number: u64, block: L2Block) -> Judged {
+        let script = &self.0;
+        let judged = script.judged.fetch_add(1, Ordering::SeqCst) + 1;
+        script.most_judged.fetch_max(judged, Ordering::SeqCst);
+        std::thread::sleep(script.computing);
+        script.judged.fetch_sub(1, Ordering::SeqCst);
+        script.fetched.fetch_sub(1, Ordering::SeqCst);
+        let result = match script.trouble.get(&number) {
+            Some(Trouble::Panics) => panic!("block {number} is poison"),
+            Some(Trouble::Unsupported) => Err(ValidateError::Unsupported {
+                block: number,
+                source: "a fork of tomorrow".into(),
+            }
+            .into()),
+            Some(Trouble::Invalid) => Ok(Verdict::Invalid(fault(1))),
+            Some(Trouble::VerboselyInvalid) => Ok(Verdict::Invalid(fault(100_000))),
+            _ => Ok(Verdict::Valid(summary(&block))),
+        };
+        Judged {
+            block: Some(block),
+            result,
+            computing: Duration::from_micros(3),
+        }
+    }
+}
+
+fn summary(block: &L2Block) -> ExecutionSummary {
+    ExecutionSummary {
+        block: block.reference(),
+        gas_used: block.header.gas_used,
+        transactions: 1,
+        state_root: block.header.state_root,
+        output_root: None,
+        assurance: Assurance::Executed,
+    }
+}
+
+fn fault(length: usize) -> Fault {
+    Fault::ExtraData(Mismatch {
+        claimed: vec![7; length].into(),
+        computed: Bytes::new(),
+    })
+}
+
+fn config() -> BackfillConfig {
+    BackfillConfig {
+        retry: RetryPolicy {
+            retries: 3,
+            min_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(2),
+        },
+        idle: Duration::from_millis(2),
+        worker: "here".to_owned(),
+        ..BackfillConfig::with_jobs(NonZeroUsize::new(2).unwrap())
+    }
+}
+
+type Queue = Arc<StoredQueue<RedbStore>>;
+
+async fn queue(last: u64) -> Queue {
+    let store = RedbStore::in_memory().unwrap();
+    let queue = StoredQueue::open(store).await.unwrap();
+    let plan = WorkPlan::new(CHAIN, 1..=last).unwrap();
+    let plan = plan.with_unit_blocks(NonZeroU32::new(4).unwrap()).unwrap();
+    queue.plan(&plan).await.unwrap();
+    Arc::new(queue)
+}
+
+async fn run(queue: &Queue, script: &Arc<Script>) -> Result<(), BackfillError> {
+    let backfill = Backfill::new(Arc::clone(queue), Scripted(Arc::clone(script)), config());
+    Arc::new(backfill).run(&CancellationToken::new()).await
+}
+
+async fn collected(queue: &Queue) -> (BackfillReport, Vec<BlockReport>) {
+    let mut blocks = Vec::new();
+    let report = BackfillReport::collect(queue, |block| {
+        blocks.push(block.clone());
+        Ok::<(), std::convert::Infallible>(())
+    })
+    .await
+    .unwrap();
+    (report, blocks)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_block_is_judged_once_and_none_is_accused_of_what_went_wrong_here() {
+    let trouble = [
+        (3, Trouble::Late),
+        (5, Trouble::Away),
+        (9, Trouble::NotHeld),
+        (14, Trouble::Unsupported),
+        (15, Trouble::Panics),
+        (22, Trouble::Invalid),
+    ];
+    let (queue, script) = (queue(30).await, Script::new(30, trouble));
+    run(&queue, &script).await.unwrap();
+    let (report, blocks) = collected(&queue).await;
+
+    let numbers: Vec<_> = blocks.iter().map(|block| block.number).collect();
+    assert_eq!(numbers, (1..=30).collect::<Vec<_>>());
+    assert_eq!((report.valid, report.invalid, report.undecided), (25, 1, 4));
+    assert_eq!(report.faults[0].block, script.blocks[&22].reference());
+    assert_eq!(report.faults[0].fault, fault(1));
+    let reasons: BTreeMap<_, _> = (report.undecided_blocks.iter())
+        .map(|block| (block.number, block.reason.as_str()))
+        .collect();
+    assert_eq!(reasons.keys().copied().collect::<Vec<_>>(), [5, 9, 14, 15]);
+    assert_eq!(reasons[&5], "source request failed: connection refused");
+    assert_eq!(reasons[&9], "block 9 is not held by this source");
+    assert_eq!(
+        reasons[&14],
+        "the rules of block 14 are not known: a fork of tomorrow"
+    );
+    assert!(
+        reasons[&15].contains("block 15 is poison"),
+        "{}",
+        reasons[&15]
+    );
+    // What may pass is tried again, within bounds; what will not is not.
+    let looks = [3, 5, 9, 14, 15, 22].map(|number| script.looks(number));
+    assert_eq!(looks, [3, 4, 1, 1, 1, 1]);
+    // A block that was had without a verdict still links; one that was not does not.
+    assert_eq!(blocks[13].reference(), Some(script.blocks[&14].reference()));
+    assert_eq!(blocks[4].published, None);
+    assert!(!report.linked && report.gaps.is_empty());
+    assert_eq!(report.workers["here"].blocks, 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_linked_across_its_units() {
+    let (queue, script) = (queue(41).await, Script::new(41, []));
+    run(&queue, &script).await.unwrap();
+    let (report, _) = collected(&queue).await;
+    assert!(report.is_valid());
+    assert_eq!(report.parent_hash, Some(B256::ZERO));
+    assert_eq!(report.last_hash, Some(script.blocks[&41].hash()));
+    assert_eq!((report.transactions, report.gas_used), (41, 41 * 42 / 2));
+    assert_eq!(report.computing_microseconds, 41 * 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_two_chains_are_told_apart_where_units_meet() {
+    // The first block of a unit, and one within.
+    let trouble = [(9, Trouble::Orphan), (15, Trouble::Orphan)];
+    let (queue, script) = (queue(16).await, Script::new(16, trouble));
+    run(&queue, &script).await.unwrap();
+    let (report, _) = collected(&queue).await;
+    assert!(!report.linked && !report.is_valid());
+    assert_eq!(report.valid, 16);
+    let gaps: Vec<_> = report.gaps.iter().map(|gap| gap.block.number).collect();
+    assert_eq!(gaps, [9, 15]);
+    assert_eq!(report.gaps[0].parent_hash, B256::repeat_byte(0xee));
+    assert_eq!(report.gaps[0].previous_hash, script.blocks[&8].hash());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_is_fetched_and_judged_at_a_time_than_was_said() {
+    let script = Script::slow(80, [], Duration::from_millis(2));
+    run(&queue(80).await, &script).await.unwrap();
+    assert_eq!(script.most_judged.load(Ordering::SeqCst), 2);
+    let most = script.most_fetched.load(Ordering::SeqCst);
+    let bound = config().blocks_in_memory();
+    assert!(most > 2 && most <= bound, "{most} of {bound}");
+}
+
+/// When nothing comes any more it is the source: its blocks are not written off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_away_stops_the_run_and_loses_nothing() {
+    let gone = (41..=400).map(|number| (number, Trouble::Away));
+    let (queue, broken) = (queue(400).await, Script::new(400, gone));
+    let error = run(&queue, &broken).await.unwrap_err();
+    assert!(
+        matches!(error, BackfillError::SourceAway { missed: 8, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("connection refused"));
+    let (report, _) = collected(&queue).await;
+    assert_eq!(report.undecided, 0);
+    assert_eq!(report.valid + report.pending, 400);
+
+    let whole = Script::new(400, []);
+    run(&queue, &whole).await.unwrap();
+    let (report, _) = collected(&queue).await;
+    assert!(report.is_valid());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_gives_back_what_it_has() {
+    let (queue, script) = (
+        queue(400).await,
+        Script::slow(400, [], Duration::from_millis(1)),
+    );
+    for _ in 0..3 {
+        let backfill = Backfill::new(Arc::clone(&queue), Scripted(Arc::clone(&script)), config());
+        let backfill = Arc::new(backfill);
+        let (stop, mut status) = (CancellationToken::new(), backfill.status());
+        let running = tokio::spawn({
+            let stop = stop.clone();
+            async move { backfill.run(&stop).await }
+        });
+        status.wait_for(|status| status.units >= 10).await.unwrap();
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        let progress = queue.progress().await.unwrap();
+        assert_eq!(progress.leased, 0);
+        assert!(progress.done >= 10 && progress.done < 100, "{progress:?}");
+    }
+    run(&queue, &script).await.unwrap();
+    let (report, _) = collected(&queue).await;
+    assert!(report.is_valid(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_machines_share_a_range() {
+    let queue = queue(400).await;
+    let (here, there) = (Script::new(400, []), Script::new(400, []));
+    let (first, second) = tokio::join!(run(&queue, &here), run(&queue, &there));
+    first.unwrap();
+    second.unwrap();
+    let (report, _) = collected(&queue).await;
+    assert!(report.is_valid());
+    for number in 1..=400 {
+        assert_eq!(here.looks(number) + there.looks(number), 1, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_of_another_chain_is_refused() {
+    let store = RedbStore::in_memory().unwrap();
+    let queue = Arc::new(StoredQueue::open(store).await.unwrap());
+    assert!(matches!(
+        run(&queue, &Script::new(4, [])).await,
+        Err(BackfillError::Queue(QueueError::NoPlan))
+    ));
+    queue.plan(&WorkPlan::new(1, 1..=4).unwrap()).await.unwrap();
+    assert!(matches!(
+        run(&queue, &Script::new(4, [])).await,
+        Err(BackfillError::OtherChain {
+            queue: 1,
+            judge: CHAIN
+        })
+    ));
+}
+
+/// A queue whose messages have a length.
+struct Narrow(Queue);
+
+const NARROW: usize = 8192;
+
+#[async_trait]
+impl WorkQueue for Narrow {
+    async fn plan(&self, plan: &WorkPlan) -> Result<WorkPlan, QueueError> {
+        self.0.plan(plan).await
+    }
+    async fn planned(&self) -> Result<Option<WorkPlan>, QueueError> {
+        self.0.planned().await
+    }
+    async fn claim(&self) -> Result<Claim, QueueError> {
+        self.0.claim().await
+    }
+    async fn extend(&self, lease: &Lease) -> Result<(), QueueError> {
+        self.0.extend(lease).await
+    }
+    async fn complete(&self, lease: &Lease, report: &UnitReport) -> Result<Completion, QueueError> {
+        let bytes = serde_json::to_vec(report).unwrap().len();
+        if bytes > NARROW {
+            return Err(QueueError::TooLarge {
+                bytes,
+                most: NARROW,
+            });
+        }
+        self.0.complete(lease, report).await
+    }
+    async fn release(&self, lease: &Lease, reason: &Release) -> Result<(), QueueError> {
+        self.0.release(lease, reason).await
+    }
+    async fn progress(&self) -> Result<QueueProgress, QueueError> {
+        self.0.progress().await
+    }
+    async fn report(&self, index: u64) -> Result<Option<UnitReport>, QueueError> {
+        self.0.report(index).await
+    }
+    async fn reopen(&self, index: u64) -> Result<(), QueueError> {
+        self.0.reopen(index).await
+    }
+}
+
+/// Whoever publishes an absurd header must not keep the blocks beside it from being reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_that_does_not_fit_is_said_to_be_there() {
+    let script = Script::new(8, [(2, Trouble::VerboselyInvalid), (3, Trouble::Invalid)]);
+    let queue = queue(8).await;
+    let backfill = Backfill::new(Narrow(Arc::clone(&queue)), Scripted(script), config());
+    let backfill = Arc::new(backfill);
+    backfill.run(&CancellationToken::new()).await.unwrap();
+    let (report, blocks) = collected(&queue).await;
+    assert_eq!((report.valid, report.invalid, report.undecided), (6, 1, 1));
+    let BlockOutcome::Undecided(reason) = &blocks[1].outcome else {
+        panic!("it does not fit");
+    };
+    assert!(reason.ends_with("verify block 2 alone"), "{reason}");
+}
+
+/// Blocks of the script, judged by somebody else.
+struct Elsewhere(Arc<Script>);
+
+#[async_trait]
+impl L2Source for Elsewhere {
+    fn chain_id(&self) -> u64 {
+        CHAIN
+    }
+    async fn head(&self, _head: L2Head) -> Result<mach_core::BlockRef, SourceError> {
+        Err(SourceError::NotYet(0))
+    }
+    async fn block(&self, number: u64) -> Result<L2Block, SourceError> {
+        (self.0.blocks.get(&number).cloned()).ok_or(SourceError::NotHeld(number))
+    }
+}
+
+#[async_trait]
+impl BlockValidator for Elsewhere {
+    async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
+        Ok(Verdict::Valid(ExecutionSummary {
+            assurance: Assurance::CrossChecked,
+            ..summary(block)
+        }))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_validator_judges_and_what_it_proves_is_said() {
+    let (queue, script) = (queue(10).await, Script::new(10, []));
+    let judge = Validated::new(Elsewhere(Arc::clone(&script)), Elsewhere(script));
+    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge, config()));
+    backfill.run(&CancellationToken::new()).await.unwrap();
+    let (report, _) = collected(&queue).await;
+    assert_eq!((report.valid, report.unproven), (10, 10));
+    assert!(report.linked);
+}

@@ -1,0 +1,142 @@
+//! The queue in a store.
+
+use std::{sync::Arc, time::Duration};
+
+use mach_core::{
+    WorkPlan,
+    ports::{Claim, Completion, QueueError, WorkQueue},
+};
+use mach_node::{
+    backfill::StoredQueue,
+    store::{Change, Expected, RedbStore, Store, Table, Written},
+};
+use tempfile::TempDir;
+
+use super::{Place, claim, conformance, finish, plan};
+
+type Queue = Arc<StoredQueue<RedbStore>>;
+
+struct File {
+    folder: TempDir,
+    queue: Option<Queue>,
+}
+
+async fn open(folder: &TempDir) -> Queue {
+    let store = RedbStore::open(folder.path().join("queue.redb")).unwrap();
+    Arc::new(StoredQueue::open(store).await.unwrap())
+}
+
+impl File {
+    async fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Some(open(&folder).await);
+        Some(Self { folder, queue })
+    }
+}
+
+#[async_trait::async_trait]
+impl Place for File {
+    async fn worker(&self) -> Arc<dyn WorkQueue> {
+        self.queue.clone().unwrap()
+    }
+
+    async fn restart(&mut self) -> Arc<dyn WorkQueue> {
+        self.queue = None;
+        self.queue = Some(open(&self.folder).await);
+        self.worker().await
+    }
+}
+
+conformance!(File::new());
+
+/// A file as a crash leaves it: a copy made while the queue is open.
+#[tokio::test]
+async fn a_file_that_was_not_closed_holds_what_was_done() {
+    let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let queue = open(&folder).await;
+    queue.plan(&plan(400)).await.unwrap();
+    let path = |folder: &TempDir| folder.path().join("queue.redb");
+    for done in 0..20 {
+        std::fs::copy(path(&folder), path(&crashed)).unwrap();
+        let found = open(&crashed).await;
+        assert_eq!(found.progress().await.unwrap().done, done);
+        drop(found);
+        let lease = claim(&queue).await;
+        finish(&queue, &lease, "w").await;
+    }
+}
+
+/// Several claims are written at a time, and a crash may leave any of them behind.
+#[tokio::test]
+async fn a_claim_that_was_not_written_is_made_again() {
+    let store = RedbStore::in_memory().unwrap();
+    let queue = StoredQueue::open(store.clone()).await.unwrap();
+    queue.plan(&plan(4 * 6)).await.unwrap();
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(claim(&queue).await);
+    }
+    finish(&queue, &leases[1], "w").await;
+    finish(&queue, &leases[3], "w").await;
+    drop(queue);
+    // As if the claims of units 0 and 2 had not reached the disk.
+    for index in [0u64, 2] {
+        let lost = Change {
+            table: Table::Work,
+            key: [b"B".as_slice(), &index.to_be_bytes()].concat(),
+            expected: Expected::Anything,
+            value: None,
+        };
+        assert_eq!(store.write(vec![lost]).await.unwrap(), Written::Applied);
+    }
+    let queue = StoredQueue::open(store).await.unwrap();
+    let mut taken = Vec::new();
+    while let Claim::Unit(lease) = queue.claim().await.unwrap() {
+        assert_eq!(finish(&queue, &lease, "w").await, Completion::Counted);
+        taken.push(lease.unit.index);
+    }
+    assert_eq!(taken, [0, 2, 4, 5]);
+    assert_eq!(queue.claim().await.unwrap(), Claim::Done);
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_are_an_error() {
+    let report = |unit: &[u8]| [b"R".as_slice(), unit].concat();
+    let rows: [(Vec<u8>, &[u8]); 6] = [
+        (b"P".to_vec(), b"{}"),
+        (b"P".to_vec(), b"\xff"),
+        (report(&0u64.to_be_bytes()), b"{}"),
+        (report(&u64::MAX.to_be_bytes()), b"{}"),
+        (report(b"short"), b"{}"),
+        (
+            b"B\0\0\0\0\0\0\0\x63".to_vec(),
+            br#"{"count":1,"reason":null}"#,
+        ),
+    ];
+    for (key, value) in rows {
+        let store = RedbStore::in_memory().unwrap();
+        let queue = StoredQueue::open(store.clone()).await.unwrap();
+        queue.plan(&plan(8)).await.unwrap();
+        let row = Change {
+            table: Table::Work,
+            key: key.clone(),
+            expected: Expected::Anything,
+            value: Some(value.to_vec()),
+        };
+        assert_eq!(store.write(vec![row]).await.unwrap(), Written::Applied);
+        let opened = StoredQueue::open(store).await;
+        assert!(
+            matches!(opened, Err(QueueError::Damaged(_))),
+            "{key:?} {opened:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lease_longer_than_time_is_no_panic() {
+    let queue = StoredQueue::open(RedbStore::in_memory().unwrap()).await;
+    let queue = queue.unwrap();
+    let plan = WorkPlan::new(10, 1..=4).unwrap();
+    queue.plan(&plan.with_lease(Duration::MAX)).await.unwrap();
+    assert!(matches!(queue.claim().await.unwrap(), Claim::Unit(_)));
+}
