@@ -17,6 +17,7 @@ mod l1;
 mod live;
 mod mutation;
 mod nodes;
+mod op;
 mod recorded;
 
 use std::path::PathBuf;
