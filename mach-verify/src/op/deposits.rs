@@ -106,3 +106,47 @@ fn decode(log: &Log, source_hash: B256) -> Result<TxDeposit, &'static str> {
         input: Bytes::copy_from_slice(input),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::Receipt;
+    use alloy_primitives::{LogData, keccak256};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_event_is_that_of_the_portal() {
+        let event = "TransactionDeposited(address,address,uint256,bytes)";
+        assert_eq!(DEPOSIT_EVENT, keccak256(event));
+    }
+
+    proptest! {
+        #[test]
+        fn any_log_is_a_deposit_or_an_error(topics in 0usize..5, data: Vec<u8>, padded: bool) {
+            let mut words = vec![B256::ZERO; topics];
+            if let Some(first) = words.first_mut() {
+                *first = DEPOSIT_EVENT;
+            }
+            let mut all = data;
+            if padded {
+                let mut head = U256::from(32).to_be_bytes::<32>().to_vec();
+                head.extend(U256::from(all.len()).to_be_bytes::<32>());
+                head.extend(all);
+                head.resize(head.len().next_multiple_of(32), 0);
+                all = head;
+            }
+            let log = Log {
+                address: Address::ZERO,
+                data: LogData::new_unchecked(words, all.into()),
+            };
+            let receipt = Receipt {
+                status: true.into(),
+                cumulative_gas_used: 0,
+                logs: vec![log],
+            };
+            let receipts = [ReceiptEnvelope::Legacy(receipt.with_bloom())];
+            let _ = user_deposits(&receipts, B256::ZERO, Address::ZERO);
+        }
+    }
+}

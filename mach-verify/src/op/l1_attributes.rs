@@ -358,3 +358,75 @@ impl Reader<'_> {
             .ok_or(AttributesError::Value(name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::keccak256;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn selectors_are_those_of_the_functions() {
+        let functions = [
+            "setL1BlockValues(uint64,uint64,uint256,bytes32,uint64,bytes32,uint256,uint256)",
+            "setL1BlockValuesEcotone()",
+            "setL1BlockValuesIsthmus()",
+            "setL1BlockValuesJovian()",
+        ];
+        for (format, function) in AttributesFormat::ALL.into_iter().zip(functions) {
+            assert_eq!(format.selector(), keccak256(function)[..4]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_l1_attributes_is_named() {
+        let mut bytes = L1Attributes::empty(AttributesFormat::Bedrock)
+            .encode()
+            .to_vec();
+        assert_eq!(
+            L1Attributes::decode(&bytes[..3]),
+            Err(AttributesError::Selector)
+        );
+        assert_eq!(
+            L1Attributes::decode(&bytes[..259]),
+            Err(AttributesError::Length(259))
+        );
+        bytes[4] = 1;
+        assert_eq!(
+            L1Attributes::decode(&bytes),
+            Err(AttributesError::Value("number"))
+        );
+        let block = |transactions| L2Block::new(10, Default::default(), transactions);
+        assert_eq!(
+            L1Attributes::of_block(&block(vec![])),
+            Err(AttributesError::NoTransaction)
+        );
+        assert_eq!(
+            L1Attributes::of_block(&block(vec![Bytes::from_static(&[2, 0xc0])])),
+            Err(AttributesError::NotADeposit)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_written_the_same(format in 0usize..4, payload: [u8; 260]) {
+            let format = AttributesFormat::ALL[format];
+            let mut bytes = format.selector().to_vec();
+            bytes.extend_from_slice(&payload[4..format.length()]);
+            if let Ok(attributes) = L1Attributes::decode(&bytes) {
+                prop_assert_eq!(attributes.encode(), bytes);
+            }
+            let mut padded = L1Attributes::empty(format);
+            padded.number = u64::from(payload[0]);
+            padded.batcher = Address::repeat_byte(payload[1]);
+            prop_assert_eq!(L1Attributes::decode(&padded.encode()), Ok(padded));
+        }
+
+        #[test]
+        fn any_bytes_are_l1_attributes_or_an_error(bytes: Vec<u8>) {
+            let _ = L1Attributes::decode(&bytes);
+            let _ = decode_deposit(&bytes);
+        }
+    }
+}

@@ -241,3 +241,57 @@ const fn halves([a, b, c, d, e, f, g, h]: [u8; 8]) -> (u32, u32) {
         u32::from_be_bytes([e, f, g, h]),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::keccak256;
+
+    use super::*;
+
+    #[test]
+    fn the_event_is_that_of_the_contract() {
+        let event = "ConfigUpdate(uint256,uint8,bytes)";
+        assert_eq!(CONFIG_UPDATE_EVENT, keccak256(event));
+    }
+
+    /// The values of kona-genesis' test of its own form.
+    #[test]
+    fn fee_parameters_are_read_from_rollup_json() {
+        let json = r#"{
+            "batcherAddr": "0x6887246668a3b87F54DeB3b94Ba47a6f63F32985",
+            "overhead": "0x00000000000000000000000000000000000000000000000000000000000000bc",
+            "scalar": "0x00000000000000000000000000000000000000000000000000000000000a6fe0",
+            "gasLimit": 30000000,
+            "eip1559Params": "0x000000ab000000cd"
+        }"#;
+        let config: SystemConfig = serde_json::from_str(json).unwrap();
+        assert_eq!(config.eip1559(), Some((0xab, 0xcd)));
+        assert_eq!(config.fee_scalars(), Ok((684_000, 0)));
+        assert_eq!(config.da_footprint_gas_scalar(), 400);
+        assert_eq!(
+            (config.operator_fee_scalar(), config.operator_fee_constant()),
+            (0, 0)
+        );
+    }
+
+    /// Section "Ecotone scalar, overhead" of the specification of `SystemConfig`.
+    #[test]
+    fn a_scalar_has_a_version() {
+        let of = |word: U256| {
+            let config = SystemConfig {
+                scalar: word.into(),
+                ..Default::default()
+            };
+            config.fee_scalars()
+        };
+        assert_eq!(of(U256::from(7)), Ok((7, 0)));
+        assert_eq!(of(U256::from(1) << 32_usize), Ok((u32::MAX, 0)));
+        let one = U256::from(1) << 248_usize;
+        assert_eq!(
+            of(one | U256::from(5) << 32_usize | U256::from(7)),
+            Ok((7, 5))
+        );
+        assert!(of(one | U256::from(1) << 64_usize).is_err());
+        assert!(of(one << 1_usize).is_err());
+    }
+}

@@ -57,11 +57,10 @@ fn a_block_too_far_ahead_of_l1_is_empty_and_moves_on_when_it_can() {
                 })
             });
             seen[usize::from(is_full) * 2 + usize::from(expected.is_some())] += 1;
-            // The block that activates Jovian is the only one that may not be full.
             assert_eq!(judge(&world, index, &block), Ok(expected), "{index}");
         }
     }
-    assert!(seen.into_iter().all(|count| count > 3), "{seen:?}");
+    assert!(seen.into_iter().all(|count| count > 2), "{seen:?}");
 }
 
 #[test]

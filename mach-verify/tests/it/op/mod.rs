@@ -1,5 +1,6 @@
 //! What L1 says of a block: every rule is named when it is broken, and nothing damaged accuses.
 
+mod devnet;
 mod drift;
 mod mutations;
 mod published;
