@@ -182,7 +182,7 @@ fn deposits(
     expected: &BlockAttributes,
 ) -> Result<usize, Stop> {
     let transactions = &block.transactions;
-    let hash_at = |index: usize| transactions.get(index).map(|bytes| keccak256(bytes));
+    let hash_at = |index: usize| transactions.get(index).map(keccak256);
     for (index, computed) in expected.deposits.iter().enumerate() {
         if transactions.get(index) == Some(computed) {
             continue;

@@ -67,7 +67,9 @@ mod tests {
         );
         let bytes = vec![Bytes::from(receipt.encoded_2718())];
         let header = Header {
-            receipts_root: alloy_consensus::proofs::calculate_receipt_root(&[receipt.clone()]),
+            receipts_root: alloy_consensus::proofs::calculate_receipt_root(std::slice::from_ref(
+                &receipt,
+            )),
             ..Default::default()
         };
         assert_eq!(proven_receipts(&header, &bytes), Ok(vec![receipt]));

@@ -265,7 +265,7 @@ impl ChainSpec {
     /// Whether Base's Azul is active: Osaka's machine on Jovian's rules, and nothing else of Karst.
     ///
     /// Source: Base documentation, "Azul: Execution Engine".
-    pub(crate) fn is_azul_active_at_timestamp(&self, timestamp: u64) -> bool {
+    pub(crate) const fn is_azul_active_at_timestamp(&self, timestamp: u64) -> bool {
         self.azul.active_at_timestamp(timestamp)
     }
 

@@ -142,11 +142,7 @@ fn mutations(block: &L2Block, random: &mut Random) -> Vec<(&'static str, L2Block
             deposit.input = input.into();
         })
     };
-    let deposits = block
-        .transactions
-        .iter()
-        .map_while(|bytes| decode(bytes))
-        .count();
+    let deposits = block.transactions.iter().map_while(decode).count();
     let length = decode(&block.transactions[0]).unwrap().input.len();
     // Neither number nor hash of the L1 origin.
     let elsewhere = [

@@ -391,7 +391,8 @@ fn blob_base_fee(l1: &Header) -> u128 {
     let Some(excess) = l1.excess_blob_gas else {
         return 1;
     };
-    let fraction: u128 = if l1.timestamp >= PRAGUE && l1.timestamp >= NOTICED {
+    // Not from Prague on, which the rollup was late to notice.
+    let fraction: u128 = if l1.timestamp >= NOTICED {
         5_007_716
     } else {
         3_338_477
