@@ -72,6 +72,11 @@ async fn main() -> eyre::Result<()> {
         config.devnet.l2_fork = OptimismFork::Ecotone;
         config.devnet.max_sequencer_drift = 30;
     }
+    let on_deposit = matches!(args.lie, Lie::DroppedDeposit | Lie::AlteredDeposit);
+    if on_deposit {
+        // With L1 as fast as the rollup, the deposit is soon there.
+        config.devnet.l1_block_time = config.devnet.l2_block_time;
+    }
     let stack = match &args.l1_rpc {
         Some(url) => Stack::start_at(&config, url).await?,
         None => Stack::start(&config).await?,
@@ -121,7 +126,7 @@ async fn main() -> eyre::Result<()> {
     }
 
     let sequencer = stack.devnet().sequencer();
-    if matches!(args.lie, Lie::DroppedDeposit | Lie::AlteredDeposit) {
+    if on_deposit {
         let to = DEV_ACCOUNTS[0].address;
         sequencer.deposit(UserDeposit::ether(to, 1_000_000_000_000_000_000))?;
         say("a user deposits an ether on L1".to_owned());

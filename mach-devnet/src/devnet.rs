@@ -51,7 +51,7 @@ pub struct DevnetConfig {
     pub batcher: Option<BatcherConfig>,
     /// Which L1 blocks are safe and final.
     pub l1_settling: Settling,
-    /// Rollup blocks between proposals of their output root.
+    /// Rollup blocks between proposals of their output root; at least 1.
     pub output_interval: u64,
 }
 
@@ -297,6 +297,7 @@ impl Devnet {
 
     /// One rollup block, and L1 blocks if L1 has fallen behind the rollup's clock. The batcher posts
     /// what waits before an L1 block that is due, or when there is as much as between two of them.
+    /// The proposer proposes what has become safe, at its interval.
     ///
     /// Errors: [`ChainError`].
     pub fn step(&self) -> Result<(), ChainError> {
@@ -311,7 +312,7 @@ impl Devnet {
             self.l1.mine()?;
         }
         self.batcher.settle();
-        Ok(())
+        self.proposer.propose_safe()
     }
 
     /// Posts every rollup block that waits, makes an L1 block with it, and settles what has become

@@ -28,9 +28,34 @@ impl Chain<Ethereum> {
         value: U256,
         input: Bytes,
     ) -> Result<B256, ChainError> {
+        let nonce = self.pending_nonce(account.address)?;
+        self.send(self.call_of(account, nonce, to, value, input))
+    }
+
+    /// Calls without ether, one after the other.
+    pub(crate) fn calls<const N: usize>(
+        &self,
+        account: &DevAccount,
+        calls: [(Address, Vec<u8>); N],
+    ) -> Result<Vec<Recovered<TxEnvelope>>, ChainError> {
+        let first = self.pending_nonce(account.address)?;
+        Ok((first..)
+            .zip(calls)
+            .map(|(nonce, (to, input))| self.call_of(account, nonce, to, U256::ZERO, input.into()))
+            .collect())
+    }
+
+    fn call_of(
+        &self,
+        account: &DevAccount,
+        nonce: u64,
+        to: Address,
+        value: U256,
+        input: Bytes,
+    ) -> Recovered<TxEnvelope> {
         let transaction = TxEip1559 {
             chain_id: self.chain_id(),
-            nonce: self.pending_nonce(account.address)?,
+            nonce,
             gas_limit: GAS,
             max_fee_per_gas: MAX_FEE,
             max_priority_fee_per_gas: TIP,
@@ -39,7 +64,7 @@ impl Chain<Ethereum> {
             input,
             ..Default::default()
         };
-        self.send(sign(account, transaction))
+        sign(account, transaction)
     }
 }
 

@@ -1,5 +1,12 @@
 //! Who claims output roots on L1.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use alloy_consensus::{TxEnvelope, transaction::Recovered};
+use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{BlockNumber, U256};
 use alloy_sol_types::{SolCall, SolValue};
 
@@ -20,11 +27,18 @@ pub struct Proposer {
     l1: Chain<Ethereum>,
     l2: Chain<Optimism>,
     interval: u64,
+    /// Newest block that was proposed because it was time.
+    proposed: Arc<AtomicU64>,
 }
 
 impl Proposer {
-    pub(crate) const fn new(l1: Chain<Ethereum>, l2: Chain<Optimism>, interval: u64) -> Self {
-        Self { l1, l2, interval }
+    pub(crate) fn new(l1: Chain<Ethereum>, l2: Chain<Optimism>, interval: u64) -> Self {
+        Self {
+            l1,
+            l2,
+            interval: interval.max(1),
+            proposed: Arc::default(),
+        }
     }
 
     /// Rollup blocks between proposals.
@@ -39,8 +53,30 @@ impl Proposer {
     ///
     /// Errors: [`ChainError`].
     pub fn propose(&self, number: BlockNumber) -> Result<(), ChainError> {
-        let Some(root) = self.l2.claimed_output_root(number)? else {
+        for transaction in self.transactions(number)? {
+            self.l1.send(transaction)?;
+        }
+        Ok(())
+    }
+
+    /// Proposes the next block of the interval for a later L1 block, if it is safe.
+    pub(crate) fn propose_safe(&self) -> Result<(), ChainError> {
+        let next = self.proposed.load(Ordering::Relaxed) + self.interval;
+        let safe = self.l2.block(BlockNumberOrTag::Safe.into());
+        if safe.is_none_or(|safe| safe.number() < next) {
             return Ok(());
+        }
+        for transaction in self.transactions(next)? {
+            self.l1.enqueue(transaction)?;
+        }
+        self.proposed.store(next, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The transactions that propose a block; none if it is not there.
+    fn transactions(&self, number: BlockNumber) -> Result<Vec<Recovered<TxEnvelope>>, ChainError> {
+        let Some(root) = self.l2.claimed_output_root(number)? else {
+            return Ok(Vec::new());
         };
         let propose = proposeL2OutputCall {
             outputRoot: root,
@@ -53,12 +89,10 @@ impl Proposer {
             rootClaim: root,
             extraData: U256::from(number).abi_encode().into(),
         };
-        for (to, input) in [
+        let calls = [
             (L2_OUTPUT_ORACLE, propose.abi_encode()),
             (DISPUTE_GAME_FACTORY, create.abi_encode()),
-        ] {
-            (self.l1).transact(&PROPOSER, to, U256::ZERO, input.into())?;
-        }
-        Ok(())
+        ];
+        self.l1.calls(&PROPOSER, calls)
     }
 }

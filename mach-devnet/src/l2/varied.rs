@@ -58,7 +58,7 @@ static ENDLESS: Bytes = bytes!("5b600056");
 struct Numbers(u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -77,7 +77,7 @@ impl Numbers {
     }
 }
 
-fn numbers(seed: u64, height: u64) -> Numbers {
+const fn numbers(seed: u64, height: u64) -> Numbers {
     Numbers(seed ^ height.wrapping_mul(0xd6e8_feb8_6659_fd93))
 }
 
@@ -240,7 +240,11 @@ fn transaction(
         .into(),
         (3, TxKind::Call(to)) if fork >= OptimismFork::Isthmus => {
             // Code for an account, or none again; one authorization in four is out of date.
-            let code = [STORE, Address::ZERO][numbers.below(2) as usize % 2];
+            let code = if numbers.below(2) == 0 {
+                STORE
+            } else {
+                Address::ZERO
+            };
             let late = u64::from(numbers.below(4) == 0);
             let authorization = Authorization {
                 chain_id: U256::from(chain_id),

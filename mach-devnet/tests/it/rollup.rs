@@ -403,3 +403,16 @@ async fn proposals_are_in_the_oracle_and_in_games() {
     let latest = read(&devnet, L2_OUTPUT_ORACLE, latestBlockNumberCall {}).await;
     assert_eq!(latest, U256::from(2 * interval));
 }
+
+#[tokio::test]
+async fn safe_blocks_are_proposed_on_their_own() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..48 {
+        devnet.step().unwrap();
+    }
+    // Blocks 12, 24 and 36: what is safe with block 48 is proposed in a later L1 block.
+    let latest = read(&devnet, L2_OUTPUT_ORACLE, latestBlockNumberCall {}).await;
+    assert_eq!(latest, U256::from(36));
+    let games = read(&devnet, DISPUTE_GAME_FACTORY, gameCountCall {}).await;
+    assert_eq!(games, U256::from(3));
+}
