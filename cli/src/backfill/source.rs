@@ -171,7 +171,7 @@ impl L2Source for Nodes {
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
         let mut outcome = Err(SourceError::NotHeld(number));
         for node in self.in_turn(number) {
-            outcome = node.block(number).await;
+            outcome = better(outcome, node.block(number).await);
             if outcome.is_ok() {
                 break;
             }
@@ -185,11 +185,40 @@ impl WitnessSource for Nodes {
     async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
         let mut outcome = Err(SourceError::NotHeld(block.number()));
         for node in self.in_turn(block.number()) {
-            outcome = node.witness(block).await;
+            outcome = better(outcome, node.witness(block).await);
             if outcome.is_ok() {
                 break;
             }
         }
         outcome
+    }
+}
+
+/// What is to be said after another node was asked: as long as one of them may answer later, they
+/// are asked again.
+fn better<T>(
+    before: Result<T, SourceError>,
+    now: Result<T, SourceError>,
+) -> Result<T, SourceError> {
+    match (before, now) {
+        (Err(before), Err(now)) if before.is_transient() && !now.is_transient() => Err(before),
+        (_, now) => now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_may_answer_later_is_waited_for() {
+        let later = || Err::<(), _>(SourceError::Backend("busy".into()));
+        let never = || Err(SourceError::NotHeld(7));
+        let is_waited_for =
+            |outcome: Result<(), SourceError>| outcome.is_err_and(|error| error.is_transient());
+        assert!(is_waited_for(better(later(), never())));
+        assert!(is_waited_for(better(never(), later())));
+        assert!(!is_waited_for(better(never(), never())));
+        assert!(better(later(), Ok(())).is_ok());
     }
 }

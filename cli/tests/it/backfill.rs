@@ -222,7 +222,7 @@ async fn ctrl_c_stops_it_and_says_how_to_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_of_nodes_are_verified_and_what_stays_undecided_is_tried_again() {
+async fn blocks_of_nodes_are_verified() {
     let folder = tempfile::tempdir().unwrap();
     let devnet = Devnet::new().unwrap();
     for _ in 0..12 {
@@ -249,23 +249,6 @@ async fn blocks_of_nodes_are_verified_and_what_stays_undecided_is_tried_again() 
         "{}",
         errors(&output)
     );
-
-    // A node of which nobody is left to answer: nothing is written off, and a file with the same
-    // blocks may go on.
-    let archive = archive(&folder, 12, &[]).await;
-    let checkpoint = folder.path().join("c.redb");
-    let args = [
-        "--archive",
-        text(&archive),
-        "--checkpoint",
-        text(&checkpoint),
-        "--json",
-    ];
-    assert_eq!(done(&run(&args).await, 0)[12]["valid"], 12);
-    let args = [&args[..], &["--retry-undecided"]].concat();
-    let output = run(&args).await;
-    assert!(errors(&output).contains("0 units had undecided blocks"));
-    assert_eq!(done(&output, 0)[12]["valid"], 12);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use mach_core::{
     ports::{Claim, Completion, Lease, QueueError, Release, ValidateError, WorkQueue},
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Mutex, Semaphore, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,9 @@ use crate::{RetryPolicy, verifier::with_causes};
 /// Longest record of a block, in bytes of JSON, that is handed to a queue which keeps no longer
 /// reports than messages are.
 const MAX_BLOCK_RECORD_BYTES: usize = 3 * 1024;
+
+/// Most units that a process takes at a time, whatever it was told.
+const MAX_LANES: usize = 4096;
 
 /// How a [`Backfill`] shares out what its machine has.
 #[derive(Clone, Debug)]
@@ -105,7 +108,8 @@ impl BackfillStatus {
 ///
 /// Fetching and computing overlap: of [`BackfillConfig::blocks_in_memory`] blocks that are in work,
 /// as many are judged as there are jobs, and the others are fetched meanwhile. Memory is bounded by
-/// that number of blocks with their witnesses.
+/// that number of blocks with their witnesses. Twice as many units are taken, so that there is work
+/// while the queue makes claims and reports durable.
 ///
 /// A block that cannot be judged is tried again within bounds, then reported as undecided.
 #[derive(Debug)]
@@ -114,6 +118,10 @@ pub struct Backfill<Q, J> {
     judge: Arc<J>,
     config: BackfillConfig,
     cores: Arc<Semaphore>,
+    /// Units that are worked on: one block of each is in memory.
+    room: Semaphore,
+    /// Held by who sleeps because there was nothing to take, so that the others do not ask either.
+    rest: Mutex<()>,
     /// Blocks in a row that the source did not give.
     missed: AtomicUsize,
     status: watch::Sender<BackfillStatus>,
@@ -122,12 +130,13 @@ pub struct Backfill<Q, J> {
 impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
     /// A backfill that has not started.
     pub fn new(queue: Q, judge: J, config: BackfillConfig) -> Self {
+        let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         Self {
             queue,
             judge: Arc::new(judge),
-            cores: Arc::new(Semaphore::new(
-                config.jobs.get().min(Semaphore::MAX_PERMITS),
-            )),
+            cores: Arc::new(permits(config.jobs.get())),
+            room: permits(config.blocks_in_memory()),
+            rest: Mutex::new(()),
             config,
             missed: AtomicUsize::new(0),
             status: watch::Sender::default(),
@@ -154,7 +163,8 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
         let stop = shutdown.child_token();
         let heartbeat = (plan.lease() / 3).max(Duration::from_millis(1));
         let mut lanes = JoinSet::new();
-        for _ in 0..self.config.blocks_in_memory() {
+        let lanes = self.config.blocks_in_memory().saturating_mul(2);
+        for _ in 0..lanes.min(MAX_LANES) {
             let (this, stop) = (Arc::clone(self), stop.clone());
             lanes.spawn(async move { this.lane(heartbeat, &stop).await });
         }
@@ -177,10 +187,12 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
         stop: &CancellationToken,
     ) -> Result<(), BackfillError> {
         while !stop.is_cancelled() {
+            drop(self.rest.lock().await);
             match self.asked(|| self.queue.claim()).await? {
                 Claim::Unit(lease) => self.unit(&lease, heartbeat, stop).await?,
                 Claim::Done => return Ok(()),
                 Claim::Wait => {
+                    let _rest = self.rest.lock().await;
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(self.config.idle) => {}
@@ -238,6 +250,8 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
     }
 
     async fn blocks(&self, lease: &Lease) -> Result<Vec<BlockReport>, BackfillError> {
+        // Nobody closes the semaphore.
+        let _room = self.room.acquire().await.ok();
         let mut blocks = Vec::new();
         for number in lease.unit.blocks() {
             blocks.push(self.block(number).await?);
