@@ -6,7 +6,7 @@ use alloy_primitives::BlockNumber;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::l1::L1Command;
+use crate::{l1::L1Command, nodes::RpcArgs};
 
 /// Checks what a rollup says.
 ///
@@ -42,6 +42,7 @@ pub(crate) enum Command {
 ///   mach-cli verify blocks/ --json
 ///   mach-cli verify chain/                      (chain.rlp with genesis.json)
 ///   mach-cli verify --rpc http://localhost:8545 --blocks 120..=180
+///   mach-cli verify --rpc https://a.example,https://b.example,https://c.example --blocks 120..=180
 ///   mach-cli verify --archive blocks.mach --blocks 120..=180
 ///   mach-cli verify evidence/10-125-a1b2c3d4-stateRoot.json.gz
 #[derive(Debug, Args)]
@@ -59,9 +60,20 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
 
-    /// JSON-RPC endpoint with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC", requires = "blocks", conflicts_with = "paths")]
-    pub(crate) rpc: Option<Url>,
+    /// JSON-RPC endpoint; of several, more than half have to agree
+    #[arg(
+        long,
+        env = "MACH_RPC",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true,
+        requires = "blocks",
+        conflicts_with = "paths"
+    )]
+    pub(crate) rpc: Vec<Url>,
+
+    #[command(flatten)]
+    pub(crate) nodes: RpcArgs,
 
     /// Archive of blocks that `mach-cli record --archive` made
     #[arg(long, env = "MACH_ARCHIVE", conflicts_with_all = ["paths", "rpc"])]
@@ -80,7 +92,7 @@ pub(crate) struct VerifyArgs {
     )]
     pub(crate) evidence: PathBuf,
 
-    /// Files verified at a time [default: number of cores]
+    /// Blocks verified at a time [default: number of cores]
     #[arg(long, env = "MACH_JOBS")]
     pub(crate) jobs: Option<NonZeroUsize>,
 
@@ -109,9 +121,19 @@ pub(crate) struct ChainArgs {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct RecordArgs {
-    /// JSON-RPC endpoint with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC")]
-    pub(crate) rpc: Url,
+    /// JSON-RPC endpoint; of several, more than half have to agree
+    #[arg(
+        long,
+        env = "MACH_RPC",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true,
+        required = true
+    )]
+    pub(crate) rpc: Vec<Url>,
+
+    #[command(flatten)]
+    pub(crate) nodes: RpcArgs,
 
     /// Blocks to record: `N`, `A..B` (without B), `A..=B`
     #[arg(long, env = "MACH_BLOCKS")]

@@ -7,6 +7,7 @@ mod evidence;
 mod follow;
 mod keys;
 mod l1;
+mod nodes;
 mod outcome;
 mod password;
 mod record;

@@ -34,6 +34,12 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// Shows `error` to scripts that read JSON lines.
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub(crate) fn print_json_error(error: &eyre::Report) {
+    println!("{}", serde_json::json!({ "error": format!("{error:#}") }));
+}
+
 /// Logs go to standard error, so that `--json` owns standard output. `RUST_LOG` chooses what is
 /// shown; warnings are by default.
 pub(crate) fn init_logging() {

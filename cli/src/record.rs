@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use alloy_primitives::{BlockNumber, ChainId};
 use eyre::WrapErr;
+use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
-use mach_core::ports::L2Source;
-use mach_verify::source::{Archive, RecordedBlock, RpcSource};
+use mach_verify::source::{Archive, RecordedBlock};
 
-use crate::{args::RecordArgs, outcome::Outcome, remote::runtime, spec::Specs};
+use crate::{args::RecordArgs, nodes::Nodes, outcome::Outcome, remote::runtime, spec::Specs};
+
+/// Blocks that are fetched while one is written.
+const AHEAD: usize = 4;
 
 pub(crate) fn run(args: &RecordArgs) -> eyre::Result<Outcome> {
     let specs = Specs::load(&args.chain)?;
@@ -16,22 +19,24 @@ pub(crate) fn run(args: &RecordArgs) -> eyre::Result<Outcome> {
 }
 
 async fn record(args: &RecordArgs, specs: &Specs) -> eyre::Result<Outcome> {
-    let source = RpcSource::connect(args.rpc.clone()).await?;
-    // A file that nobody here can verify is not worth the download.
-    specs.of(source.chain_id())?;
+    let nodes = Nodes::connect(&args.rpc, &args.nodes, specs).await?;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} blocks  {msg}  {eta} left")?;
     let bar = ProgressBar::new(args.blocks.count()).with_style(style);
-    let mut target = Target::open(args, source.chain_id())?;
-    let (mut written, mut kept) = (0u64, 0u64);
-    for number in args.blocks.numbers() {
-        // An interrupted run goes on where it stopped: a block is there whole or not at all.
-        if target.has(number) {
-            kept += 1;
-        } else {
-            target.write(&source.record(number).await?)?;
-            written += 1;
-            bar.set_message(format!("block {number}"));
-        }
+    let mut target = Target::open(args, nodes.chain_id())?;
+    // An interrupted run goes on where it stopped: a block is there whole or not at all.
+    let missing: Vec<_> = (args.blocks.numbers())
+        .filter(|number| !target.has(*number))
+        .collect();
+    let (mut written, kept) = (0u64, args.blocks.count() - missing.len() as u64);
+    bar.inc(kept);
+    let mut blocks = futures::stream::iter(missing)
+        .map(|number| nodes.record(number))
+        .buffered(AHEAD);
+    while let Some(block) = blocks.next().await {
+        let block = block?;
+        target.write(&block)?;
+        written += 1;
+        bar.set_message(format!("block {}", block.block.number()));
         bar.inc(1);
     }
     bar.finish_and_clear();

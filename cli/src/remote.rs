@@ -1,68 +1,112 @@
-//! Blocks that a node is asked for.
+//! Blocks that nodes are asked for.
 
-use std::time::Instant;
+use std::{num::NonZeroUsize, time::Instant};
 
-use mach_core::{
-    Verdict,
-    ports::{BlockValidator, L2Source},
-};
+use alloy_primitives::BlockNumber;
+use futures::StreamExt;
+use mach_core::{Verdict, ports::L2Source};
 use mach_verify::{
-    WitnessMemory,
-    source::{RecordedBlock, RpcSource, StatelessValidator},
+    check_body,
+    source::{RecordedBlock, WitnessSource},
+    verify_block,
 };
-use url::Url;
 
 use crate::{
-    args::BlockRange,
+    args::{BlockRange, VerifyArgs},
     evidence::Bundles,
-    outcome::Outcome,
+    nodes::{Nodes, WitnessMethod},
+    outcome::{Outcome, print_json_error},
     report::{Report, Row},
     spec::Specs,
 };
 
-/// Verifies a range of blocks with the witnesses of the node at `url`.
+pub(crate) use crate::nodes::shown;
+
+/// Blocks that are fetched while others execute.
+const AHEAD: usize = 2;
+
+/// Verifies a range of blocks with the witnesses of nodes.
 pub(crate) fn verify(
     specs: &Specs,
-    url: &Url,
+    args: &VerifyArgs,
     blocks: &BlockRange,
     bundles: &Bundles,
-    json: bool,
 ) -> eyre::Result<Outcome> {
-    runtime()?.block_on(async {
-        let source = RpcSource::connect(url.clone()).await?;
-        let spec = specs.of(source.chain_id())?.clone();
-        let witnesses = WitnessMemory::new(source.clone());
-        let validator = StatelessValidator::new(spec.clone(), &witnesses);
-        let name = shown(url);
-        let mut report = Report::new(Some(blocks.count()), json);
-        for number in blocks.numbers() {
-            let started = Instant::now();
-            let mut row = Row::unknown(name.clone());
-            row.chain_id = Some(source.chain_id());
-            row.number = Some(number);
-            row.result = match source.block(number).await {
-                Ok(block) => {
-                    row.set_block(&block);
-                    let verdict = validator.validate(&block).await;
-                    if let Ok(Verdict::Invalid(fault)) = &verdict
-                        && let Some(witness) = witnesses.remembered(block.hash())
-                    {
-                        let recorded = RecordedBlock {
-                            block,
-                            witness,
-                            source: None,
-                        };
-                        bundles.keep(&spec, recorded, fault, &mut row);
-                    }
-                    verdict.map_err(eyre::Report::new)
-                }
-                Err(error) => Err(error.into()),
-            };
-            row.elapsed = started.elapsed();
+    let verified = runtime()?.block_on(async {
+        let nodes = Nodes::connect(&args.rpc, &args.nodes, specs).await?;
+        let mut report = Report::new(Some(blocks.count()), args.json);
+        let jobs = args.jobs.map_or_else(cores, NonZeroUsize::get);
+        let mut rows = futures::stream::iter(blocks.numbers())
+            .map(|number| row(&nodes, bundles, number))
+            .buffered(jobs + AHEAD);
+        let mut is_said = args.nodes.witness != WitnessMethod::Auto;
+        while let Some(row) = rows.next().await {
             report.add(row);
+            if !is_said && let Some(node) = nodes.without_witnesses().next() {
+                is_said = true;
+                report.note(&format!(
+                    "{node} serves no debug_executionWitness: witnesses are gathered from eth_getProof"
+                ));
+            }
         }
         Ok(report.finish())
-    })
+    });
+    match verified {
+        Err(error) if args.json => {
+            print_json_error(&error);
+            Ok(Outcome::NoVerdict)
+        }
+        verified => verified,
+    }
+}
+
+/// What becomes of one block. A witness that is of no use may be another endpoint's next time.
+async fn row(nodes: &Nodes, bundles: &Bundles, number: BlockNumber) -> Row {
+    let started = Instant::now();
+    let mut row = Row::unknown(nodes.name.clone());
+    row.chain_id = Some(nodes.chain_id());
+    row.number = Some(number);
+    for _ in 0..nodes.tries() {
+        row.result = judge(nodes, bundles, number, &mut row).await;
+        if row.result.is_ok() {
+            break;
+        }
+    }
+    row.elapsed = started.elapsed();
+    row
+}
+
+async fn judge(
+    nodes: &Nodes,
+    bundles: &Bundles,
+    number: BlockNumber,
+    row: &mut Row,
+) -> eyre::Result<Verdict> {
+    let block = nodes.source.block(number).await?;
+    row.set_block(&block);
+    check_body(&nodes.spec, &block)?;
+    let witness = nodes.source.witness(&block).await?;
+    let spec = nodes.spec.clone();
+    // Away from the threads that wait for sockets.
+    let executed = tokio::task::spawn_blocking(move || {
+        let verdict = verify_block(&spec, &block, &witness);
+        (block, witness, verdict)
+    });
+    let (block, witness, verdict) = executed.await?;
+    let verdict = verdict?;
+    if let Verdict::Invalid(fault) = &verdict {
+        let recorded = RecordedBlock {
+            block,
+            witness,
+            source: None,
+        };
+        bundles.keep(&nodes.spec, recorded, fault, row);
+    }
+    Ok(verdict)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// A runtime for commands that wait for sockets.
@@ -70,26 +114,4 @@ pub(crate) fn runtime() -> eyre::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?)
-}
-
-/// The URL without what may be a secret: user, password, path and query.
-pub(crate) fn shown(url: &Url) -> String {
-    match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{}://{host}:{port}", url.scheme()),
-        (Some(host), None) => format!("{}://{host}", url.scheme()),
-        _ => url.scheme().to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_url_has_no_secret() {
-        let url = "https://user:pass@node.example:8545/v2/key?token=secret"
-            .parse()
-            .unwrap();
-        assert_eq!(shown(&url), "https://node.example:8545");
-    }
 }

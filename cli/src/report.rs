@@ -79,6 +79,12 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Says something to people.
+    #[expect(clippy::print_stderr, reason = "standard output is for results")]
+    pub(crate) fn note(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
     /// Shows the rest and says how the run ends.
     pub(crate) fn finish(mut self) -> Outcome {
         self.bar.finish_and_clear();

@@ -30,10 +30,10 @@ use crate::{
 
 pub(crate) fn run(args: &VerifyArgs) -> eyre::Result<Outcome> {
     let specs = Specs::load(&args.chain)?;
-    match (&args.rpc, &args.blocks) {
-        (Some(url), Some(blocks)) => {
+    match &args.blocks {
+        Some(blocks) if !args.rpc.is_empty() => {
             let bundles = Bundles::new(&args.evidence);
-            remote::verify(&specs, url, blocks, &bundles, args.json)
+            remote::verify(&specs, args, blocks, &bundles)
         }
         _ => from_files(args, &specs),
     }

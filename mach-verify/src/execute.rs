@@ -153,7 +153,7 @@ fn invalid<E>(block: &L2Block, index: usize, reason: impl ToString) -> Stop<E> {
 ///
 /// A sequencer sets the gas limit and gives deposits as much gas as it likes. Without a bound it
 /// could keep verifiers busy for ever, or take their memory, with the block that they should accuse.
-const MAX_GAS: u64 = 1 << 34;
+pub(crate) const MAX_GAS: u64 = 1 << 34;
 
 /// Refuses the transaction at `index` if it could bring the gas of the block above [`MAX_GAS`].
 ///

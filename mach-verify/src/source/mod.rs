@@ -2,7 +2,11 @@
 
 mod archive;
 mod chain_file;
+#[cfg(feature = "rpc")]
+mod proof;
 mod proposal;
+#[cfg(feature = "rpc")]
+mod quorum;
 mod recorded;
 mod recorded_blocks;
 #[cfg(feature = "rpc")]
@@ -12,12 +16,13 @@ mod validator;
 pub use archive::{Archive, ArchiveError};
 pub use chain_file::{ChainFile, ChainFileError};
 pub use proposal::{ProposalSource, ProposalValidator};
+#[cfg(feature = "rpc")]
+pub use quorum::{Disagreement, EndpointHealth, Matter, Quorum, QuorumError};
 pub use recorded::{MAX_FILE_BYTES, RecordError, RecordedBlock, recorded_files};
 pub use recorded_blocks::RecordedBlocks;
 #[cfg(feature = "rpc")]
-pub use rpc::{MAX_RESPONSE_BYTES, OpNode, RpcSource};
-pub(crate) use validator::from_source;
+pub use rpc::{HttpError, MAX_RESPONSE_BYTES, OpNode, RpcOptions, RpcSource};
 pub use validator::{StatelessValidator, WitnessSource};
 
 pub(crate) use recorded::{read_file, write_file};
-pub(crate) use validator::run_blocking;
+pub(crate) use validator::{from_source, run_blocking};

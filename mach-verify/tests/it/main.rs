@@ -18,6 +18,7 @@ mod live;
 mod mutation;
 mod nodes;
 mod op;
+mod proofs;
 mod recorded;
 
 use std::path::PathBuf;

@@ -37,7 +37,6 @@ impl<T: Transport + Clone> Without<T> {
         RpcClient::new(self.clone(), true)
     }
 
-    #[expect(dead_code, reason = "the gathering of witnesses counts them")]
     pub(crate) fn round_trips(&self) -> usize {
         self.round_trips.load(Ordering::Relaxed)
     }

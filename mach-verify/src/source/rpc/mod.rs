@@ -1,14 +1,22 @@
 //! Blocks and witnesses from a node's JSON-RPC.
 
 mod block;
+mod call;
 mod http;
 mod l1;
 mod op_node;
+mod options;
+mod proofs;
 mod receipts;
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
+mod tests;
 mod witness;
 
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
 use alloy_consensus::Header;
-use alloy_json_rpc::{RpcRecv, RpcSend};
 use alloy_primitives::{B256, BlockNumber, Bytes, ChainId, Sealed, U64};
 use alloy_rpc_client::RpcClient;
 use alloy_transport::TransportError;
@@ -19,39 +27,109 @@ use mach_core::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tracing::info;
 use url::Url;
 
+use self::call::{Call, Item, Learned, failed, is_unserved, request};
 use super::WitnessSource;
-use crate::Witness;
+use crate::{ChainSpec, Witness};
 
-pub use http::MAX_RESPONSE_BYTES;
+pub use http::HttpError;
 pub use op_node::OpNode;
+pub use options::{MAX_RESPONSE_BYTES, RpcOptions};
 
-/// A node with `debug_executionWitness`, as reth, geth, op-reth and op-geth have it.
+/// A node behind JSON-RPC, as a source of blocks, of witnesses and of L1.
 ///
 /// Blocks come from `debug_getRawBlock`, and from `eth_getBlockByNumber` where a node does not
-/// serve that. Nothing that the node says is trusted: the block has to hash to the hash that the
-/// node names, and a witness proves itself. What is malformed is an error.
+/// serve that. Witnesses come from `debug_executionWitness` in the shapes of reth, geth, erigon,
+/// nethermind and their relatives; with [`Self::with_proofs`], where a node does not serve that,
+/// from `eth_getProof` and `eth_getCode`, which every archive node has. Nothing that the node says
+/// is trusted: the block has to hash to the hash that the node names, and a witness proves itself.
+/// What is malformed is an error.
 #[derive(Clone, Debug)]
 pub struct RpcSource {
     client: RpcClient,
     chain_id: ChainId,
+    learned: Arc<Learned>,
+    witnesses: Witnesses,
+}
+
+/// Where a node's witnesses come from.
+#[derive(Clone, Debug)]
+enum Witnesses {
+    /// `debug_executionWitness`.
+    Debug,
+    /// The same, and `eth_getProof` where it is not served.
+    Auto(Arc<ChainSpec>),
+    /// `eth_getProof`.
+    Proofs(Arc<ChainSpec>),
 }
 
 impl RpcSource {
     /// A node behind any alloy client, said to be on chain `chain_id`.
-    pub const fn new(client: RpcClient, chain_id: ChainId) -> Self {
-        Self { client, chain_id }
+    pub fn new(client: RpcClient, chain_id: ChainId) -> Self {
+        Self {
+            client,
+            chain_id,
+            learned: Learned::new(options::DEFAULT_BATCH_SIZE.get()),
+            witnesses: Witnesses::Debug,
+        }
     }
 
-    /// The node at an HTTP URL, asked for its chain. Answers are bounded by
-    /// [`MAX_RESPONSE_BYTES`] and in time.
+    /// The node at an HTTP URL, asked for its chain, with the limits of [`RpcOptions::default`].
     ///
     /// Errors: [`SourceError::Backend`].
     pub async fn connect(url: Url) -> Result<Self, SourceError> {
-        let client = http::client(url)?;
+        Self::connect_with(url, &RpcOptions::default()).await
+    }
+
+    /// The node at an HTTP URL, asked for its chain.
+    ///
+    /// Errors: [`SourceError::Backend`], whose causes name the request and an [`HttpError`].
+    pub async fn connect_with(url: Url, options: &RpcOptions) -> Result<Self, SourceError> {
+        let client = http::client(url, options)?;
         let chain_id: U64 = request(&client, "eth_chainId", ()).await?;
-        Ok(Self::new(client, chain_id.to()))
+        Ok(Self::new(client, chain_id.to()).with_batch_size(options.batch_size.get()))
+    }
+
+    /// The node at an HTTP URL, said to be on chain `chain_id`. Nothing is sent yet.
+    ///
+    /// Errors: [`SourceError::Backend`].
+    pub fn at(url: Url, chain_id: ChainId, options: &RpcOptions) -> Result<Self, SourceError> {
+        let client = http::client(url, options)?;
+        Ok(Self::new(client, chain_id).with_batch_size(options.batch_size.get()))
+    }
+
+    /// Sets how many calls are sent in a batch, at most; a node that takes fewer gets fewer.
+    #[must_use]
+    pub fn with_batch_size(mut self, calls: usize) -> Self {
+        self.learned = Learned::new(calls);
+        self
+    }
+
+    /// Gathers witnesses from `eth_getProof` and `eth_getCode` if the node does not serve
+    /// `debug_executionWitness`. Blocks are executed for that, by the rules of `spec`.
+    #[must_use]
+    pub fn with_proofs(mut self, spec: ChainSpec) -> Self {
+        self.witnesses = Witnesses::Auto(Arc::new(spec));
+        self
+    }
+
+    /// Gathers witnesses from `eth_getProof` and `eth_getCode`, and asks for nothing else.
+    #[must_use]
+    pub fn with_proofs_only(mut self, spec: ChainSpec) -> Self {
+        self.witnesses = Witnesses::Proofs(Arc::new(spec));
+        self
+    }
+
+    /// Whether witnesses are gathered from proofs: by choice, or since the node has said that it
+    /// serves no others.
+    pub fn gathers_witnesses(&self) -> bool {
+        match self.witnesses {
+            Witnesses::Debug => false,
+            Witnesses::Auto(_) => self.learned.no_witnesses.load(Relaxed),
+            Witnesses::Proofs(_) => true,
+        }
     }
 
     /// Block and witness at a height, to be kept.
@@ -116,47 +194,22 @@ impl RpcSource {
         Ok(header)
     }
 
-    /// The block at a height or with a tag.
-    async fn named(&self, tag: &str) -> Result<Option<BlockRef>, SourceError> {
-        #[derive(Debug, Deserialize)]
-        struct Named {
-            number: U64,
-            hash: B256,
-        }
-        let named: Option<Named> = self
-            .request("eth_getBlockByNumber", (tag.to_owned(), false))
-            .await?;
-        Ok(named.map(|block| BlockRef {
-            number: block.number.to(),
-            hash: block.hash,
-        }))
-    }
-
     /// Before anything is final there is genesis, and some nodes say nothing.
-    async fn tagged(&self, tag: &str) -> Result<BlockRef, SourceError> {
-        self.named(tag).await?.ok_or(SourceError::NotYet(0))
+    async fn tagged(&self, tag: &'static str) -> Result<BlockRef, SourceError> {
+        let named: Option<Named> = self.request("eth_getBlockByNumber", (tag, false)).await?;
+        let named = named.ok_or(SourceError::NotYet(0))?;
+        Ok(BlockRef {
+            number: named.number.to(),
+            hash: named.hash,
+        })
     }
+}
 
-    async fn request<P: RpcSend, R: RpcRecv>(
-        &self,
-        method: &'static str,
-        params: P,
-    ) -> Result<R, SourceError> {
-        request(&self.client, method, params).await
-    }
-
-    /// `None` if the node answers that it does not serve the method, or not for this block.
-    async fn served<P: RpcSend, R: RpcRecv>(
-        &self,
-        method: &'static str,
-        params: P,
-    ) -> Result<Option<R>, SourceError> {
-        match call(&self.client, method, params).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(TransportError::ErrorResp(_)) => Ok(None),
-            Err(error) => Err(failed(method, error)),
-        }
-    }
+/// What a node calls a block.
+#[derive(Debug, Deserialize)]
+struct Named {
+    number: U64,
+    hash: B256,
 }
 
 /// A header as `eth_getBlockByNumber` gives it, with the hash that the node says.
@@ -183,11 +236,31 @@ impl L2Source for RpcSource {
     }
 
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
-        let tag = hex(number);
-        let named = self.named(&tag).await?.ok_or(SourceError::NotYet(number))?;
-        let raw: Option<Bytes> = self.served("debug_getRawBlock", (tag,)).await?;
-        let Some(raw) = raw else {
+        // A node without witnesses has no other `debug` methods either.
+        if self.gathers_witnesses() {
+            return self.block_in_company(number).await;
+        }
+        if self.learned.no_raw_blocks.load(Relaxed) {
             return self.block_from_json(number).await;
+        }
+        let calls = [
+            Call::new("eth_getBlockByNumber", (hex(number), false))?,
+            Call::new("debug_getRawBlock", (hex(number),))?,
+        ];
+        let Ok([named, raw]) = <[Item; 2]>::try_from(self.batch(&calls).await?) else {
+            return Err(SourceError::NotYet(number));
+        };
+        let [name, get] = &calls;
+        let named: Option<Named> = name.read(named)?;
+        let named = named.ok_or(SourceError::NotYet(number))?;
+        let raw: Bytes = match raw {
+            Err(error) => {
+                self.learned
+                    .no_raw_blocks
+                    .fetch_or(is_unserved(&error), Relaxed);
+                return self.block_from_json(number).await;
+            }
+            raw => get.read(raw)?,
         };
         let block = L2Block::decode_rlp(self.chain_id, &raw)
             .map_err(|source| SourceError::Block { number, source })?;
@@ -212,10 +285,27 @@ impl L2Source for RpcSource {
 #[async_trait]
 impl WitnessSource for RpcSource {
     async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
+        let spec = match &self.witnesses {
+            Witnesses::Debug => None,
+            Witnesses::Auto(spec) if !self.gathers_witnesses() => Some(spec),
+            Witnesses::Auto(spec) | Witnesses::Proofs(spec) => {
+                return self.gather(spec, block).await;
+            }
+        };
+        const METHOD: &str = "debug_executionWitness";
         let number = block.number();
-        let raw: witness::RawWitness = self
-            .request("debug_executionWitness", (hex(number),))
-            .await?;
+        let raw: witness::RawWitness = match self.client.request(METHOD, (hex(number),)).await {
+            Ok(raw) => raw,
+            Err(error) => {
+                let (Some(spec), TransportError::ErrorResp(answer)) = (spec, &error) else {
+                    return Err(failed(METHOD, error));
+                };
+                if is_unserved(answer) && !self.learned.no_witnesses.fetch_or(true, Relaxed) {
+                    info!("the node serves no witnesses: they are gathered from its proofs");
+                }
+                return self.gather(spec, block).await;
+            }
+        };
         let mut witness = raw.into_witness(number)?;
         let parent_hash = block.header.parent_hash;
         if witness.header(parent_hash).is_none()
@@ -237,39 +327,8 @@ fn hex(number: BlockNumber) -> String {
     format!("{number:#x}")
 }
 
-async fn request<P: RpcSend, R: RpcRecv>(
-    client: &RpcClient,
-    method: &'static str,
-    params: P,
-) -> Result<R, SourceError> {
-    call(client, method, params)
-        .await
-        .map_err(|error| failed(method, error))
-}
-
-async fn call<P: RpcSend, R: RpcRecv>(
-    client: &RpcClient,
-    method: &'static str,
-    params: P,
-) -> Result<R, TransportError> {
-    client.request(method, params).await
-}
-
-fn failed(method: &'static str, source: TransportError) -> SourceError {
-    SourceError::Backend(Box::new(RequestError { method, source }))
-}
-
-/// Which request failed, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{method}")]
-struct RequestError {
-    method: &'static str,
-    #[source]
-    source: TransportError,
-}
-
 #[cfg(test)]
-mod tests {
+mod shapes {
     use std::path::PathBuf;
 
     use alloy_transport::mock::{Asserter, MockTransport};
@@ -357,7 +416,9 @@ mod tests {
     async fn what_is_not_there_yet_is_no_failure() {
         let (source, answers) = node(10);
         answers.push_success(&None::<()>);
+        answers.push_failure_msg("block not found");
         assert!(matches!(source.block(9).await, Err(SourceError::NotYet(9))));
+        answers.push_failure_msg("busy");
         answers.push_failure_msg("busy");
         let error = source.block(9).await.unwrap_err();
         assert!(matches!(error, SourceError::Backend(_)) && error.is_transient());

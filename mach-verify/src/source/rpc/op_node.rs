@@ -7,7 +7,7 @@ use mach_core::{L2Block, ports::SourceError};
 use serde::Deserialize;
 use url::Url;
 
-use super::{hex, http, request};
+use super::{RpcOptions, call::request, hex, http};
 use crate::source::ProposalSource;
 
 /// A node that answers `optimism_outputAtBlock`: what a proposer would post on L1.
@@ -27,7 +27,7 @@ impl OpNode {
     ///
     /// Errors: [`SourceError::Backend`].
     pub fn connect(url: Url) -> Result<Self, SourceError> {
-        Ok(Self(http::client(url)?))
+        Ok(Self(http::client(url, &RpcOptions::default())?))
     }
 }
 

@@ -12,8 +12,21 @@ use serde::{
 
 use crate::{MAX_ANCESTORS, Witness};
 
-/// What nodes answer: lists, or maps from hash to bytes; headers as RLP (reth) or as JSON objects
-/// (geth). Some leave out what is empty, or say `null`.
+/// What nodes answer:
+///
+/// | node | `state`, `codes` | `headers` | `keys` |
+/// |---|---|---|---|
+/// | reth, op-reth, nethermind, erigon, the specification's draft | lists | RLP | filled in, empty or absent |
+/// | geth, erigon on request | lists | JSON objects, with `null` for what a fork lacks | `null` |
+/// | reth in 2024 | maps from hash to bytes | absent, or RLP | map from hash to bytes |
+///
+/// The clients are compared in [execution-apis 845][issue]; what geth changes to is in [go-ethereum
+/// 35606][geth].
+/// State and codes are found by their hashes, so what a map says of them is not looked at; the
+/// parent's header is fetched where it is absent.
+///
+/// [issue]: https://github.com/ethereum/execution-apis/issues/845
+/// [geth]: https://github.com/ethereum/go-ethereum/pull/35606
 #[derive(Debug, Deserialize)]
 pub(super) struct RawWitness {
     state: Items,
@@ -139,6 +152,28 @@ mod tests {
         let mapped = read(&format!(
             r#"{{"state":{{"0x12":"0x80"}},"codes":{{"0x34":"0x6000"}},"headers":["{rlp}"]}}"#
         ));
+        // Of the specification: no keys at all.
+        let plain = read(&format!(
+            r#"{{"state":["0x80"],"codes":["0x6000"],"headers":["{rlp}"]}}"#
+        ));
+        assert_eq!(plain, reth);
+        // Of geth: every field of later forks is there, and null.
+        let nulls = object.replacen(
+            '{',
+            r#"{"blobGasUsed":null,"excessBlobGas":null,"parentBeaconBlockRoot":null,"requestsHash":null,"withdrawalsRoot":null,"slotNumber":null,"balHash":null,"#,
+            1,
+        );
+        let geth_nulls = read(&format!(
+            r#"{{"headers":[{nulls}],"codes":["0x6000"],"state":["0x80"],"keys":null}}"#
+        ));
+        assert_eq!(geth_nulls, reth);
+        // Of reth in 2024: maps everywhere, and no headers.
+        let legacy = read(
+            r#"{"state":{"0x12":"0x80"},"codes":{"0x34":"0x6000"},"keys":{"0x56":"0x4200000000000000000000000000000000000015"}}"#,
+        );
+        assert_eq!((&legacy.state, &legacy.codes), (&reth.state, &reth.codes));
+        assert!(legacy.headers.is_empty());
+        assert_eq!(legacy.keys.len(), 1);
         assert_eq!(reth.state, [bytes!("80")]);
         assert_eq!(reth.codes, [bytes!("6000")]);
         assert_eq!(reth.headers, [rlp]);

@@ -1,0 +1,387 @@
+//! The witness of a block, gathered from `eth_getProof` and `eth_getCode` while executing.
+//!
+//! A block is executed on what is known of its parent's state. Reading something unknown does not
+//! stop it: the read is noted and answered with a guess, so that one pass notes much at once. All of
+//! it is asked for in one round trip, and execution starts again, until nothing unknown is read.
+//! Guesses never leave this module: the result is a witness, and what it proves is decided by
+//! [`verify_block`](crate::verify_block), as for any other witness.
+//!
+//! Removing a key needs the node beside it, which is on nobody's path. The proof of the same key
+//! after the block ends in what that node has become ([`shortened`]); and where it is a branch, a
+//! key below it is searched for.
+
+mod foresee;
+mod guess;
+mod siblings;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
+
+use alloy_consensus::Header;
+use alloy_primitives::{Address, BlockNumber, Bytes, Sealed, U256, keccak256, map::AddressSet};
+use mach_core::L2Block;
+
+use self::guess::{Guess, Guesses};
+use crate::{
+    ChainSpec, ExecuteError, Witness,
+    execute::{self, Stop},
+    state::{MemoryStore, Recorder, StateError, StateStore, StateUpdates, TrieState},
+    trie::shortened,
+    witness::Ancestry,
+};
+
+/// Most rounds of execution. One suffices for each read that depends on another, in the longest such
+/// chain of the block.
+const MAX_ROUNDS: usize = 512;
+
+/// Most keys that one round asks for on a bold guess.
+const MAX_GUESSED_KEYS: usize = 4_000;
+
+/// A round that wants fewer slots than this wants those around them as well: what is left then is
+/// mostly a search through an array, one slot a round.
+const FEW_SLOTS: usize = 48;
+/// How far around.
+const AROUND: u64 = 8;
+
+/// Slots by account; an account without slots is wanted itself.
+pub(crate) type Keys = BTreeMap<Address, BTreeSet<U256>>;
+
+/// What to ask a node for, at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// To be proven at the parent.
+    pub(crate) proofs: Keys,
+    /// Accounts whose code at the parent is needed.
+    pub(crate) codes: BTreeSet<Address>,
+    /// Ancestors whose headers are needed.
+    pub(crate) headers: BTreeSet<BlockNumber>,
+    /// To be proven after the block.
+    pub(crate) later: Keys,
+}
+
+impl Wanted {
+    pub(crate) fn is_empty(&self) -> bool {
+        self == &Self::default()
+    }
+
+    fn account(&mut self, address: Address) {
+        self.proofs.entry(address).or_default();
+    }
+
+    fn slot(&mut self, address: Address, slot: U256) {
+        self.proofs.entry(address).or_default().insert(slot);
+    }
+
+    /// An account with its code, which may be empty.
+    fn contract(&mut self, address: Address) {
+        self.account(address);
+        self.codes.insert(address);
+    }
+
+    fn has(&self, address: Address, slot: Option<U256>) -> bool {
+        (self.proofs.get(&address))
+            .is_some_and(|slots| slot.is_none_or(|slot| slots.contains(&slot)))
+    }
+
+    fn count(&self) -> usize {
+        self.proofs.len() + self.proofs.values().map(BTreeSet::len).sum::<usize>()
+    }
+
+    fn add(&mut self, other: Self) {
+        for (to, from) in [
+            (&mut self.proofs, other.proofs),
+            (&mut self.later, other.later),
+        ] {
+            for (address, slots) in from {
+                to.entry(address).or_default().extend(slots);
+            }
+        }
+        self.codes.extend(other.codes);
+        self.headers.extend(other.headers);
+    }
+
+    /// Leaves out what `other` has.
+    fn subtract(&mut self, other: &Self) {
+        for (from, asked) in [
+            (&mut self.proofs, &other.proofs),
+            (&mut self.later, &other.later),
+        ] {
+            from.retain(|address, slots| {
+                let Some(asked) = asked.get(address) else {
+                    return true;
+                };
+                slots.retain(|slot| !asked.contains(slot));
+                !slots.is_empty()
+            });
+        }
+        self.codes.retain(|address| !other.codes.contains(address));
+        self.headers
+            .retain(|number| !other.headers.contains(number));
+    }
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Ask for this, hand over what comes back, and step again.
+    Ask(Wanted),
+    /// Everything that execution needs.
+    Done(Witness),
+}
+
+/// Why no witness can be made of what the node answers.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GatherError {
+    /// What was asked for does not lead from the root to its key, or has another hash.
+    #[error("what the node answers does not prove it")]
+    NotProven(#[source] StateError),
+    /// A sibling is a branch, so deep that no key below it is found.
+    #[error("no key is known below the node beside a removed one")]
+    Sibling(#[source] StateError),
+    /// The headers are none.
+    #[error("headers of ancestors")]
+    Ancestry(#[source] ExecuteError),
+    /// Every round wants more.
+    #[error("more than {MAX_ROUNDS} rounds of reads that depend on each other")]
+    Rounds,
+}
+
+/// Gathers the witness of one block. Free of I/O: it says what to ask, and is told the answers.
+#[derive(Debug)]
+pub(crate) struct Gatherer {
+    spec: ChainSpec,
+    block: L2Block,
+    /// The block with room for guesses that take more gas than the truth.
+    roomy: L2Block,
+    senders: AddressSet,
+    store: MemoryStore,
+    headers: BTreeMap<BlockNumber, Bytes>,
+    asked: Wanted,
+    /// Wanted since the last round.
+    noticed: Wanted,
+    rounds: usize,
+}
+
+impl Gatherer {
+    /// Gatherer for a block. Before the second step it has to be given the parent's header.
+    pub(crate) fn new(spec: ChainSpec, block: L2Block) -> Self {
+        let mut roomy = block.header.inner().clone();
+        roomy.gas_limit = execute::MAX_GAS;
+        let roomy = L2Block {
+            header: Sealed::new_unchecked(roomy, block.hash()),
+            ..block.clone()
+        };
+        let mut noticed = Wanted::default();
+        let senders = foresee::from_block(&spec, &block, &mut noticed);
+        Self {
+            spec,
+            block,
+            roomy,
+            senders,
+            store: MemoryStore::new(),
+            headers: BTreeMap::new(),
+            asked: Wanted::default(),
+            noticed,
+            rounds: 0,
+        }
+    }
+
+    /// Takes the addresses that left logs in the block: most contracts that it calls are there.
+    /// Their first slots and what they delegate to are nearly always read.
+    pub(crate) fn add_loggers(&mut self, loggers: impl IntoIterator<Item = Address>) {
+        for address in loggers {
+            self.noticed.contract(address);
+            for slot in foresee::first_slots() {
+                self.noticed.slot(address, slot);
+            }
+        }
+    }
+
+    /// Takes nodes of proofs at the parent.
+    pub(crate) fn add_nodes(&mut self, nodes: impl IntoIterator<Item = Bytes>) {
+        let nodes = nodes.into_iter().map(|node| (keccak256(&node), node));
+        self.store.insert(StateUpdates {
+            nodes: nodes.collect(),
+            ..Default::default()
+        });
+    }
+
+    /// Takes what the node says a slot holds. Only a hint: it may be the address of a contract.
+    pub(crate) fn add_hint(&mut self, value: U256) {
+        if let Some(address) = foresee::as_address(value) {
+            self.noticed.contract(address);
+        }
+    }
+
+    /// Takes nodes of proofs after the block, for what they were before it.
+    pub(crate) fn add_later_nodes(&mut self, nodes: impl IntoIterator<Item = Bytes>) {
+        let before = nodes.into_iter().flat_map(|node| {
+            let mut before = shortened(&node);
+            before.push(node);
+            before
+        });
+        self.add_nodes(before);
+    }
+
+    /// Takes the code of an account.
+    pub(crate) fn add_code(&mut self, address: Address, code: Bytes) {
+        let hash = keccak256(&code);
+        let named = foresee::named(&code);
+        for slot in named.slots {
+            self.noticed.slot(address, slot);
+        }
+        for other in named.addresses {
+            self.noticed.contract(other);
+        }
+        self.store.insert(StateUpdates {
+            codes: vec![(hash, code)],
+            ..Default::default()
+        });
+    }
+
+    /// Takes what may be the parent's header; whether it is.
+    pub(crate) fn add_parent(&mut self, header: Option<Header>) -> bool {
+        let header = header.filter(|it| it.hash_slow() == self.block.header.parent_hash);
+        header.is_some_and(|header| {
+            self.add_header(&header);
+            true
+        })
+    }
+
+    /// Takes the header of an ancestor.
+    pub(crate) fn add_header(&mut self, header: &Header) {
+        let encoded = alloy_rlp::encode(header).into();
+        self.headers.insert(header.number, encoded);
+    }
+
+    /// Executes as far as what is known leads. The first time it only looks at the block.
+    pub(crate) fn step(&mut self) -> Result<Step, GatherError> {
+        self.rounds += 1;
+        if self.rounds > MAX_ROUNDS {
+            return Err(GatherError::Rounds);
+        }
+        if self.rounds == 1 {
+            let wanted = self.ask(Wanted::default());
+            return Ok(Step::Ask(wanted));
+        }
+        let ancestry = self.ancestry()?;
+        let recorder = Recorder::new(&self.store);
+        let truth = self.pass(&ancestry, &recorder, &self.block, Guesses::NOTHING);
+        let mut wanted = truth.wanted;
+        if wanted.is_empty() {
+            return match (truth.stuck, truth.incomplete) {
+                (None, None) => {
+                    let recorded = recorder.take();
+                    Ok(Step::Done(Witness {
+                        state: recorded.nodes,
+                        codes: recorded.codes,
+                        headers: self.headers.values().cloned().collect(),
+                        ..Default::default()
+                    }))
+                }
+                (_, Some(error)) => self.want_siblings(&ancestry, &truth.removed, error),
+                (Some(error), None) => Err(GatherError::NotProven(error)),
+            };
+        }
+        for guesses in Guesses::BOLD {
+            let bold = self.pass(&ancestry, &self.store, &self.roomy, guesses);
+            if wanted.count() + bold.wanted.count() <= MAX_GUESSED_KEYS {
+                wanted.add(bold.wanted);
+            }
+        }
+        let slots = wanted.count() - wanted.proofs.len();
+        if slots < FEW_SLOTS {
+            let (root, removed) = (ancestry.state_root, truth.removed);
+            let beside = siblings::keys(&self.store, root, &removed, None, siblings::Effort::Low);
+            for slots in wanted.proofs.values_mut() {
+                let around = slots.iter().flat_map(|slot| {
+                    let first = slot.saturating_sub(U256::from(AROUND));
+                    (0..=2 * AROUND).map(move |step| first.wrapping_add(U256::from(step)))
+                });
+                slots.extend(around.collect::<Vec<_>>());
+            }
+            // Removals are likely to be those of the end, which saves the round for them.
+            wanted.add(Wanted {
+                proofs: beside,
+                later: removed,
+                ..Default::default()
+            });
+        }
+        Ok(Step::Ask(self.ask(wanted)))
+    }
+
+    /// One execution of `block`, with `guesses` in the place of what is unknown.
+    fn pass<S: StateStore + Debug>(
+        &self,
+        ancestry: &Ancestry,
+        store: S,
+        block: &L2Block,
+        guesses: Guesses,
+    ) -> guess::Notes {
+        let state = TrieState::new(store, ancestry.state_root)
+            .with_block_hashes(ancestry.block_hashes.clone());
+        let mut guess = Guess::new(state, guesses, &self.asked, &self.senders);
+        let (outcome, _) = execute::execute(&self.spec, block, &mut guess);
+        let mut notes = guess.into_notes();
+        if let Err(Stop::State(error)) = outcome {
+            notes.stuck = Some(error);
+        }
+        notes.want_headers(block.number());
+        notes
+    }
+
+    /// What a removal needs that is on nobody's path.
+    fn want_siblings(
+        &mut self,
+        ancestry: &Ancestry,
+        removed: &Keys,
+        error: StateError,
+    ) -> Result<Step, GatherError> {
+        let mut wanted = Wanted {
+            later: removed.clone(),
+            ..Default::default()
+        };
+        wanted.subtract(&self.asked);
+        let effort = if wanted.is_empty() {
+            siblings::Effort::High
+        } else {
+            siblings::Effort::Low
+        };
+        let found = siblings::keys(
+            &self.store,
+            ancestry.state_root,
+            removed,
+            Some(&error),
+            effort,
+        );
+        wanted.add(Wanted {
+            proofs: found,
+            ..Default::default()
+        });
+        let wanted = self.ask(wanted);
+        if wanted.is_empty() {
+            return Err(GatherError::Sibling(error));
+        }
+        Ok(Step::Ask(wanted))
+    }
+
+    /// What of this was not asked before, with what was noticed meanwhile.
+    fn ask(&mut self, mut wanted: Wanted) -> Wanted {
+        wanted.add(std::mem::take(&mut self.noticed));
+        wanted.subtract(&self.asked);
+        self.asked.add(wanted.clone());
+        wanted
+    }
+
+    fn ancestry(&self) -> Result<Ancestry, GatherError> {
+        let witness = Witness {
+            headers: self.headers.values().cloned().collect(),
+            ..Default::default()
+        };
+        Ancestry::of(&self.block, None, &witness, |_| None).map_err(GatherError::Ancestry)
+    }
+}

@@ -1,0 +1,256 @@
+use std::{path::PathBuf, sync::Mutex};
+
+use alloy_consensus::{EthereumTxEnvelope, Header, TxEip4844};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Sealed, U64, U256};
+use mach_core::{Assurance, L2Block, Verdict, ports::L2Source};
+use op_alloy_consensus::OpTxEnvelope;
+use serde_json::{Value, json};
+
+use crate::{
+    ChainSpec, execute,
+    source::{
+        RecordedBlock, RpcSource, WitnessSource,
+        rpc::scripted::{Scripted, not_found},
+    },
+    state::{MemoryStore, TrieState},
+    verify_block,
+    witness::Ancestry,
+};
+
+fn recorded(name: &str) -> Option<RecordedBlock> {
+    let root = PathBuf::from(std::env::var_os("MACH_DATA")?);
+    Some(RecordedBlock::read(root.join("blocks").join(name)).unwrap())
+}
+
+/// An archive node that serves no `debug` method, of which one block and its parent are known.
+struct ProofNode {
+    block: L2Block,
+    json: Value,
+    receipts: Value,
+    parent: Sealed<Header>,
+    before: Mutex<TrieState<MemoryStore>>,
+    after: Mutex<TrieState<MemoryStore>>,
+}
+
+impl ProofNode {
+    /// `None` if the record does not hold the parent.
+    fn of(spec: &ChainSpec, record: RecordedBlock) -> Option<Self> {
+        let RecordedBlock { block, witness, .. } = record;
+        let parent = witness.header(block.header.parent_hash)?;
+        let ancestry = Ancestry::of(&block, None, &witness, |_| None).unwrap();
+        let store = MemoryStore::from_witness(witness.state, witness.codes);
+        let before =
+            TrieState::new(store, ancestry.state_root).with_block_hashes(ancestry.block_hashes);
+        let mut after = before.clone();
+        let (outcome, _) = execute::execute(spec, &block, &mut after);
+        assert_eq!(outcome.unwrap().state_root, block.header.state_root);
+        Some(Self {
+            json: full(&block),
+            receipts: receipts(spec, &block, before.clone()),
+            block,
+            parent,
+            before: before.into(),
+            after: after.into(),
+        })
+    }
+
+    fn answer(&self, method: &str, params: &Value) -> Result<Value, Value> {
+        let missing = || json!({"code": -32000, "message": "missing trie node"});
+        let number = |value: &Value| {
+            serde_json::from_value::<U64>(value.clone())
+                .unwrap()
+                .to::<u64>()
+        };
+        match method {
+            "eth_chainId" => Ok(json!(U64::from(self.block.chain_id))),
+            "eth_getBlockByNumber" if number(&params[0]) == self.block.number() => {
+                Ok(self.json.clone())
+            }
+            "eth_getBlockByNumber" if number(&params[0]) == self.parent.number => {
+                let mut json = serde_json::to_value(self.parent.inner()).unwrap();
+                json["hash"] = json!(self.parent.seal());
+                Ok(json)
+            }
+            "eth_getBlockByNumber" => Ok(Value::Null),
+            "eth_getBlockReceipts" => Ok(self.receipts.clone()),
+            "eth_getCode" => {
+                assert_eq!(number(&params[1]), self.parent.number);
+                let address = serde_json::from_value(params[0].clone()).unwrap();
+                let before = &mut *self.before.lock().unwrap();
+                let account = before.account(address).map_err(|_| missing())?;
+                let hash = account.map_or(KECCAK256_EMPTY, |account| account.code_hash);
+                Ok(json!(before.code(hash).map_err(|_| missing())?))
+            }
+            "eth_getProof" => {
+                let state = if number(&params[2]) == self.block.number() {
+                    &self.after
+                } else {
+                    assert_eq!(number(&params[2]), self.parent.number);
+                    &self.before
+                };
+                let address = serde_json::from_value(params[0].clone()).unwrap();
+                let slots: Vec<B256> = serde_json::from_value(params[1].clone()).unwrap();
+                prove(&mut state.lock().unwrap(), address, &slots).ok_or_else(missing)
+            }
+            _ => Err(not_found()),
+        }
+    }
+}
+
+/// As a node answers, but for slots that the record does not hold: they come without nodes.
+fn prove(state: &mut TrieState<MemoryStore>, address: Address, slots: &[B256]) -> Option<Value> {
+    let proof = state.prove(address, &[]).ok()?;
+    let storage: Vec<_> = slots
+        .iter()
+        .map(|slot| {
+            let slot: U256 = (*slot).into();
+            let proof = state.prove(address, &[slot]).ok();
+            let value = proof.as_ref().map_or(U256::ZERO, |it| it.storage[0].value);
+            let nodes = proof.map_or_else(Vec::new, |mut it| it.storage.remove(0).nodes);
+            json!({"key": B256::from(slot), "value": value, "proof": nodes})
+        })
+        .collect();
+    Some(json!({"address": address, "accountProof": proof.nodes, "storageProof": storage}))
+}
+
+/// The part of `eth_getBlockReceipts` that is looked at, from an execution of its own.
+fn receipts(spec: &ChainSpec, block: &L2Block, state: TrieState<MemoryStore>) -> Value {
+    use alloy_consensus::transaction::{Recovered, SignerRecoverable};
+    use alloy_evm::{EvmFactory, block::BlockExecutor};
+    use alloy_op_evm::{
+        OpBlockExecutionCtx, OpBlockExecutor, OpEvmFactory, OpTx,
+        block::receipt_builder::OpAlloyReceiptBuilder, evm_env_for_op_block,
+    };
+
+    let header = block.header.inner();
+    let mut state = revm::database::State::builder()
+        .with_database(Lenient(state))
+        .build();
+    let env = evm_env_for_op_block(header, spec, spec.chain_id());
+    let evm = OpEvmFactory::<OpTx>::default().create_evm(&mut state, env);
+    let context = OpBlockExecutionCtx {
+        parent_hash: header.parent_hash,
+        parent_beacon_block_root: header.parent_beacon_block_root,
+        extra_data: header.extra_data.clone(),
+    };
+    let mut executor = OpBlockExecutor::new(evm, context, spec, OpAlloyReceiptBuilder::default());
+    executor.apply_pre_execution_changes().unwrap();
+    for bytes in &block.transactions {
+        let transaction = OpTxEnvelope::decode_2718_exact(bytes).unwrap();
+        let sender = transaction.recover_signer().unwrap();
+        let transaction = Recovered::new_unchecked(transaction, sender);
+        executor.execute_transaction(transaction).unwrap();
+    }
+    let log = |log: &alloy_primitives::Log| json!({"address": log.address});
+    (executor.receipts.iter())
+        .map(|receipt| json!({"logs": receipt.logs().iter().map(log).collect::<Vec<_>>()}))
+        .collect()
+}
+
+/// A recorded state in which the vault of the operator fee may be unknown, and is absent then.
+#[derive(Debug)]
+struct Lenient(TrieState<MemoryStore>);
+
+impl revm::Database for Lenient {
+    type Error = crate::state::StateError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<revm::state::AccountInfo>, Self::Error> {
+        let info = revm::Database::basic(&mut self.0, address);
+        if address == op_revm::constants::OPERATOR_FEE_RECIPIENT {
+            return Ok(info.unwrap_or_default());
+        }
+        info
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<revm::state::Bytecode, Self::Error> {
+        revm::Database::code_by_hash(&mut self.0, hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Self::Error> {
+        revm::Database::storage(&mut self.0, address, slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, Self::Error> {
+        revm::Database::block_hash(&mut self.0, number)
+    }
+}
+
+fn full(block: &L2Block) -> Value {
+    let transaction = |bytes: &Bytes| match OpTxEnvelope::decode_2718_exact(bytes) {
+        Ok(transaction) => serde_json::to_value(transaction).unwrap(),
+        Err(_) => {
+            let other = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(bytes).unwrap();
+            serde_json::to_value(other).unwrap()
+        }
+    };
+    let mut json = serde_json::to_value(block.header.inner()).unwrap();
+    json["hash"] = json!(block.hash());
+    json["transactions"] = block.transactions.iter().map(transaction).collect();
+    json["uncles"] = json!([]);
+    json["withdrawals"] = json!(block.withdrawals);
+    json
+}
+
+/// Verdict with the round trips that it took, from nothing but a URL.
+async fn verify(spec: &ChainSpec, record: RecordedBlock) -> Option<(Verdict, usize, usize, usize)> {
+    let recorded_bytes = record.witness.size();
+    let node = ProofNode::of(spec, record)?;
+    let number = node.block.number();
+    let server = Scripted::node(move |method, params| node.answer(method, params)).await;
+    let source = RpcSource::connect(server.url())
+        .await
+        .unwrap()
+        .with_proofs_only(spec.clone());
+    let block = source.block(number).await.unwrap();
+    let witness = source.witness(&block).await.unwrap();
+    let verdict = verify_block(spec, &block, &witness).unwrap();
+    Some((verdict, server.requests(), witness.size(), recorded_bytes))
+}
+
+#[tokio::test]
+async fn a_large_block_is_verified_from_proofs_in_twelve_round_trips() {
+    let Some(record) = recorded("op-10-132797000.json.gz") else {
+        eprintln!("skipped: MACH_DATA is not set");
+        return;
+    };
+    let spec = ChainSpec::op_mainnet();
+    let (verdict, round_trips, ..) = verify(&spec, record).await.unwrap();
+    let Verdict::Valid(summary) = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(summary.assurance, Assurance::Executed);
+    assert!(round_trips <= 12, "{round_trips} round trips");
+}
+
+#[tokio::test]
+async fn every_recorded_block_of_a_rollup_is_verified_from_proofs() {
+    let Some(root) = std::env::var_os("MACH_DATA").map(PathBuf::from) else {
+        eprintln!("skipped: MACH_DATA is not set");
+        return;
+    };
+    let mut files = crate::source::recorded_files(root.join("blocks")).unwrap();
+    files.retain(|file| {
+        file.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("op-")
+    });
+    let mut looked_at = 0;
+    for file in files {
+        let record = RecordedBlock::read(&file).unwrap();
+        let spec = ChainSpec::known(record.block.chain_id).unwrap();
+        let number = record.block.number();
+        let Some((verdict, round_trips, bytes, recorded)) = verify(&spec, record).await else {
+            eprintln!("{number}: the record has no parent");
+            continue;
+        };
+        eprintln!("{number}: {round_trips} round trips, {bytes} bytes, recorded {recorded}");
+        assert!(
+            matches!(verdict, Verdict::Valid(_)),
+            "{number}: {verdict:?}"
+        );
+        looked_at += 1;
+    }
+    assert!(looked_at > 10, "{looked_at}");
+}
