@@ -163,8 +163,8 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
         let stop = shutdown.child_token();
         let heartbeat = (plan.lease() / 3).max(Duration::from_millis(1));
         let mut lanes = JoinSet::new();
-        let lanes = self.config.blocks_in_memory().saturating_mul(2);
-        for _ in 0..lanes.min(MAX_LANES) {
+        let count = self.config.blocks_in_memory().saturating_mul(2);
+        for _ in 0..count.min(MAX_LANES) {
             let (this, stop) = (Arc::clone(self), stop.clone());
             lanes.spawn(async move { this.lane(heartbeat, &stop).await });
         }
