@@ -2,6 +2,7 @@
 
 mod archive;
 mod chain_file;
+mod packed;
 #[cfg(feature = "rpc")]
 mod proof;
 mod proposal;
