@@ -22,7 +22,7 @@ pub(super) struct Packed {
 impl Packed {
     /// Number of strings so far.
     #[cfg_attr(
-        not(feature = "rpc"),
+        not(any(feature = "rpc", test)),
         expect(dead_code, reason = "what comes from a socket is bounded")
     )]
     pub(super) const fn len(&self) -> usize {
