@@ -33,6 +33,16 @@ impl AnalysedCode {
         Self(delegation.unwrap_or_else(|_| analysed(&code)))
     }
 
+    /// The same, in memory of its own: `code` may be a slice of something larger.
+    pub(crate) fn detached(code: &Bytes) -> Self {
+        let analysed = Self::new(code.clone());
+        // Analysis copies what it has to pad, and that is most code.
+        if analysed.as_slice().as_ptr() == code.as_ptr() && !code.is_empty() {
+            return Self::new(Bytes::copy_from_slice(code));
+        }
+        analysed
+    }
+
     /// The code.
     pub fn as_slice(&self) -> &[u8] {
         self.0.original_byte_slice()
