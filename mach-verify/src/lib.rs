@@ -3,6 +3,7 @@
 mod body;
 mod chain;
 mod compare;
+pub mod cross_check;
 pub mod derive;
 mod error;
 mod evidence;
@@ -12,6 +13,7 @@ mod header;
 pub mod op;
 mod output_root;
 mod phases;
+pub mod proposals;
 pub mod source;
 mod spec;
 pub mod state;

@@ -2,10 +2,14 @@
 
 use std::{path::Path, process::Output};
 
+use alloy_consensus::{EMPTY_ROOT_HASH, Header};
 use mach_core::L2Block;
-use mach_devnet::{Devnet, Lie};
-use mach_verify::source::{Archive, RecordedBlock, RpcSource};
-use serde_json::Value;
+use mach_devnet::{DISPUTE_GAME_FACTORY, Devnet, L2_OUTPUT_ORACLE, Lie};
+use mach_verify::{
+    Witness,
+    source::{Archive, RecordedBlock, RpcSource},
+};
+use serde_json::{Value, json};
 
 use crate::{errors, lines, mach_cli};
 
@@ -281,6 +285,171 @@ async fn blocks_are_verified_and_recorded_over_rpc() {
     assert_eq!(output.status.code(), Some(2));
     assert!(
         errors(&output).contains("block 4 is not in"),
+        "{}",
+        errors(&output)
+    );
+}
+
+/// An honest proposal and a lie on L1, in both contracts; the lie's bundle is verified again.
+#[tokio::test(flavor = "multi_thread")]
+async fn proposals_on_l1_are_compared_with_their_blocks() {
+    let devnet = Devnet::new().unwrap();
+    devnet.l1().increase_time(3_600);
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let servers = devnet.serve(loopback, loopback).await.unwrap();
+    let (l1, rpc) = (servers.l1.http_url(), servers.l2.http_url());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap().to_owned();
+    let verify = async |contract: [String; 2]| {
+        let common = [
+            "proposals",
+            "--json",
+            "--rpc",
+            &rpc,
+            "--l1",
+            &l1,
+            "--from",
+            "0",
+            "--confirmations",
+            "0",
+            "--evidence",
+            &out,
+        ];
+        let common = common.map(str::to_owned);
+        let args: Vec<_> = common.into_iter().chain(contract).collect();
+        tokio::task::spawn_blocking(move || {
+            mach_cli(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+        .await
+        .unwrap()
+    };
+    let contracts = || {
+        [
+            ["--oracle".to_owned(), L2_OUTPUT_ORACLE.to_string()],
+            ["--games".to_owned(), DISPUTE_GAME_FACTORY.to_string()],
+        ]
+    };
+    for (lie, code) in [(None, 0), (Some(Lie::OutputRoot), 1)] {
+        for _ in 1..devnet.proposer().interval() {
+            devnet.sequencer().produce().unwrap();
+        }
+        if let Some(lie) = lie {
+            devnet.sequencer().lie_next(lie);
+        }
+        let number = devnet.sequencer().produce().unwrap();
+        devnet.proposer().propose(number).unwrap();
+        for contract in contracts() {
+            let output = verify(contract).await;
+            assert_eq!(output.status.code(), Some(code), "{}", errors(&output));
+            let last = lines(&output).into_iter().nth_back(1).unwrap();
+            assert_eq!(last["number"], number);
+            if lie.is_none() {
+                assert_eq!(last["verdict"], "valid");
+                continue;
+            }
+            assert_eq!(last["fault"]["rule"], "outputRoot");
+            let bundle = last["evidence"].as_str().unwrap();
+            let output = mach_cli(&["verify", "--json", bundle]);
+            assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+            let again = lines(&output).remove(0);
+            assert_eq!(again["fault"], last["fault"]);
+            assert_eq!(again["note"], "if this proposal was made");
+        }
+    }
+    // Two contracts, and none.
+    let both = contracts().concat();
+    let both = [&both[0], &both[1], &both[2], &both[3]].map(String::as_str);
+    for contract in [&both[..], &[]] {
+        let args = [
+            &["proposals", "--rpc", &rpc, "--l1", &l1, "--from", "0"],
+            contract,
+        ]
+        .concat();
+        assert_eq!(mach_cli(&args).status.code(), Some(2));
+    }
+}
+
+/// Rules of a chain that is not built in: from its rollup.json, and from neither file if they
+/// contradict each other.
+#[test]
+fn a_rollup_config_gives_the_rules_of_a_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, json: &Value| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, json.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    // An empty block on an empty state, Canyon from the first block.
+    let parent = Header {
+        state_root: EMPTY_ROOT_HASH,
+        gas_limit: 30_000_000,
+        gas_used: 5_000_000,
+        base_fee_per_gas: Some(1_000_000_000),
+        withdrawals_root: Some(EMPTY_ROOT_HASH),
+        ..Default::default()
+    };
+    let child = Header {
+        parent_hash: parent.hash_slow(),
+        number: 1,
+        timestamp: 2,
+        gas_used: 0,
+        ..parent.clone()
+    };
+    let block = RecordedBlock {
+        block: L2Block::new(424_242, child, vec![]),
+        witness: Witness {
+            headers: vec![alloy_rlp::encode(&parent).into()],
+            ..Default::default()
+        },
+        source: None,
+    };
+    let file = folder.path().join("block.json");
+    block.write(&file).unwrap();
+    let file = file.to_str().unwrap();
+
+    let zero = format!("0x{}", "00".repeat(20));
+    let root = format!("0x{}", "00".repeat(32));
+    let mut config = json!({
+        "genesis": {
+            "l1": {"hash": root, "number": 0}, "l2": {"hash": root, "number": 0}, "l2_time": 0,
+            "system_config": {
+                "batcherAddr": zero, "overhead": root, "scalar": root, "gasLimit": 30_000_000
+            }
+        },
+        "block_time": 2, "max_sequencer_drift": 600, "seq_window_size": 3600,
+        "channel_timeout": 300, "l1_chain_id": 1, "l2_chain_id": 424_242,
+        "regolith_time": 0, "canyon_time": 0,
+        "batch_inbox_address": zero, "deposit_contract_address": zero,
+        "l1_system_config_address": zero,
+        "chain_op_config": {"eip1559Elasticity": 6, "eip1559Denominator": 250,
+            "eip1559DenominatorCanyon": 250}
+    });
+    let genesis = json!({
+        "config": {"chainId": 424_242, "bedrockBlock": 0, "regolithTime": 0, "canyonTime": 0,
+            "optimism": {"eip1559Elasticity": 6, "eip1559Denominator": 250}},
+        "difficulty": "0x0", "gasLimit": "0x1c9c380", "alloc": {}
+    });
+    let rollup = write("rollup.json", &config);
+    let genesis = write("genesis.json", &genesis);
+    let verify = |rules: &[&str]| {
+        let args = [&["verify", "--json", file], rules].concat();
+        mach_cli(&args)
+    };
+    for rules in [
+        &["--rollup-config", &rollup][..],
+        &["--genesis", &genesis],
+        &["--genesis", &genesis, "--rollup-config", &rollup],
+    ] {
+        let output = verify(rules);
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    }
+    assert_eq!(verify(&[]).status.code(), Some(2));
+    config["canyon_time"] = json!(7);
+    let rollup = write("other.json", &config);
+    let output = verify(&["--genesis", &genesis, "--rollup-config", &rollup]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        errors(&output).contains("genesis and rollup config differ on Canyon"),
         "{}",
         errors(&output)
     );
