@@ -3,7 +3,6 @@
 mod body;
 mod chain;
 mod compare;
-pub mod cross_check;
 pub mod derive;
 mod error;
 mod evidence;
@@ -12,8 +11,6 @@ pub mod follow;
 mod header;
 pub mod op;
 mod output_root;
-mod phases;
-pub mod proposals;
 pub mod source;
 mod spec;
 pub mod state;
@@ -29,7 +26,6 @@ pub use evidence::{
     ReplayError, WitnessMemory,
 };
 pub use output_root::{output_root, verify_output_proposal};
-pub use phases::Phases;
 pub use spec::{ChainSpec, SpecError, Stack, Unsupported};
-pub use verify::{verify_block, verify_block_in_phases, verify_child};
+pub use verify::{verify_block, verify_child};
 pub use witness::{MAX_ANCESTORS, Witness};

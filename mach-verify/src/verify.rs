@@ -12,8 +12,7 @@ use crate::{
     compare::compare,
     execute::{self, Execution, State, Stop},
     header, output_root,
-    phases::{Phase, Phases, Watch},
-    state::{HashedWitness, StateError, StateStore, TrieState},
+    state::{MemoryStore, StateError, StateStore, TrieState},
     witness::Ancestry,
 };
 
@@ -31,20 +30,7 @@ pub fn verify_block(
     block: &L2Block,
     witness: &Witness,
 ) -> Result<Verdict, ExecuteError> {
-    verify(spec, None, block, witness, &Watch::default())
-}
-
-/// [`verify_block`], and where the time went.
-///
-/// Errors: [`ExecuteError`]; the phases are those until then.
-pub fn verify_block_in_phases(
-    spec: &ChainSpec,
-    block: &L2Block,
-    witness: &Witness,
-) -> (Result<Verdict, ExecuteError>, Phases) {
-    let watch = Watch::start();
-    let verdict = verify(spec, None, block, witness, &watch);
-    (verdict, watch.phases())
+    verify(spec, None, block, witness)
 }
 
 /// [`verify_block`] on a parent that is known, such as the block that was verified before.
@@ -59,7 +45,7 @@ pub fn verify_child(
     block: &L2Block,
     witness: &Witness,
 ) -> Result<Verdict, ExecuteError> {
-    verify(spec, Some(parent), block, witness, &Watch::default())
+    verify(spec, Some(parent), block, witness)
 }
 
 fn verify(
@@ -67,7 +53,6 @@ fn verify(
     parent: Option<&Sealed<Header>>,
     block: &L2Block,
     witness: &Witness,
-    watch: &Watch,
 ) -> Result<Verdict, ExecuteError> {
     check_rules(spec, block)?;
     if let Some(parent) = parent
@@ -76,18 +61,15 @@ fn verify(
         return accuse(spec, block, Fault::ParentHash(mismatch));
     }
     let ancestry = Ancestry::of(block, parent, witness, |_| None)?;
-    let parent = ancestry.parent.as_deref();
-    if let Err(fault) = watch.during(Phase::Roots, || header::check(spec, block, parent)) {
+    if let Err(fault) = header::check(spec, block, ancestry.parent.as_deref()) {
         return accuse(spec, block, fault);
     }
-    let store = watch.during(Phase::Keccak, || {
-        HashedWitness::new(&witness.state, &witness.codes)
-    });
+    let store =
+        MemoryStore::from_witness(witness.state.iter().cloned(), witness.codes.iter().cloned());
     let fresh = || {
         TrieState::new(&store, ancestry.state_root).with_block_hashes(ancestry.block_hashes.clone())
     };
-    let assurance = ancestry.assurance;
-    judge_in_phases(spec, block, assurance, &mut fresh(), fresh, watch)
+    judge(spec, block, ancestry.assurance, &mut fresh(), fresh)
 }
 
 /// Executes a block whose header has passed on `state`, which is the state after it if the verdict
@@ -102,21 +84,7 @@ pub(crate) fn judge<S>(
 where
     S: StateStore + Debug,
 {
-    judge_in_phases(spec, block, assurance, state, fresh, &Watch::default())
-}
-
-fn judge_in_phases<S>(
-    spec: &ChainSpec,
-    block: &L2Block,
-    assurance: Assurance,
-    state: &mut TrieState<S>,
-    fresh: impl FnOnce() -> TrieState<S>,
-    watch: &Watch,
-) -> Result<Verdict, ExecuteError>
-where
-    S: StateStore + Debug,
-{
-    let verdict = match run_in_phases(spec, block, state, watch)? {
+    let verdict = match run(spec, block, state)? {
         (Verdict::Invalid(_), Some(error)) if execute::reads_vault(spec, block, &mut fresh()) => {
             return Err(ExecuteError::from_state(block.number(), error));
         }
@@ -199,20 +167,8 @@ pub(crate) fn run<S>(
 where
     S: State<Error = StateError>,
 {
-    run_in_phases(spec, block, state, &Watch::default())
-}
-
-fn run_in_phases<S>(
-    spec: &ChainSpec,
-    block: &L2Block,
-    state: &mut S,
-    watch: &Watch,
-) -> Result<(Verdict, Option<StateError>), ExecuteError>
-where
-    S: State<Error = StateError>,
-{
     let number = block.number();
-    let (outcome, assumption) = execute::execute(spec, block, state, watch);
+    let (outcome, assumption) = execute::execute(spec, block, state);
     let fault = match outcome {
         Ok(execution) => match compare(&block.header, &execution) {
             Ok(()) => return Ok((Verdict::Valid(summary(block, &execution)), assumption)),

@@ -13,10 +13,7 @@ use revm::{
 };
 
 use super::Changes;
-use crate::{
-    phases::{Phase, Watch},
-    state::{Account, AccountUpdate},
-};
+use crate::state::{Account, AccountUpdate};
 
 /// Stands for the error that the overlay keeps, wherever the machine would swallow or wrap it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -54,7 +51,6 @@ pub(crate) struct Overlay<D: Database> {
     block_hashes: HashMap<u64, B256>,
     error: Option<D::Error>,
     lenient: Option<Lenient<D::Error>>,
-    watch: Watch,
 }
 
 /// An account that counts as absent when the state does not know.
@@ -74,18 +70,7 @@ impl<D: Database> Overlay<D> {
             block_hashes: HashMap::default(),
             error: None,
             lenient: None,
-            watch: Watch::default(),
         }
-    }
-
-    /// Counts the time of answers from the state.
-    pub(crate) fn with_watch(mut self, watch: Watch) -> Self {
-        self.watch = watch;
-        self
-    }
-
-    pub(crate) const fn watch(&self) -> &Watch {
-        &self.watch
     }
 
     /// Lets `address` count as absent when reading it gives an error that `applies` accepts.
@@ -181,8 +166,7 @@ impl<D: Database> Overlay<D> {
                 if self.error.is_some() {
                     return Err(NoAnswer);
                 }
-                let answer = (self.watch).during(Phase::Trie, || self.state.basic(address));
-                let info = match answer {
+                let info = match self.state.basic(address) {
                     Ok(info) => info,
                     Err(error) => match &mut self.lenient {
                         Some(it) if it.address == address && (it.applies)(&error) => {
@@ -226,7 +210,7 @@ impl<D: Database> Database for Overlay<D> {
         if self.error.is_some() {
             return Err(NoAnswer);
         }
-        let answer = (self.watch).during(Phase::Trie, || self.state.code_by_hash(hash));
+        let answer = self.state.code_by_hash(hash);
         let code = self.keep(answer)?;
         self.codes.insert(hash, code.clone());
         Ok(code)
@@ -243,7 +227,7 @@ impl<D: Database> Database for Overlay<D> {
             if self.error.is_some() {
                 return Err(NoAnswer);
             }
-            let answer = (self.watch).during(Phase::Trie, || self.state.storage(address, slot));
+            let answer = self.state.storage(address, slot);
             self.keep(answer)?
         };
         let slots = &mut self.account(address)?.storage;

@@ -78,7 +78,7 @@ impl SparseTrie {
                 let path = key
                     .slice(..depth)
                     .join(&Nibbles::from_nibbles([last as u8]));
-                if let Some(sibling) = self.child(store, parent, last, &path, path.len())? {
+                if let Some(sibling) = self.child(store, parent, last, &path)? {
                     self.collapse(parent, last as u8, sibling);
                 }
             }

@@ -10,8 +10,7 @@ use super::{
 /// Room for the longest list header, filled in once the payload's length is known.
 const HEADER_MAX: usize = 9;
 
-/// Appends the encoding of `node` to `out`, and returns where it starts: some bytes that mean
-/// nothing may come before it.
+/// Encodes `node` into `out` and returns where the encoding starts in it.
 ///
 /// `reference` gives the reference of a child that is in the arena; it is up to date for each.
 pub(super) fn node<'a>(
@@ -19,8 +18,8 @@ pub(super) fn node<'a>(
     reference: impl Fn(u32) -> &'a Reference,
     out: &mut Vec<u8>,
 ) -> usize {
-    let before = out.len();
-    out.resize(before + HEADER_MAX, 0);
+    out.clear();
+    out.resize(HEADER_MAX, 0);
     match node {
         Node::Leaf { path, value } => {
             write_path(path, true, out);
@@ -37,7 +36,7 @@ pub(super) fn node<'a>(
             out.push(EMPTY_STRING_CODE);
         }
     }
-    before + write_header_before(out.get_mut(before..).unwrap_or_default())
+    write_header_before(out)
 }
 
 fn write_link<'a>(

@@ -1,6 +1,5 @@
-use alloy_primitives::{B256, Bytes, map::B256Map};
+use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
 use auto_impl::auto_impl;
-use mach_keccak::keccak256_batch;
 
 /// Where a trie finds the nodes that it has not decoded yet.
 #[auto_impl(&, Box, Arc)]
@@ -47,17 +46,19 @@ impl WitnessNodes {
 
 impl FromIterator<Bytes> for WitnessNodes {
     fn from_iter<I: IntoIterator<Item = Bytes>>(nodes: I) -> Self {
-        let mut this = Self::default();
-        this.extend(nodes);
-        this
+        Self(
+            nodes
+                .into_iter()
+                .map(|node| (keccak256(&node), node))
+                .collect(),
+        )
     }
 }
 
 impl Extend<Bytes> for WitnessNodes {
     fn extend<I: IntoIterator<Item = Bytes>>(&mut self, nodes: I) {
-        let nodes: Vec<_> = nodes.into_iter().collect();
         self.0
-            .extend(keccak256_batch(&nodes).into_iter().zip(nodes));
+            .extend(nodes.into_iter().map(|node| (keccak256(&node), node)));
     }
 }
 
@@ -69,8 +70,6 @@ impl NodeStore for WitnessNodes {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::keccak256;
-
     use super::*;
 
     struct _DynCompatible(Box<dyn NodeStore>);

@@ -10,7 +10,6 @@
 
 mod archive;
 mod chain;
-mod cross_check;
 mod devnet;
 mod evidence;
 mod follow;
@@ -20,7 +19,6 @@ mod mutation;
 mod nodes;
 mod op;
 mod proofs;
-mod proposals;
 mod recorded;
 
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{MAX_ANCESTORS, Witness, source::packed::Packed};
+use crate::{MAX_ANCESTORS, Witness};
 
 /// What nodes answer:
 ///
@@ -44,13 +44,14 @@ const MAX_ITEMS: usize = 4_000_000;
 
 /// A list of byte strings, or a map to them whose keys are hashes, which are not believed.
 #[derive(Debug, Default)]
-struct Items(Packed);
+struct Items(Vec<Bytes>);
 
 impl Items {
-    fn check<E: Error>(&self) -> Result<(), E> {
-        if self.0.len() > MAX_ITEMS {
+    fn push<E: Error>(&mut self, item: Bytes) -> Result<(), E> {
+        if self.0.len() == MAX_ITEMS {
             return Err(E::custom(format_args!("more than {MAX_ITEMS} items")));
         }
+        self.0.push(item);
         Ok(())
     }
 }
@@ -73,17 +74,16 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
         let mut items = Items::default();
-        while list.next_element_seed(&mut items.0)?.is_some() {
-            items.check()?;
+        while let Some(item) = list.next_element()? {
+            items.push(item)?;
         }
         Ok(items)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Items, A::Error> {
         let mut items = Items::default();
-        while map.next_key::<IgnoredAny>()?.is_some() {
-            map.next_value_seed(&mut items.0)?;
-            items.check()?;
+        while let Some((IgnoredAny, item)) = map.next_entry()? {
+            items.push(item)?;
         }
         Ok(items)
     }
@@ -106,9 +106,9 @@ impl RawWitness {
                 source: format!("{} headers, {MAX_ANCESTORS} are read", headers.len()).into(),
             });
         }
-        let bytes = |items: Option<Items>| items.unwrap_or_default().0.into_items();
+        let bytes = |items: Option<Items>| items.unwrap_or_default().0;
         Ok(Witness {
-            state: self.state.0.into_items(),
+            state: self.state.0,
             codes: bytes(self.codes),
             keys: bytes(self.keys),
             headers: headers
