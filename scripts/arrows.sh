@@ -22,6 +22,7 @@ curve='ark-.*|blst|k256|secp256k1|c-kzg'
 outer='mach-devnet|mach-avs-cli|mach-examples|mach-benches'
 
 forbid mach-avs-core "" "mach-.*|$evm|$socket|$curve"
+forbid mach-keccak "" "mach-.*|$evm|$socket|$curve"
 forbid mach-bls "" "mach-verify|mach-contracts-bindings|mach-prove|mach-node|$outer|$evm|$socket"
 forbid mach-verify "--no-default-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer|$socket"
 forbid mach-verify "--all-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer"
@@ -39,9 +40,19 @@ for package in revm op-revm alloy-evm alloy-op-evm; do
     fi
 done
 
-# Lints that a member does not inherit are for show.
+# Lints that a member does not inherit are for show. The one crate that calls code for a processor
+# found at run time has them all too, with unsafe code denied where the others have it forbidden.
+lints() {
+    awk -v of="$2" '/^\[/ { in_lints = $0 ~ "^\\[" of "lints\\." ; sub(of, "", $0) } in_lints' "$1" |
+        grep -vE '^(#|$)'
+}
+diff <(lints Cargo.toml "workspace\\." | sed 's/^unsafe_code = "forbid"/unsafe_code = "deny"/') \
+    <(lints mach-keccak/Cargo.toml "") || {
+    printf 'mach-keccak: lints other than those of the workspace\n'
+    failed=1
+}
 for manifest in */Cargo.toml; do
-    case $manifest in fuzz/* | interop/*) continue ;; esac
+    case $manifest in fuzz/* | interop/* | mach-keccak/*) continue ;; esac
     if ! grep -A1 '^\[lints\]' "$manifest" | grep -q '^workspace = true'; then
         printf '%s does not inherit the lints of the workspace\n' "$manifest"
         failed=1

@@ -1,6 +1,6 @@
-//! Complete validation of real blocks beside warm raw EVM, in one process.
+//! Complete validation of real blocks beside the least that it can cost, in one process.
 //!
-//! `MACH_DATA=… cargo bench -p mach-benches --bench validate`
+//! `MACH_DATA=… cargo bench -p mach-benches --bench validate [-- NAME…]`; fails if a bar is missed.
 
 #![allow(
     clippy::print_stdout,
@@ -9,80 +9,157 @@
     reason = "a bench"
 )]
 
-use std::{
-    hint::black_box,
-    path::PathBuf,
-    time::{Duration, Instant},
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use mach_benches::{Clock, Floor};
+use mach_core::Verdict;
+use mach_verify::{
+    ChainSpec, Phases,
+    source::{RecordedBlock, recorded_files},
+    verify_block, verify_block_in_phases,
 };
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use criterion::Criterion;
-use mach_benches::RawEvm;
-use mach_verify::{ChainSpec, source::RecordedBlock, verify_block};
+/// Blocks from here on have to meet the bar, in gas.
+const LEAST_GAS: u64 = 2_000_000;
+/// Most that validation may take, by the floor.
+const BAR: f64 = 1.3;
+/// Rounds; each runs all sides, so that noise hits all. The least of each side counts.
+const ROUNDS: usize = 31;
 
-const BLOCKS: [&str; 5] = [
-    "op-10-132799000",
-    "op-10-132797000",
-    "op-11155420-26208384",
-    "op-11155420-26211680",
-    "op-11155420-26207962",
-];
-
-/// Rounds of the comparison; each runs both sides, so that noise hits both.
-const ROUNDS: usize = 21;
-
-fn main() {
+fn main() -> ExitCode {
     let Some(data) = std::env::var_os("MACH_DATA").map(PathBuf::from) else {
         println!("skipped: MACH_DATA names no folder with recorded blocks");
-        return;
+        return ExitCode::SUCCESS;
     };
-    let mut criterion = Criterion::default().configure_from_args().sample_size(10);
+    let names: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| !it.starts_with("--"))
+        .collect();
+    let backend = mach_keccak::Backend::detect();
+    println!("ms of one thread, keccak by {backend:?}");
     println!(
-        "{:<22} {:>8} {:>10} {:>8} {:>7}",
-        "block", "Mgas", "raw EVM", "mach", "ratio"
+        "{:<27} |   used           raw  dirty        |               2 thr. |",
+        ""
     );
-    for name in BLOCKS {
-        let path = data.join("blocks").join(format!("{name}.json.gz"));
-        let recorded = RecordedBlock::read(path).unwrap();
-        let (block, witness) = (&recorded.block, &recorded.witness);
-        let spec = ChainSpec::known(block.chain_id).unwrap();
-        let mut raw = RawEvm::new(&spec, block, witness).unwrap();
-        assert_eq!(
-            raw.execute().unwrap(),
-            block.header.gas_used,
-            "the peer executes the block"
-        );
-
-        let (mut raw_times, mut our_times) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            raw_times.push(time(|| raw.execute().unwrap()));
-            our_times.push(time(|| verify_block(&spec, block, witness).unwrap()));
+    println!(
+        "{:<21} {:>5} | keccak recov.    EVM keccak  floor |   ours ratio   wall | keccak recov.    EVM   trie  roots",
+        "block", "Mgas"
+    );
+    let mut missed = 0;
+    for path in recorded_files(data.join("blocks")).unwrap() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let name = name.trim_end_matches(".json.gz");
+        if !names.is_empty() && !names.iter().any(|it| name.contains(it.as_str())) {
+            continue;
         }
-        let (raw_time, our_time) = (median(raw_times), median(our_times));
-        println!(
-            "{name:<22} {:>8.1} {:>7.1} ms {:>5.1} ms {:>6.2}x",
-            block.header.gas_used as f64 / 1e6,
-            raw_time.as_secs_f64() * 1e3,
-            our_time.as_secs_f64() * 1e3,
-            our_time.as_secs_f64() / raw_time.as_secs_f64(),
+        let recorded = RecordedBlock::read(&path).unwrap();
+        if recorded.block.header.gas_used < LEAST_GAS {
+            continue;
+        }
+        let row = measure(&recorded);
+        let floor: Duration = row.floor.iter().sum();
+        let ratio = row.ours.as_secs_f64() / floor.as_secs_f64();
+        print!("{name:<21} {:>5.1} |", row.gas as f64 / 1e6);
+        for time in row.floor {
+            print!(" {:>6.2}", millis(time));
+        }
+        print!(
+            " {:>6.2} | {:>6.2} {ratio:>5.2}x {:>6.2} |",
+            millis(floor),
+            millis(row.ours),
+            millis(row.ours_by_two)
         );
-
-        let mut group = criterion.benchmark_group(name);
-        group.bench_function("raw-evm", |bench| bench.iter(|| raw.execute().unwrap()));
-        group.bench_function("mach", |bench| {
-            bench.iter(|| verify_block(&spec, block, witness).unwrap());
-        });
-        group.finish();
+        for time in row.phases {
+            print!(" {:>6.2}", millis(time));
+        }
+        let is_met = ratio <= BAR;
+        println!("{}", if is_met { "" } else { "  NOT MET" });
+        missed += usize::from(!is_met);
     }
-    criterion.final_summary();
+    if missed > 0 {
+        println!("{missed} blocks above {BAR}x the floor");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
-fn time<T>(work: impl FnOnce() -> T) -> Duration {
-    let started = Instant::now();
-    black_box(work());
-    started.elapsed()
+/// The least time of each side.
+struct Row {
+    gas: u64,
+    /// Keccak of what is used, recovery, raw EVM, keccak of changed nodes.
+    floor: [Duration; 4],
+    ours: Duration,
+    /// The same on two threads, by the clock on the wall.
+    ours_by_two: Duration,
+    /// Keccak, recovery, EVM, trie, roots.
+    phases: [Duration; 5],
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+fn measure(recorded: &RecordedBlock) -> Row {
+    let (block, witness) = (&recorded.block, &recorded.witness);
+    let spec = ChainSpec::known(block.chain_id).unwrap();
+    let gas = block.header.gas_used;
+    let mut peer = Floor::new(&spec, block, witness).unwrap();
+    assert_eq!(peer.evm(), gas, "the peer executes the block");
+    assert_eq!(peer.recovery(), block.transactions.len());
+    assert!(matches!(
+        verify_block(&spec, block, witness),
+        Ok(Verdict::Valid(_))
+    ));
+
+    let mut floor = [Duration::MAX; 4];
+    let mut ours = Duration::MAX;
+    let mut ours_by_two = Duration::MAX;
+    let mut phases = [Duration::MAX; 5];
+    let (one, two) = (threads(1), threads(2));
+    for _ in 0..ROUNDS {
+        let clock = Clock::Thread;
+        // Both in a pool of one thread, which then does all of it.
+        let (times, time, these) = one.install(|| {
+            let times = [
+                clock.time(1, || peer.witness_keccak()),
+                clock.time(1, || peer.recovery()),
+                clock.time(1, || peer.evm()),
+                clock.time(1, || peer.node_keccak()),
+            ];
+            let time = clock.time(1, || verify_block(&spec, block, witness));
+            let these = verify_block_in_phases(&spec, block, witness).1;
+            (times, time, these)
+        });
+        for (least, time) in floor.iter_mut().zip(times) {
+            *least = time.min(*least);
+        }
+        ours = ours.min(time);
+        for (least, time) in phases.iter_mut().zip(phase_times(&these)) {
+            *least = time.min(*least);
+        }
+        let time = two.install(|| Clock::Wall.time(1, || verify_block(&spec, block, witness)));
+        ours_by_two = ours_by_two.min(time);
+    }
+    Row {
+        gas,
+        floor,
+        ours,
+        ours_by_two,
+        phases,
+    }
+}
+
+fn threads(count: usize) -> ThreadPool {
+    ThreadPoolBuilder::new().num_threads(count).build().unwrap()
+}
+
+const fn phase_times(phases: &Phases) -> [Duration; 5] {
+    [
+        phases.keccak,
+        phases.recovery,
+        phases.evm,
+        phases.trie,
+        phases.roots,
+    ]
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }

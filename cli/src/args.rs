@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, ops::RangeInclusive, path::PathBuf, str::FromStr};
 
-use alloy_primitives::BlockNumber;
+use alloy_primitives::{Address, BlockNumber};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Record(RecordArgs),
     /// Verify a long range of blocks on all cores, or on many machines
     Backfill(crate::backfill::BackfillArgs),
+    /// Compare the output roots that are proposed on L1 with the blocks that they are about
+    Proposals(ProposalsArgs),
     /// Run a whole mach on this machine: L1, a rollup, operators, aggregator
     Devnet(DevnetArgs),
     /// Make, read and convert key files
@@ -149,6 +151,65 @@ pub(crate) struct RecordArgs {
 
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
+}
+
+/// Exit codes are about proposals: 0 all that stand are right, 1 one is wrong, 2 one is undecided.
+///
+/// Examples:
+///   mach-cli proposals --rpc http://localhost:9545 --l1 http://localhost:8545 \
+///     --games 0xe5965Ab5962eDc7477C8520243A95517CD252fA9 --from 21000000
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+#[command(group = clap::ArgGroup::new("contract").required(true).args(["oracle", "games"]))]
+pub(crate) struct ProposalsArgs {
+    /// JSON-RPC endpoint of the rollup, with `debug_executionWitness`
+    #[arg(long, env = "MACH_RPC")]
+    pub(crate) rpc: Url,
+
+    /// JSON-RPC endpoint of L1
+    #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
+    pub(crate) l1: Url,
+
+    /// Address of the L2OutputOracle on L1
+    #[arg(long, env = "MACH_OUTPUT_ORACLE", value_name = "ADDRESS")]
+    pub(crate) oracle: Option<Address>,
+
+    /// Address of the DisputeGameFactory on L1
+    #[arg(long, env = "MACH_DISPUTE_GAMES", value_name = "ADDRESS")]
+    pub(crate) games: Option<Address>,
+
+    /// Types of games whose root claim is an output root [default: 0,1,2,3,8]
+    #[arg(
+        long,
+        env = "MACH_GAME_TYPES",
+        value_delimiter = ',',
+        requires = "games"
+    )]
+    pub(crate) game_types: Vec<u32>,
+
+    /// First L1 block that is looked at
+    #[arg(long, env = "MACH_L1_FROM", value_name = "L1 BLOCK")]
+    pub(crate) from: BlockNumber,
+
+    /// L1 blocks on top that make one settled [default: until L1 calls it final]
+    #[arg(long, env = "MACH_L1_CONFIRMATIONS", value_name = "BLOCKS")]
+    pub(crate) confirmations: Option<u64>,
+
+    /// Folder for evidence: of every wrong proposal a bundle that `verify` replays offline
+    #[arg(
+        long,
+        env = "MACH_EVIDENCE",
+        value_name = "FOLDER",
+        default_value = "evidence"
+    )]
+    pub(crate) evidence: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+
+    /// One JSON object a proposal on standard output, and a last one with the totals
+    #[arg(long, env = "MACH_JSON")]
+    pub(crate) json: bool,
 }
 
 /// Examples:

@@ -10,6 +10,7 @@ mod l1;
 mod nodes;
 mod outcome;
 mod password;
+mod proposals;
 mod record;
 mod remote;
 mod report;
@@ -31,6 +32,7 @@ fn main() -> std::process::ExitCode {
         Command::Follow(args) => follow::run(args),
         Command::Record(args) => record::run(args),
         Command::Backfill(args) => backfill::run(args),
+        Command::Proposals(args) => proposals::run(args),
         Command::Devnet(args) => devnet::run(args),
         Command::Keys(args) => keys::run(args),
         Command::L1(command) => l1::run(command),

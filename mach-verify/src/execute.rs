@@ -4,24 +4,26 @@ mod ethereum;
 mod machine;
 mod optimism;
 mod overlay;
+mod receipts;
 mod vault;
 
 use core::fmt::Debug;
 
 use alloy_consensus::{
-    TxReceipt,
     crypto::RecoveryError,
     transaction::{Recovered, SignerRecoverable},
 };
-use alloy_eips::eip2718::{Decodable2718, Eip2718Error, Encodable2718};
+use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_evm::block::BlockExecutionError;
 use alloy_primitives::{Address, B256, Bloom, Bytes, keccak256};
-use alloy_trie::root::ordered_trie_root_with_encoder;
 use mach_core::{Fault, L2Block, ports::BoxError};
+#[cfg(feature = "parallel")]
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use revm::Database;
 
 use crate::{
     ChainSpec, Unsupported,
+    phases::{Phase, Watch},
     state::{AccountUpdate, StateError, StateStore, TrieState},
 };
 
@@ -122,8 +124,9 @@ pub(crate) fn execute<S: State>(
     spec: &ChainSpec,
     block: &L2Block,
     state: &mut S,
+    watch: &Watch,
 ) -> (Result<Execution, Stop<S::Error>>, Option<S::Error>) {
-    let mut overlay = Overlay::new(state);
+    let mut overlay = Overlay::new(state).with_watch(watch.clone());
     let outcome = if spec.is_optimism() {
         optimism::execute(spec, block, &mut overlay)
     } else {
@@ -218,24 +221,30 @@ fn decode<T: Decodable2718 + SignerRecoverable>(bytes: &Bytes, strict: bool) -> 
     Ok(Recovered::new_unchecked(transaction, sender))
 }
 
-/// Root of the trie from RLP(index) to the receipt, and the bloom of all logs.
-fn receipts<R: Encodable2718 + TxReceipt>(receipts: &[R]) -> (B256, Bloom) {
-    let root = ordered_trie_root_with_encoder(receipts, |receipt, out| receipt.encode_2718(out));
-    let bloom = receipts
-        .iter()
-        .fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom());
-    (root, bloom)
+/// [`decode`] for all transactions of `block`; on all threads with the feature `parallel`.
+fn decode_all<T: Decodable2718 + SignerRecoverable + Send>(
+    block: &L2Block,
+    strict: bool,
+) -> Vec<Decoded<T>> {
+    #[cfg(feature = "parallel")]
+    let transactions = block.transactions.par_iter();
+    #[cfg(not(feature = "parallel"))]
+    let transactions = block.transactions.iter();
+    transactions.map(|bytes| decode(bytes, strict)).collect()
 }
 
 /// Lets the state take what has changed, and gives its root.
 fn commit<S: State>(overlay: &mut Overlay<S>) -> Result<B256, Stop<S::Error>> {
     let changes = overlay.take_changes();
-    overlay.state_mut().advance(changes).map_err(Stop::State)
+    let watch = overlay.watch().clone();
+    let root = watch.during(Phase::Roots, || overlay.state_mut().advance(changes));
+    root.map_err(Stop::State)
 }
 
 #[cfg(test)]
 mod tests {
     use alloy_consensus::{EMPTY_ROOT_HASH, Header};
+    use alloy_eips::eip2718::Encodable2718;
     use alloy_op_hardforks::OpHardfork;
     use alloy_primitives::{TxKind, U256};
     use mach_core::Verdict;

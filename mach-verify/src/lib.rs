@@ -3,6 +3,7 @@
 mod body;
 mod chain;
 mod compare;
+pub mod cross_check;
 pub mod derive;
 mod error;
 mod evidence;
@@ -11,6 +12,8 @@ pub mod follow;
 mod header;
 pub mod op;
 mod output_root;
+mod phases;
+pub mod proposals;
 pub mod source;
 mod spec;
 pub mod state;
@@ -26,6 +29,7 @@ pub use evidence::{
     ReplayError, WitnessMemory,
 };
 pub use output_root::{output_root, verify_output_proposal};
+pub use phases::Phases;
 pub use spec::{ChainSpec, SpecError, Stack, Unsupported};
-pub use verify::{verify_block, verify_child};
+pub use verify::{verify_block, verify_block_in_phases, verify_child};
 pub use witness::{MAX_ANCESTORS, Witness};

@@ -12,7 +12,8 @@ use crate::{
     compare::compare,
     execute::{self, Execution, State, Stop},
     header, output_root,
-    state::{MemoryStore, StateError, StateStore, TrieState},
+    phases::{Phase, Phases, Watch},
+    state::{HashedWitness, StateError, StateStore, TrieState},
     witness::Ancestry,
 };
 
@@ -30,7 +31,20 @@ pub fn verify_block(
     block: &L2Block,
     witness: &Witness,
 ) -> Result<Verdict, ExecuteError> {
-    verify(spec, None, block, witness)
+    verify(spec, None, block, witness, &Watch::default())
+}
+
+/// [`verify_block`], and where the time went.
+///
+/// Errors: [`ExecuteError`]; the phases are those until then.
+pub fn verify_block_in_phases(
+    spec: &ChainSpec,
+    block: &L2Block,
+    witness: &Witness,
+) -> (Result<Verdict, ExecuteError>, Phases) {
+    let watch = Watch::start();
+    let verdict = verify(spec, None, block, witness, &watch);
+    (verdict, watch.phases())
 }
 
 /// [`verify_block`] on a parent that is known, such as the block that was verified before.
@@ -45,7 +59,7 @@ pub fn verify_child(
     block: &L2Block,
     witness: &Witness,
 ) -> Result<Verdict, ExecuteError> {
-    verify(spec, Some(parent), block, witness)
+    verify(spec, Some(parent), block, witness, &Watch::default())
 }
 
 fn verify(
@@ -53,6 +67,7 @@ fn verify(
     parent: Option<&Sealed<Header>>,
     block: &L2Block,
     witness: &Witness,
+    watch: &Watch,
 ) -> Result<Verdict, ExecuteError> {
     check_rules(spec, block)?;
     if let Some(parent) = parent
@@ -61,15 +76,18 @@ fn verify(
         return accuse(spec, block, Fault::ParentHash(mismatch));
     }
     let ancestry = Ancestry::of(block, parent, witness, |_| None)?;
-    if let Err(fault) = header::check(spec, block, ancestry.parent.as_deref()) {
+    let parent = ancestry.parent.as_deref();
+    if let Err(fault) = watch.during(Phase::Roots, || header::check(spec, block, parent)) {
         return accuse(spec, block, fault);
     }
-    let store =
-        MemoryStore::from_witness(witness.state.iter().cloned(), witness.codes.iter().cloned());
+    let store = watch.during(Phase::Keccak, || {
+        HashedWitness::new(&witness.state, &witness.codes)
+    });
     let fresh = || {
         TrieState::new(&store, ancestry.state_root).with_block_hashes(ancestry.block_hashes.clone())
     };
-    judge(spec, block, ancestry.assurance, &mut fresh(), fresh)
+    let assurance = ancestry.assurance;
+    judge_in_phases(spec, block, assurance, &mut fresh(), fresh, watch)
 }
 
 /// Executes a block whose header has passed on `state`, which is the state after it if the verdict
@@ -84,7 +102,21 @@ pub(crate) fn judge<S>(
 where
     S: StateStore + Debug,
 {
-    let verdict = match run(spec, block, state)? {
+    judge_in_phases(spec, block, assurance, state, fresh, &Watch::default())
+}
+
+fn judge_in_phases<S>(
+    spec: &ChainSpec,
+    block: &L2Block,
+    assurance: Assurance,
+    state: &mut TrieState<S>,
+    fresh: impl FnOnce() -> TrieState<S>,
+    watch: &Watch,
+) -> Result<Verdict, ExecuteError>
+where
+    S: StateStore + Debug,
+{
+    let verdict = match run_in_phases(spec, block, state, watch)? {
         (Verdict::Invalid(_), Some(error)) if execute::reads_vault(spec, block, &mut fresh()) => {
             return Err(ExecuteError::from_state(block.number(), error));
         }
@@ -167,8 +199,20 @@ pub(crate) fn run<S>(
 where
     S: State<Error = StateError>,
 {
+    run_in_phases(spec, block, state, &Watch::default())
+}
+
+fn run_in_phases<S>(
+    spec: &ChainSpec,
+    block: &L2Block,
+    state: &mut S,
+    watch: &Watch,
+) -> Result<(Verdict, Option<StateError>), ExecuteError>
+where
+    S: State<Error = StateError>,
+{
     let number = block.number();
-    let (outcome, assumption) = execute::execute(spec, block, state);
+    let (outcome, assumption) = execute::execute(spec, block, state, watch);
     let fault = match outcome {
         Ok(execution) => match compare(&block.header, &execution) {
             Ok(()) => return Ok((Verdict::Valid(summary(block, &execution)), assumption)),

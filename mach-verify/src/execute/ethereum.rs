@@ -8,20 +8,19 @@ use alloy_eips::eip7685::Requests;
 use alloy_evm::{
     EthEvmFactory, Evm, EvmEnv, EvmFactory,
     block::{BlockExecutionError, BlockExecutor, calc},
-    eth::{
-        EthBlockExecutionCtx, EthBlockExecutor, dao_fork, eip6110,
-        receipt_builder::AlloyReceiptBuilder,
-    },
+    eth::{EthBlockExecutionCtx, EthBlockExecutor, dao_fork, eip6110},
 };
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, U256};
 use mach_core::L2Block;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode, failed, invalid,
-    overlay::NoAnswer, receipts, stopped,
+    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode_all, failed, invalid,
+    overlay::NoAnswer,
+    receipts::{self, Receipts},
+    stopped,
 };
-use crate::ChainSpec;
+use crate::{ChainSpec, phases::Phase};
 
 /// Generations that an ommer may lie back.
 const MAX_OMMER_DEPTH: u64 = 6;
@@ -53,17 +52,20 @@ pub(super) fn execute<S: State>(
         tx_count_hint: Some(block.transactions.len()),
         slot_number: None,
     };
+    let watch = overlay.watch().clone();
     let evm = EthEvmFactory::default().create_evm(&mut *overlay, env);
-    let mut executor = EthBlockExecutor::new(evm, context, spec, AlloyReceiptBuilder::default());
+    let mut executor = EthBlockExecutor::new(evm, context, spec, Receipts);
     if let Err(error) = executor.apply_pre_execution_changes() {
         return Err(failed(executor.evm.db_mut(), error));
     }
 
     let is_byzantium = spec.is_byzantium_active_at_block(number);
     let most_blob_gas = blob_params.map_or(0, |params| params.max_blob_gas_per_block());
-    for (index, bytes) in block.transactions.iter().enumerate() {
-        let strict = spec.is_homestead_active_at_block(number);
-        let decoded: Decoded<EthereumTxEnvelope<TxEip4844>> = decode(bytes, strict);
+    let strict = spec.is_homestead_active_at_block(number);
+    // Each error waits for its turn: what a transaction before it breaks comes first.
+    let decoded: Vec<Decoded<EthereumTxEnvelope<TxEip4844>>> =
+        watch.during(Phase::Recovery, || decode_all(block, strict));
+    for (index, decoded) in decoded.into_iter().enumerate() {
         let transaction = match decoded {
             Ok(transaction) => transaction.map(TxEnvelope::from),
             Err(error) => return Err(invalid(block, index, error)),
@@ -97,7 +99,7 @@ pub(super) fn execute<S: State>(
     let requests_hash = requests_hash(spec, time, &mut executor)?;
     let EthBlockExecutor {
         evm,
-        receipts: list,
+        receipts: mut list,
         cumulative_tx_gas_used: gas_used,
         blob_gas_used,
         ..
@@ -107,7 +109,7 @@ pub(super) fn execute<S: State>(
         return Err(failed(overlay, error));
     }
     let state_root = commit(overlay)?;
-    let (receipts_root, logs_bloom) = receipts(&list);
+    let (receipts_root, logs_bloom) = watch.during(Phase::Roots, || receipts::roots(&mut list));
     Ok(Execution {
         state_root,
         receipts_root,
@@ -182,7 +184,7 @@ fn pay<S: State>(
 fn requests_hash<'a, 's, S: State + 's, E>(
     spec: &ChainSpec,
     time: u64,
-    executor: &mut EthBlockExecutor<'a, E, &ChainSpec, AlloyReceiptBuilder>,
+    executor: &mut EthBlockExecutor<'a, E, &ChainSpec, Receipts>,
 ) -> Result<Option<B256>, Stop<S::Error>>
 where
     E: Evm<DB = &'s mut Overlay<S>>,

@@ -4,10 +4,7 @@ use alloy_consensus::{Transaction, transaction::Recovered};
 use alloy_eips::eip2718::WithEncoded;
 use alloy_evm::{Evm, EvmFactory, block::BlockExecutor, precompiles::PrecompilesMap};
 use alloy_hardforks::EthereumHardforks;
-use alloy_op_evm::{
-    OpBlockExecutionCtx, OpBlockExecutor, OpEvmFactory, OpTx,
-    block::receipt_builder::OpAlloyReceiptBuilder,
-};
+use alloy_op_evm::{OpBlockExecutionCtx, OpBlockExecutor, OpEvmFactory, OpTx};
 use alloy_op_hardforks::OpHardforks;
 use alloy_primitives::{Address, address};
 use mach_core::L2Block;
@@ -15,10 +12,13 @@ use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope};
 use op_revm::constants::OPERATOR_FEE_RECIPIENT;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode, failed, invalid, machine,
-    receipts, stopped, vault::VaultWatch,
+    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode_all, failed, invalid,
+    machine,
+    receipts::{self, Receipts},
+    stopped,
+    vault::VaultWatch,
 };
-use crate::{ChainSpec, Unsupported};
+use crate::{ChainSpec, Unsupported, phases::Phase};
 
 /// Predeploy whose storage holds the withdrawals to L1.
 pub(crate) const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
@@ -88,18 +88,21 @@ where
         evm.db_mut()
             .assume_absent(OPERATOR_FEE_RECIPIENT, S::is_missing_node);
     }
+    let watch = evm.db_mut().watch().clone();
     let context = OpBlockExecutionCtx {
         parent_hash: header.parent_hash,
         parent_beacon_block_root: header.parent_beacon_block_root,
         extra_data: header.extra_data.clone(),
     };
-    let mut executor = OpBlockExecutor::new(evm, context, spec, OpAlloyReceiptBuilder::default());
+    let mut executor = OpBlockExecutor::new(evm, context, spec, Receipts);
     if let Err(error) = executor.apply_pre_execution_changes() {
         return Err(failed(executor.evm.db_mut(), error));
     }
-    for (index, bytes) in block.transactions.iter().enumerate() {
+    // Each error waits for its turn: what a transaction before it breaks comes first.
+    let decoded: Vec<Decoded<OpTxEnvelope>> =
+        watch.during(Phase::Recovery, || decode_all(block, true));
+    for (index, (bytes, decoded)) in block.transactions.iter().zip(decoded).enumerate() {
         check_type(spec, block, index)?;
-        let decoded: Decoded<OpTxEnvelope> = decode(bytes, true);
         let transaction: Recovered<OpTxEnvelope> = match decoded {
             Ok(transaction) => transaction,
             Err(error) => return Err(invalid(block, index, error)),
@@ -141,7 +144,7 @@ where
     if !spec.is_canyon_active_at_timestamp(time) {
         forget_deposit_nonces(&mut list);
     }
-    let (receipts_root, logs_bloom) = receipts(&list);
+    let (receipts_root, logs_bloom) = watch.during(Phase::Roots, || receipts::roots(&mut list));
     let blob_gas_used = spec
         .is_cancun_active_at_timestamp(time)
         .then_some(da_footprint_used);

@@ -13,7 +13,10 @@ use revm::{
 };
 
 use super::Changes;
-use crate::state::{Account, AccountUpdate};
+use crate::{
+    phases::{Phase, Watch},
+    state::{Account, AccountUpdate},
+};
 
 /// Stands for the error that the overlay keeps, wherever the machine would swallow or wrap it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -51,6 +54,7 @@ pub(crate) struct Overlay<D: Database> {
     block_hashes: HashMap<u64, B256>,
     error: Option<D::Error>,
     lenient: Option<Lenient<D::Error>>,
+    watch: Watch,
 }
 
 /// An account that counts as absent when the state does not know.
@@ -70,7 +74,18 @@ impl<D: Database> Overlay<D> {
             block_hashes: HashMap::default(),
             error: None,
             lenient: None,
+            watch: Watch::default(),
         }
+    }
+
+    /// Counts the time of answers from the state.
+    pub(crate) fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    pub(crate) const fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Lets `address` count as absent when reading it gives an error that `applies` accepts.
@@ -166,7 +181,8 @@ impl<D: Database> Overlay<D> {
                 if self.error.is_some() {
                     return Err(NoAnswer);
                 }
-                let info = match self.state.basic(address) {
+                let answer = (self.watch).during(Phase::Trie, || self.state.basic(address));
+                let info = match answer {
                     Ok(info) => info,
                     Err(error) => match &mut self.lenient {
                         Some(it) if it.address == address && (it.applies)(&error) => {
@@ -210,7 +226,7 @@ impl<D: Database> Database for Overlay<D> {
         if self.error.is_some() {
             return Err(NoAnswer);
         }
-        let answer = self.state.code_by_hash(hash);
+        let answer = (self.watch).during(Phase::Trie, || self.state.code_by_hash(hash));
         let code = self.keep(answer)?;
         self.codes.insert(hash, code.clone());
         Ok(code)
@@ -227,7 +243,7 @@ impl<D: Database> Database for Overlay<D> {
             if self.error.is_some() {
                 return Err(NoAnswer);
             }
-            let answer = self.state.storage(address, slot);
+            let answer = (self.watch).during(Phase::Trie, || self.state.storage(address, slot));
             self.keep(answer)?
         };
         let slots = &mut self.account(address)?.storage;

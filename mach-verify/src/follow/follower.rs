@@ -160,11 +160,7 @@ impl Follower {
             )
         };
         let codes = (codes.into_iter())
-            .map(|code| {
-                // A copy, since the code may be a slice of the whole witness.
-                let code = Bytes::copy_from_slice(&code);
-                (keccak256(&code), AnalysedCode::new(code))
-            })
+            .map(|code| (keccak256(&code), AnalysedCode::detached(&code)))
             .collect();
         Prepared {
             block,

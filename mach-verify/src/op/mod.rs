@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod deposits;
 mod error;
+mod evidence;
 mod l1_attributes;
 mod parent;
 mod receipts;
@@ -21,6 +22,7 @@ pub use check::{L1View, verify_against_l1};
 pub use config::{ChainOpConfig, ForkTimes, Rollup, RollupConfig, RollupGenesis};
 pub use deposits::{DEPOSIT_EVENT, DepositError, user_deposits};
 pub use error::L1Error;
+pub use evidence::{L1Evidence, L1EvidenceError, L1Facts};
 pub use l1_attributes::{
     AttributesError, AttributesFormat, L1_ATTRIBUTES_DEPOSITOR, L1_BLOCK, L1Attributes,
 };

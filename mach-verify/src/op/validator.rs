@@ -3,14 +3,17 @@
 use std::sync::{Mutex, PoisonError};
 
 use alloy_consensus::{Header, ReceiptEnvelope};
-use alloy_primitives::{BlockNumber, Sealed};
+use alloy_primitives::{BlockNumber, Bytes, Sealed};
 use async_trait::async_trait;
 use mach_core::{
     Fault, L2Block, Verdict,
     ports::{BlockValidator, BoxError, L1Head, L1Source, L2Source, SourceError, ValidateError},
 };
 
-use super::{L1Error, L1View, Parent, Rollup, proven_receipts, verify_against_l1};
+use super::{
+    L1Error, L1Evidence, L1Facts, L1View, Parent, Rollup, proven_receipts, verify_against_l1,
+};
+use crate::header::transactions_root;
 
 /// Most L1 blocks after an L1 origin that a check needs.
 const MAX_FOLLOWING: usize = 2;
@@ -78,6 +81,26 @@ where
     ///
     /// Errors: [`ValidateError`], whenever L1 is not known well enough.
     pub async fn check(&self, block: &L2Block) -> Result<Option<Fault>, ValidateError> {
+        Ok(self.examine(block).await?.0)
+    }
+
+    /// [`Self::check`], and a bundle that proves the fault to others.
+    ///
+    /// Errors: [`ValidateError`]; also if what was found is not found again in the bundle.
+    pub async fn accuse(&self, block: &L2Block) -> Result<Option<L1Evidence>, ValidateError> {
+        let (Some(fault), facts) = self.examine(block).await? else {
+            return Ok(None);
+        };
+        let parent = self.parent_block(block).await?;
+        let rollup = self.rollup.clone();
+        let evidence = L1Evidence::new(rollup, parent, block.clone(), facts, fault);
+        evidence.map(Some).map_err(|error| ValidateError::Internal {
+            block: block.number(),
+            source: Box::new(error),
+        })
+    }
+
+    async fn examine(&self, block: &L2Block) -> Result<(Option<Fault>, L1Facts), ValidateError> {
         let number = block.number();
         if self.l1.chain_id() != self.rollup.config.l1_chain_id {
             let error = SourceError::WrongChain {
@@ -93,30 +116,32 @@ where
         let mut known = Known::default();
         loop {
             let error = match verify_against_l1(&self.rollup, &parent, block, &known.view()) {
-                Ok(fault) => return Ok(fault),
+                Ok(fault) => return Ok((fault, known.facts)),
                 Err(error) => error,
             };
             match error {
-                L1Error::MissingOrigin(height) if known.origin.is_none() => {
-                    known.origin = Some(self.header(number, height).await?);
+                L1Error::MissingOrigin(height) if known.facts.origin.is_none() => {
+                    known.facts.origin = Some(self.header(number, height).await?);
                 }
-                L1Error::MissingNext(height) if known.following.len() < MAX_FOLLOWING => {
-                    known.following.push(self.header(number, height).await?);
+                L1Error::MissingNext(height) if known.facts.following.len() < MAX_FOLLOWING => {
+                    known
+                        .facts
+                        .following
+                        .push(self.header(number, height).await?);
                 }
                 L1Error::MissingReceipts(_) if known.receipts.is_none() => {
-                    let origin = known.origin.as_ref();
-                    let Some(origin) = origin else {
+                    let Some(origin) = &known.facts.origin else {
                         return Err(from_l1(number, error));
                     };
-                    known.receipts = Some(self.receipts(number, origin).await?);
+                    let (raw, receipts) = self.receipts(number, origin).await?;
+                    known.facts.receipts = Some(raw);
+                    known.receipts = Some(receipts);
                 }
-                L1Error::Unsettled(_) if known.settled.is_none() => {
+                L1Error::Unsettled(_) if known.facts.settled.is_none() => {
                     // First what is settled, then the blocks again: one that was replaced in
                     // between must not count as settled.
-                    known = Known {
-                        settled: Some(self.settled(number).await?),
-                        ..Known::default()
-                    };
+                    known = Known::default();
+                    known.facts.settled = Some(self.settled(number).await?);
                 }
                 error => return Err(from_l1(number, error)),
             }
@@ -136,6 +161,12 @@ where
         {
             return Ok(last);
         }
+        let parent = self.parent_block(block).await?;
+        Parent::of_block(&self.rollup, &parent).map_err(|error| from_l1(block.number(), error))
+    }
+
+    /// The parent from the source, proven by its hash.
+    async fn parent_block(&self, block: &L2Block) -> Result<L2Block, ValidateError> {
         let number = block.number();
         let height = number.saturating_sub(1);
         let found = self.parents.block(height).await;
@@ -143,13 +174,12 @@ where
         // The hash is that of the header, whose transactions root binds the body.
         let header = Sealed::new(found.header.inner().clone());
         let found = L2Block { header, ..found };
-        if found.hash() != hash
-            || crate::header::transactions_root(&found.transactions)
-                != found.header.transactions_root
+        if found.hash() != block.header.parent_hash
+            || transactions_root(&found.transactions) != found.header.transactions_root
         {
             return Err(incomplete(number, SourceError::NotHeld(height)));
         }
-        Parent::of_block(&self.rollup, &found).map_err(|error| from_l1(number, error))
+        Ok(found)
     }
 
     async fn header(
@@ -169,16 +199,17 @@ where
         &self,
         block: BlockNumber,
         origin: &Sealed<Header>,
-    ) -> Result<Vec<ReceiptEnvelope>, ValidateError> {
+    ) -> Result<(Vec<Bytes>, Vec<ReceiptEnvelope>), ValidateError> {
         let receipts = self.l1.receipts(origin).await;
         let receipts = receipts.map_err(|error| incomplete(block, error))?;
-        proven_receipts(origin, &receipts).map_err(|source| {
+        let proven = proven_receipts(origin, &receipts).map_err(|source| {
             let error = L1Error::Receipts {
                 block: origin.number,
                 source,
             };
             from_l1(block, error)
-        })
+        })?;
+        Ok((receipts, proven))
     }
 
     async fn settled(&self, block: BlockNumber) -> Result<BlockNumber, ValidateError> {
@@ -217,19 +248,18 @@ where
 /// What was fetched for one block.
 #[derive(Debug, Default)]
 struct Known {
-    origin: Option<Sealed<Header>>,
+    facts: L1Facts,
+    /// The receipts of `facts`, proven.
     receipts: Option<Vec<ReceiptEnvelope>>,
-    following: Vec<Sealed<Header>>,
-    settled: Option<BlockNumber>,
 }
 
 impl Known {
     fn view(&self) -> L1View<'_> {
         L1View {
-            origin: self.origin.as_ref(),
+            origin: self.facts.origin.as_ref(),
             receipts: self.receipts.as_deref(),
-            following: &self.following,
-            settled: self.settled,
+            following: &self.facts.following,
+            settled: self.facts.settled,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod archive;
 mod chain_file;
+mod l1_walk;
+mod packed;
 #[cfg(feature = "rpc")]
 mod proof;
 mod proposal;
@@ -21,8 +23,9 @@ pub use quorum::{Disagreement, EndpointHealth, Matter, Quorum, QuorumError};
 pub use recorded::{MAX_FILE_BYTES, RecordError, RecordedBlock, recorded_files};
 pub use recorded_blocks::RecordedBlocks;
 #[cfg(feature = "rpc")]
-pub use rpc::{HttpError, MAX_RESPONSE_BYTES, OpNode, RpcOptions, RpcSource};
+pub use rpc::{HttpError, MAX_RESPONSE_BYTES, OpNode, RpcHashes, RpcOptions, RpcSource};
 pub use validator::{StatelessValidator, WitnessSource};
 
+pub(crate) use l1_walk::{L1Walk, MAX_RECENT, MAX_STEP};
 pub(crate) use recorded::{read_file, write_file};
 pub(crate) use validator::{from_source, run_blocking};

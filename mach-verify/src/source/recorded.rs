@@ -13,6 +13,7 @@ use mach_core::{BlockError, L2Block, ports::BoxError};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
+use super::packed::Packed;
 use crate::Witness;
 
 /// Most bytes of a file that are read, after decompression.
@@ -362,10 +363,11 @@ struct Record<'a, E> {
 fn witness(at: Option<BlockNumber>, raw: Option<&RawValue>) -> Result<Witness, RecordError> {
     let raw: RawWitness<'_> = field(at, "witness", raw)?;
     Ok(Witness {
-        state: field(at, "witness.state", raw.state)?,
-        codes: field(at, "witness.codes", raw.codes)?,
-        keys: optional(at, "witness.keys", raw.keys)?.unwrap_or_default(),
-        headers: optional(at, "witness.headers", raw.headers)?.unwrap_or_default(),
+        state: field(at, "witness.state", raw.state).map(Packed::into_items)?,
+        codes: field(at, "witness.codes", raw.codes).map(Packed::into_items)?,
+        keys: optional(at, "witness.keys", raw.keys)?.map_or_else(Vec::new, Packed::into_items),
+        headers: optional(at, "witness.headers", raw.headers)?
+            .map_or_else(Vec::new, Packed::into_items),
         ..Default::default()
     })
 }

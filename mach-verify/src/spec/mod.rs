@@ -284,7 +284,7 @@ impl ChainSpec {
     }
 
     /// Blob parameters of an Ethereum block; `None` before Cancun and on rollups.
-    pub(crate) fn blob_params(&self, timestamp: u64) -> Option<BlobParams> {
+    pub fn blob_params(&self, timestamp: u64) -> Option<BlobParams> {
         if self.is_optimism() || !self.is_cancun_active_at_timestamp(timestamp) {
             return None;
         }

@@ -140,9 +140,21 @@ impl Entry {
     }
 
     /// Brings the storage trie and the account's storage root up to date.
+    pub(super) fn flush(
+        &mut self,
+        store: &impl NodeStore,
+        keys: &mut SlotKeys,
+        address: Address,
+    ) -> Result<(), StateError> {
+        let result = self.write(store, keys, address);
+        self.settle();
+        result
+    }
+
+    /// Brings the storage trie up to date; [`Self::settle`] must follow, also after an error.
     ///
     /// Removals come last, and so need the fewest siblings.
-    pub(super) fn flush(
+    pub(super) fn write(
         &mut self,
         store: &impl NodeStore,
         keys: &mut SlotKeys,
@@ -155,13 +167,20 @@ impl Entry {
         let result = self.write_storage(store, keys, address, &pending);
         if result.is_err() {
             self.pending = pending;
-            return result;
         }
-        let storage_root = self.trie().root();
-        if let Some(account) = &mut self.current {
-            account.storage_root = storage_root;
+        result
+    }
+
+    /// Brings the account's storage root up to date.
+    pub(super) fn settle(&mut self) {
+        if let (Some(trie), Some(account)) = (&mut self.storage, &mut self.current) {
+            account.storage_root = trie.root();
         }
-        Ok(())
+    }
+
+    /// The storage trie, if it was used.
+    pub(super) const fn storage(&mut self) -> Option<&mut SparseTrie> {
+        self.storage.as_mut()
     }
 
     fn write_storage(

@@ -6,6 +6,7 @@
 
 mod account;
 mod block_hashes;
+mod code;
 mod database;
 mod error;
 mod proof;
@@ -20,5 +21,6 @@ pub use block_hashes::BlockHashes;
 pub use error::StateError;
 pub use proof::{AccountProof, StorageProof};
 pub use recorder::{Recorded, Recorder};
+pub(crate) use store::HashedWitness;
 pub use store::{AnalysedCode, MemoryStore, StateStore, StateUpdates};
 pub use trie_state::{TrieState, WitnessState};

@@ -1,7 +1,11 @@
-use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
+use std::cmp::Reverse;
+
+use alloy_primitives::{B256, Bytes, map::B256Map};
 use auto_impl::auto_impl;
+use mach_keccak::keccak256_batch;
 use revm::bytecode::Bytecode;
 
+use super::code::analysed;
 use crate::trie::{NodeStore, WitnessNodes};
 
 /// Where a state finds trie nodes and code.
@@ -25,8 +29,18 @@ impl AnalysedCode {
     /// Finds the jump destinations of `code`.
     pub fn new(code: Bytes) -> Self {
         // What starts like a delegation (EIP-7702) and is none is ordinary code, from before London.
-        let analysed = Bytecode::new_raw_checked(code.clone());
-        Self(analysed.unwrap_or_else(|_| Bytecode::new_legacy(code)))
+        let delegation = Bytecode::new_eip7702_raw(code.clone());
+        Self(delegation.unwrap_or_else(|_| analysed(&code)))
+    }
+
+    /// The same, in memory of its own: `code` may be a slice of something larger.
+    pub(crate) fn detached(code: &Bytes) -> Self {
+        let analysed = Self::new(code.clone());
+        // Analysis copies what it has to pad, and that is most code.
+        if analysed.as_slice().as_ptr() == code.as_ptr() && !code.is_empty() {
+            return Self::new(Bytes::copy_from_slice(code));
+        }
+        analysed
     }
 
     /// The code.
@@ -58,13 +72,12 @@ impl MemoryStore {
         nodes: impl IntoIterator<Item = Bytes>,
         codes: impl IntoIterator<Item = Bytes>,
     ) -> Self {
-        let codes = codes
-            .into_iter()
-            .map(|code| (keccak256(&code), code))
-            .collect();
+        let mut codes: Vec<_> = codes.into_iter().collect();
+        // Codes of equal length keep the lanes of the hash busy to the end.
+        codes.sort_unstable_by_key(|code| Reverse(code.len()));
         Self {
             nodes: WitnessNodes::new(nodes),
-            codes,
+            codes: keccak256_batch(&codes).into_iter().zip(codes).collect(),
         }
     }
 
@@ -94,6 +107,34 @@ impl StateStore for MemoryStore {
     }
 }
 
+/// The nodes and codes of one witness, found by their hash.
+#[derive(Debug)]
+pub(crate) struct HashedWitness(B256Map<Bytes>);
+
+impl HashedWitness {
+    /// Hashes everything: what is damaged is missing.
+    pub(crate) fn new(nodes: &[Bytes], codes: &[Bytes]) -> Self {
+        let mut items: Vec<_> = codes.iter().collect();
+        // The longest first, since the lanes of the hash run empty at the end.
+        items.sort_unstable_by_key(|code| Reverse(code.len()));
+        items.extend(nodes);
+        let hashes = keccak256_batch(&items).into_iter();
+        Self(hashes.zip(items.into_iter().cloned()).collect())
+    }
+}
+
+impl NodeStore for HashedWitness {
+    fn node(&self, hash: &B256) -> Option<Bytes> {
+        self.0.get(hash).cloned()
+    }
+}
+
+impl StateStore for HashedWitness {
+    fn code(&self, hash: &B256) -> Option<Bytes> {
+        self.node(hash)
+    }
+}
+
 /// What a store has to keep so that it serves the state with root [`Self::root`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateUpdates {
@@ -107,6 +148,8 @@ pub struct StateUpdates {
 
 #[cfg(test)]
 mod tests {
+    use alloy_primitives::keccak256;
+
     use super::*;
 
     struct _DynCompatible(Box<dyn StateStore>);

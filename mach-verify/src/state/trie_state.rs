@@ -291,12 +291,12 @@ impl<S: StateStore> TrieState<S> {
         if self.queue.is_empty() {
             return Ok(());
         }
+        self.flush_storage()?;
         let mut removed = Vec::new();
         for &address in &self.queue {
             let Some(entry) = self.entries.get_mut(&address) else {
                 continue;
             };
-            entry.flush(&self.store, &mut self.slot_keys, address)?;
             match entry.current {
                 current if current == entry.stored => {}
                 Some(account) => {
@@ -323,5 +323,21 @@ impl<S: StateStore> TrieState<S> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the queue into the storage tries, and hashes what changed in all of them together.
+    fn flush_storage(&mut self) -> Result<(), StateError> {
+        let result = self.queue.iter().try_for_each(|address| {
+            (self.entries.get_mut(address)).map_or(Ok(()), |entry| {
+                entry.write(&self.store, &mut self.slot_keys, *address)
+            })
+        });
+        let queued = self.entries.values_mut().filter(|entry| entry.is_queued);
+        let mut tries: Vec<_> = queued.filter_map(Entry::storage).collect();
+        SparseTrie::refresh(&mut tries);
+        for entry in self.entries.values_mut().filter(|entry| entry.is_queued) {
+            entry.settle();
+        }
+        result
     }
 }

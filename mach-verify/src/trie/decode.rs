@@ -1,10 +1,12 @@
 use alloy_primitives::{B256, Bytes};
-use alloy_rlp::{EMPTY_LIST_CODE, EMPTY_STRING_CODE, Header};
+use alloy_rlp::{Buf, EMPTY_LIST_CODE, EMPTY_STRING_CODE, Header};
 use nybbles::Nibbles;
 
 use super::node::{KEY_NIBBLES, Link, Node};
 
 const HASH_CODE: u8 = EMPTY_STRING_CODE + 32;
+
+const WRONG_COUNT: &str = "neither 2 nor 17 items";
 
 /// Longest list that a parent may embed, header included.
 const EMBEDDED_MAX: usize = 31;
@@ -31,18 +33,18 @@ pub(super) fn node(raw: Bytes, depth: usize) -> Result<Node, &'static str> {
     if header.payload_length != payload.len() {
         return Err("trailing bytes");
     }
-    let mut offsets = [0; 17];
-    let mut count = 0;
-    let mut at = raw.len() - payload.len();
-    while at < raw.len() {
-        *offsets.get_mut(count).ok_or("more than 17 items")? = at;
-        count += 1;
-        at = item_end(&raw, at)?;
+    let start = raw.len() - payload.len();
+    if start == raw.len() {
+        return Err(WRONG_COUNT);
     }
-    match (count, offsets) {
-        (2, [path, value, ..]) => short(raw, depth, path, value),
-        (17, [children @ .., value]) => branch(raw, depth, children, value),
-        _ => Err("neither 2 nor 17 items"),
+    let second = item_end(&raw, start)?;
+    if second == raw.len() {
+        return Err(WRONG_COUNT);
+    }
+    if item_end(&raw, second)? == raw.len() {
+        short(raw, depth, start, second)
+    } else {
+        branch(raw, depth, start)
     }
 }
 
@@ -66,25 +68,30 @@ pub(super) fn item(raw: &[u8], at: usize) -> &[u8] {
         .unwrap_or_default()
 }
 
-fn branch(
-    raw: Bytes,
-    depth: usize,
-    offsets: [usize; 16],
-    value: usize,
-) -> Result<Node, &'static str> {
+/// Reads the branch whose items begin at `at`, in one pass: most nodes are branches.
+fn branch(raw: Bytes, depth: usize, mut at: usize) -> Result<Node, &'static str> {
     if depth >= KEY_NIBBLES {
         return Err("branch below the end of the key");
     }
-    if raw.get(value) != Some(&EMPTY_STRING_CODE) {
-        return Err("branch with a value");
-    }
     let mut children = [Link::EMPTY; 16];
     let mut count = 0;
-    for (link, offset) in children.iter_mut().zip(offsets) {
-        if raw.get(offset) != Some(&EMPTY_STRING_CODE) {
-            *link = child_link(&raw, offset)?;
+    for link in &mut children {
+        let code = *raw.get(at).ok_or(WRONG_COUNT)?;
+        if code != EMPTY_STRING_CODE {
+            let end = item_end(&raw, at)?;
+            *link = child_link(&raw, at)?;
             count += 1;
+            at = end;
+        } else {
+            at += 1;
         }
+    }
+    let code = *raw.get(at).ok_or(WRONG_COUNT)?;
+    if item_end(&raw, at)? != raw.len() {
+        return Err("more than 17 items");
+    }
+    if code != EMPTY_STRING_CODE {
+        return Err("branch with a value");
     }
     if count < 2 {
         return Err("branch with fewer than two children");
@@ -104,7 +111,8 @@ fn short(raw: Bytes, depth: usize, path: usize, value: usize) -> Result<Node, &'
             return Err("leaf without a value");
         }
         // The value is the last item, so it ends with the node.
-        let value = raw.slice(raw.len() - length..);
+        let mut value = raw;
+        value.advance(value.len() - length);
         return Ok(Node::Leaf { path, value });
     }
     if path.is_empty() {
@@ -131,6 +139,7 @@ fn child_link(raw: &[u8], offset: usize) -> Result<Link, &'static str> {
 }
 
 /// End of the item that starts at `at`; within `raw`, and canonical.
+#[inline]
 fn item_end(raw: &[u8], at: usize) -> Result<usize, &'static str> {
     let mut rest = raw.get(at..).ok_or("item out of bounds")?;
     match rest.first() {

@@ -78,7 +78,7 @@ impl SparseTrie {
                 let path = key
                     .slice(..depth)
                     .join(&Nibbles::from_nibbles([last as u8]));
-                if let Some(sibling) = self.child(store, parent, last, &path)? {
+                if let Some(sibling) = self.child(store, parent, last, &path, path.len())? {
                     self.collapse(parent, last as u8, sibling);
                 }
             }

@@ -10,7 +10,8 @@ use super::{
 /// Room for the longest list header, filled in once the payload's length is known.
 const HEADER_MAX: usize = 9;
 
-/// Encodes `node` into `out` and returns where the encoding starts in it.
+/// Appends the encoding of `node` to `out`, and returns where it starts: some bytes that mean
+/// nothing may come before it.
 ///
 /// `reference` gives the reference of a child that is in the arena; it is up to date for each.
 pub(super) fn node<'a>(
@@ -18,8 +19,8 @@ pub(super) fn node<'a>(
     reference: impl Fn(u32) -> &'a Reference,
     out: &mut Vec<u8>,
 ) -> usize {
-    out.clear();
-    out.resize(HEADER_MAX, 0);
+    let before = out.len();
+    out.resize(before + HEADER_MAX, 0);
     match node {
         Node::Leaf { path, value } => {
             write_path(path, true, out);
@@ -36,7 +37,7 @@ pub(super) fn node<'a>(
             out.push(EMPTY_STRING_CODE);
         }
     }
-    write_header_before(out)
+    before + write_header_before(out.get_mut(before..).unwrap_or_default())
 }
 
 fn write_link<'a>(

@@ -1,4 +1,5 @@
 use alloy_primitives::{B256, Bytes, keccak256};
+use mach_keccak::keccak256_batch;
 use nybbles::Nibbles;
 
 /// Index of a slot in the trie's arena.
@@ -101,6 +102,17 @@ impl Reference {
             len: encoding.len() as u8,
             bytes,
         }
+    }
+
+    /// Reference to each of the nodes that are encoded so, hashed together.
+    pub(super) fn to_all(encodings: &[&[u8]]) -> Vec<Self> {
+        let long: Vec<_> = (encodings.iter()).filter(|it| it.len() >= 32).collect();
+        let mut hashes = keccak256_batch(&long).into_iter();
+        let reference = |encoding: &&[u8]| match encoding.len() {
+            32.. => hashes.next().map_or(Self::STALE, Self::hash),
+            _ => Self::to(encoding),
+        };
+        encodings.iter().map(reference).collect()
     }
 
     pub(super) const fn is_stale(&self) -> bool {

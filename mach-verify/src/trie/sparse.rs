@@ -24,7 +24,6 @@ pub struct SparseTrie {
     pub(super) free: Vec<NodeId>,
     /// Nodes from the root to where the last walk ended, each with its depth in nibbles.
     pub(super) path: Vec<(NodeId, usize)>,
-    pub(super) buffer: Vec<u8>,
 }
 
 /// Most bytes of an encoded node that the arena holds on to, with its allocation: a branch of 16
@@ -56,7 +55,6 @@ impl SparseTrie {
             slots: Vec::new(),
             free: Vec::new(),
             path: Vec::new(),
-            buffer: Vec::new(),
         }
     }
 
@@ -106,7 +104,7 @@ impl SparseTrie {
                     nibble(key, depth - 1)
                 }
             };
-            match self.child(store, id, index, &key.slice(..depth))? {
+            match self.child(store, id, index, key, depth)? {
                 Some(child) => id = child,
                 None => return Ok(()),
             }
@@ -126,7 +124,11 @@ impl SparseTrie {
                     .node(&hash)
                     .ok_or(TrieError::MissingNode { hash, path })?;
                 // The root is known by its hash even if it is shorter than one.
-                let reference = Reference::to(&raw);
+                let reference = if raw.len() < 32 {
+                    Reference::to(&raw)
+                } else {
+                    Reference::hash(hash)
+                };
                 let node = decode::node(raw, 0)
                     .map_err(|reason| TrieError::MalformedNode { path, reason })?;
                 let id = self.add(node);
@@ -140,13 +142,14 @@ impl SparseTrie {
     }
 
     /// Child `index` of the branch `parent`, or the child of the extension `parent`, decoded if it
-    /// was not yet. `path` leads to the child.
+    /// was not yet. The first `depth` nibbles of `key` lead to the child.
     pub(super) fn child(
         &mut self,
         store: &(impl NodeStore + ?Sized),
         parent: NodeId,
         index: usize,
-        path: &Nibbles,
+        key: &Nibbles,
+        depth: usize,
     ) -> Result<Option<NodeId>, TrieError> {
         let (link, raw) = match &self.slot(parent).node {
             Node::Leaf { .. } => return Ok(None),
@@ -160,8 +163,9 @@ impl SparseTrie {
             Target::Node(id) => return Ok(Some(id)),
             Target::Raw(at) => at,
         };
+        let path = || key.slice(..depth);
         let malformed = |reason| TrieError::MalformedNode {
-            path: *path,
+            path: path(),
             reason,
         };
         let (raw, reference) = match decode::child(raw, at).map_err(malformed)? {
@@ -170,15 +174,15 @@ impl SparseTrie {
                 (raw, reference)
             }
             Child::Hash(hash) => {
-                let missing = TrieError::MissingNode { hash, path: *path };
-                let raw = store.node(&hash).ok_or(missing)?;
+                let missing = || TrieError::MissingNode { hash, path: path() };
+                let raw = store.node(&hash).ok_or_else(missing)?;
                 if raw.len() < 32 {
                     return Err(malformed("short node that its parent does not embed"));
                 }
                 (raw, Reference::hash(hash))
             }
         };
-        let node = decode::node(raw, path.len()).map_err(malformed)?;
+        let node = decode::node(raw, depth).map_err(malformed)?;
         let below_extension = matches!(self.slot(parent).node, Node::Extension { .. });
         if below_extension && !matches!(node, Node::Branch { .. }) {
             return Err(malformed("extension that does not lead to a branch"));

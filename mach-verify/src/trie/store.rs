@@ -1,5 +1,6 @@
-use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
+use alloy_primitives::{B256, Bytes, map::B256Map};
 use auto_impl::auto_impl;
+use mach_keccak::keccak256_batch;
 
 /// Where a trie finds the nodes that it has not decoded yet.
 #[auto_impl(&, Box, Arc)]
@@ -46,19 +47,17 @@ impl WitnessNodes {
 
 impl FromIterator<Bytes> for WitnessNodes {
     fn from_iter<I: IntoIterator<Item = Bytes>>(nodes: I) -> Self {
-        Self(
-            nodes
-                .into_iter()
-                .map(|node| (keccak256(&node), node))
-                .collect(),
-        )
+        let mut this = Self::default();
+        this.extend(nodes);
+        this
     }
 }
 
 impl Extend<Bytes> for WitnessNodes {
     fn extend<I: IntoIterator<Item = Bytes>>(&mut self, nodes: I) {
+        let nodes: Vec<_> = nodes.into_iter().collect();
         self.0
-            .extend(nodes.into_iter().map(|node| (keccak256(&node), node)));
+            .extend(keccak256_batch(&nodes).into_iter().zip(nodes));
     }
 }
 
@@ -70,6 +69,8 @@ impl NodeStore for WitnessNodes {
 
 #[cfg(test)]
 mod tests {
+    use alloy_primitives::keccak256;
+
     use super::*;
 
     struct _DynCompatible(Box<dyn NodeStore>);

@@ -10,6 +10,7 @@
 
 mod archive;
 mod chain;
+mod cross_check;
 mod devnet;
 mod evidence;
 mod follow;
@@ -19,6 +20,7 @@ mod mutation;
 mod nodes;
 mod op;
 mod proofs;
+mod proposals;
 mod recorded;
 
 use std::path::PathBuf;

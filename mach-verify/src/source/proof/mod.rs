@@ -29,6 +29,7 @@ use self::guess::{Guess, Guesses};
 use crate::{
     ChainSpec, ExecuteError, Witness,
     execute::{self, Stop},
+    phases::Watch,
     state::{MemoryStore, Recorder, StateError, StateStore, StateUpdates, TrieState},
     trie::shortened,
     witness::Ancestry,
@@ -36,7 +37,7 @@ use crate::{
 
 /// Most rounds of execution. One suffices for each read that depends on another, in the longest such
 /// chain of the block.
-const MAX_ROUNDS: usize = 128;
+const MAX_ROUNDS: usize = 512;
 
 /// Most keys that one round asks for on a bold guess.
 const MAX_GUESSED_KEYS: usize = 4_000;
@@ -325,7 +326,7 @@ impl Gatherer {
         let state = TrieState::new(store, ancestry.state_root)
             .with_block_hashes(ancestry.block_hashes.clone());
         let mut guess = Guess::new(state, guesses, &self.asked, &self.senders);
-        let (outcome, _) = execute::execute(&self.spec, block, &mut guess);
+        let (outcome, _) = execute::execute(&self.spec, block, &mut guess, &Watch::default());
         let mut notes = guess.into_notes();
         if let Err(Stop::State(error)) = outcome {
             notes.stuck = Some(error);

@@ -2,6 +2,7 @@
 
 mod block;
 mod call;
+mod cross;
 mod http;
 mod l1;
 mod op_node;
@@ -34,6 +35,7 @@ use self::call::{Call, Item, Learned, failed, is_unserved, request};
 use super::WitnessSource;
 use crate::{ChainSpec, Witness};
 
+pub use cross::RpcHashes;
 pub use http::HttpError;
 pub use op_node::OpNode;
 pub use options::{MAX_RESPONSE_BYTES, RpcOptions};

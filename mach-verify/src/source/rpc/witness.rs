@@ -10,7 +10,7 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{MAX_ANCESTORS, Witness};
+use crate::{MAX_ANCESTORS, Witness, source::packed::Packed};
 
 /// What nodes answer:
 ///
@@ -44,14 +44,13 @@ const MAX_ITEMS: usize = 4_000_000;
 
 /// A list of byte strings, or a map to them whose keys are hashes, which are not believed.
 #[derive(Debug, Default)]
-struct Items(Vec<Bytes>);
+struct Items(Packed);
 
 impl Items {
-    fn push<E: Error>(&mut self, item: Bytes) -> Result<(), E> {
-        if self.0.len() == MAX_ITEMS {
+    fn check<E: Error>(&self) -> Result<(), E> {
+        if self.0.len() > MAX_ITEMS {
             return Err(E::custom(format_args!("more than {MAX_ITEMS} items")));
         }
-        self.0.push(item);
         Ok(())
     }
 }
@@ -74,16 +73,17 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
         let mut items = Items::default();
-        while let Some(item) = list.next_element()? {
-            items.push(item)?;
+        while list.next_element_seed(&mut items.0)?.is_some() {
+            items.check()?;
         }
         Ok(items)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Items, A::Error> {
         let mut items = Items::default();
-        while let Some((IgnoredAny, item)) = map.next_entry()? {
-            items.push(item)?;
+        while map.next_key::<IgnoredAny>()?.is_some() {
+            map.next_value_seed(&mut items.0)?;
+            items.check()?;
         }
         Ok(items)
     }
@@ -106,9 +106,9 @@ impl RawWitness {
                 source: format!("{} headers, {MAX_ANCESTORS} are read", headers.len()).into(),
             });
         }
-        let bytes = |items: Option<Items>| items.unwrap_or_default().0;
+        let bytes = |items: Option<Items>| items.unwrap_or_default().0.into_items();
         Ok(Witness {
-            state: self.state.0,
+            state: self.state.0.into_items(),
             codes: bytes(self.codes),
             keys: bytes(self.keys),
             headers: headers

@@ -13,7 +13,7 @@ use mach_core::{
     Assurance, BlockRef, ExecutionSummary, L2Block, Verdict,
     ports::{BlockValidator, L1Head, L1Source, L2Head, L2Source, SourceError, ValidateError},
 };
-use mach_verify::op::{L1Attributes, OpL1Validator, Settlement};
+use mach_verify::op::{L1Attributes, L1Evidence, L1EvidenceError, OpL1Validator, Settlement};
 
 use super::world::{World, block};
 
@@ -249,6 +249,8 @@ async fn a_reorganised_l1_accuses_only_once_it_is_settled() {
         .finalized
         .store(attributes.number, Ordering::Relaxed);
     assert_eq!(name(&validator.validate(&lie).await), "l1Origin");
+    let evidence = validator.accuse(&lie).await.unwrap().unwrap();
+    assert_eq!(evidence.facts().following.len(), 1);
 
     let last = sources.world.l1.last().unwrap().header.number;
     let deep = last - attributes.number;
@@ -273,4 +275,68 @@ async fn another_l1_and_a_missing_parent_are_no_verdict() {
     sources.world.rollup.config.l1_chain_id = 5;
     let other = sources.world.l2[7].clone();
     assert_eq!(name(&sources.validator().validate(&other).await), "unknown");
+}
+
+/// A fault, written down and found again by whoever has the file, and what is changed in it.
+#[tokio::test]
+async fn evidence_is_replayed_offline_to_the_same_fault() {
+    let sources = Sources::new(16);
+    let validator = sources.validator();
+    let index = (sources.world.positions.iter())
+        .position(|position| position.users > 1 && position.sequence_number == 0)
+        .unwrap();
+    let honest = &sources.world.l2[index];
+    assert_eq!(validator.accuse(honest).await.unwrap(), None);
+    let mut transactions = honest.transactions.clone();
+    transactions.remove(1);
+    let lie = block(honest.header.inner().clone(), transactions);
+
+    let evidence = validator.accuse(&lie).await.unwrap().unwrap();
+    assert_eq!(evidence.fault().name(), "userDeposits");
+    let json = evidence.to_json().unwrap();
+    let read = L1Evidence::parse(&json).unwrap();
+    assert_eq!(read, evidence);
+    assert_eq!(read.to_json().unwrap(), json);
+    assert_eq!(read.replay().unwrap(), *evidence.fault());
+    assert_eq!(
+        read.replay_by(&sources.world.rollup).unwrap(),
+        *evidence.fault()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lie.json.gz");
+    evidence.write(&file).unwrap();
+    assert_eq!(L1Evidence::read(&file).unwrap(), evidence);
+
+    // Another configuration, another body, other receipts, the honest block: no fault.
+    let mut other = sources.world.rollup.clone();
+    other.config.deposit_contract_address.0[0] ^= 1;
+    assert!(read.replay_by(&other).is_err());
+    type Change = fn(&mut serde_json::Value);
+    let honest = Bytes::from(honest.encode_rlp()).to_string();
+    let changes: [Change; 5] = [
+        |json| json["receipts"] = serde_json::Value::Null,
+        |json| drop(json["receipts"].as_array_mut().unwrap().pop()),
+        |json| json["parent"] = json["block"].clone(),
+        |json| json["origin"] = serde_json::Value::Null,
+        |json| json["fault"]["index"] = 7.into(),
+    ];
+    for change in changes {
+        let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        change(&mut json);
+        let read = L1Evidence::parse(json.to_string().as_bytes()).unwrap();
+        assert!(read.replay().is_err());
+    }
+    let mut changed: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    changed["block"] = honest.into();
+    let read = L1Evidence::parse(changed.to_string().as_bytes()).unwrap();
+    assert!(matches!(
+        read.replay(),
+        Err(L1EvidenceError::Differs { found, .. }) if found.is_none()
+    ));
+    changed["version"] = 2.into();
+    assert!(matches!(
+        L1Evidence::parse(changed.to_string().as_bytes()),
+        Err(L1EvidenceError::Version(2))
+    ));
+    assert!(L1Evidence::parse(b"{}").is_err());
 }

@@ -1,0 +1,265 @@
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use alloy_primitives::{Address, B256, BlockNumber};
+use async_trait::async_trait;
+use mach_core::{
+    BlockRef, L2Block,
+    ports::{L1Source, SourceError},
+};
+
+use super::{Proposal, ProposalContract, ProposalEvent, ProposalEvents, ProposalKind};
+use crate::{
+    op::Settlement,
+    source::{L1Walk, MAX_RECENT, MAX_STEP, ProposalSource},
+};
+
+/// Proposals that are kept; the oldest make room. Anybody may create dispute games.
+pub const MAX_PROPOSALS: usize = 16_384;
+
+/// What became of a proposal on L1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProposalStatus {
+    /// It stands, and may be disputed.
+    Open,
+    /// Its game has ended, and the root claim stands.
+    Defended,
+    /// Its game has ended, and the root claim has fallen.
+    Defeated,
+    /// The oracle has deleted it.
+    Deleted,
+}
+
+/// A proposal and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackedProposal {
+    /// What was proposed.
+    pub proposal: Proposal,
+    /// What became of it.
+    pub status: ProposalStatus,
+    /// L1 block in which that happened.
+    pub since: BlockNumber,
+}
+
+/// Follows one contract on L1.
+///
+/// Events come out of receipts that are proven to the header of their L1 block, and headers are
+/// linked by their hashes: `L` is trusted with which L1 block is canonical, and with nothing else.
+/// What is not settled is not looked at; if L1 is reorganised all the same, what was proposed in
+/// blocks that are gone is forgotten.
+#[derive(Debug)]
+pub struct L1Proposals<L> {
+    walk: L1Walk<L>,
+    events: ProposalEvents,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last L1 blocks that were looked at, oldest first.
+    recent: VecDeque<BlockRef>,
+    proposals: VecDeque<TrackedProposal>,
+    opaque: u64,
+}
+
+impl<L: L1Source> L1Proposals<L> {
+    /// Looks at L1 from block `start` on, as far as it is final.
+    pub fn new(l1: L, contract: ProposalContract, start: BlockNumber) -> Self {
+        Self {
+            walk: L1Walk {
+                l1,
+                settlement: Settlement::Finalized,
+                start,
+            },
+            events: ProposalEvents::new(contract),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The same with another idea of settled.
+    #[must_use]
+    pub const fn with_settlement(mut self, settlement: Settlement) -> Self {
+        self.walk.settlement = settlement;
+        self
+    }
+
+    /// The same with other events: those of other types of games.
+    #[must_use]
+    pub fn with_events(mut self, events: ProposalEvents) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Looks at the L1 blocks that have settled since, some hundreds at a time, and says what was
+    /// proposed in them. Whether there is more says [`Self::is_behind`].
+    ///
+    /// Errors: [`SourceError`]; what was found before it is in [`Self::proposals`].
+    pub async fn advance(&self) -> Result<Vec<Proposal>, SourceError> {
+        let settled = self.walk.settled().await?;
+        self.rewind().await?;
+        let mut found = Vec::new();
+        for _ in 0..MAX_STEP {
+            let last = self.state().recent.back().copied();
+            let wanted = |bloom: &_| self.events.may_be_in(bloom);
+            let Some(step) = self.walk.next(last, settled, wanted).await? else {
+                break;
+            };
+            let events = (step.content.as_ref())
+                .map(|(block, receipts)| self.events.of_block(block, receipts))
+                .unwrap_or_default();
+            found.extend(self.state().apply(last, step.at, &events));
+        }
+        Ok(found)
+    }
+
+    /// Whether there are settled L1 blocks that were not looked at.
+    ///
+    /// Errors: [`SourceError`].
+    pub async fn is_behind(&self) -> Result<bool, SourceError> {
+        let settled = self.walk.settled().await?;
+        let last = self.state().recent.back().map(|last| last.number);
+        Ok(last.map_or(self.walk.start <= settled, |last| last < settled))
+    }
+
+    /// Everything that was proposed, oldest first.
+    pub fn proposals(&self) -> Vec<TrackedProposal> {
+        self.state().proposals.iter().copied().collect()
+    }
+
+    /// Games that were created through another contract: of these nobody here knows the block.
+    pub fn opaque_games(&self) -> u64 {
+        self.state().opaque
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic between two writes, so it is never half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes back to the last L1 block that is still there.
+    async fn rewind(&self) -> Result<(), SourceError> {
+        loop {
+            let last = self.state().recent.back().copied();
+            match last {
+                Some(last) if !self.walk.holds(last).await? => self.state().forget(last),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+impl State {
+    /// Takes what happened in an L1 block after `last`, and says what was proposed in it. If
+    /// somebody else was here in between, nothing.
+    fn apply(
+        &mut self,
+        last: Option<BlockRef>,
+        at: BlockRef,
+        events: &[ProposalEvent],
+    ) -> Vec<Proposal> {
+        let mut found = Vec::new();
+        if self.recent.back().copied() != last {
+            return found;
+        }
+        for event in events {
+            match *event {
+                ProposalEvent::Proposed(proposal) => {
+                    if self.proposals.len() == MAX_PROPOSALS {
+                        self.proposals.pop_front();
+                    }
+                    self.proposals.push_back(TrackedProposal {
+                        proposal,
+                        status: ProposalStatus::Open,
+                        since: at.number,
+                    });
+                    found.push(proposal);
+                }
+                ProposalEvent::Opaque { .. } => self.opaque += 1,
+                ProposalEvent::Deleted { from } => self.close(
+                    ProposalStatus::Deleted,
+                    at,
+                    |kind| matches!(kind, ProposalKind::Output { index } if index >= from),
+                ),
+                ProposalEvent::Resolved { proxy, is_defended } => {
+                    let status = if is_defended {
+                        ProposalStatus::Defended
+                    } else {
+                        ProposalStatus::Defeated
+                    };
+                    self.close(status, at, |kind| is_game(kind, proxy));
+                }
+            }
+        }
+        if self.recent.len() == MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(at);
+        found
+    }
+
+    fn close(
+        &mut self,
+        status: ProposalStatus,
+        at: BlockRef,
+        is_meant: impl Fn(ProposalKind) -> bool,
+    ) {
+        for tracked in &mut self.proposals {
+            if tracked.status == ProposalStatus::Open && is_meant(tracked.proposal.kind) {
+                tracked.status = status;
+                tracked.since = at.number;
+            }
+        }
+    }
+
+    /// Drops an L1 block that is gone, with what was proposed in it. What it closed is open again.
+    fn forget(&mut self, last: BlockRef) {
+        if self.recent.back() != Some(&last) {
+            return;
+        }
+        self.recent.pop_back();
+        if self.recent.is_empty() {
+            // Deeper than is remembered: begin again.
+            self.proposals.clear();
+            self.opaque = 0;
+            return;
+        }
+        self.proposals
+            .retain(|it| it.proposal.l1.number < last.number);
+        for tracked in &mut self.proposals {
+            if tracked.since >= last.number {
+                tracked.status = ProposalStatus::Open;
+                tracked.since = tracked.proposal.l1.number;
+            }
+        }
+    }
+}
+
+fn is_game(kind: ProposalKind, of: Address) -> bool {
+    matches!(kind, ProposalKind::Game { proxy, .. } if proxy == of)
+}
+
+#[async_trait]
+impl<L: L1Source> ProposalSource for L1Proposals<L> {
+    async fn claimed_output_root(&self, block: &L2Block) -> Result<Option<B256>, SourceError> {
+        Ok(self.claimed_output_roots(block).await?.into_iter().next())
+    }
+
+    /// Everything that is proposed for this height and still stands.
+    ///
+    /// Errors: [`SourceError`], also while L1 was not read to its settled head.
+    async fn claimed_output_roots(&self, block: &L2Block) -> Result<Vec<B256>, SourceError> {
+        self.advance().await?;
+        if self.is_behind().await? {
+            return Err(SourceError::Backend("L1 is still being read".into()));
+        }
+        let state = self.state();
+        let stands = |status| matches!(status, ProposalStatus::Open | ProposalStatus::Defended);
+        let roots = (state.proposals.iter())
+            .filter(|it| it.proposal.block == block.number() && stands(it.status))
+            .map(|it| it.proposal.output_root);
+        Ok(roots.collect())
+    }
+}

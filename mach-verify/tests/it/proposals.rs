@@ -1,0 +1,265 @@
+//! Output roots proposed on the devnet's L1, in its oracle and as dispute games.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use alloy_consensus::Header;
+use alloy_primitives::{BlockNumber, Bytes, ChainId, Sealed, U256, keccak256};
+use async_trait::async_trait;
+use mach_core::{
+    BlockRef, Fault, L2Block, Verdict,
+    ports::{BlockValidator, L1Head, L1Source, SourceError, ValidateError},
+};
+use mach_devnet::{
+    Chain, DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, Ethereum, L2_OUTPUT_ORACLE, Lie,
+};
+use mach_verify::{
+    Evidence,
+    op::Settlement,
+    proposals::{
+        L1Proposals, Proposal, ProposalChecker, ProposalContract, ProposalEvents, ProposalKind,
+        ProposalStatus,
+    },
+    source::{ProposalSource, ProposalValidator, RecordedBlock, StatelessValidator, WitnessSource},
+};
+
+const CONTRACTS: [ProposalContract; 2] = [
+    ProposalContract::OutputOracle(L2_OUTPUT_ORACLE),
+    ProposalContract::DisputeGames(DISPUTE_GAME_FACTORY),
+];
+
+/// Produces until the next proposal is due, tells the lie if there is one, and proposes.
+fn propose(devnet: &Devnet, lie: Option<Lie>) -> BlockNumber {
+    let interval = devnet.proposer().interval();
+    for _ in 1..interval {
+        devnet.sequencer().produce().unwrap();
+    }
+    if let Some(lie) = lie {
+        devnet.sequencer().lie_next(lie);
+    }
+    let number = devnet.sequencer().produce().unwrap();
+    devnet.proposer().propose(number).unwrap();
+    number
+}
+
+fn devnet() -> Devnet {
+    let devnet = Devnet::new().unwrap();
+    devnet.l1().increase_time(3_600);
+    devnet
+}
+
+fn follow<L: L1Source>(l1: L, contract: ProposalContract) -> L1Proposals<L> {
+    L1Proposals::new(l1, contract, 0).with_settlement(Settlement::Depth(0))
+}
+
+type Validator = StatelessValidator<Chain<mach_devnet::Optimism>>;
+
+fn validator(devnet: &Devnet) -> Validator {
+    StatelessValidator::new(devnet.l2().role().spec().clone(), devnet.l2().clone())
+}
+
+#[tokio::test]
+async fn a_wrong_proposal_is_found_in_either_contract() {
+    let devnet = devnet();
+    let honest = propose(&devnet, None);
+    let lying = propose(&devnet, Some(Lie::OutputRoot));
+    for contract in CONTRACTS {
+        let proposals = follow(devnet.l1().clone(), contract);
+        let found = proposals.advance().await.unwrap();
+        let blocks: Vec<_> = found.iter().map(|it| it.block).collect();
+        assert_eq!(blocks, [honest, lying], "{contract:?}");
+        for proposal in &found {
+            let claimed = devnet.l2().claimed_output_root(proposal.block).unwrap();
+            assert_eq!(Some(proposal.output_root), claimed);
+            let l1 = devnet.l1().l2_block(proposal.l1.number).unwrap();
+            assert_eq!(proposal.l1, l1.reference());
+        }
+        assert!(!proposals.is_behind().await.unwrap());
+        assert_eq!(proposals.opaque_games(), 0);
+        // Nothing new, nothing twice.
+        assert!(proposals.advance().await.unwrap().is_empty());
+
+        let checker = ProposalChecker::new(devnet.l2().clone(), validator(&devnet));
+        let verdict = checker.check(&found[0]).await.unwrap();
+        assert!(matches!(verdict, Verdict::Valid(_)));
+        let verdict = checker.check(&found[1]).await.unwrap();
+        let Verdict::Invalid(Fault::OutputRoot(values)) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(values.claimed, found[1].output_root);
+        // The devnet's lie is the hash of the truth.
+        assert_eq!(values.claimed, keccak256(values.computed));
+
+        // Offline, from a bundle.
+        let block = devnet.l2().l2_block(lying).unwrap();
+        let recorded = RecordedBlock {
+            witness: devnet.l2().witness(&block).await.unwrap(),
+            block,
+            source: None,
+        };
+        let spec = devnet.l2().role().spec().clone();
+        let evidence = Evidence::new(spec, recorded, Fault::OutputRoot(values)).unwrap();
+        let read = Evidence::parse(&evidence.to_json()).unwrap();
+        assert_eq!(
+            read.replay().unwrap(),
+            Verdict::Invalid(Fault::OutputRoot(values))
+        );
+
+        // While blocks are followed, against everything that stands for them.
+        let following = ProposalValidator::new(validator(&devnet), &proposals);
+        for (number, is_wrong) in [(honest, false), (honest + 1, false), (lying, true)] {
+            let block = devnet.l2().l2_block(number).unwrap();
+            let verdict = following.validate(&block).await.unwrap();
+            assert_eq!(verdict.fault().is_some(), is_wrong, "block {number}");
+        }
+    }
+}
+
+/// Whoever opens a second game with the truth does not hide the lie, and a block that is not there
+/// yet makes its proposal neither right nor wrong.
+#[tokio::test]
+async fn every_game_of_a_block_counts_and_the_future_does_not() {
+    let devnet = devnet();
+    let number = propose(&devnet, Some(Lie::OutputRoot));
+    let create = |root: [u8; 32], number: u64| {
+        let mut input = keccak256("create(uint32,bytes32,bytes)")[..4].to_vec();
+        input.extend(U256::ZERO.to_be_bytes::<32>());
+        input.extend(root);
+        for word in [96, 32, number] {
+            input.extend(U256::from(word).to_be_bytes::<32>());
+        }
+        let from = &DEV_ACCOUNTS[3];
+        (devnet.l1())
+            .transact(from, DISPUTE_GAME_FACTORY, U256::ZERO, input.into())
+            .unwrap();
+    };
+    let block = devnet.l2().l2_block(number).unwrap();
+    let verdict = validator(&devnet).validate(&block).await.unwrap();
+    let truth = verdict.summary().unwrap().output_root.unwrap();
+    create(truth.0, number);
+    create([7; 32], 1_000_000);
+
+    let proposals = follow(devnet.l1().clone(), CONTRACTS[1]);
+    let found = proposals.advance().await.unwrap();
+    assert_eq!(found.len(), 3);
+    let roots = proposals.claimed_output_roots(&block).await.unwrap();
+    assert_eq!(roots, [found[0].output_root, truth]);
+    let following = ProposalValidator::new(validator(&devnet), &proposals);
+    let verdict = following.validate(&block).await.unwrap();
+    assert_eq!(verdict.fault().map(Fault::name), Some("outputRoot"));
+
+    let checker = ProposalChecker::new(devnet.l2().clone(), validator(&devnet));
+    assert!(matches!(
+        checker.check(&found[1]).await.unwrap(),
+        Verdict::Valid(_)
+    ));
+    assert!(matches!(
+        checker.check(&found[2]).await,
+        Err(ValidateError::Incomplete {
+            block: 1_000_000,
+            ..
+        })
+    ));
+
+    // Games of a type whose claims are something else are not looked at.
+    let events = ProposalEvents::new(CONTRACTS[1]).with_game_types([1]);
+    let others = follow(devnet.l1().clone(), CONTRACTS[1]).with_events(events);
+    assert!(others.advance().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_proposal_is_followed() {
+    let devnet = devnet();
+    propose(&devnet, Some(Lie::OutputRoot));
+    propose(&devnet, None);
+    let games = follow(devnet.l1().clone(), CONTRACTS[1]);
+    let outputs = follow(devnet.l1().clone(), CONTRACTS[0]);
+    let found = games.advance().await.unwrap();
+    outputs.advance().await.unwrap();
+    let call = |to, signature: &str| {
+        let input = keccak256(signature)[..4].to_vec();
+        (devnet.l1())
+            .transact(&DEV_ACCOUNTS[3], to, U256::ZERO, input.into())
+            .unwrap();
+    };
+    let ProposalKind::Game { proxy, .. } = found[0].kind else {
+        panic!("{found:?}");
+    };
+    call(proxy, "counter()");
+    call(proxy, "resolve()");
+    games.advance().await.unwrap();
+    let status = |proposals: &L1Proposals<Chain<Ethereum>>| -> Vec<_> {
+        let all = proposals.proposals();
+        all.iter().map(|it| it.status).collect()
+    };
+    assert_eq!(
+        status(&games),
+        [ProposalStatus::Defeated, ProposalStatus::Open]
+    );
+    let block = devnet.l2().l2_block(found[0].block).unwrap();
+    assert!(games.claimed_output_roots(&block).await.unwrap().is_empty());
+    assert_eq!(status(&outputs), [ProposalStatus::Open; 2]);
+}
+
+/// An L1 node that leaves out the last receipt, once it is told to.
+#[derive(Clone)]
+struct Lying {
+    l1: Chain<Ethereum>,
+    is_lying: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl L1Source for Lying {
+    fn chain_id(&self) -> ChainId {
+        L1Source::chain_id(&self.l1)
+    }
+
+    async fn head(&self, head: L1Head) -> Result<BlockRef, SourceError> {
+        L1Source::head(&self.l1, head).await
+    }
+
+    async fn header(&self, number: BlockNumber) -> Result<Sealed<Header>, SourceError> {
+        self.l1.header(number).await
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        L1Source::block(&self.l1, number).await
+    }
+
+    async fn receipts(&self, header: &Sealed<Header>) -> Result<Vec<Bytes>, SourceError> {
+        let mut receipts = self.l1.receipts(header).await?;
+        if self.is_lying.load(Ordering::Relaxed) {
+            receipts.pop();
+        }
+        Ok(receipts)
+    }
+}
+
+#[tokio::test]
+async fn a_node_cannot_hide_or_invent_a_proposal() {
+    let devnet = devnet();
+    propose(&devnet, None);
+    let l1 = Lying {
+        l1: devnet.l1().clone(),
+        is_lying: Arc::new(true.into()),
+    };
+    let proposals = follow(l1.clone(), CONTRACTS[0]);
+    let error = proposals.advance().await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            SourceError::Malformed {
+                field: "receipts",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(proposals.proposals().is_empty());
+    // What was read before stays, and the rest is found when the node is honest.
+    l1.is_lying.store(false, Ordering::Relaxed);
+    let found: Vec<Proposal> = proposals.advance().await.unwrap();
+    assert_eq!(found.len(), 1);
+}
