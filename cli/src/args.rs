@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Backfill(crate::backfill::BackfillArgs),
     /// Compare the output roots that are proposed on L1 with the blocks that they are about
     Proposals(ProposalsArgs),
+    /// Derive blocks from what the batcher posted on L1, and compare the published ones
+    Derive(DeriveArgs),
     /// Run a whole mach on this machine: L1, a rollup, operators, aggregator
     Devnet(DevnetArgs),
     /// Make, read and convert key files
@@ -101,6 +103,63 @@ pub(crate) struct VerifyArgs {
     /// One JSON object a block on standard output, and a last one with the totals
     #[arg(long, env = "MACH_JSON")]
     pub(crate) json: bool,
+}
+
+/// The block before the first is trusted, and L1; nothing else. A block that follows from L1 is
+/// executed as well. The run ends at the first block that does not follow from L1.
+///
+/// Examples:
+///   mach-cli derive --l1 http://localhost:8545 --l2 http://localhost:9545
+///       --beacon http://localhost:5052 --rollup-config rollup.json --blocks 120..=180
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct DeriveArgs {
+    /// JSON-RPC endpoint of L1
+    #[arg(long, env = "MACH_L1_RPC")]
+    pub(crate) l1: Url,
+
+    /// JSON-RPC endpoint of the rollup, with `debug_executionWitness`
+    #[arg(long, env = "MACH_RPC")]
+    pub(crate) l2: Url,
+
+    /// Beacon API of an L1 node, for blobs
+    #[arg(long, env = "MACH_BEACON")]
+    pub(crate) beacon: Option<Url>,
+
+    /// Folder with blobs in files, each named by its versioned hash: `0x01….blob`
+    #[arg(
+        long,
+        env = "MACH_BLOBS",
+        value_name = "FOLDER",
+        conflicts_with = "beacon"
+    )]
+    pub(crate) blobs: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+
+    /// Blocks to derive: `N`, `A..B` (without B), `A..=B` [default: all that are posted]
+    #[arg(long, env = "MACH_BLOCKS")]
+    pub(crate) blocks: Option<BlockRange>,
+
+    /// How settled the L1 blocks have to be; nearer to the head, L1 may be reorganised
+    #[arg(long, env = "MACH_L1_HEAD", value_enum, default_value = "finalized")]
+    pub(crate) l1_head: L1HeadArg,
+
+    /// One JSON object a block on standard output, and a last one with the totals
+    #[arg(long, env = "MACH_JSON")]
+    pub(crate) json: bool,
+}
+
+/// How settled an L1 block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum L1HeadArg {
+    /// Any
+    Latest,
+    /// Justified
+    Safe,
+    /// Final
+    Finalized,
 }
 
 /// The rules of the chain.
@@ -280,6 +339,10 @@ impl BlockRange {
 
     pub(crate) fn numbers(&self) -> RangeInclusive<BlockNumber> {
         self.0.clone()
+    }
+
+    pub(crate) const fn first(&self) -> BlockNumber {
+        *self.0.start()
     }
 
     pub(crate) const fn count(&self) -> u64 {

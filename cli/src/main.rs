@@ -2,6 +2,7 @@
 
 mod args;
 mod backfill;
+mod derive;
 mod devnet;
 mod evidence;
 mod follow;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         Command::Record(args) => record::run(args),
         Command::Backfill(args) => backfill::run(args),
         Command::Proposals(args) => proposals::run(args),
+        Command::Derive(args) => derive::run(args),
         Command::Devnet(args) => devnet::run(args),
         Command::Keys(args) => keys::run(args),
         Command::L1(command) => l1::run(command),

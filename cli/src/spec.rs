@@ -49,8 +49,8 @@ fn custom(args: &ChainArgs) -> eyre::Result<Option<ChainSpec>> {
     let genesis: Option<Genesis> = (args.genesis.as_deref())
         .map(|path| read(path).wrap_err_with(|| format!("genesis file {}", path.display())))
         .transpose()?;
-    let rollup: Option<RollupConfig> = (args.rollup_config.as_deref())
-        .map(|path| read(path).wrap_err_with(|| format!("rollup config {}", path.display())))
+    let rollup = (args.rollup_config.as_deref())
+        .map(read_rollup_config)
         .transpose()?;
     Ok(match (genesis, rollup) {
         (Some(genesis), rollup) => {
@@ -63,6 +63,18 @@ fn custom(args: &ChainArgs) -> eyre::Result<Option<ChainSpec>> {
         (None, Some(rollup)) => Some(ChainSpec::from_rollup_config(&rollup)?),
         (None, None) => None,
     })
+}
+
+/// The configuration that `--rollup-config` names.
+pub(crate) fn rollup_config(args: &ChainArgs) -> eyre::Result<RollupConfig> {
+    let path = (args.rollup_config.as_deref()).wrap_err(
+        "how the rollup follows from L1 is in its rollup.json: name it with --rollup-config",
+    )?;
+    read_rollup_config(path)
+}
+
+fn read_rollup_config(path: &Path) -> eyre::Result<RollupConfig> {
+    read(path).wrap_err_with(|| format!("rollup config {}", path.display()))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> eyre::Result<T> {

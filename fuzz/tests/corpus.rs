@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 11] = [
+const TARGETS: [(&str, Target); 12] = [
     ("block_rlp", mach_fuzz::block_rlp),
     ("chain_file", mach_fuzz::chain_file),
+    ("derivation", mach_fuzz::derivation),
     ("genesis", mach_fuzz::genesis),
     ("key_file", mach_fuzz::key_file),
     ("key_text", mach_fuzz::key_text),

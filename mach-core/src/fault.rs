@@ -139,6 +139,15 @@ pub enum Fault {
         /// The field as a word.
         values: Mismatch<B256>,
     },
+    /// The height of the L1 origin is not the one that the batcher posted for this block.
+    BatchOrigin(Mismatch<u64>),
+    /// The transactions are not those that follow from L1 and from what the batcher posted.
+    BatchTransactions {
+        /// First position in the block that differs, from 0.
+        index: u64,
+        /// Keccak-256 of the transaction there; `None` if there is none, or should be none.
+        values: Mismatch<Option<B256>>,
+    },
 }
 
 impl Fault {
@@ -180,6 +189,8 @@ impl Fault {
             Self::SequencerTransaction { .. } => 167,
             Self::PayloadAttributes { .. } => 168,
             Self::SystemConfig { .. } => 169,
+            Self::BatchOrigin(_) => 170,
+            Self::BatchTransactions { .. } => 171,
         }
     }
 
@@ -218,6 +229,8 @@ impl Fault {
             Self::SequencerTransaction { .. } => "sequencerTransaction",
             Self::PayloadAttributes { .. } => "payloadAttributes",
             Self::SystemConfig { .. } => "systemConfig",
+            Self::BatchOrigin(_) => "batchOrigin",
+            Self::BatchTransactions { .. } => "batchTransactions",
         }
     }
 
@@ -246,7 +259,8 @@ impl Fault {
             | Self::Nonce(values)
             | Self::L1OriginNumber(values)
             | Self::BeforeL1Origin(values)
-            | Self::SequencerDrift(values) => values.map(|value| word(*value)),
+            | Self::SequencerDrift(values)
+            | Self::BatchOrigin(values) => values.map(|value| word(*value)),
             Self::ExtraData(values) | Self::L1Attributes { values, .. } => {
                 values.map(|bytes| keccak256(bytes))
             }
@@ -257,7 +271,10 @@ impl Fault {
             | Self::ParentBeaconBlockRoot(values)
             | Self::RequestsHash(values)
             | Self::UserDeposits { values, .. }
-            | Self::UpgradeDeposits { values, .. } => values.map(|value| value.unwrap_or_default()),
+            | Self::UpgradeDeposits { values, .. }
+            | Self::BatchTransactions { values, .. } => {
+                values.map(|value| value.unwrap_or_default())
+            }
             Self::Transaction { index, hash, .. } | Self::SequencerTransaction { index, hash } => {
                 Mismatch {
                     claimed: *hash,
@@ -303,7 +320,8 @@ impl core::fmt::Display for Fault {
             | Self::Nonce(values)
             | Self::L1OriginNumber(values)
             | Self::BeforeL1Origin(values)
-            | Self::SequencerDrift(values) => values.fmt(f),
+            | Self::SequencerDrift(values)
+            | Self::BatchOrigin(values) => values.fmt(f),
             Self::ExtraData(values) => values.fmt(f),
             Self::BaseFee(values) | Self::BlobGasUsed(values) | Self::ExcessBlobGas(values) => {
                 Optional(values).fmt(f)
@@ -322,7 +340,9 @@ impl core::fmt::Display for Fault {
                 let shown = values.map(|bytes| keccak256(bytes));
                 write!(f, "{field} differs: {shown}")
             }
-            Self::UserDeposits { index, values } | Self::UpgradeDeposits { index, values } => {
+            Self::UserDeposits { index, values }
+            | Self::UpgradeDeposits { index, values }
+            | Self::BatchTransactions { index, values } => {
                 write!(f, "transaction {index}: {}", Optional(values))
             }
             Self::SequencerTransaction { index, hash } => {

@@ -8,6 +8,7 @@
 )]
 
 mod backfill;
+mod derive;
 mod devnet;
 mod follow;
 mod l1;

@@ -1,6 +1,7 @@
 //! Where blocks and their witnesses come from.
 
 mod archive;
+mod blobs;
 mod chain_file;
 mod l1_walk;
 mod packed;
@@ -16,6 +17,9 @@ mod rpc;
 mod validator;
 
 pub use archive::{Archive, ArchiveError};
+#[cfg(feature = "rpc")]
+pub use blobs::BeaconNode;
+pub use blobs::BlobFolder;
 pub use chain_file::{ChainFile, ChainFileError};
 pub use proposal::{ProposalSource, ProposalValidator};
 #[cfg(feature = "rpc")]

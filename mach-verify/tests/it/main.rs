@@ -11,6 +11,7 @@
 mod archive;
 mod chain;
 mod cross_check;
+mod derive;
 mod devnet;
 mod evidence;
 mod follow;

@@ -9,7 +9,10 @@ pub(super) use channel::BatchReader;
 pub use singular::SingularBatch;
 pub use span::{SpanBatch, SpanBlock};
 
-use super::reader::Reader;
+use super::{
+    decompress::{ChannelRules, decompress},
+    reader::Reader,
+};
 
 /// Most blocks, and most transactions, of one span batch.
 pub const MAX_SPAN_BATCH_ELEMENTS: u64 = 10_000_000;
@@ -49,6 +52,26 @@ impl Batch {
             [version, ..] => Err(BatchError::Version(*version)),
             [] => Err(BatchError::Truncated),
         }
+    }
+
+    /// The batches in the data of a channel, up to the first that is broken.
+    ///
+    /// At most `max_bytes` of what comes out of the decompression count; Brotli counts if `brotli`
+    /// says so (Fjord).
+    ///
+    /// Source: <https://specs.optimism.io/protocol/derivation.html#channel-format>
+    pub fn read_channel(
+        channel: &[u8],
+        max_bytes: usize,
+        brotli: bool,
+        context: &SpanContext,
+    ) -> Vec<Self> {
+        let rules = ChannelRules { max_bytes, brotli };
+        let Some(data) = decompress(channel, rules) else {
+            return Vec::new();
+        };
+        let mut reader = BatchReader::new(data);
+        std::iter::from_fn(|| reader.next(context)?.ok()).collect()
     }
 }
 

@@ -1,0 +1,210 @@
+//! Derivation over ports.
+
+use alloy_primitives::BlockNumber;
+use mach_core::{
+    Fault, L2Block,
+    ports::{BlobSource, L1Head, L1Source, L2Source, SourceError},
+};
+
+use super::{Derivation, DeriveError, DerivedBlock, Step};
+use crate::op::Rollup;
+
+/// What following from L1 says of a published block.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is the block that follows from L1.
+    Derived(Box<DerivedBlock>),
+    /// Another block follows from L1.
+    NotDerivable(Fault),
+}
+
+/// Follows a rollup block by block, trusting L1 alone.
+///
+/// L1 blocks, receipts and blobs are fetched as derivation needs them, and published blocks are
+/// compared with what follows. A block that the batcher has not posted yet is
+/// [`SourceError::NotYet`].
+///
+/// It goes as far as the finalized L1 block, unless [`Self::with_head`] says otherwise. Nearer to
+/// the head, L1 may be reorganised: that is [`DeriveError::L1Reorg`], and [`Self::restart`] begins
+/// again.
+#[derive(Debug)]
+pub struct Driver<L, B, S> {
+    l1: L,
+    blobs: B,
+    l2: S,
+    head: L1Head,
+    /// Highest L1 block that was known to exist.
+    l1_head: BlockNumber,
+    derivation: Derivation,
+    /// What is wrong with the next block, if its first batch counts.
+    suspicion: Option<Fault>,
+}
+
+impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
+    /// Derivation behind `start`, a rollup block that is trusted.
+    ///
+    /// Earlier blocks are read from `l2` as well; their hashes prove them.
+    ///
+    /// Errors: [`DriverError`].
+    pub fn new(
+        rollup: Rollup,
+        start: &L2Block,
+        l1: L,
+        blobs: B,
+        l2: S,
+    ) -> Result<Self, DriverError> {
+        for (expected, actual) in [
+            (rollup.config.l1_chain_id, l1.chain_id()),
+            (rollup.config.l2_chain_id, l2.chain_id()),
+        ] {
+            if expected != actual {
+                return Err(SourceError::WrongChain { expected, actual }.into());
+            }
+        }
+        Ok(Self {
+            derivation: Derivation::new(rollup, start)?,
+            l1,
+            blobs,
+            l2,
+            head: L1Head::Finalized,
+            l1_head: 0,
+            suspicion: None,
+        })
+    }
+
+    /// The same driver, reading L1 up to another head.
+    #[must_use]
+    pub const fn with_head(mut self, head: L1Head) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// Begins again behind `start`, after L1 was reorganised.
+    ///
+    /// Errors: [`DriverError`].
+    pub fn restart(&mut self, start: &L2Block) -> Result<(), DriverError> {
+        self.derivation = Derivation::new(self.derivation.rollup().clone(), start)?;
+        self.suspicion = None;
+        self.l1_head = 0;
+        Ok(())
+    }
+
+    /// How far it is.
+    pub const fn derivation(&self) -> &Derivation {
+        &self.derivation
+    }
+
+    /// Compares the next block, as the rollup's source has it.
+    ///
+    /// Errors: [`DriverError`]; the same block comes next then. After a
+    /// [`Finding::NotDerivable`], too: nothing behind that block follows from L1.
+    pub async fn next(&mut self) -> Result<(L2Block, Finding), DriverError> {
+        // What L1 does not decide yet is not asked for: the source may still replace it.
+        self.derive().await?;
+        let number = self.derivation.head().number.saturating_add(1);
+        let block = self.l2.block(number).await?;
+        let finding = self.check(&block).await?;
+        Ok((block, finding))
+    }
+
+    /// Compares `block`, which has to be the next one, and goes on behind it if it is derived.
+    ///
+    /// Errors: [`DriverError`].
+    pub async fn check(&mut self, block: &L2Block) -> Result<Finding, DriverError> {
+        loop {
+            self.derive().await?;
+            let Some(derived) = self.derivation.derived() else {
+                return Err(DeriveError::NotYet(block.number()).into());
+            };
+            let fault = derived.check(block)?;
+            let is_certain = derived.transactions.is_empty();
+            match (fault, self.suspicion.take()) {
+                (None, None) => {
+                    let derived = Box::new(derived.clone());
+                    self.derivation.accept(block)?;
+                    return Ok(Finding::Derived(derived));
+                }
+                // It is what counts if the transactions of an earlier batch cannot be executed.
+                (None, Some(fault)) => {
+                    self.suspicion = Some(fault);
+                    return Err(DeriveError::Replaced(block.number()).into());
+                }
+                (Some(fault), earlier) => {
+                    let fault = earlier.unwrap_or(fault);
+                    self.suspicion = Some(fault.clone());
+                    if is_certain {
+                        return Ok(Finding::NotDerivable(fault));
+                    }
+                    // The batch differs. Is the block what counts if the batch does not?
+                    self.derivation.reject();
+                }
+            }
+        }
+    }
+
+    /// Derives the next block, fetching what is needed.
+    async fn derive(&mut self) -> Result<(), DriverError> {
+        loop {
+            match self.derivation.step()? {
+                Step::Block(_) => return Ok(()),
+                Step::NeedsAncestor(number) => {
+                    let block = self.l2.block(number).await?;
+                    self.derivation.add_ancestor(&block)?;
+                }
+                Step::NeedsL1(number) => self.read_l1(number).await?,
+            }
+        }
+    }
+
+    async fn read_l1(&mut self, number: BlockNumber) -> Result<(), DriverError> {
+        if number > self.l1_head {
+            self.l1_head = self.l1.head(self.head).await?.number;
+        }
+        if number > self.l1_head {
+            let next = self.derivation.head().number.saturating_add(1);
+            return Err(SourceError::NotYet(next).into());
+        }
+        let block = self.l1.block(number).await?;
+        let receipts = self.l1.receipts(&block.header).await?;
+        let opened = self.derivation.open(&block, &receipts)?;
+        let hashes = opened.blob_hashes();
+        let blobs = if hashes.is_empty() {
+            Vec::new()
+        } else {
+            self.blobs.blobs(&block.header, &hashes).await?
+        };
+        self.derivation.add(opened, &blobs)?;
+        Ok(())
+    }
+}
+
+/// Why it is not known whether a block follows from L1.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// A source does not answer, or not well.
+    #[error("a source does not give what derivation needs")]
+    Source(#[from] SourceError),
+    /// What the sources gave does not decide it.
+    #[error("what follows from L1 is not known")]
+    Derive(#[from] DeriveError),
+}
+
+impl DriverError {
+    /// Whether a later try may succeed.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Source(error) => error.is_transient(),
+            Self::Derive(error) => error.is_transient(),
+        }
+    }
+
+    /// Whether the batcher has not posted the block yet.
+    pub const fn is_not_yet(&self) -> bool {
+        matches!(
+            self,
+            Self::Source(SourceError::NotYet(_)) | Self::Derive(DeriveError::NotYet(_))
+        )
+    }
+}

@@ -1,0 +1,87 @@
+use alloy_primitives::{B256, BlockNumber};
+use mach_core::BlockRef;
+
+use crate::{Unsupported, op::L1Error};
+
+/// Why it is not known what follows from L1. Nothing that accuses anybody may follow from it.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeriveError {
+    /// What L1 says of a block is not understood.
+    #[error("what L1 says of the next block is not known")]
+    L1(#[from] L1Error),
+    /// An L1 block came that does not follow the one before: L1 was reorganised, or the source
+    /// changed its mind. Derivation starts again from a block whose L1 origin is still there.
+    #[error("L1 block {block} does not follow {parent}")]
+    L1Reorg {
+        /// The block that came.
+        block: BlockRef,
+        /// The L1 block before, which is not its parent.
+        parent: B256,
+    },
+    /// L1 has another block where the L1 origin of the last derived block was.
+    #[error("L1 has block {block}, the L1 origin was {origin}")]
+    WrongOrigin {
+        /// The block that came.
+        block: BlockRef,
+        /// The L1 origin of the last derived block.
+        origin: BlockRef,
+    },
+    /// An L1 block came out of turn.
+    #[error("L1 block {actual} came, {expected:?} is next")]
+    WrongL1Block {
+        /// Height that is next, if any is.
+        expected: Option<BlockNumber>,
+        /// Height that came.
+        actual: BlockNumber,
+    },
+    /// Hash, body or receipts of a block are not those of its header.
+    #[error("{1} of block {0} is not that of its header")]
+    Body(BlockRef, &'static str),
+    /// A blob is missing or is another one.
+    #[error("L1 block {block}: blob {hash} is missing")]
+    Blob {
+        /// Height of the L1 block.
+        block: BlockNumber,
+        /// Versioned hash of the blob that is needed.
+        hash: B256,
+    },
+    /// A block came that is not the parent of the blocks before.
+    #[error("block {0} is not the ancestor that was asked for")]
+    WrongAncestor(BlockRef),
+    /// A block came that does not follow the one that was derived last.
+    #[error("block {block} does not follow {parent}")]
+    WrongParent {
+        /// The block that came.
+        block: BlockRef,
+        /// The block before.
+        parent: BlockRef,
+    },
+    /// There is no derived block to compare with.
+    #[error("block {0} is not derived yet")]
+    NotYet(BlockNumber),
+    /// The batcher contradicts itself in a way that implementations judge differently.
+    #[error("a span batch in L1 block {0} contradicts blocks that were derived before")]
+    Conflict(BlockNumber),
+    /// Whether the batch or what replaces it counts depends on whether its transactions can be
+    /// executed.
+    #[error("block {0} matches what replaces a batch that cannot be executed")]
+    Replaced(BlockNumber),
+    /// The rules of the rollup are not known.
+    #[error("the rules of derivation are not known")]
+    Unsupported(#[from] Unsupported),
+    /// The rollup's data is not on L1.
+    #[error("the rollup posts its data elsewhere than to L1")]
+    AltDa,
+}
+
+impl DeriveError {
+    /// Whether a later try may succeed.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::L1(error) => error.is_transient(),
+            Self::Body(..) | Self::Blob { .. } | Self::NotYet(_) => true,
+            _ => false,
+        }
+    }
+}

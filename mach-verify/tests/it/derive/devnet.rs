@@ -1,0 +1,221 @@
+//! The development network: its batcher posts what its sequencer makes.
+
+use mach_core::{
+    Assurance, Fault, Verdict,
+    ports::{BlockValidator, L1Head},
+};
+use mach_devnet::{
+    BatchKind, BatcherConfig, Chain, Compression, DEV_ACCOUNTS, DataAvailability, Devnet,
+    DevnetConfig, Ethereum, Lie, Optimism, OptimismFork, UserDeposit,
+};
+use mach_verify::{
+    derive::{DerivationValidator, DeriveError, Driver, DriverError, Finding},
+    source::StatelessValidator,
+};
+
+type DevnetDriver = Driver<Chain<Ethereum>, Chain<Ethereum>, Chain<Optimism>>;
+
+fn driver(devnet: &Devnet) -> DevnetDriver {
+    let start = devnet.l2().l2_block(0).unwrap();
+    let (l1, l2) = (devnet.l1().clone(), devnet.l2().clone());
+    Driver::new(devnet.rollup().clone(), &start, l1.clone(), l1, l2)
+        .unwrap()
+        .with_head(L1Head::Latest)
+}
+
+/// Compares every block up to the first fault, or to the first that is not posted.
+async fn follow(driver: &mut DevnetDriver) -> (u64, Option<Fault>) {
+    loop {
+        match driver.next().await {
+            Ok((_, Finding::Derived(_))) => {}
+            Ok((block, Finding::NotDerivable(fault))) => return (block.number(), Some(fault)),
+            Err(error) if error.is_not_yet() => {
+                return (driver.derivation().head().number, None);
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+fn config(fork: OptimismFork) -> DevnetConfig {
+    DevnetConfig {
+        l2_fork: fork,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn the_devnet_follows_from_its_l1_under_every_fork() {
+    for fork in OptimismFork::ALL {
+        let devnet = config(fork).build().unwrap();
+        let deposit = UserDeposit {
+            from: DEV_ACCOUNTS[4],
+            to: alloy_primitives::TxKind::Call([0x44; 20].into()),
+            mint: 70,
+            value: alloy_primitives::U256::from(50),
+            gas_limit: 60_000,
+            data: Default::default(),
+        };
+        for step in 0..26 {
+            if step % 9 == 4 {
+                devnet.sequencer().deposit(deposit.clone()).unwrap();
+            }
+            devnet.step().unwrap();
+        }
+        devnet.publish().unwrap();
+        devnet.l1().mine().unwrap();
+        let result = follow(&mut driver(&devnet)).await;
+        assert_eq!(result, (26, None), "{fork:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_form_of_batches_gives_the_same_blocks() {
+    for data in [DataAvailability::Calldata, DataAvailability::Blobs] {
+        for batches in [BatchKind::Singular, BatchKind::Span] {
+            for compression in [Compression::Zlib, Compression::Brotli] {
+                let devnet = Devnet::new().unwrap();
+                devnet.batcher().set_config(Some(BatcherConfig {
+                    data,
+                    batches,
+                    compression,
+                    channel_blocks: 5,
+                    frame_bytes: 300,
+                    transaction_frames: 3,
+                }));
+                for _ in 0..20 {
+                    devnet.step().unwrap();
+                }
+                devnet.publish().unwrap();
+                devnet.l1().mine().unwrap();
+                let result = follow(&mut driver(&devnet)).await;
+                let case = (data, batches, compression);
+                assert_eq!(result, (20, None), "{case:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn forks_activate_on_the_way() {
+    let upgrades = [
+        (OptimismFork::Canyon, 12),
+        (OptimismFork::Delta, 24),
+        (OptimismFork::Granite, 48),
+        (OptimismFork::Holocene, 60),
+    ];
+    let config = DevnetConfig {
+        l2_upgrades: upgrades.to_vec(),
+        ..config(OptimismFork::Regolith)
+    };
+    let Ok(devnet) = config.build() else {
+        panic!("no such devnet");
+    };
+    for _ in 0..20 {
+        devnet.step().unwrap();
+    }
+    devnet.publish().unwrap();
+    devnet.l1().mine().unwrap();
+    let mut driver = driver(&devnet);
+    // Up to the upgrade deposits that are not made here, at the latest.
+    let mut number = 0;
+    while let Ok((_, Finding::Derived(block))) = driver.next().await {
+        number = block.number();
+    }
+    assert!(number >= 11, "{number}");
+}
+
+#[tokio::test]
+async fn a_batcher_that_lies_is_found_out() {
+    for lie in [Lie::BatchDropped, Lie::BatchAltered, Lie::BatchReordered] {
+        let devnet = Devnet::new().unwrap();
+        for _ in 0..6 {
+            devnet.step().unwrap();
+        }
+        // Traffic, so that there is something to leave out or to exchange.
+        devnet.sequencer().lie_next(lie);
+        devnet.step().unwrap();
+        let lying = devnet.l2().head();
+        for _ in 0..8 {
+            devnet.step().unwrap();
+        }
+        devnet.publish().unwrap();
+        devnet.l1().mine().unwrap();
+        let (number, fault) = follow(&mut driver(&devnet)).await;
+        assert_eq!(number, lying, "{lie:?}");
+        assert!(
+            matches!(fault, Some(Fault::BatchTransactions { index: 1.., .. })),
+            "{lie:?}: {fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sequencer_that_publishes_something_else_is_found_out() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..8 {
+        devnet.step().unwrap();
+    }
+    devnet.publish().unwrap();
+    devnet.l1().mine().unwrap();
+    // What was posted is on L1; the sequencer makes its last blocks again, with other traffic.
+    devnet.sequencer().reorg(3).unwrap();
+    let (number, fault) = follow(&mut driver(&devnet)).await;
+    assert!((5..=8).contains(&number), "{number}");
+    assert!(fault.is_some());
+}
+
+#[tokio::test]
+async fn a_derived_block_says_so_in_its_verdict() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..8 {
+        devnet.step().unwrap();
+    }
+    devnet.publish().unwrap();
+    devnet.l1().mine().unwrap();
+    let spec = devnet.rollup().l2.clone();
+    let inner = StatelessValidator::new(spec, devnet.l2().clone());
+    let validator = DerivationValidator::new(inner, driver(&devnet));
+    for number in 1..=8 {
+        let block = devnet.l2().l2_block(number).unwrap();
+        let Verdict::Valid(summary) = validator.validate(&block).await.unwrap() else {
+            panic!("block {number} is not valid");
+        };
+        assert_eq!(summary.assurance, Assurance::Derived);
+    }
+    // A block that waits to be posted is not judged.
+    devnet.sequencer().produce().unwrap();
+    let block = devnet.l2().l2_block(9).unwrap();
+    let error = validator.validate(&block).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_l1_that_is_reorganised_is_followed_again() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..30 {
+        devnet.step().unwrap();
+    }
+    let mut driver = driver(&devnet);
+    assert_eq!(follow(&mut driver).await, (30, None));
+    devnet.reorg_l1(2).unwrap();
+    for _ in 0..13 {
+        devnet.step().unwrap();
+    }
+    let error = loop {
+        match driver.next().await {
+            Ok(found) => panic!("{found:?}"),
+            Err(error) => break error,
+        }
+    };
+    let is_reorg = matches!(
+        error,
+        DriverError::Derive(DeriveError::L1Reorg { .. } | DeriveError::WrongParent { .. })
+    );
+    assert!(is_reorg, "{error:?}");
+    let start = devnet.l2().l2_block(20).unwrap();
+    driver.restart(&start).unwrap();
+    let (number, fault) = follow(&mut driver).await;
+    assert_eq!(fault, None);
+    assert!(number >= 36, "{number}");
+}

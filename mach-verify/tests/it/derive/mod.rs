@@ -1,0 +1,435 @@
+//! Blocks from what stands on L1.
+
+mod blobs;
+mod devnet;
+mod driver;
+mod encode;
+mod properties;
+mod world;
+
+use alloy_op_hardforks::OpHardfork;
+use alloy_primitives::{B256, Bytes, keccak256};
+use mach_core::{Fault, Mismatch};
+use mach_verify::derive::{DeriveError, Origin, Step};
+
+use encode::{data, frames, transaction};
+use world::{START, Stop, World};
+
+const FORKS: [OpHardfork; 8] = [
+    OpHardfork::Regolith,
+    OpHardfork::Canyon,
+    OpHardfork::Ecotone,
+    OpHardfork::Fjord,
+    OpHardfork::Granite,
+    OpHardfork::Holocene,
+    OpHardfork::Isthmus,
+    OpHardfork::Jovian,
+];
+
+/// Twelve blocks in two epochs, with 0, 1 or 2 transactions each.
+fn two_epochs(fork: OpHardfork) -> World {
+    let mut world = World::new(fork);
+    world.idle(1);
+    for number in 1..=12_u64 {
+        let origin = usize::from(number >= 6);
+        let transactions = (0..number % 3).map(|index| transaction(10 * number + index));
+        world.sequence(origin, transactions.collect());
+    }
+    world
+}
+
+fn numbers(derived: &[mach_verify::derive::DerivedBlock]) -> Vec<u64> {
+    derived.iter().map(|block| block.number()).collect()
+}
+
+#[test]
+fn singular_batches_give_every_block_under_every_fork() {
+    for fork in FORKS {
+        let mut world = two_epochs(fork);
+        let channel = world.singular(1..=12);
+        world.post(&[data(&frames(1, &channel, 1_000_000))]);
+        let derived = world.follow(&mut world.derivation()).unwrap();
+        assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>(), "{fork:?}");
+        assert!(derived.iter().all(|block| block.origin == Origin::Batch));
+        // Number 8 is the second transaction of block 8.
+        assert_eq!(derived[7].transactions, [transaction(80), transaction(81)]);
+        assert_eq!(derived[7].attributes.timestamp, START + 16);
+        assert_eq!(derived[7].attributes.l1.number, 101);
+        assert_eq!(derived[7].attributes.l1.sequence_number, 2);
+        assert_eq!(derived[7].inclusion.number, 102);
+    }
+}
+
+#[test]
+fn a_span_gives_every_block_under_every_fork() {
+    for fork in FORKS {
+        let mut world = two_epochs(fork);
+        let channel = world.span(1..=12);
+        world.post(&[data(&frames(1, &channel, 1_000_000))]);
+        let derived = world.follow(&mut world.derivation()).unwrap();
+        assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>(), "{fork:?}");
+    }
+}
+
+#[test]
+fn a_span_before_delta_does_not_count() {
+    let mut world = two_epochs(OpHardfork::Canyon);
+    world.rollup.config.forks.delta_time = Some(START + 1_000);
+    let channel = world.span(1..=12);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    let derived = world.follow(&mut world.derivation()).unwrap();
+    assert!(derived.is_empty());
+}
+
+#[test]
+fn blobs_carry_frames_from_ecotone_on() {
+    let mut world = two_epochs(OpHardfork::Ecotone);
+    let frames = frames(1, &world.span(1..=12), 100);
+    assert!(frames.len() > 2);
+    world.post_blobs(&[data(&frames[..2]), data(&frames[2..])]);
+    let derived = world.follow(&mut world.derivation()).unwrap();
+    assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>());
+
+    // A blob that is missing or another one is no verdict.
+    let number = 102;
+    let mut broken = world.clone();
+    broken.blobs[1][40] ^= 1;
+    let stop = broken.follow(&mut world.derivation()).unwrap_err();
+    let Stop::Error(error @ DeriveError::Blob { block, .. }) = stop else {
+        panic!("{stop:?}");
+    };
+    assert_eq!(block, number);
+    assert!(error.is_transient());
+
+    let mut before = two_epochs(OpHardfork::Canyon);
+    before.post_blobs(&[data(&frames)]);
+    let derived = before.follow(&mut before.derivation()).unwrap();
+    assert!(derived.is_empty());
+}
+
+#[test]
+fn frames_out_of_order_count_before_holocene_only() {
+    for (fork, expected) in [(OpHardfork::Granite, 12), (OpHardfork::Holocene, 0)] {
+        let mut world = two_epochs(fork);
+        let mut frames = frames(1, &world.span(1..=12), 60);
+        frames.reverse();
+        assert!(frames.len() > 2);
+        world.post(&[data(&frames[..1])]);
+        world.post(&[data(&frames[1..])]);
+        let mut derivation = world.derivation();
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(derived.len(), expected, "{fork:?}");
+        // The batcher posts them again, in order.
+        frames.reverse();
+        world.post(&[data(&frames)]);
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(derived.len(), 12 - expected, "{fork:?}");
+    }
+}
+
+#[test]
+fn channels_interleave_and_batches_wait_before_holocene_only() {
+    for (fork, expected) in [(OpHardfork::Granite, 12), (OpHardfork::Holocene, 6)] {
+        let mut world = two_epochs(fork);
+        let late = frames(2, &world.singular(7..=12), 1_000_000);
+        let early = frames(1, &world.singular(1..=6), 1_000_000);
+        world.post(&[data(&late)]);
+        world.post(&[data(&early)]);
+        let derived = world.follow(&mut world.derivation()).unwrap();
+        assert_eq!(derived.len(), expected, "{fork:?}");
+    }
+}
+
+#[test]
+fn a_channel_has_to_end_in_time() {
+    for (blocks_between, expected) in [(3, 12), (4, 0)] {
+        let mut world = two_epochs(OpHardfork::Fjord);
+        let frames = frames(1, &world.span(1..=12), 200);
+        world.post(&[data(&frames[..1])]);
+        // A channel may take 4 L1 blocks before Granite in these tests.
+        world.idle(blocks_between);
+        world.post(&[data(&frames[1..])]);
+        let mut derivation = world.derivation();
+        // The window ends as well: whatever is derived then has no transactions.
+        let derived = match world.follow(&mut derivation) {
+            Ok(derived) => derived,
+            Err(Stop::Fault(_)) => Vec::new(),
+            Err(stop) => panic!("{stop:?}"),
+        };
+        assert_eq!(derived.len(), expected);
+    }
+}
+
+#[test]
+fn blocks_are_made_up_when_the_window_ends() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = World::new(fork);
+        world.idle(9);
+        // Epochs 100, 101 and 102: from the one whose time has come, or 5, 6 and 6 blocks.
+        for number in 1..=17 {
+            world.sequence(number / 6, Vec::new());
+        }
+        // The window of 102 ends with 108, and the time of 103 is needed to know its end.
+        let mut derivation = world.derivation();
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(numbers(&derived), (1..=17).collect::<Vec<_>>(), "{fork:?}");
+        assert!(derived.iter().all(|block| block.origin == Origin::Empty));
+        // A batch that comes after that says nothing.
+        world.sequence(3, vec![transaction(1)]);
+        let late = world.singular(12..=17);
+        world.post(&[data(&frames(1, &late, 1_000_000))]);
+        let stop = world.follow(&mut derivation).unwrap_err();
+        assert!(
+            matches!(stop, Stop::Fault(Fault::BatchTransactions { index: 1, .. })),
+            "{fork:?}: {stop:?}"
+        );
+    }
+}
+
+#[test]
+fn lies_are_named() {
+    let mut honest = two_epochs(OpHardfork::Jovian);
+    let channel = honest.span(1..=12);
+    honest.post(&[data(&frames(1, &channel, 1_000_000))]);
+    let hash = |transaction: Bytes| Some(keccak256(transaction));
+
+    // The batch of block 8 has two transactions behind the deposit.
+    let publish = |transactions: Vec<Bytes>| {
+        let mut lying = honest.clone();
+        lying.l2.truncate(8);
+        lying.sequence(1, transactions);
+        lying.follow(&mut lying.derivation()).unwrap_err()
+    };
+    for (transactions, index, claimed, computed) in [
+        // One that was not posted, one that was left out, another order, another one.
+        (vec![80, 81, 82], 3, Some(82), None),
+        (vec![80], 2, None, Some(81)),
+        (vec![81, 80], 1, Some(81), Some(80)),
+        (vec![80, 99], 2, Some(99), Some(81)),
+    ] {
+        let values = Mismatch {
+            claimed: claimed.map(transaction).and_then(hash),
+            computed: computed.map(transaction).and_then(hash),
+        };
+        let fault = Fault::BatchTransactions { index, values };
+        assert_eq!(
+            publish(transactions.into_iter().map(transaction).collect()),
+            Stop::Fault(fault)
+        );
+    }
+
+    // A block with another L1 origin than the batcher says: 6 is the first of epoch 101.
+    let mut lying = honest.clone();
+    lying.l2.truncate(6);
+    lying.sequence(0, vec![]);
+    let stop = lying.follow(&mut lying.derivation()).unwrap_err();
+    let values = Mismatch {
+        claimed: 100,
+        computed: 101,
+    };
+    assert_eq!(stop, Stop::Fault(Fault::BatchOrigin(values)));
+    let Stop::Fault(fault) = stop else { panic!() };
+    assert_eq!(
+        mach_core::Alert::new(&honest.l2[6], &fault).kind,
+        mach_core::AlertKind::NotDerivable
+    );
+}
+
+#[test]
+fn a_batch_that_may_not_be_is_dropped() {
+    for fork in [OpHardfork::Granite, OpHardfork::Holocene] {
+        let mut world = two_epochs(fork);
+        let channel = |batches: &[Vec<u8>]| data(&frames(7, &encode::channel(batches), 1_000_000));
+        let good = world.blocks(1..=1).pop().unwrap();
+        let with = |change: &dyn Fn(&mut encode::Block)| {
+            let mut block = world.blocks(1..=1).pop().unwrap();
+            change(&mut block);
+            encode::singular(&block)
+        };
+        let bad = [
+            with(&|block| block.parent_hash = B256::ZERO),
+            with(&|block| block.epoch.0 = 99),
+            with(&|block| block.epoch.0 = 102),
+            with(&|block| block.epoch.1 = B256::ZERO),
+            with(&|block| block.transactions = vec![Bytes::new()]),
+            with(&|block| block.transactions = vec![Bytes::from_static(&[0x7e, 1])]),
+            // Nobody can delegate before Isthmus.
+            with(&|block| block.transactions = vec![Bytes::from_static(&[4, 1])]),
+            // Block 2's time is not yet, and never for a batch of Holocene.
+            with(&|block| block.timestamp -= 1),
+            vec![9, 9, 9],
+        ];
+        for (index, bad) in bad.iter().enumerate() {
+            // What follows in the same channel: before Holocene it counts, unless the batch
+            // cannot be read.
+            let mut together = world.clone();
+            together.post(&[channel(&[bad.clone(), encode::singular(&good)])]);
+            let derived = together.follow(&mut together.derivation()).unwrap();
+            let is_past = fork == OpHardfork::Holocene && index == 7;
+            let is_read = (fork == OpHardfork::Granite && index < 8) || is_past;
+            assert_eq!(derived.len(), usize::from(is_read), "{fork:?}: {index}");
+            // What follows in another one always does.
+            let mut apart = world.clone();
+            apart.post(&[
+                channel(std::slice::from_ref(bad)),
+                channel(&[encode::singular(&good)]),
+            ]);
+            let derived = apart.follow(&mut apart.derivation()).unwrap();
+            assert_eq!(derived.len(), 1, "{fork:?}: {index}");
+        }
+        world.idle(1);
+    }
+}
+
+#[test]
+fn a_span_may_say_again_what_is_known() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = two_epochs(fork);
+        let (first, second) = (world.span(1..=8), world.span(5..=12));
+        world.post(&[data(&frames(1, &first, 1_000_000))]);
+        world.post(&[data(&frames(2, &second, 1_000_000))]);
+        let derived = world.follow(&mut world.derivation()).unwrap();
+        assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>(), "{fork:?}");
+
+        // It may not say something else.
+        let mut other = world.clone();
+        other.l1.truncate(3);
+        let mut blocks = other.blocks(5..=12);
+        blocks[0].transactions.push(transaction(200));
+        let parent_epoch = 100;
+        let conflict = encode::channel(&[encode::span(&blocks, parent_epoch, START)]);
+        other.post(&[data(&frames(2, &conflict, 1_000_000))]);
+        let result = other.follow(&mut other.derivation());
+        match fork {
+            // From Holocene on, implementations disagree about that.
+            OpHardfork::Jovian => {
+                assert_eq!(result, Err(Stop::Error(DeriveError::Conflict(103))));
+            }
+            _ => assert_eq!(numbers(&result.unwrap()), (1..=8).collect::<Vec<_>>()),
+        }
+    }
+}
+
+#[test]
+fn derivation_goes_on_from_any_block() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = two_epochs(fork);
+        // Each epoch is posted two L1 blocks after it began.
+        while world.l1.len() < 70 {
+            let epoch = world.l1.len() - 2;
+            let channel = world.span((epoch * 6).max(1)..=epoch * 6 + 5);
+            world.post(&[data(&frames(epoch as u8, &channel, 1_000_000))]);
+            let newest = world.l1.len() - 1;
+            world.l2.truncate(newest * 6);
+            for _ in 0..6 {
+                world.sequence(newest, vec![]);
+            }
+        }
+        world.l2.truncate(68 * 6);
+        let start = &world.l2[63 * 6 + 2];
+        let mut derivation =
+            mach_verify::derive::Derivation::new(world.rollup.clone(), start).unwrap();
+        assert!(matches!(
+            derivation.step(),
+            Ok(Step::NeedsAncestor(number)) if number == start.number() - 1
+        ));
+        let derived = world.follow(&mut derivation).unwrap();
+        let expected = (start.number() + 1..68 * 6).collect::<Vec<_>>();
+        assert_eq!(numbers(&derived), expected, "{fork:?}");
+
+        // Ancestors prove themselves.
+        let mut derivation =
+            mach_verify::derive::Derivation::new(world.rollup.clone(), start).unwrap();
+        let error = derivation.add_ancestor(&world.l2[5]).unwrap_err();
+        assert_eq!(error, DeriveError::WrongAncestor(world.l2[5].reference()));
+    }
+}
+
+#[test]
+fn an_l1_that_changes_its_mind_is_no_fault() {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    let mut derivation = world.derivation();
+    world.follow(&mut derivation).unwrap();
+    // Another block at the height of the last, and one on top of it.
+    let mut other = world.clone();
+    other.l1.pop();
+    other.post(&[vec![1]]);
+    other.idle(1);
+    let stop = other.follow(&mut derivation).unwrap_err();
+    let reorg = DeriveError::L1Reorg {
+        block: other.l1[2].reference(),
+        parent: world.l1[1].hash(),
+    };
+    assert_eq!(stop, Stop::Error(reorg));
+    // Nothing happened to the derivation.
+    let channel = world.span(1..=12);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    assert_eq!(world.follow(&mut derivation).unwrap().len(), 12);
+}
+
+#[test]
+fn l1_blocks_prove_themselves() {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    world.post(&[vec![1]]);
+    let mut derivation = world.derivation();
+    assert_eq!(derivation.step(), Ok(Step::NeedsL1(100)));
+    // Out of turn, with another body, with other receipts.
+    assert!(matches!(
+        derivation.open(&world.l1[1], &[]),
+        Err(DeriveError::WrongL1Block {
+            expected: Some(100),
+            actual: 101
+        })
+    ));
+    let mut body = world.l1[0].clone();
+    body.transactions.push(Bytes::from_static(&[1]));
+    assert!(matches!(
+        derivation.open(&body, &[]),
+        Err(DeriveError::Body(_, "transactions"))
+    ));
+    let receipt = Bytes::from_static(&[1]);
+    assert!(matches!(
+        derivation.open(&world.l1[0], &[receipt]),
+        Err(DeriveError::L1(_))
+    ));
+    // The one that comes first is the L1 origin of the start, by its hash.
+    let mut other = World::new(OpHardfork::Jovian);
+    other.l1.clear();
+    other.post(&[vec![1]]);
+    assert!(matches!(
+        derivation.open(&other.l1[0], &[]),
+        Err(DeriveError::L1Reorg { .. })
+    ));
+}
+
+#[test]
+fn what_cannot_be_executed_is_replaced() {
+    // From Holocene on by a block without transactions; the rest of the channel is lost.
+    let mut world = two_epochs(OpHardfork::Jovian);
+    let channel = world.span(1..=12);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    world.l2.truncate(2);
+    let mut derivation = world.derivation();
+    world.follow(&mut derivation).unwrap();
+    derivation.reject();
+    let Ok(Step::Block(block)) = derivation.step() else {
+        panic!("no block");
+    };
+    assert_eq!((block.number(), block.origin), (2, Origin::Replacement));
+    assert_eq!(block.transactions, Vec::<Bytes>::new());
+    world.sequence(0, vec![]);
+    assert_eq!(numbers(&world.follow(&mut derivation).unwrap()), [2]);
+    assert_eq!(derivation.step(), Ok(Step::NeedsL1(103)));
+
+    // Before, by the next batch.
+    let mut world = two_epochs(OpHardfork::Granite);
+    let mut blocks = world.blocks(1..=1);
+    let good = encode::singular(&blocks[0]);
+    blocks[0].transactions = vec![transaction(77)];
+    let batches = [encode::singular(&blocks[0]), good];
+    world.post(&[data(&frames(1, &encode::channel(&batches), 1_000_000))]);
+    let mut derivation = world.derivation();
+    assert!(world.follow(&mut derivation).is_err());
+    derivation.reject();
+    assert_eq!(numbers(&world.follow(&mut derivation).unwrap()), [1]);
+}
