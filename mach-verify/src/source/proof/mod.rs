@@ -37,7 +37,7 @@ use crate::{
 
 /// Most rounds of execution. One suffices for each read that depends on another, in the longest such
 /// chain of the block.
-const MAX_ROUNDS: usize = 512;
+const MAX_ROUNDS: usize = 128;
 
 /// Most keys that one round asks for on a bold guess.
 const MAX_GUESSED_KEYS: usize = 4_000;

@@ -3,10 +3,14 @@ use std::{path::PathBuf, sync::Mutex};
 use alloy_consensus::{EthereumTxEnvelope, Header, TxEip4844};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Sealed, U64, U256};
-use mach_core::{Assurance, L2Block, Verdict, ports::L2Source};
+use mach_core::{
+    Assurance, L2Block, Verdict,
+    ports::{L2Source, SourceError},
+};
 use op_alloy_consensus::OpTxEnvelope;
 use serde_json::{Value, json};
 
+use super::GatherError;
 use crate::{
     ChainSpec, execute,
     source::{
@@ -203,7 +207,16 @@ async fn verify(spec: &ChainSpec, record: RecordedBlock) -> Option<(Verdict, usi
         .unwrap()
         .with_proofs_only(spec.clone());
     let block = source.block(number).await.unwrap();
-    let witness = source.witness(&block).await.unwrap();
+    let witness = match source.witness(&block).await {
+        Ok(witness) => witness,
+        // Undecided, and said so: reads that depend on each other in more rounds than are run.
+        Err(SourceError::Malformed {
+            field: "proof",
+            source,
+            ..
+        }) if matches!(source.downcast_ref(), Some(GatherError::Rounds)) => return None,
+        Err(error) => panic!("{number}: {error:?}"),
+    };
     let verdict = verify_block(spec, &block, &witness).unwrap();
     Some((verdict, server.requests(), witness.size(), recorded_bytes))
 }
@@ -242,7 +255,7 @@ async fn every_recorded_block_of_a_rollup_is_verified_from_proofs() {
         let spec = ChainSpec::known(record.block.chain_id).unwrap();
         let number = record.block.number();
         let Some((verdict, round_trips, bytes, recorded)) = verify(&spec, record).await else {
-            eprintln!("{number}: the record has no parent");
+            eprintln!("{number}: without the parent, or with too many rounds");
             continue;
         };
         eprintln!("{number}: {round_trips} round trips, {bytes} bytes, recorded {recorded}");
