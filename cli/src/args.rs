@@ -6,7 +6,7 @@ use alloy_primitives::{Address, BlockNumber};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::{l1::L1Command, nodes::RpcArgs};
+use crate::{against_l1::AgainstL1Args, l1::L1Command, nodes::RpcArgs};
 
 /// Checks what a rollup says.
 ///
@@ -47,6 +47,8 @@ pub(crate) enum Command {
 ///   mach-cli verify chain/                      (chain.rlp with genesis.json)
 ///   mach-cli verify --rpc http://localhost:8545 --blocks 120..=180
 ///   mach-cli verify --rpc https://a.example,https://b.example,https://c.example --blocks 120..=180
+///   mach-cli verify --rpc http://localhost:9545 --l1 http://localhost:8545 \
+///       --rollup-config rollup.json --blocks 120..=180    (deposits, L1 attributes and the like, too)
 ///   mach-cli verify --archive blocks.mach --blocks 120..=180
 ///   mach-cli verify evidence/10-125-a1b2c3d4-stateRoot.json.gz
 #[derive(Debug, Args)]
@@ -78,6 +80,9 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     pub(crate) nodes: RpcArgs,
+
+    #[command(flatten)]
+    pub(crate) l1: AgainstL1Args,
 
     /// Archive of blocks that `mach-cli record --archive` made
     #[arg(long, env = "MACH_ARCHIVE", conflicts_with_all = ["paths", "rpc"])]

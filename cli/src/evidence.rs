@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use mach_core::{Fault, Verdict};
 use mach_verify::{
-    ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body, source::RecordedBlock,
+    ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body,
+    op::{L1Evidence, L1EvidenceError, Rollup},
+    source::RecordedBlock,
     verify_block,
 };
 
@@ -23,7 +25,14 @@ impl Bundles {
         match Evidence::read(path) {
             Ok(evidence) => replay(specs, &evidence, row),
             Err(EvidenceError::NoEvidence(recorded)) => self.judge(specs, Ok(*recorded), row),
-            Err(error) => row.result = Err(error.into()),
+            // What is no block may be what L1 has against one.
+            Err(error) => match L1Evidence::read(path) {
+                Ok(evidence) => replay_l1(specs, &evidence, row),
+                Err(L1EvidenceError::File(_) | L1EvidenceError::Json(_)) => {
+                    row.result = Err(error.into());
+                }
+                Err(error) => row.result = Err(error.into()),
+            },
         }
     }
 
@@ -58,10 +67,19 @@ impl Bundles {
             let evidence = Evidence::new(spec.clone(), recorded, fault.clone())?;
             Ok(self.0.keep(&evidence)?)
         };
-        match keep() {
-            Ok(file) => row.evidence = Some(file),
-            Err(error) => row.note = Some(format!("no evidence: {error:#}")),
-        }
+        tell(keep(), row);
+    }
+
+    /// The same for what L1 has against a block.
+    pub(crate) fn keep_l1(&self, evidence: &L1Evidence, row: &mut Row) {
+        tell(self.0.keep_l1(evidence).map_err(eyre::Report::new), row);
+    }
+}
+
+fn tell(kept: eyre::Result<PathBuf>, row: &mut Row) {
+    match kept {
+        Ok(file) => row.evidence = Some(file),
+        Err(error) => row.note = Some(format!("no evidence: {error:#}")),
     }
 }
 
@@ -81,4 +99,26 @@ fn replay(specs: &Specs, evidence: &Evidence, row: &mut Row) {
         _ => None,
     };
     row.result = (evidence.replay_by(spec.unwrap_or(carried))).map_err(eyre::Report::new);
+}
+
+/// Judges by the `rollup.json` that is given here, or else by that of the bundle, and says so.
+fn replay_l1(specs: &Specs, evidence: &L1Evidence, row: &mut Row) {
+    row.set_block(evidence.block());
+    row.with_l1 = true;
+    let carried = evidence.rollup();
+    let given = (specs.rollup.as_ref()).filter(|it| it.l2_chain_id == evidence.block().chain_id);
+    let config = given.unwrap_or(&carried.config).clone();
+    let rules = |chain_id, carried| specs.of(chain_id).unwrap_or(carried).clone();
+    let (l2, l1) = (
+        rules(config.l2_chain_id, &carried.l2),
+        rules(config.l1_chain_id, &carried.l1),
+    );
+    let whose = match given {
+        Some(_) => "if the L1 blocks of the bundle are L1's",
+        None => "if the rollup.json of the bundle is the rollup's, and its L1 blocks are L1's",
+    };
+    row.note = Some(whose.to_owned());
+    row.result = (evidence.replay_by(&Rollup::new(config, l2, l1)))
+        .map(Verdict::Invalid)
+        .map_err(eyre::Report::new);
 }

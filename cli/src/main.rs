@@ -1,5 +1,6 @@
 //! `mach-cli`: verify rollup blocks, record witnesses, run a devnet, operate on L1, keep keys.
 
+mod against_l1;
 mod args;
 mod backfill;
 mod derive;

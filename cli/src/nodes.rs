@@ -80,7 +80,7 @@ pub(crate) enum WitnessMethod {
 }
 
 impl RpcArgs {
-    fn options(&self) -> RpcOptions {
+    pub(crate) fn options(&self) -> RpcOptions {
         RpcOptions {
             timeout: Duration::from_secs(self.rpc_timeout),
             max_response_bytes: (self.rpc_max_response as usize) << 20,

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Instant};
 
 use alloy_primitives::BlockNumber;
 use futures::StreamExt;
-use mach_core::{Verdict, ports::L2Source};
+use mach_core::{L2Block, Verdict, ports::L2Source};
 use mach_verify::{
     check_body,
     source::{RecordedBlock, WitnessSource},
@@ -12,6 +12,7 @@ use mach_verify::{
 };
 
 use crate::{
+    against_l1::AgainstL1,
     args::{BlockRange, VerifyArgs},
     evidence::Bundles,
     nodes::{Nodes, WitnessMethod},
@@ -34,10 +35,11 @@ pub(crate) fn verify(
 ) -> eyre::Result<Outcome> {
     let verified = runtime()?.block_on(async {
         let nodes = Nodes::connect(&args.rpc, &args.nodes, specs).await?;
+        let l1 = AgainstL1::connect(&args.l1, &args.nodes, specs, &nodes).await?;
         let mut report = Report::new(Some(blocks.count()), args.json);
         let jobs = args.jobs.map_or_else(cores, NonZeroUsize::get);
         let mut rows = futures::stream::iter(blocks.numbers())
-            .map(|number| row(&nodes, bundles, number))
+            .map(|number| row(&nodes, l1.as_ref(), bundles, number))
             .buffered(jobs + AHEAD);
         let mut is_said = args.nodes.witness != WitnessMethod::Auto;
         while let Some(row) = rows.next().await {
@@ -61,15 +63,23 @@ pub(crate) fn verify(
 }
 
 /// What becomes of one block. A witness that is of no use may be another endpoint's next time.
-async fn row(nodes: &Nodes, bundles: &Bundles, number: BlockNumber) -> Row {
+async fn row(nodes: &Nodes, l1: Option<&AgainstL1>, bundles: &Bundles, number: BlockNumber) -> Row {
     let started = Instant::now();
     let mut row = Row::unknown(nodes.name.clone());
     row.chain_id = Some(nodes.chain_id());
     row.number = Some(number);
+    let mut valid = None;
     for _ in 0..nodes.tries() {
-        row.result = judge(nodes, bundles, number, &mut row).await;
+        row.result = judge(nodes, bundles, number, &mut row, &mut valid).await;
         if row.result.is_ok() {
             break;
+        }
+    }
+    if let (Some(l1), Ok(Verdict::Valid(_)), Some(block)) = (l1, &row.result, &valid) {
+        match l1.accuse(block, bundles, &mut row).await {
+            Ok(None) => {}
+            Ok(Some(fault)) => row.result = Ok(Verdict::Invalid(fault)),
+            Err(error) => row.result = Err(error),
         }
     }
     row.elapsed = started.elapsed();
@@ -81,6 +91,7 @@ async fn judge(
     bundles: &Bundles,
     number: BlockNumber,
     row: &mut Row,
+    valid: &mut Option<L2Block>,
 ) -> eyre::Result<Verdict> {
     let block = nodes.source.block(number).await?;
     row.set_block(&block);
@@ -101,6 +112,8 @@ async fn judge(
             source: None,
         };
         bundles.keep(&nodes.spec, recorded, fault, row);
+    } else {
+        *valid = Some(block);
     }
     Ok(verdict)
 }

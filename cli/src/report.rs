@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub(crate) block: Option<BlockRef>,
     /// The verdict, or why there is none.
     pub(crate) result: eyre::Result<Verdict>,
+    /// Whether the verdict rests on what L1 says, too.
+    pub(crate) with_l1: bool,
     /// Where the evidence against the block is.
     pub(crate) evidence: Option<PathBuf>,
     /// What there is to say beside the result.
@@ -186,6 +188,7 @@ impl Row {
             number: None,
             block: None,
             result: Err(eyre::eyre!("not looked at")),
+            with_l1: false,
             evidence: None,
             note: None,
             transactions: None,
@@ -213,6 +216,10 @@ impl Row {
     fn to_cells(&self) -> Vec<Cell> {
         let optional = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
         let verdict = match &self.result {
+            Ok(Verdict::Valid(summary)) if self.with_l1 => {
+                let text = format!("{}, as L1 says", valid(summary.assurance));
+                Cell::new(text).fg(Color::Green)
+            }
             Ok(Verdict::Valid(summary)) => Cell::new(valid(summary.assurance)).fg(Color::Green),
             Ok(Verdict::Invalid(fault)) => {
                 Cell::new(format!("INVALID {}", fault.name())).fg(Color::Red)
@@ -261,6 +268,9 @@ impl Row {
             "gas": self.gas,
             "seconds": self.elapsed.as_secs_f64(),
         });
+        if self.with_l1 {
+            line["comparedWithL1"] = json!(true);
+        }
         if let Some(file) = &self.evidence {
             line["evidence"] = json!(file);
         }

@@ -15,7 +15,11 @@ const MAX_CONFIG_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The rules of the built-in chains, of the local devnet, and of the chain of
 /// `--genesis` or `--rollup-config`.
-pub(crate) struct Specs(BTreeMap<ChainId, ChainSpec>);
+pub(crate) struct Specs {
+    rules: BTreeMap<ChainId, ChainSpec>,
+    /// Configuration of `--rollup-config`.
+    pub(crate) rollup: Option<RollupConfig>,
+}
 
 impl Specs {
     pub(crate) fn load(args: &ChainArgs) -> eyre::Result<Self> {
@@ -34,11 +38,16 @@ impl Specs {
             devnet.l2_spec(),
         ];
         let specs = built_in.into_iter().chain(custom(args)?);
-        Ok(Self(specs.map(|spec| (spec.chain_id(), spec)).collect()))
+        Ok(Self {
+            rules: specs.map(|spec| (spec.chain_id(), spec)).collect(),
+            rollup: (args.rollup_config.as_deref())
+                .map(read_rollup_config)
+                .transpose()?,
+        })
     }
 
     pub(crate) fn of(&self, chain_id: ChainId) -> eyre::Result<&ChainSpec> {
-        self.0.get(&chain_id).wrap_err_with(|| {
+        self.rules.get(&chain_id).wrap_err_with(|| {
             format!("the rules of chain {chain_id} are not built in: name its genesis file with --genesis, or its rollup.json with --rollup-config")
         })
     }
@@ -46,9 +55,7 @@ impl Specs {
 
 /// The chain of `--genesis` or `--rollup-config`; both have to say the same.
 fn custom(args: &ChainArgs) -> eyre::Result<Option<ChainSpec>> {
-    let genesis: Option<Genesis> = (args.genesis.as_deref())
-        .map(|path| read(path).wrap_err_with(|| format!("genesis file {}", path.display())))
-        .transpose()?;
+    let genesis = (args.genesis.as_deref()).map(read_genesis).transpose()?;
     let rollup = (args.rollup_config.as_deref())
         .map(read_rollup_config)
         .transpose()?;
@@ -71,6 +78,10 @@ pub(crate) fn rollup_config(args: &ChainArgs) -> eyre::Result<RollupConfig> {
         "how the rollup follows from L1 is in its rollup.json: name it with --rollup-config",
     )?;
     read_rollup_config(path)
+}
+
+pub(crate) fn read_genesis(path: &Path) -> eyre::Result<Genesis> {
+    read(path).wrap_err_with(|| format!("genesis file {}", path.display()))
 }
 
 fn read_rollup_config(path: &Path) -> eyre::Result<RollupConfig> {

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod against_l1;
 mod backfill;
 mod derive;
 mod devnet;

@@ -6,6 +6,7 @@ use mach_core::{Fault, Verdict, ports::BoxError};
 use super::EVIDENCE_VERSION;
 use crate::{
     ExecuteError,
+    op::L1EvidenceError,
     source::{RecordError, RecordedBlock},
 };
 
@@ -50,6 +51,9 @@ pub enum EvidenceError {
         /// Chain of the rules.
         rules: ChainId,
     },
+    /// Evidence of what L1 says cannot be written.
+    #[error(transparent)]
+    L1(#[from] L1EvidenceError),
     /// The folder is full.
     #[error("{} holds {count} bundles already", path.display())]
     Full {

@@ -1,7 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{Evidence, EvidenceError};
-use crate::source::{RecordError, recorded_files};
+use crate::{
+    op::L1Evidence,
+    source::{RecordError, recorded_files},
+};
 
 /// Bundles that a folder takes unless it is told otherwise: a chain that is followed by the wrong
 /// rules has a fault in every block, and is not to fill the disk.
@@ -40,11 +43,26 @@ impl EvidenceFolder {
     ///
     /// Errors: [`EvidenceError::Record`], [`EvidenceError::Full`].
     pub fn keep(&self, evidence: &Evidence) -> Result<PathBuf, EvidenceError> {
+        self.put(&evidence.file_name(), |file| evidence.write(file))
+    }
+
+    /// [`Self::keep`] for what L1 has against a block.
+    ///
+    /// Errors: [`EvidenceError::L1`], [`EvidenceError::Record`], [`EvidenceError::Full`].
+    pub fn keep_l1(&self, evidence: &L1Evidence) -> Result<PathBuf, EvidenceError> {
+        self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
+    }
+
+    fn put(
+        &self,
+        name: &str,
+        write: impl FnOnce(&Path) -> Result<(), EvidenceError>,
+    ) -> Result<PathBuf, EvidenceError> {
         std::fs::create_dir_all(&self.path).map_err(|source| RecordError::Io {
             path: self.path.clone(),
             source,
         })?;
-        let file = self.path.join(evidence.file_name());
+        let file = self.path.join(name);
         if file.exists() {
             return Ok(file);
         }
@@ -55,7 +73,7 @@ impl EvidenceFolder {
                 count,
             });
         }
-        evidence.write(&file)?;
+        write(&file)?;
         Ok(file)
     }
 }

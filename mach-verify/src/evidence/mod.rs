@@ -177,9 +177,13 @@ impl Evidence {
 
     /// Name of the file: `<chain>-<number>-<first 4 bytes of the hash>-<fault>.json.gz`.
     pub fn file_name(&self) -> String {
-        let block = self.block();
-        let hash: String = block.hash().to_string().chars().skip(2).take(8).collect();
-        let (chain, number) = (block.chain_id, block.number());
-        format!("{chain}-{number}-{hash}-{}.json.gz", self.fault.name())
+        file_name(self.block(), &self.fault)
     }
+}
+
+/// Name of the file of a bundle against `block`.
+pub(crate) fn file_name(block: &L2Block, fault: &Fault) -> String {
+    let hash: String = block.hash().to_string().chars().skip(2).take(8).collect();
+    let (chain, number) = (block.chain_id, block.number());
+    format!("{chain}-{number}-{hash}-{}.json.gz", fault.name())
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{L1Error, L1View, Parent, Rollup, RollupConfig, proven_receipts, verify_against_l1};
 use crate::{
-    ChainSpec,
+    ChainSpec, evidence,
     header::transactions_root,
     source::{RecordError, read_file, write_file},
 };
@@ -165,6 +165,11 @@ impl L1Evidence {
         &self.fault
     }
 
+    /// Name of the file: `<chain>-<number>-<first 4 bytes of the hash>-<fault>.json.gz`.
+    pub fn file_name(&self) -> String {
+        evidence::file_name(&self.block, &self.fault)
+    }
+
     /// The JSON object. The same evidence gives the same bytes.
     ///
     /// Errors: [`L1EvidenceError::Json`] for rules that cannot be written.
@@ -199,6 +204,10 @@ impl L1Evidence {
             return Err(L1EvidenceError::Field("following"));
         }
         let chain_id = wire.rules.chain_id();
+        let chains = (wire.rollup.l2_chain_id, wire.rollup.l1_chain_id);
+        if chains != (chain_id, wire.l1_rules.chain_id()) {
+            return Err(L1EvidenceError::Field("rollup"));
+        }
         let block = |bytes: &Bytes, name| {
             L2Block::decode_rlp(chain_id, bytes).map_err(|_| L1EvidenceError::Field(name))
         };

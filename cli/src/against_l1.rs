@@ -1,0 +1,125 @@
+//! What L1 says of blocks that execute as they say.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+use eyre::{OptionExt, WrapErr};
+use mach_core::{
+    Fault, L2Block,
+    ports::{L1Source, L2Source},
+};
+use mach_verify::{
+    ChainSpec,
+    op::{OpL1Validator, Rollup, Settlement},
+    source::{Quorum, RpcSource, StatelessValidator},
+};
+use url::Url;
+
+use crate::{
+    evidence::Bundles,
+    nodes::{Node, Nodes, RpcArgs, shown},
+    report::Row,
+    spec::{Specs, read_genesis},
+};
+
+/// The L1 that blocks are compared with.
+#[derive(Debug, Args)]
+pub(crate) struct AgainstL1Args {
+    /// JSON-RPC endpoint of L1: what it says of a block (attributes, deposits, configuration, drift)
+    /// is compared, too; of several, more than half have to agree
+    #[arg(
+        long,
+        env = "MACH_L1",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true,
+        requires_all = ["rpc", "rollup_config"],
+        conflicts_with_all = ["paths", "archive"]
+    )]
+    l1: Vec<Url>,
+
+    /// L1 blocks behind one that settle it, so that it can accuse [default: L1 finalizes it]
+    #[arg(long, env = "MACH_L1_DEPTH", value_name = "COUNT", requires = "l1")]
+    l1_depth: Option<u64>,
+
+    /// Genesis file of an L1 that is not built in
+    #[arg(long, env = "MACH_L1_GENESIS", value_name = "FILE", requires = "l1")]
+    l1_genesis: Option<PathBuf>,
+}
+
+/// The comparison with L1. What executes blocks is not asked.
+type Validator = OpL1Validator<StatelessValidator<Arc<dyn Node>>, Box<dyn L1Source>, Arc<dyn Node>>;
+
+/// A rollup's L1.
+pub(crate) struct AgainstL1(Validator);
+
+impl AgainstL1 {
+    /// Asks every endpoint of L1 for its chain; `None` if there is none.
+    pub(crate) async fn connect(
+        args: &AgainstL1Args,
+        rpc: &RpcArgs,
+        specs: &Specs,
+        nodes: &Nodes,
+    ) -> eyre::Result<Option<Self>> {
+        if args.l1.is_empty() {
+            return Ok(None);
+        }
+        let config = specs.rollup.clone();
+        let config = config.ok_or_eyre("--l1 needs --rollup-config")?;
+        eyre::ensure!(
+            config.l2_chain_id == nodes.chain_id(),
+            "{} is on chain {}, --rollup-config is of chain {}",
+            nodes.name,
+            nodes.chain_id(),
+            config.l2_chain_id
+        );
+        let l1_chain = config.l1_chain_id;
+        let rules = match &args.l1_genesis {
+            Some(path) => ChainSpec::from_genesis(&read_genesis(path)?)?,
+            None => (specs.of(l1_chain))
+                .map_err(|_| eyre::eyre!("the rules of L1 chain {l1_chain} are not built in: name its genesis file with --l1-genesis"))?
+                .clone(),
+        };
+        eyre::ensure!(
+            rules.chain_id() == l1_chain,
+            "--l1-genesis is of chain {}, the L1 of --rollup-config is chain {l1_chain}",
+            rules.chain_id()
+        );
+        let mut endpoints = Vec::new();
+        for url in &args.l1 {
+            let name = shown(url);
+            let source = RpcSource::connect_with(url.clone(), &rpc.options()).await;
+            let source = source.wrap_err_with(|| format!("L1 at {name}"))?;
+            let actual = L2Source::chain_id(&source);
+            eyre::ensure!(
+                actual == l1_chain,
+                "{name} is on chain {actual}, the L1 of --rollup-config is chain {l1_chain}"
+            );
+            endpoints.push((name, source));
+        }
+        let l1: Box<dyn L1Source> = match endpoints.as_slice() {
+            [(_, source)] => Box::new(source.clone()),
+            _ => Box::new(Quorum::majority(endpoints)?),
+        };
+        let executing = StatelessValidator::new(nodes.spec.clone(), Arc::clone(&nodes.source));
+        let rollup = Rollup::new(config, nodes.spec.clone(), rules);
+        let settlement = (args.l1_depth).map_or(Settlement::Finalized, Settlement::Depth);
+        let validator = OpL1Validator::new(executing, rollup, l1, Arc::clone(&nodes.source));
+        Ok(Some(Self(validator.with_settlement(settlement))))
+    }
+
+    /// What L1 has against a block, which leaves a bundle.
+    pub(crate) async fn accuse(
+        &self,
+        block: &L2Block,
+        bundles: &Bundles,
+        row: &mut Row,
+    ) -> eyre::Result<Option<Fault>> {
+        let evidence = self.0.accuse(block).await?;
+        row.with_l1 = true;
+        Ok(evidence.map(|evidence| {
+            bundles.keep_l1(&evidence, row);
+            evidence.fault().clone()
+        }))
+    }
+}
