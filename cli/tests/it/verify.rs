@@ -198,7 +198,7 @@ fn what_cannot_be_done_is_said_with_exit_code_2() {
         ),
         (
             &["verify", "--rpc", "http://127.0.0.1:1", "--blocks", "1"],
-            "L2 source request failed",
+            "source request failed",
         ),
         (&["devnet", "--lie", "truth"], "no lie is called"),
     ];
