@@ -59,7 +59,11 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
         l2: l2.http_url(),
     };
     let folder = Folder::write(args.folder.as_deref(), &stack, &config.devnet, urls).await?;
-    let (services, mut events) = stack.start_services(ServiceConfig::default()).await?;
+    let service_config = ServiceConfig {
+        evidence: Some(folder.evidence()),
+        ..ServiceConfig::default()
+    };
+    let (services, mut events) = stack.start_services(service_config).await?;
     say(&format!("L1 RPC           {l1_url}"));
     if let Some(l1) = &l1 {
         say(&format!("beacon API       {}", l1.http_url()));

@@ -9,7 +9,7 @@
 
 #![allow(clippy::print_stdout, reason = "the example tells what happens")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use clap::Parser;
 use eyre::{ContextCompat, bail, ensure};
@@ -18,6 +18,7 @@ use mach_devnet::{
     Check, DEV_ACCOUNTS, Lie, OptimismFork, UserDeposit,
     stack::{Event, ServiceConfig, Stack, StackConfig, StackOperator},
 };
+use mach_verify::{Evidence, op::L1Evidence, source::recorded_files};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{Instant, timeout},
@@ -99,7 +100,12 @@ async fn main() -> eyre::Result<()> {
         ));
     }
 
-    let (services, events) = stack.start_services(ServiceConfig::default()).await?;
+    let evidence = tempfile::tempdir()?;
+    let service_config = ServiceConfig {
+        evidence: Some(evidence.path().to_owned()),
+        ..ServiceConfig::default()
+    };
+    let (services, events) = stack.start_services(service_config).await?;
     say(format!(
         "aggregator serves {}, every operator verifies",
         services.aggregator_url()
@@ -161,6 +167,31 @@ async fn main() -> eyre::Result<()> {
     ensure!(stack.has_alert(alert).await?, "the alert is not on L1");
     summary(alert, &fault, &outcome, at - visible, stack.operators());
     services.stop().await;
+    replay(evidence.path(), &fault).await
+}
+
+/// What the operators left in a folder, judged again without a rollup.
+async fn replay(folder: &Path, fault: &Fault) -> eyre::Result<()> {
+    let file = timeout(PATIENCE, async {
+        loop {
+            if let Some(file) = recorded_files(folder)?.pop() {
+                return eyre::Ok(file);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let file = file.await??;
+    let replayed = match Evidence::read(&file) {
+        Ok(evidence) => evidence.replay()?.fault().cloned(),
+        // What only L1 shows is in a bundle of its own kind.
+        Err(_) => Some(L1Evidence::read(&file)?.replay()?),
+    };
+    ensure!(
+        replayed.as_ref() == Some(fault),
+        "the evidence says something else"
+    );
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    println!("  evidence     {name}, replayed offline");
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 mod answers;
 mod blocks;
 mod derivation;
+mod evidences;
 mod keys;
 mod messages;
 mod points;
@@ -14,6 +15,7 @@ mod witnesses;
 pub use answers::node_answers;
 pub use blocks::{block_rlp, chain_file, genesis, recorded_block};
 pub use derivation::derivation;
+pub use evidences::evidence;
 pub use keys::{key_file, key_text};
 pub use messages::rpc_messages;
 pub use points::points;

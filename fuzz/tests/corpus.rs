@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 12] = [
+const TARGETS: [(&str, Target); 13] = [
     ("block_rlp", mach_fuzz::block_rlp),
     ("chain_file", mach_fuzz::chain_file),
     ("derivation", mach_fuzz::derivation),
+    ("evidence", mach_fuzz::evidence),
     ("genesis", mach_fuzz::genesis),
     ("key_file", mach_fuzz::key_file),
     ("key_text", mach_fuzz::key_text),

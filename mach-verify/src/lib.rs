@@ -25,8 +25,8 @@ pub use body::check_body;
 pub use chain::ChainVerifier;
 pub use error::ExecuteError;
 pub use evidence::{
-    EVIDENCE_VERSION, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator, MAX_BUNDLES,
-    ReplayError, WitnessMemory,
+    Accuser, EVIDENCE_VERSION, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator,
+    MAX_BUNDLES, ReplayError, WitnessMemory,
 };
 pub use output_root::{output_root, verify_output_proposal};
 pub use phases::Phases;

@@ -116,6 +116,11 @@ impl Folder {
         .collect()
     }
 
+    /// Where bundles of invalid blocks go.
+    pub(super) fn evidence(&self) -> PathBuf {
+        self.path.join("evidence")
+    }
+
     /// What to paste into another terminal.
     pub(super) fn told(&self) -> String {
         let path = self.path.display();
@@ -126,7 +131,8 @@ impl Folder {
             )
         });
         format!(
-            "folder           {path}\n\n\
+            "folder           {path}\n\
+             evidence         {path}/evidence, once a block is invalid: mach-cli verify FILE\n\n\
              to verify the rollup, in another terminal:\n  \
                mach-cli verify --rpc {l2} --blocks 1..=20\n{derive}  \
                mach-cli backfill --rpc {l2} --blocks 1..=20\n  \

@@ -3,19 +3,21 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU64,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use alloy_provider::Provider;
 use mach_contracts_bindings::{CallError, ContractConfirmer, ContractRegistry, TermsError};
-use mach_core::ports::{L2Head, SignatureAggregator};
+use mach_core::ports::{BlockValidator, L2Head, SignatureAggregator};
 use mach_node::{
     Aggregator, AggregatorConfig, MemoryGuard, Operator, OperatorConfig, ProviderHead, RetryPolicy,
     TermsPolicy, Verifier, VerifierConfig, VerifierStatus,
     rpc::{AggregatorServer, RemoteAggregator, RemoteError, ServeError, serve_aggregator},
 };
 use mach_verify::{
+    EvidenceFolder, EvidenceValidator, WitnessMemory,
     op::OpL1Validator,
     source::{OpNode, ProposalValidator, RpcSource, StatelessValidator},
 };
@@ -33,20 +35,23 @@ use super::{
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What the operators of a stack do beyond alerts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServiceConfig {
     /// First rollup block that is verified.
     pub start: u64,
     /// Every how many blocks a valid block is attested; `None` attests nothing.
     pub attest_every: Option<NonZeroU64>,
+    /// Folder for a bundle of every invalid block; `None` keeps none.
+    pub evidence: Option<PathBuf>,
 }
 
 impl Default for ServiceConfig {
-    /// From block 1, every block attested.
+    /// From block 1, every block attested, no evidence kept.
     fn default() -> Self {
         Self {
             start: 1,
             attest_every: Some(NonZeroU64::MIN),
+            evidence: None,
         }
     }
 }
@@ -138,15 +143,23 @@ impl Stack {
             );
             let source = RpcSource::new(self.devnet().l2().client(), self.devnet().l2().chain_id());
             let spec = self.devnet().l2().role().spec().clone();
-            let validator = ProposalValidator::new(
-                OpL1Validator::new(
-                    StatelessValidator::new(spec, source.clone()),
-                    self.devnet().rollup().clone(),
-                    self.devnet().l1().clone(),
-                    source.clone(),
-                ),
-                OpNode::new(self.devnet().l2().client()),
-            );
+            let witnesses = Arc::new(WitnessMemory::new(source.clone()));
+            let against_l1 = Arc::new(OpL1Validator::new(
+                StatelessValidator::new(spec.clone(), witnesses.clone()),
+                self.devnet().rollup().clone(),
+                self.devnet().l1().clone(),
+                source.clone(),
+            ));
+            let op_node = OpNode::new(self.devnet().l2().client());
+            let validator = ProposalValidator::new(against_l1.clone(), op_node);
+            let validator: Arc<dyn BlockValidator> = match &config.evidence {
+                Some(path) => {
+                    let folder = EvidenceFolder::new(path);
+                    let kept = EvidenceValidator::new(spec, validator, witnesses, folder);
+                    Arc::new(kept.with_l1(against_l1))
+                }
+                None => Arc::new(validator),
+            };
             let judge = Judge {
                 validator,
                 operator: member.operator.id(),

@@ -1,12 +1,16 @@
 //! The whole way: a lie on the rollup, an alert on L1.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use mach_core::{BlockRef, Statement, Verdict};
+use mach_core::{BlockRef, Fault, Statement, Verdict};
 use mach_devnet::{
     Check, Lie,
     stack::{Event, ServiceConfig, Stack, StackConfig},
 };
+use mach_verify::{Evidence, op::L1Evidence, source::recorded_files};
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
 
 async fn start(operators: usize) -> Stack {
@@ -64,10 +68,12 @@ async fn each_lie_becomes_an_alert_on_l1_and_honest_blocks_are_attested() {
         .filter(|lie| matches!(lie.check(), Check::Execution | Check::Proposal))
     {
         let stack = start(4).await;
-        let (services, mut events) = stack
-            .start_services(ServiceConfig::default())
-            .await
-            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = ServiceConfig {
+            evidence: Some(folder.path().to_owned()),
+            ..ServiceConfig::default()
+        };
+        let (services, mut events) = stack.start_services(config).await.unwrap();
         stack.devnet().step().unwrap();
         let honest = head(&stack);
         let (statement, faults) = confirmed(&mut events, honest).await;
@@ -91,7 +97,51 @@ async fn each_lie_becomes_an_alert_on_l1_and_honest_blocks_are_attested() {
         assert!(stack.has_alert(&alert).await.unwrap(), "{lie}");
         assert_eq!(stack.attested_head().await.unwrap(), Some(honest), "{lie}");
         services.stop().await;
+
+        // All operators left the same bundle, which needs no devnet.
+        drop(stack);
+        let verdict = Evidence::read(bundle(folder.path()).await).unwrap();
+        let verdict = verdict.replay().unwrap();
+        assert_eq!(verdict.fault().map(Fault::name), Some(lie.fault()));
     }
+}
+
+/// What executes well and is not what L1 says: the bundle holds L1 instead of a witness.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lie_about_l1_leaves_what_l1_says() {
+    let stack = start(2).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServiceConfig {
+        evidence: Some(folder.path().to_owned()),
+        ..ServiceConfig::default()
+    };
+    let (services, mut events) = stack.start_services(config).await.unwrap();
+    stack.devnet().sequencer().lie_next(Lie::SystemConfig);
+    stack.devnet().step().unwrap();
+    let (statement, _) = confirmed(&mut events, head(&stack)).await;
+    assert!(matches!(statement, Statement::Alert(_)), "{statement:?}");
+    services.stop().await;
+    let rollup = stack.devnet().rollup().clone();
+    drop(stack);
+    let evidence = L1Evidence::read(bundle(folder.path()).await).unwrap();
+    let fault = evidence.replay_by(&rollup).unwrap();
+    assert_eq!(fault.name(), Lie::SystemConfig.fault());
+    assert_eq!(evidence.block().number(), 1);
+}
+
+/// The only file in a folder, once it is there: no verdict waits for it.
+async fn bundle(folder: &Path) -> PathBuf {
+    let wait = async {
+        loop {
+            match recorded_files(folder) {
+                Ok(files) if !files.is_empty() => break files,
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    let mut files = timeout(Duration::from_secs(60), wait).await.unwrap();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,7 @@ use crate::{
 pub use error::{EvidenceError, ReplayError};
 pub use folder::{EvidenceFolder, MAX_BUNDLES};
 pub use format::EVIDENCE_VERSION;
-pub use validator::{EvidenceValidator, WitnessMemory};
+pub use validator::{Accuser, EvidenceValidator, WitnessMemory};
 
 /// What this version calls itself in the evidence that it makes.
 const SOFTWARE: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));

@@ -1,11 +1,14 @@
 use std::{
     collections::VecDeque,
+    fmt::{self, Debug},
+    ops::RangeInclusive,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
+use auto_impl::auto_impl;
 use mach_core::{
     Fault, L2Block, Verdict,
     ports::{BlockValidator, BoxError, SourceError, ValidateError},
@@ -15,23 +18,73 @@ use tracing::{info, warn};
 use super::{Evidence, EvidenceFolder};
 use crate::{
     ChainSpec, Witness,
-    source::{RecordedBlock, WitnessSource, run_blocking},
+    op::L1Evidence,
+    source::{RecordedBlock, WitnessSource, run_beside, run_blocking},
 };
+
+/// Codes of the faults that [`verify_against_l1`](crate::op::verify_against_l1) names: executing the
+/// block does not show them.
+const SHOWN_BY_L1: RangeInclusive<u16> = 160..=169;
+
+/// Who proves what only L1 shows: [`OpL1Validator`](crate::op::OpL1Validator).
+#[async_trait]
+#[auto_impl(&, Arc, Box)]
+pub trait Accuser: Send + Sync {
+    /// What L1 has against `block`, if anything.
+    ///
+    /// Errors: [`ValidateError`], whenever L1 is not known well enough.
+    async fn accuse(&self, block: &L2Block) -> Result<Option<L1Evidence>, ValidateError>;
+}
 
 /// Leaves a bundle for every block that `V` calls invalid.
 ///
-/// The witness comes from the memory that `V` should take its own from, since a node that lies may
-/// not serve it twice. A fault that the bundle does not give again, or a full disk, costs the
-/// evidence and not the verdict, and is logged.
-#[derive(Clone, Debug)]
+/// The verdict does not wait for it: where there is a tokio runtime, the bundle is replayed and
+/// written beside. The witness comes from the memory that `V` should take its own from, since a
+/// node that lies may not serve it twice. A fault that the bundle does not give again, or a full
+/// disk, costs the evidence and not the verdict, and is logged.
 pub struct EvidenceValidator<V, W> {
-    spec: ChainSpec,
     blocks: V,
-    witnesses: Arc<WitnessMemory<W>>,
-    folder: EvidenceFolder,
+    maker: Maker<W>,
 }
 
-impl<V: BlockValidator, W: WitnessSource> EvidenceValidator<V, W> {
+/// What makes bundles.
+struct Maker<W> {
+    spec: ChainSpec,
+    witnesses: Arc<WitnessMemory<W>>,
+    folder: EvidenceFolder,
+    l1: Option<Arc<dyn Accuser>>,
+}
+
+impl<W> Clone for Maker<W> {
+    fn clone(&self) -> Self {
+        Self {
+            spec: self.spec.clone(),
+            witnesses: Arc::clone(&self.witnesses),
+            folder: self.folder.clone(),
+            l1: self.l1.clone(),
+        }
+    }
+}
+
+impl<V: Clone, W> Clone for EvidenceValidator<V, W> {
+    fn clone(&self) -> Self {
+        Self {
+            blocks: self.blocks.clone(),
+            maker: self.maker.clone(),
+        }
+    }
+}
+
+impl<V: Debug, W> Debug for EvidenceValidator<V, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvidenceValidator")
+            .field("blocks", &self.blocks)
+            .field("folder", &self.maker.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<V, W> EvidenceValidator<V, W> {
     /// Validates blocks of the chain of `spec` with `blocks`.
     pub const fn new(
         spec: ChainSpec,
@@ -39,47 +92,76 @@ impl<V: BlockValidator, W: WitnessSource> EvidenceValidator<V, W> {
         witnesses: Arc<WitnessMemory<W>>,
         folder: EvidenceFolder,
     ) -> Self {
-        Self {
+        let maker = Maker {
             spec,
-            blocks,
             witnesses,
             folder,
-        }
+            l1: None,
+        };
+        Self { blocks, maker }
     }
 
-    async fn keep(&self, block: &L2Block, fault: &Fault) -> Result<PathBuf, BoxError> {
-        let witness = match self.witnesses.remembered(block.hash()) {
+    /// The same where `blocks` compares with L1 too: `accuser` proves what it finds there.
+    #[must_use]
+    pub fn with_l1(mut self, accuser: Arc<dyn Accuser>) -> Self {
+        self.maker.l1 = Some(accuser);
+        self
+    }
+}
+
+impl<W: WitnessSource + 'static> Maker<W> {
+    async fn keep(
+        self,
+        block: L2Block,
+        fault: Fault,
+        witness: Option<Witness>,
+    ) -> Result<PathBuf, BoxError> {
+        if let Some(l1) = &self.l1
+            && SHOWN_BY_L1.contains(&fault.code())
+        {
+            let found = l1.accuse(&block).await?;
+            let Some(evidence) = found.filter(|evidence| *evidence.fault() == fault) else {
+                return Err("L1 does not say so any more".into());
+            };
+            return run_blocking(move || Ok(self.folder.keep_l1(&evidence)?)).await?;
+        }
+        let witness = match witness {
             Some(witness) => witness,
-            None => self.witnesses.witness(block).await?,
+            None => self.witnesses.witness(&block).await?,
         };
         let recorded = RecordedBlock {
-            block: block.clone(),
+            block,
             witness,
             source: None,
         };
-        let (spec, fault, folder) = (self.spec.clone(), fault.clone(), self.folder.clone());
         run_blocking(move || {
-            let evidence = Evidence::new(spec, recorded, fault)?;
-            Ok(folder.keep(&evidence)?)
+            let evidence = Evidence::new(self.spec, recorded, fault)?;
+            Ok(self.folder.keep(&evidence)?)
         })
         .await?
     }
 }
 
 #[async_trait]
-impl<V: BlockValidator, W: WitnessSource> BlockValidator for EvidenceValidator<V, W> {
+impl<V: BlockValidator, W: WitnessSource + 'static> BlockValidator for EvidenceValidator<V, W> {
     async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
         let verdict = self.blocks.validate(block).await?;
         if let Verdict::Invalid(fault) = &verdict {
-            let block_ref = block.reference();
-            match self.keep(block, fault).await {
-                Ok(file) => info!(block = %block_ref, file = %file.display(), "evidence kept"),
-                Err(error) => warn!(
-                    block = %block_ref,
-                    error = &*error as &dyn std::error::Error,
-                    "no evidence"
-                ),
-            }
+            // Now, before the next blocks push it out.
+            let witness = self.maker.witnesses.remembered(block.hash());
+            let (maker, block, fault) = (self.maker.clone(), block.clone(), fault.clone());
+            run_beside(async move {
+                let block_ref = block.reference();
+                match maker.keep(block, fault, witness).await {
+                    Ok(file) => info!(block = %block_ref, file = %file.display(), "evidence kept"),
+                    Err(error) => warn!(
+                        block = %block_ref,
+                        error = &*error as &dyn std::error::Error,
+                        "no evidence"
+                    ),
+                }
+            })
+            .await;
         }
         Ok(verdict)
     }

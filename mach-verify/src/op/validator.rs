@@ -13,7 +13,7 @@ use mach_core::{
 use super::{
     L1Error, L1Evidence, L1Facts, L1View, Parent, Rollup, proven_receipts, verify_against_l1,
 };
-use crate::header::transactions_root;
+use crate::{Accuser, header::transactions_root};
 
 /// Most L1 blocks after an L1 origin that a check needs.
 const MAX_FOLLOWING: usize = 2;
@@ -242,6 +242,19 @@ where
         let parent = Parent::of_block(&self.rollup, block).ok();
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = parent;
         Ok(verdict)
+    }
+}
+
+#[async_trait]
+impl<V, L, S> Accuser for OpL1Validator<V, L, S>
+where
+    V: BlockValidator,
+    L: L1Source,
+    S: L2Source,
+{
+    async fn accuse(&self, block: &L2Block) -> Result<Option<L1Evidence>, ValidateError> {
+        // The method above.
+        Self::accuse(self, block).await
     }
 }
 

@@ -32,4 +32,4 @@ pub use validator::{StatelessValidator, WitnessSource};
 
 pub(crate) use l1_walk::{L1Walk, MAX_RECENT, MAX_STEP};
 pub(crate) use recorded::{read_file, write_file};
-pub(crate) use validator::{from_source, run_blocking};
+pub(crate) use validator::{from_source, run_beside, run_blocking};

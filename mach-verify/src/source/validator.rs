@@ -87,6 +87,16 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
     Ok(work())
 }
 
+/// Does work whose end nobody waits for: beside the caller if there is a runtime, else at once.
+pub(crate) async fn run_beside(work: impl Future<Output = ()> + Send + 'static) {
+    #[cfg(feature = "rpc")]
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        drop(runtime.spawn(work));
+        return;
+    }
+    work.await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

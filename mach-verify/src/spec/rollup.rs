@@ -68,7 +68,7 @@ impl ChainSpec {
 }
 
 /// The forks that change execution. Named one by one, so that one that is added is not left out.
-fn schedule(forks: &ForkTimes) -> [(OpHardfork, Option<u64>); 10] {
+const fn schedule(forks: &ForkTimes) -> [(OpHardfork, Option<u64>); 10] {
     let ForkTimes {
         regolith_time,
         canyon_time,

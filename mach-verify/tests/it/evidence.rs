@@ -1,6 +1,10 @@
 //! Evidence: written by whoever found a fault, replayed by everybody else.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Sealed};
@@ -13,6 +17,7 @@ use mach_devnet::{Devnet, DevnetConfig, Lie};
 use mach_verify::{
     ChainSpec, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator, ExecuteError,
     ReplayError, Witness, WitnessMemory,
+    op::{L1Evidence, OpL1Validator},
     source::{
         ChainFile, OpNode, ProposalValidator, RecordedBlock, RpcSource, StatelessValidator,
         WitnessSource, recorded_files,
@@ -311,11 +316,52 @@ async fn a_validator_leaves_a_bundle_of_every_lie() {
         let verdict = validate(lying).await;
         assert_eq!(verdict.fault().map(Fault::name), Some(lie.fault()));
         drop(devnet);
-        let files = recorded_files(folder.path()).unwrap();
-        assert_eq!(files.len(), 1, "{lie}");
-        let evidence = Evidence::read(&files[0]).unwrap();
+        let evidence = Evidence::read(bundle(folder.path()).await).unwrap();
         assert_eq!(evidence.replay().unwrap(), verdict);
     }
+}
+
+/// What executes well and is not what L1 says leaves a bundle too.
+#[tokio::test]
+async fn a_validator_leaves_a_bundle_of_what_l1_contradicts() {
+    let devnet = Devnet::new().unwrap();
+    devnet.sequencer().lie_next(Lie::SystemConfig);
+    let number = devnet.sequencer().produce().unwrap();
+    let (l1, l2) = (devnet.l1().clone(), devnet.l2().clone());
+    let block = l2.block(number).await.unwrap();
+    let (spec, rollup) = (devnet.l2().role().spec().clone(), devnet.rollup().clone());
+    let folder = tempfile::tempdir().unwrap();
+    let witnesses = Arc::new(WitnessMemory::new(RpcSource::new(l2.client(), 901)));
+    let blocks = StatelessValidator::new(spec.clone(), witnesses.clone());
+    let against_l1 = Arc::new(OpL1Validator::new(blocks, rollup.clone(), l1, l2));
+    let bundles = EvidenceFolder::new(folder.path());
+    let validator = EvidenceValidator::new(spec, against_l1.clone(), witnesses, bundles.clone())
+        .with_l1(against_l1);
+    let verdict = validator.validate(&block).await.unwrap();
+    let fault = verdict.fault().unwrap();
+    assert_eq!(fault.name(), Lie::SystemConfig.fault());
+
+    let file = bundle(folder.path()).await;
+    let evidence = L1Evidence::read(&file).unwrap();
+    assert_eq!(evidence.replay_by(&rollup).unwrap(), *fault);
+    assert_eq!(bundles.keep_l1(&evidence).unwrap(), file);
+}
+
+/// The only file in a folder, once it is there: no verdict waits for it.
+async fn bundle(folder: &Path) -> PathBuf {
+    let wait = async {
+        loop {
+            match recorded_files(folder) {
+                Ok(files) if !files.is_empty() => break files,
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    let mut files = tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .unwrap();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
 }
 
 #[test]

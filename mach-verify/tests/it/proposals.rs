@@ -187,6 +187,7 @@ async fn what_becomes_of_a_proposal_is_followed() {
     let ProposalKind::Game { proxy, .. } = found[0].kind else {
         panic!("{found:?}");
     };
+    let before = devnet.l1().head();
     call(proxy, "counter()");
     call(proxy, "resolve()");
     games.advance().await.unwrap();
@@ -201,6 +202,50 @@ async fn what_becomes_of_a_proposal_is_followed() {
     let block = devnet.l2().l2_block(found[0].block).unwrap();
     assert!(games.claimed_output_roots(&block).await.unwrap().is_empty());
     assert_eq!(status(&outputs), [ProposalStatus::Open; 2]);
+
+    // L1 goes back: the game goes on, until what ended it is mined again.
+    devnet.l1().rewind(before).unwrap();
+    games.advance().await.unwrap();
+    assert_eq!(status(&games), [ProposalStatus::Open; 2]);
+    devnet.l1().mine().unwrap();
+    games.advance().await.unwrap();
+    let ended = games.proposals()[0];
+    assert_eq!(ended.status, ProposalStatus::Defeated);
+    assert_eq!(ended.since, before + 1);
+    assert_eq!(status(&games)[1], ProposalStatus::Open);
+}
+
+/// What stood in L1 blocks that are gone is forgotten, and found once where it stands now.
+#[tokio::test]
+async fn proposals_move_with_a_reorganised_l1() {
+    let devnet = devnet();
+    propose(&devnet, Some(Lie::OutputRoot));
+    propose(&devnet, None);
+    let games = follow(devnet.l1().clone(), CONTRACTS[1]);
+    let found = games.advance().await.unwrap();
+    for (at, left) in [(found[1].l1, 1), (found[0].l1, 0)] {
+        devnet.l1().rewind(at.number - 1).unwrap();
+        assert!(games.advance().await.unwrap().is_empty());
+        assert_eq!(games.proposals().len(), left);
+    }
+
+    // Both transactions are in the next block now.
+    devnet.l1().increase_time(1);
+    devnet.l1().mine().unwrap();
+    let again = games.advance().await.unwrap();
+    let at = devnet
+        .l1()
+        .l2_block(found[0].l1.number)
+        .unwrap()
+        .reference();
+    let moved: Vec<_> = (found.iter())
+        .map(|proposal| Proposal {
+            l1: at,
+            ..*proposal
+        })
+        .collect();
+    assert_eq!(again, moved);
+    assert_eq!(games.proposals().len(), 2);
 }
 
 /// An L1 node that leaves out the last receipt, once it is told to.
