@@ -15,8 +15,10 @@ use alloy_consensus::{
 };
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_evm::block::BlockExecutionError;
+use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, Bloom, Bytes, keccak256};
 use mach_core::{Fault, L2Block, ports::BoxError};
+use op_alloy_consensus::OpTxEnvelope;
 #[cfg(feature = "parallel")]
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use revm::Database;
@@ -115,7 +117,7 @@ pub(crate) enum Stop<E> {
 }
 
 /// Executes `block` on `state`, which is the state after it then. The header has passed
-/// `header::check`.
+/// `header::check`. `transactions` are those of the block, if they were decoded before.
 ///
 /// Beside the outcome stands an error that was taken for an absent account. If [`reads_vault`]
 /// then, the outcome can confirm a block and cannot contradict it.
@@ -123,14 +125,16 @@ pub(crate) enum Stop<E> {
 pub(crate) fn execute<S: State>(
     spec: &ChainSpec,
     block: &L2Block,
+    transactions: Option<Transactions>,
     state: &mut S,
     watch: &Watch,
 ) -> (Result<Execution, Stop<S::Error>>, Option<S::Error>) {
     let mut overlay = Overlay::new(state).with_watch(watch.clone());
-    let outcome = if spec.is_optimism() {
-        optimism::execute(spec, block, &mut overlay)
-    } else {
-        ethereum::execute(spec, block, &mut overlay)
+    let transactions = transactions
+        .unwrap_or_else(|| watch.during(Phase::Recovery, || Transactions::of(spec, block)));
+    let outcome = match transactions {
+        Transactions::Optimism(decoded) => optimism::execute(spec, block, decoded, &mut overlay),
+        Transactions::Ethereum(decoded) => ethereum::execute(spec, block, decoded, &mut overlay),
     };
     (outcome, overlay.take_assumption())
 }
@@ -196,11 +200,30 @@ fn failed<S: State>(
         .map_or_else(|| Stop::Evm(Box::new(error)), Stop::State)
 }
 
+/// The transactions of a block, decoded, with who sent them. Each error waits for its turn: what a
+/// transaction before it breaks comes first.
+#[derive(Debug)]
+pub(crate) enum Transactions {
+    Ethereum(Vec<Decoded<ethereum::Transaction>>),
+    Optimism(Vec<Decoded<OpTxEnvelope>>),
+}
+
+impl Transactions {
+    /// Decodes those of `block` by the rules of its stack; needs no state.
+    pub(crate) fn of(spec: &ChainSpec, block: &L2Block) -> Self {
+        if spec.is_optimism() {
+            return Self::Optimism(decode_all(block, true));
+        }
+        let strict = spec.is_homestead_active_at_block(block.number());
+        Self::Ethereum(decode_all(block, strict))
+    }
+}
+
 /// One transaction of the body, decoded, or why it is none.
 type Decoded<T> = Result<Recovered<T>, DecodeError>;
 
 #[derive(Debug, thiserror::Error)]
-enum DecodeError {
+pub(crate) enum DecodeError {
     #[error("{0}")]
     Encoding(Eip2718Error),
     #[error("{0}")]

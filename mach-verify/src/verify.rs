@@ -10,7 +10,7 @@ use mach_core::{Assurance, ExecutionSummary, Fault, L2Block, Mismatch, Verdict};
 use crate::{
     ChainSpec, ExecuteError, Unsupported, Witness,
     compare::compare,
-    execute::{self, Execution, State, Stop},
+    execute::{self, Execution, State, Stop, Transactions},
     header, output_root,
     phases::{Phase, Phases, Watch},
     state::{HashedWitness, StateError, StateStore, TrieState},
@@ -87,14 +87,16 @@ fn verify(
         TrieState::new(&store, ancestry.state_root).with_block_hashes(ancestry.block_hashes.clone())
     };
     let assurance = ancestry.assurance;
-    judge_in_phases(spec, block, assurance, &mut fresh(), fresh, watch)
+    judge_in_phases(spec, block, None, assurance, &mut fresh(), fresh, watch)
 }
 
 /// Executes a block whose header has passed on `state`, which is the state after it if the verdict
-/// is valid. `fresh` gives the same state once more.
+/// is valid. `transactions` are those of the block, if they were decoded before; `fresh` gives the
+/// same state once more.
 pub(crate) fn judge<S>(
     spec: &ChainSpec,
     block: &L2Block,
+    transactions: Option<Transactions>,
     assurance: Assurance,
     state: &mut TrieState<S>,
     fresh: impl FnOnce() -> TrieState<S>,
@@ -102,12 +104,14 @@ pub(crate) fn judge<S>(
 where
     S: StateStore + Debug,
 {
-    judge_in_phases(spec, block, assurance, state, fresh, &Watch::default())
+    let watch = Watch::default();
+    judge_in_phases(spec, block, transactions, assurance, state, fresh, &watch)
 }
 
 fn judge_in_phases<S>(
     spec: &ChainSpec,
     block: &L2Block,
+    transactions: Option<Transactions>,
     assurance: Assurance,
     state: &mut TrieState<S>,
     fresh: impl FnOnce() -> TrieState<S>,
@@ -116,7 +120,7 @@ fn judge_in_phases<S>(
 where
     S: StateStore + Debug,
 {
-    let verdict = match run_in_phases(spec, block, state, watch)? {
+    let verdict = match run_in_phases(spec, block, transactions, state, watch)? {
         (Verdict::Invalid(_), Some(error)) if execute::reads_vault(spec, block, &mut fresh()) => {
             return Err(ExecuteError::from_state(block.number(), error));
         }
@@ -199,12 +203,13 @@ pub(crate) fn run<S>(
 where
     S: State<Error = StateError>,
 {
-    run_in_phases(spec, block, state, &Watch::default())
+    run_in_phases(spec, block, None, state, &Watch::default())
 }
 
 fn run_in_phases<S>(
     spec: &ChainSpec,
     block: &L2Block,
+    transactions: Option<Transactions>,
     state: &mut S,
     watch: &Watch,
 ) -> Result<(Verdict, Option<StateError>), ExecuteError>
@@ -212,7 +217,7 @@ where
     S: State<Error = StateError>,
 {
     let number = block.number();
-    let (outcome, assumption) = execute::execute(spec, block, state, watch);
+    let (outcome, assumption) = execute::execute(spec, block, transactions, state, watch);
     let fault = match outcome {
         Ok(execution) => match compare(&block.header, &execution) {
             Ok(()) => return Ok((Verdict::Valid(summary(block, &execution)), assumption)),

@@ -1,8 +1,8 @@
 //! Blocks of Ethereum itself.
 
 use alloy_consensus::{
-    Eip658Value, EthereumTxEnvelope, Header, ReceiptEnvelope, Transaction, TxEip4844, TxEnvelope,
-    Typed2718,
+    Eip658Value, EthereumTxEnvelope, Header, ReceiptEnvelope, Transaction as _, TxEip4844,
+    TxEnvelope, Typed2718,
 };
 use alloy_eips::eip7685::Requests;
 use alloy_evm::{
@@ -15,7 +15,7 @@ use alloy_primitives::{B256, U256};
 use mach_core::L2Block;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode_all, failed, invalid,
+    Decoded, Execution, Overlay, State, Stop, check_gas, commit, failed, invalid,
     overlay::NoAnswer,
     receipts::{self, Receipts},
     stopped,
@@ -27,9 +27,13 @@ const MAX_OMMER_DEPTH: u64 = 6;
 /// Most ommers of a block.
 const MAX_OMMERS: usize = 2;
 
+/// What blocks hold: blob transactions without their blobs.
+pub(super) type Transaction = EthereumTxEnvelope<TxEip4844>;
+
 pub(super) fn execute<S: State>(
     spec: &ChainSpec,
     block: &L2Block,
+    decoded: Vec<Decoded<Transaction>>,
     overlay: &mut Overlay<S>,
 ) -> Result<Execution, Stop<S::Error>> {
     let header = block.header.inner();
@@ -61,10 +65,6 @@ pub(super) fn execute<S: State>(
 
     let is_byzantium = spec.is_byzantium_active_at_block(number);
     let most_blob_gas = blob_params.map_or(0, |params| params.max_blob_gas_per_block());
-    let strict = spec.is_homestead_active_at_block(number);
-    // Each error waits for its turn: what a transaction before it breaks comes first.
-    let decoded: Vec<Decoded<EthereumTxEnvelope<TxEip4844>>> =
-        watch.during(Phase::Recovery, || decode_all(block, strict));
     for (index, decoded) in decoded.into_iter().enumerate() {
         let transaction = match decoded {
             Ok(transaction) => transaction.map(TxEnvelope::from),

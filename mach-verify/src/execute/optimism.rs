@@ -32,12 +32,14 @@ const FIRST_LIST_BYTE: u8 = 0xc0;
 pub(super) fn execute<S: State>(
     spec: &ChainSpec,
     block: &L2Block,
+    decoded: Vec<Decoded<OpTxEnvelope>>,
     overlay: &mut Overlay<S>,
 ) -> Result<Execution, Stop<S::Error>> {
     let env = machine::environment(spec, block);
     run(
         spec,
         block,
+        decoded,
         OpEvmFactory::<OpTx>::default().create_evm(overlay, env),
     )
 }
@@ -55,12 +57,18 @@ pub(super) fn reads_vault<S: State>(
     let _ = run(
         spec,
         block,
+        decode_all(block, true),
         factory.create_evm_with_inspector(overlay, env, &mut watch),
     );
     watch.is_read
 }
 
-fn run<'a, S, E>(spec: &ChainSpec, block: &L2Block, mut evm: E) -> Result<Execution, Stop<S::Error>>
+fn run<'a, S, E>(
+    spec: &ChainSpec,
+    block: &L2Block,
+    decoded: Vec<Decoded<OpTxEnvelope>>,
+    mut evm: E,
+) -> Result<Execution, Stop<S::Error>>
 where
     S: State + 'a,
     E: Evm<DB = &'a mut Overlay<S>, Tx = OpTx, Precompiles = PrecompilesMap>,
@@ -98,9 +106,6 @@ where
     if let Err(error) = executor.apply_pre_execution_changes() {
         return Err(failed(executor.evm.db_mut(), error));
     }
-    // Each error waits for its turn: what a transaction before it breaks comes first.
-    let decoded: Vec<Decoded<OpTxEnvelope>> =
-        watch.during(Phase::Recovery, || decode_all(block, true));
     for (index, (bytes, decoded)) in block.transactions.iter().zip(decoded).enumerate() {
         check_type(spec, block, index)?;
         let transaction: Recovered<OpTxEnvelope> = match decoded {

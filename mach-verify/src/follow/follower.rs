@@ -1,17 +1,23 @@
 //! Verification of the blocks of one chain, with what is known from those before.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    cmp::Reverse,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, Bytes, Sealed, keccak256};
+use alloy_primitives::{B256, Bytes, Sealed};
 use mach_core::{L2Block, Verdict};
+use mach_keccak::keccak256_batch;
 
 use super::{
     headers::Headers,
     layer::{Fresh, Layer, Lock, Retained},
 };
 use crate::{
-    ChainSpec, ExecuteError, Witness, header,
+    ChainSpec, ExecuteError, Witness,
+    execute::Transactions,
+    header,
     state::{AnalysedCode, BlockHashes, TrieState},
     trie::WitnessNodes,
     verify::{accuse, check_rules, judge},
@@ -27,8 +33,9 @@ use crate::{
 /// ```
 ///
 /// between blocks: a node counts with its length and 384 bytes, a code with 9/8 of its length and
-/// 448 bytes. While a block is verified, twice the bytes of its witness come on top. A limit that is
-/// too small costs time, or another witness; it changes no verdict.
+/// 448 bytes. A block that is prepared or verified comes on top while it is: with twice the bytes of
+/// its witness, 128 bytes for each item in it, 1 KiB for each transaction, and what it decodes of the
+/// state. A limit that is too small costs time, or another witness; it changes no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowLimits {
     /// For encoded trie nodes.
@@ -71,14 +78,15 @@ impl Default for FollowLimits {
 /// change a later verdict. States are found by their roots: after a reorg the blocks of another
 /// branch are verified on the state of the block that they name, as long as it is retained.
 ///
-/// All methods take `&self`: [`Self::prepare`] may run on other threads while a block is verified.
+/// All methods take `&self`, and may run on several threads at once: [`Self::prepare`] for blocks to
+/// come, and [`Self::verify`] for blocks whose witnesses are complete.
 #[derive(Debug)]
 pub struct Follower {
     spec: ChainSpec,
     state_bytes: usize,
     retained: Arc<Lock<Retained>>,
     headers: Lock<Headers>,
-    /// State after the newest valid block. Its lock is held while a block is verified.
+    /// State after the newest valid block, unless a block is executed on it at this moment.
     warm: Mutex<Option<Warm>>,
 }
 
@@ -94,12 +102,19 @@ pub struct Prepared {
     block: L2Block,
     witness: Witness,
     fresh: Arc<Fresh>,
+    /// Until they are executed.
+    transactions: Mutex<Option<Transactions>>,
 }
 
 impl Prepared {
     /// The block.
     pub const fn block(&self) -> &L2Block {
         &self.block
+    }
+
+    fn take_transactions(&self) -> Option<Transactions> {
+        let mut transactions = (self.transactions.lock()).unwrap_or_else(PoisonError::into_inner);
+        transactions.take()
     }
 
     /// Gives the block and its witness back.
@@ -143,12 +158,13 @@ impl Follower {
         &self.spec
     }
 
-    /// Hashes what the witness has and the blocks before had not.
+    /// Does what needs no state: hashes what the witness has and the blocks before had not, finds
+    /// jump destinations, decodes transactions and recovers who sent them.
     ///
-    /// Blocks can be prepared in any order and while another is verified; it is cheaper after the
+    /// Blocks can be prepared in any order and while others are verified; it is cheaper after the
     /// block before was verified, and then [`Self::verify`] has less to do.
     pub fn prepare(&self, block: L2Block, witness: Witness) -> Prepared {
-        let (nodes, codes) = {
+        let (nodes, mut codes) = {
             let retained = self.retained.read();
             let round = retained.round;
             let unknown = |is_known: &dyn Fn(&Bytes) -> bool, items: &[Bytes]| -> Vec<Bytes> {
@@ -159,27 +175,33 @@ impl Follower {
                 unknown(&|it| retained.codes.knows(it, round), &witness.codes),
             )
         };
-        let codes = (codes.into_iter())
-            .map(|code| (keccak256(&code), AnalysedCode::detached(&code)))
-            .collect();
+        // Copies, since a node may be a slice of the whole witness.
+        let nodes = nodes.iter().map(|node| Bytes::copy_from_slice(node));
+        let nodes = WitnessNodes::new(nodes);
+        // Codes of equal length keep the lanes of the hash busy to the end.
+        codes.sort_unstable_by_key(|code| Reverse(code.len()));
+        let analysed = codes.iter().map(AnalysedCode::detached);
+        let codes = keccak256_batch(&codes).into_iter().zip(analysed).collect();
+        // A block whose rules are not known is not executed either.
+        let is_known = check_rules(&self.spec, &block).is_ok();
+        let transactions = is_known.then(|| Transactions::of(&self.spec, &block));
         Prepared {
             block,
             witness,
-            fresh: Arc::new(Fresh::new(WitnessNodes::new(nodes), codes)),
+            fresh: Arc::new(Fresh::new(nodes, codes)),
+            transactions: Mutex::new(transactions),
         }
     }
 
     /// Says whether every field of the block's header holds, as
     /// [`verify_block`](crate::verify_block) does.
     ///
-    /// Blocks may come in any order; one after its parent costs least. Calls from several threads
-    /// wait for each other.
+    /// Blocks may come in any order, and several at once; one after its parent costs least.
     ///
     /// Errors: [`ExecuteError`], whenever the witness and what is retained do not suffice.
     pub fn verify(&self, prepared: &Prepared) -> Result<Verdict, ExecuteError> {
         let Prepared { block, witness, .. } = prepared;
         check_rules(&self.spec, block)?;
-        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
         let ancestry = {
             let headers = self.headers.read();
             let parent = headers.get(&block.header.parent_hash);
@@ -200,15 +222,24 @@ impl Follower {
         };
         let hashes = ancestry.block_hashes.clone();
         // Whatever becomes of the block, only a state after a valid one is put back.
-        let mut state = match warm.take() {
-            Some(warm) if warm.root == ancestry.state_root => warm
+        let warm = self.warm().take_if(|warm| warm.root == ancestry.state_root);
+        let mut state = match warm {
+            Some(warm) => warm
                 .state
                 .with_store(layer.clone())
                 .with_block_hashes(hashes),
-            _ => fresh(hashes),
+            None => fresh(hashes),
         };
         let again = || fresh(ancestry.block_hashes.clone());
-        let verdict = judge(&self.spec, block, ancestry.assurance, &mut state, again);
+        let transactions = prepared.take_transactions();
+        let verdict = judge(
+            &self.spec,
+            block,
+            transactions,
+            ancestry.assurance,
+            &mut state,
+            again,
+        );
         let after = match &verdict {
             Ok(Verdict::Valid(_)) => state.commit().ok(),
             _ => None,
@@ -221,9 +252,10 @@ impl Follower {
                 retained: Arc::clone(&self.retained),
                 fresh: Arc::default(),
             };
-            *warm = Some(Warm {
+            let state = state.with_store(layer);
+            *self.warm() = Some(Warm {
                 root: after.root,
-                state: state.with_store(layer),
+                state,
             });
         }
         (self.retained.write()).keep(prepared.fresh.take_used(), after);
@@ -249,7 +281,7 @@ impl Follower {
 
     /// What is held, counted as [`FollowLimits`] counts.
     pub fn size(&self) -> FollowerSize {
-        let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        let warm = self.warm();
         let retained = self.retained.read();
         FollowerSize {
             nodes: retained.nodes.len(),
@@ -259,6 +291,10 @@ impl Follower {
             state_bytes: warm.as_ref().map_or(0, |warm| warm.state.footprint()),
             headers: self.headers.read().len(),
         }
+    }
+
+    fn warm(&self) -> MutexGuard<'_, Option<Warm>> {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember<'a>(&self, headers: impl Iterator<Item = &'a Sealed<Header>>) {

@@ -68,7 +68,8 @@ impl<T> Lock<T> {
     }
 }
 
-/// What came with a block and was not known: nodes and codes by the hashes computed here.
+/// What came with a block and was not known: nodes and codes by the hashes computed here, each in
+/// memory of its own.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
     pub(super) nodes: WitnessNodes,
@@ -116,8 +117,7 @@ impl NodeStore for Layer {
                 return Some(node);
             }
         }
-        // A copy, since the node may be a slice of the whole witness.
-        let node = Bytes::copy_from_slice(&self.fresh.nodes.node(hash)?);
+        let node = self.fresh.nodes.node(hash)?;
         self.fresh.used().nodes.push((*hash, node.clone()));
         Some(node)
     }

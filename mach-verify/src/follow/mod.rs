@@ -1,7 +1,7 @@
 //! Following a chain: block after block, with what they have in common done once.
 //!
-//! [`Follower`] is the core, synchronous and free of I/O. [`Follower::verify_all`] prepares blocks on
-//! another thread, [`FollowValidator`] is the port, and [`Following`] (feature `rpc`) follows the head
+//! [`Follower`] is the core, synchronous and free of I/O. [`Follower::verify_all`] takes several
+//! threads, [`FollowValidator`] is the port, and [`Following`] (feature `rpc`) follows the head
 //! of a source through reorgs.
 
 mod branch;

@@ -1,12 +1,13 @@
-//! Blocks prepared on one thread while those before them are executed on another.
+//! Consecutive blocks verified on several threads.
 
 use std::{
     io,
-    sync::{Arc, mpsc},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
 
-use mach_core::{L2Block, Verdict};
+use mach_core::{Assurance, L2Block, Verdict};
 
 use super::{Follower, Prepared};
 use crate::{ExecuteError, Witness};
@@ -15,36 +16,75 @@ use crate::{ExecuteError, Witness};
 #[derive(Debug)]
 pub struct Verdicts {
     follower: Arc<Follower>,
-    prepared: mpsc::Receiver<Prepared>,
+    /// One answer to come for each block, in their order.
+    answers: mpsc::Receiver<mpsc::Receiver<Answer>>,
+}
+
+type Answer = (Prepared, Result<Verdict, ExecuteError>);
+
+/// Blocks to take, each together with the place of its answer.
+struct Work<I> {
+    blocks: I,
+    answers: mpsc::SyncSender<mpsc::Receiver<Answer>>,
 }
 
 impl Follower {
-    /// Verifies blocks with their witnesses, one after another, while another thread takes the next
-    /// from `blocks` and prepares them.
+    /// Verifies blocks with their witnesses on `threads` threads, and gives the verdicts in the order
+    /// of the blocks: those of [`Self::verify_block`] for one after another.
     ///
-    /// At most `ahead` blocks wait, prepared; another one may be in work. The thread ends with
+    /// While a block is executed, the next is taken from `blocks`, prepared, and executed too if its
+    /// witness is complete: the header before says on which state. A block whose witness relies on
+    /// those before waits for them. At most `threads + 2` blocks are held. The threads end with
     /// `blocks`, or when what this returns is dropped.
     ///
-    /// Errors: if no thread can be started.
-    pub fn verify_all<I>(self: &Arc<Self>, blocks: I, ahead: usize) -> io::Result<Verdicts>
+    /// Errors: if a thread cannot be started.
+    pub fn verify_all<I>(self: &Arc<Self>, blocks: I, threads: NonZeroUsize) -> io::Result<Verdicts>
     where
-        I: IntoIterator<Item = (L2Block, Witness)> + Send + 'static,
+        I: IntoIterator<Item = (L2Block, Witness)>,
+        I::IntoIter: Send + 'static,
     {
-        let (sender, prepared) = mpsc::sync_channel(ahead);
-        let follower = Arc::clone(self);
-        let prepare = move || {
-            for (block, witness) in blocks {
-                if sender.send(follower.prepare(block, witness)).is_err() {
-                    return;
+        let (sender, answers) = mpsc::sync_channel(threads.get());
+        let work = Arc::new(Mutex::new(Work {
+            blocks: blocks.into_iter(),
+            answers: sender,
+        }));
+        for _ in 0..threads.get() {
+            let (follower, work) = (Arc::clone(self), Arc::clone(&work));
+            let thread = thread::Builder::new().name("mach-follow".to_owned());
+            thread.spawn(move || {
+                while let Some((block, witness, answer)) = take(&work) {
+                    let prepared = follower.prepare(block, witness);
+                    let verdict = follower.verify(&prepared);
+                    // Whoever does not wait for it has gone.
+                    let _ = answer.send((prepared, verdict));
                 }
-            }
-        };
-        let thread = thread::Builder::new().name("mach-prepare".to_owned());
-        thread.spawn(prepare)?;
+            })?;
+        }
         Ok(Verdicts {
             follower: Arc::clone(self),
-            prepared,
+            answers,
         })
+    }
+}
+
+/// The next block, and where to answer; nothing if there is none or nobody asks any more.
+fn take<I>(work: &Mutex<Work<I>>) -> Option<(L2Block, Witness, mpsc::SyncSender<Answer>)>
+where
+    I: Iterator<Item = (L2Block, Witness)>,
+{
+    let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+    let (block, witness) = work.blocks.next()?;
+    let (sender, answer) = mpsc::sync_channel(1);
+    work.answers.send(answer).ok()?;
+    Some((block, witness, sender))
+}
+
+/// Whether the blocks before could not have changed the verdict.
+fn is_final(verdict: &Result<Verdict, ExecuteError>) -> bool {
+    match verdict {
+        Ok(Verdict::Invalid(_)) => true,
+        Ok(Verdict::Valid(summary)) => summary.assurance == Assurance::Executed,
+        Err(_) => false,
     }
 }
 
@@ -52,8 +92,11 @@ impl Iterator for Verdicts {
     type Item = (L2Block, Result<Verdict, ExecuteError>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let prepared = self.prepared.recv().ok()?;
-        let verdict = self.follower.verify(&prepared);
+        let (prepared, mut verdict) = self.answers.recv().ok()?.recv().ok()?;
+        if !is_final(&verdict) {
+            // All blocks before this one have been verified by now.
+            verdict = self.follower.verify(&prepared);
+        }
         Some((prepared.into_parts().0, verdict))
     }
 }

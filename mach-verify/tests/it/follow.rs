@@ -1,6 +1,6 @@
 //! A follower says what `verify_block` says, and needs less for it.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use alloy_primitives::{Address, Bytes, keccak256, map::B256Set};
 use mach_core::{L2Block, Verdict};
@@ -13,6 +13,8 @@ use mach_verify::{
 };
 
 use crate::data;
+
+const THREADS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 /// The eight consecutive blocks of OP Mainnet.
 fn consecutive() -> Option<Vec<(L2Block, Witness)>> {
@@ -69,7 +71,10 @@ fn real_blocks_get_the_same_verdicts_in_any_order() {
         let (block, witness) = blocks[at].clone();
         assert_eq!(told(&jumping.verify_block(block, witness)), expected[at]);
     }
-    let verdicts: Vec<_> = pipeline.verify_all(blocks.clone(), 2).unwrap().collect();
+    let verdicts: Vec<_> = pipeline
+        .verify_all(blocks.clone(), THREADS)
+        .unwrap()
+        .collect();
     for ((block, verdict), (expected, original)) in
         verdicts.iter().zip(expected.iter().zip(&blocks))
     {
@@ -88,6 +93,7 @@ fn a_witness_may_leave_out_what_is_known() {
     let spec = ChainSpec::op_mainnet();
     let complete = follower(&spec);
     let partial = follower(&spec);
+    let mut small = Vec::new();
     let mut seen = B256Set::default();
     for (at, (block, witness)) in blocks.iter().enumerate() {
         let verdict = told(&verify_block(&spec, block, witness));
@@ -102,11 +108,17 @@ fn a_witness_may_leave_out_what_is_known() {
         }
         let items = witness.state.iter().chain(&witness.codes);
         seen.extend(items.map(keccak256));
+        small.push((block.clone(), less.clone()));
         assert_eq!(told(&partial.verify_block(block.clone(), less)), verdict);
         complete
             .verify_block(block.clone(), witness.clone())
             .unwrap()
             .fault();
+    }
+    // On several threads, where a block may come before what it relies on.
+    let verdicts = follower(&spec).verify_all(small, THREADS).unwrap();
+    for ((block, witness), (_, verdict)) in blocks.iter().zip(verdicts) {
+        assert_eq!(told(&verdict), told(&verify_block(&spec, block, witness)));
     }
     // Once more, of a chain that is known: nothing is needed.
     for (block, witness) in &blocks[1..] {
