@@ -268,15 +268,6 @@ impl Row {
             "gas": self.gas,
             "seconds": self.elapsed.as_secs_f64(),
         });
-        if self.with_l1 {
-            line["comparedWithL1"] = json!(true);
-        }
-        if let Some(file) = &self.evidence {
-            line["evidence"] = json!(file);
-        }
-        if let Some(note) = &self.note {
-            line["note"] = json!(note);
-        }
         let outcome = match &self.result {
             Ok(Verdict::Valid(summary)) => json!({ "verdict": "valid", "summary": summary }),
             Ok(Verdict::Invalid(fault)) => {
@@ -285,6 +276,15 @@ impl Row {
             Err(error) => json!({ "verdict": null, "error": format!("{error:#}") }),
         };
         if let (Some(line), Value::Object(outcome)) = (line.as_object_mut(), outcome) {
+            if self.with_l1 {
+                line.insert("comparedWithL1".to_owned(), json!(true));
+            }
+            if let Some(file) = &self.evidence {
+                line.insert("evidence".to_owned(), json!(file));
+            }
+            if let Some(note) = &self.note {
+                line.insert("note".to_owned(), json!(note));
+            }
             line.extend(outcome);
         }
         line

@@ -25,6 +25,7 @@ struct Position {
 }
 
 /// What became of a look at a height.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Look {
     /// The block has a verdict, and follows the newest block or not.
     Judged(L2Block, Verdict, IsNext),

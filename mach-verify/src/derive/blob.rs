@@ -95,7 +95,8 @@ mod tests {
     /// `TestDecodeTestVectors` and `TestEncodeTestVectors` of op-service/eth/blob_test.go.
     #[test]
     fn the_vectors_of_op_node_decode() {
-        let cases: [(&[u8], Result<Vec<u8>, BlobError>); 8] = [
+        type Case<'a> = (&'a [u8], Result<Vec<u8>, BlobError>);
+        let cases: [Case<'_>; 8] = [
             (b"", Ok(vec![])),
             (b"\x00\x00\x00\x00\x01", Ok(vec![0])),
             (b"\x00\x00\x01\xFB\xFC", Ok(vec![0; 130_044])),

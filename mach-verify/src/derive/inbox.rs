@@ -125,7 +125,7 @@ mod tests {
             blobs: true,
         };
         let blobs = hashes.into_iter().map(InboxData::Blob).collect::<Vec<_>>();
-        assert_eq!(inbox.read(&[bytes.clone()]), blobs);
+        assert_eq!(inbox.read(std::slice::from_ref(&bytes)), blobs);
         let before = Inbox {
             blobs: false,
             ..inbox

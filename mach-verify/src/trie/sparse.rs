@@ -196,7 +196,7 @@ impl SparseTrie {
     }
 
     /// Most bytes in memory, with those of nodes that are kept as they came.
-    pub(crate) fn footprint(&self) -> usize {
+    pub(crate) const fn footprint(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>() + self.slots.len() * MAX_RAW
     }
 

@@ -170,7 +170,7 @@ fn an_honest_block_cannot_be_accused() {
         claimed: honest.block.header.gas_used,
         computed: 7,
     });
-    let refused = Evidence::new(spec, honest, fault.clone()).unwrap_err();
+    let refused = Evidence::new(spec, honest, fault).unwrap_err();
     assert!(matches!(&refused, ReplayError::Differs { replayed, .. }
         if matches!(**replayed, Verdict::Valid(_))));
     assert!(refused.to_string().ends_with("this program nothing"));

@@ -202,12 +202,7 @@ async fn an_l1_that_is_reorganised_is_followed_again() {
     for _ in 0..13 {
         devnet.step().unwrap();
     }
-    let error = loop {
-        match driver.next().await {
-            Ok(found) => panic!("{found:?}"),
-            Err(error) => break error,
-        }
-    };
+    let error = driver.next().await.unwrap_err();
     let is_reorg = matches!(
         error,
         DriverError::Derive(DeriveError::L1Reorg { .. } | DeriveError::WrongParent { .. })

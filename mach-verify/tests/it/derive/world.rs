@@ -199,8 +199,10 @@ impl World {
 
     fn find(&self, hashes: &[B256]) -> Vec<Box<Blob>> {
         let find = |hash: &B256| {
-            let is_it = |blob: &&Box<Blob>| versioned_hash(blob) == Some(*hash);
-            self.blobs.iter().find(is_it).cloned()
+            let mut blobs = self.blobs.iter();
+            blobs
+                .find(|blob| versioned_hash(blob) == Some(*hash))
+                .cloned()
         };
         hashes.iter().filter_map(find).collect()
     }
