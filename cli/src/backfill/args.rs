@@ -75,7 +75,7 @@ pub(crate) struct BackfillArgs {
     #[arg(long, env = "MACH_LEASE", value_name = "SECONDS", default_value = "60")]
     pub(super) lease: NonZeroU64,
 
-    /// File that keeps what is done [default: mach/backfill/CHAIN-FIRST-LAST.redb in $XDG_STATE_HOME
+    /// File that keeps what is done [default: mach/backfill/CHAIN-FIRST-LAST-RULES.redb in $XDG_STATE_HOME
     /// or ~/.local/state]
     #[arg(long, env = "MACH_CHECKPOINT", value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,

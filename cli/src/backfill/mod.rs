@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use eyre::WrapErr;
 use mach_core::{
     WorkPlan,
     ports::{QueueError, QueueProgress, WorkQueue},
@@ -48,6 +49,7 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let stop = stopped_by_signals()?;
     let started = Instant::now();
     let source = Source::open(args, specs).await?;
+    let rules = source.as_ref().map(|source| source.spec.hash());
     let wanted = match &source {
         _ if args.worker => None,
         Some(source) => {
@@ -60,7 +62,7 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
         },
     };
     let mut file = args.report.as_deref().map(ReportFile::create).transpose()?;
-    let (queue, told) = queue::open(args, wanted.as_ref()).await?;
+    let (queue, told) = queue::open(args, wanted.as_ref(), rules).await?;
     let held = match &wanted {
         Some(wanted) => queue::put(&queue, wanted, &told).await?,
         None => {
@@ -71,6 +73,9 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
             }
         }
     };
+    if let Some(source) = &source {
+        (source.check_done(&queue, &held).await).wrap_err_with(|| told.clone())?;
+    }
     say(&format!("{held}, {told}"));
     if args.retry_undecided {
         let reopened = queue::reopen_undecided(&queue, &held).await?;

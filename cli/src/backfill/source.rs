@@ -6,7 +6,7 @@ use alloy_primitives::{BlockNumber, ChainId};
 use async_trait::async_trait;
 use eyre::WrapErr;
 use mach_core::{
-    BlockRef, L2Block,
+    BlockRef, L2Block, WorkPlan,
     ports::{L2Head, L2Source, SourceError},
 };
 use mach_verify::{
@@ -15,8 +15,11 @@ use mach_verify::{
 };
 use url::Url;
 
-use super::args::BackfillArgs;
+use super::{args::BackfillArgs, queue::Queue};
 use crate::{args::BlockRange, remote::shown, spec::Specs};
+
+/// Units that are looked at for one that is done; they are taken in order.
+const MAX_LOOKS: u64 = 64;
 
 /// Blocks with the rules of their chain.
 pub(super) struct Source {
@@ -47,6 +50,31 @@ impl Source {
         };
         let spec = specs.of(chain_id)?.clone();
         Ok(Some(Self { spec, blocks }))
+    }
+
+    /// Whether what `queue` holds is of the chain that this source has: a development network that
+    /// was started again has the same chain id and other blocks.
+    pub(super) async fn check_done(&self, queue: &Queue, plan: &WorkPlan) -> eyre::Result<()> {
+        for index in 0..plan.unit_count().min(MAX_LOOKS) {
+            let done = queue.report(index).await?;
+            let published = (done.iter().flat_map(|report| &report.blocks))
+                .find_map(|block| Some((block.number, block.published?.hash)));
+            let Some((number, known)) = published else {
+                continue;
+            };
+            let block = match &self.blocks {
+                Blocks::Nodes(nodes) => nodes.block(number).await?,
+                Blocks::Recorded(blocks) => blocks.block(number).await?,
+            };
+            eyre::ensure!(
+                block.hash() == known,
+                "what is done belongs to another chain: block {number} is {known} there and {} here; \
+                 name another checkpoint or queue",
+                block.hash()
+            );
+            break;
+        }
+        Ok(())
     }
 
     /// The blocks that are asked for. One that is not there is an error now and not after days: what

@@ -127,6 +127,38 @@ async fn a_range_is_verified_once_and_reported_as_often_as_asked() {
     assert!(table.contains("INVALID  block 7 ("), "{table}");
 }
 
+/// The only file of a folder.
+fn only_file(folder: &Path) -> PathBuf {
+    let mut files = std::fs::read_dir(folder).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    assert!(files.next().is_none());
+    file
+}
+
+/// Chains of one chain id: a development network, and the same one started again.
+#[tokio::test]
+async fn what_is_done_is_of_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("c.redb");
+    for (lies, is_taken) in [(&[][..], true), (&[(1, Lie::GasUsed)][..], false)] {
+        let inner = tempfile::tempdir().unwrap();
+        let archive = archive(&inner, 6, lies).await;
+        let args = [
+            "--archive",
+            text(&archive),
+            "--checkpoint",
+            text(&checkpoint),
+        ];
+        let output = backfill(&folder, &args).output().unwrap();
+        if is_taken {
+            assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+        } else {
+            assert_eq!(output.status.code(), Some(2));
+            assert!(errors(&output).contains("what is done belongs to another chain: block 1"));
+        }
+    }
+}
+
 /// Runs the command, kills it after a while, and says whether it was still at work.
 fn killed(mut command: Command, after: Duration) -> bool {
     let mut child = command
@@ -196,7 +228,7 @@ async fn ctrl_c_stops_it_and_says_how_to_go_on() {
             &["--archive", text(&archive), "--unit", "1", "--json"],
         )
     };
-    let checkpoint = folder.path().join("state/mach/backfill/901-1-60.redb");
+    let checkpoint = only_file(&folder.path().join("state/mach/backfill"));
     let child = run()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
