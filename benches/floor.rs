@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, Bytes};
 use mach_core::L2Block;
-use mach_keccak::keccak256_batch;
+use mach_keccak::Backend;
 use mach_verify::{
     ChainSpec, Witness,
     state::{BlockHashes, MemoryStore, Recorder, TrieState},
@@ -61,8 +61,8 @@ impl<'a> Floor<'a> {
     }
 
     /// Keccak of the nodes and codes that were used.
-    pub fn witness_keccak(&self) -> Vec<B256> {
-        keccak256_batch(&self.used)
+    pub fn witness_keccak(&self, backend: Backend) -> Vec<B256> {
+        backend.hash(&self.used)
     }
 
     /// Senders of all transactions.
@@ -76,8 +76,8 @@ impl<'a> Floor<'a> {
     }
 
     /// Keccak of the nodes that changed, encoded already.
-    pub fn node_keccak(&self) -> Vec<B256> {
-        keccak256_batch(&self.dirty)
+    pub fn node_keccak(&self, backend: Backend) -> Vec<B256> {
+        backend.hash(&self.dirty)
     }
 
     /// Bytes of the nodes and codes that were used.

@@ -118,33 +118,24 @@ struct Candidates {
 }
 
 fn candidates(chunk: &Chunk) -> Candidates {
-    let (words, _) = chunk.as_chunks::<8>();
-    let (mut pushes, mut destinations) = (0, 0);
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // The 32 instructions that push have the same upper three bits.
-        pushes |= gather(zeros((word & splat(0xe0)) ^ splat(PUSH1))) << (8 * at);
-        destinations |= gather(zeros(word ^ splat(JUMPDEST))) << (8 * at);
-    }
     Candidates {
-        pushes,
-        destinations,
+        // The 32 instructions that push have the same upper three bits.
+        pushes: gather(chunk, |byte| byte & 0xe0 == PUSH1),
+        destinations: gather(chunk, |byte| byte == JUMPDEST),
     }
 }
 
-const fn splat(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The highest bit of each byte that is zero.
-const fn zeros(word: u64) -> u64 {
-    const LOW: u64 = splat(0x7f);
-    !(((word & LOW) + LOW) | word | LOW)
-}
-
-/// The highest bits of the eight bytes, next to each other.
-const fn gather(bits: u64) -> u64 {
-    (bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+/// One bit for each byte, the lowest first: whether it is what is looked for.
+fn gather(chunk: &Chunk, is_wanted: impl Fn(u8) -> bool) -> u64 {
+    const PLACES: u64 = u64::from_le_bytes([1, 2, 4, 8, 16, 32, 64, 128]);
+    // This the compiler does with vectors.
+    let found = chunk.map(|byte| if is_wanted(byte) { 0xff } else { 0 });
+    let (words, _) = found.as_chunks::<8>();
+    (words.iter().rev()).fold(0, |bits, word| {
+        let places = u64::from_le_bytes(*word) & PLACES;
+        // The sum of the eight bytes comes to stand in the highest.
+        bits << 8 | places.wrapping_mul(u64::from_le_bytes([1; 8])) >> 56
+    })
 }
 
 #[cfg(test)]

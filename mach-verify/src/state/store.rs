@@ -109,27 +109,27 @@ impl StateStore for MemoryStore {
 
 /// The nodes and codes of one witness, found by their hash.
 #[derive(Debug)]
-pub(crate) struct HashedWitness(B256Map<Bytes>);
+pub(crate) struct HashedWitness<'a>(B256Map<&'a Bytes>);
 
-impl HashedWitness {
+impl<'a> HashedWitness<'a> {
     /// Hashes everything: what is damaged is missing.
-    pub(crate) fn new(nodes: &[Bytes], codes: &[Bytes]) -> Self {
+    pub(crate) fn new(nodes: &'a [Bytes], codes: &'a [Bytes]) -> Self {
         let mut items: Vec<_> = codes.iter().collect();
         // The longest first, since the lanes of the hash run empty at the end.
         items.sort_unstable_by_key(|code| Reverse(code.len()));
         items.extend(nodes);
         let hashes = keccak256_batch(&items).into_iter();
-        Self(hashes.zip(items.into_iter().cloned()).collect())
+        Self(hashes.zip(items).collect())
     }
 }
 
-impl NodeStore for HashedWitness {
+impl NodeStore for HashedWitness<'_> {
     fn node(&self, hash: &B256) -> Option<Bytes> {
-        self.0.get(hash).cloned()
+        self.0.get(hash).copied().cloned()
     }
 }
 
-impl StateStore for HashedWitness {
+impl StateStore for HashedWitness<'_> {
     fn code(&self, hash: &B256) -> Option<Bytes> {
         self.node(hash)
     }

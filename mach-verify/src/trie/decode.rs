@@ -1,3 +1,5 @@
+use core::array;
+
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::{Buf, EMPTY_LIST_CODE, EMPTY_STRING_CODE, Header};
 use nybbles::Nibbles;
@@ -5,6 +7,8 @@ use nybbles::Nibbles;
 use super::node::{KEY_NIBBLES, Link, Node};
 
 const HASH_CODE: u8 = EMPTY_STRING_CODE + 32;
+/// Length of the item that holds a hash.
+const HASH_ITEM: usize = 33;
 
 const WRONG_COUNT: &str = "neither 2 nor 17 items";
 
@@ -73,6 +77,9 @@ fn branch(raw: Bytes, depth: usize, mut at: usize) -> Result<Node, &'static str>
     if depth >= KEY_NIBBLES {
         return Err("branch below the end of the key");
     }
+    if let Some(children) = full(&raw, at) {
+        return Ok(Node::Branch { children, raw });
+    }
     let mut children = [Link::EMPTY; 16];
     let mut count = 0;
     for link in &mut children {
@@ -97,6 +104,16 @@ fn branch(raw: Bytes, depth: usize, mut at: usize) -> Result<Node, &'static str>
         return Err("branch with fewer than two children");
     }
     Ok(Node::Branch { children, raw })
+}
+
+/// The children of a branch that has 16 hashes, as most near the root of a large trie.
+fn full(raw: &[u8], start: usize) -> Option<[Link; 16]> {
+    let (items, [EMPTY_STRING_CODE]) = raw.get(start..)?.as_chunks::<HASH_ITEM>() else {
+        return None;
+    };
+    let items: &[_; 16] = items.try_into().ok()?;
+    let is_full = items.iter().all(|[code, ..]| *code == HASH_CODE);
+    is_full.then(|| array::from_fn(|index| Link::raw(start + index * HASH_ITEM)))
 }
 
 fn short(raw: Bytes, depth: usize, path: usize, value: usize) -> Result<Node, &'static str> {
