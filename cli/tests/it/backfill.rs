@@ -127,14 +127,6 @@ async fn a_range_is_verified_once_and_reported_as_often_as_asked() {
     assert!(table.contains("INVALID  block 7 ("), "{table}");
 }
 
-/// The only file of a folder.
-fn only_file(folder: &Path) -> PathBuf {
-    let mut files = std::fs::read_dir(folder).unwrap();
-    let file = files.next().unwrap().unwrap().path();
-    assert!(files.next().is_none());
-    file
-}
-
 /// Chains of one chain id: a development network, and the same one started again.
 #[tokio::test]
 async fn what_is_done_is_of_one_chain() {
@@ -228,13 +220,18 @@ async fn ctrl_c_stops_it_and_says_how_to_go_on() {
             &["--archive", text(&archive), "--unit", "1", "--json"],
         )
     };
-    let checkpoint = only_file(&folder.path().join("state/mach/backfill"));
+    let state = folder.path().join("state/mach/backfill");
     let child = run()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while !checkpoint.exists() {
+    // While it is made, the checkpoint has another name.
+    let is_checkpoint = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        path.extension().is_some_and(|extension| extension == "redb")
+    };
+    while !std::fs::read_dir(&state).is_ok_and(|mut files| files.any(is_checkpoint)) {
         std::thread::sleep(Duration::from_millis(1));
     }
     interrupt(&child);
