@@ -120,15 +120,15 @@ pub(crate) struct VerifyArgs {
 #[command(verbatim_doc_comment)]
 pub(crate) struct DeriveArgs {
     /// JSON-RPC endpoint of L1
-    #[arg(long, env = "MACH_L1_RPC")]
+    #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
     pub(crate) l1: Url,
 
     /// JSON-RPC endpoint of the rollup, with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC")]
+    #[arg(long, env = "MACH_RPC", value_name = "URL", hide_env_values = true)]
     pub(crate) l2: Url,
 
     /// Beacon API of an L1 node, for blobs
-    #[arg(long, env = "MACH_BEACON")]
+    #[arg(long, env = "MACH_BEACON", value_name = "URL", hide_env_values = true)]
     pub(crate) beacon: Option<Url>,
 
     /// Folder with blobs in files, each named by its versioned hash: `0x01….blob`
@@ -227,7 +227,7 @@ pub(crate) struct RecordArgs {
 #[command(group = clap::ArgGroup::new("contract").required(true).args(["oracle", "games"]))]
 pub(crate) struct ProposalsArgs {
     /// JSON-RPC endpoint of the rollup, with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC")]
+    #[arg(long, env = "MACH_RPC", value_name = "URL", hide_env_values = true)]
     pub(crate) rpc: Url,
 
     /// JSON-RPC endpoint of L1
@@ -383,6 +383,32 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Addresses of nodes hold API keys, which `--help` is not to print.
+    #[test]
+    fn help_shows_no_address_that_is_in_the_environment() {
+        fn check(command: &clap::Command, seen: &mut usize) {
+            for arg in command.get_arguments() {
+                let Some(env) = arg.get_env().and_then(std::ffi::OsStr::to_str) else {
+                    continue;
+                };
+                let is_url = arg.get_value_parser().type_id() == std::any::TypeId::of::<Url>();
+                let is_named_so =
+                    (["RPC", "BEACON", "URL", "NATS"].iter()).any(|word| env.ends_with(word));
+                if is_url || is_named_so {
+                    let of = command.get_name();
+                    assert!(arg.is_hide_env_values_set(), "{of}: {env}");
+                    *seen += 1;
+                }
+            }
+            for command in command.get_subcommands() {
+                check(command, seen);
+            }
+        }
+        let mut seen = 0;
+        check(&Cli::command(), &mut seen);
+        assert!(seen >= 10, "{seen}");
     }
 
     #[test]

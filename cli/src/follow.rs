@@ -41,7 +41,7 @@ use crate::{
 #[command(verbatim_doc_comment)]
 pub(crate) struct FollowArgs {
     /// JSON-RPC endpoint with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC")]
+    #[arg(long, env = "MACH_RPC", value_name = "URL", hide_env_values = true)]
     rpc: Url,
 
     /// Which head is followed

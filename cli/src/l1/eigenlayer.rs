@@ -82,7 +82,12 @@ struct RegisterArgs {
     core: CoreArgs,
 
     /// Where a JSON file describes the operator: name, website, description, logo, twitter
-    #[arg(long, env = "MACH_METADATA_URI", value_name = "URL")]
+    #[arg(
+        long,
+        env = "MACH_METADATA_URI",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     metadata_uri: Url,
 
     /// Who has to agree when somebody delegates to the operator [default: nobody]

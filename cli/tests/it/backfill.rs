@@ -229,7 +229,8 @@ async fn ctrl_c_stops_it_and_says_how_to_go_on() {
     // While it is made, the checkpoint has another name.
     let is_checkpoint = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.unwrap().path();
-        path.extension().is_some_and(|extension| extension == "redb")
+        path.extension()
+            .is_some_and(|extension| extension == "redb")
     };
     while !std::fs::read_dir(&state).is_ok_and(|mut files| files.any(is_checkpoint)) {
         std::thread::sleep(Duration::from_millis(1));
