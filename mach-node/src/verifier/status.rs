@@ -7,7 +7,7 @@ use mach_core::{BlockRef, ports::L2Head};
 
 use crate::RetryPolicy;
 
-/// Where a [`Verifier`] begins and how it paces itself.
+/// Where a [`Verifier`](crate::Verifier) begins and how it paces itself.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifierConfig {
     /// First block.
@@ -39,7 +39,7 @@ impl VerifierConfig {
     }
 }
 
-/// How far a [`Verifier`] is.
+/// How far a [`Verifier`](crate::Verifier) is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifierStatus {
     /// The block that is looked at next.
