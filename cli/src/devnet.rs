@@ -17,6 +17,9 @@ use mach_devnet::{
 use crate::{args::DevnetArgs, l1::now, outcome::Outcome, remote::runtime};
 use folder::{Folder, Urls};
 
+/// Blocks that are there before anything is printed, so that what is printed can be verified at once.
+const FIRST_BLOCKS: u64 = 20;
+
 /// Seconds by which the chains' clocks start behind the machine's: deploying makes L1 blocks, each of
 /// which moves its clock on.
 const HEAD_START: u64 = 200;
@@ -64,6 +67,10 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
         ..ServiceConfig::default()
     };
     let (services, mut events) = stack.start_services(service_config).await?;
+    for _ in 0..FIRST_BLOCKS {
+        stack.devnet().step()?;
+    }
+    stack.devnet().publish()?;
     say(&format!("L1 RPC           {l1_url}"));
     if let Some(l1) = &l1 {
         say(&format!("beacon API       {}", l1.http_url()));
@@ -78,7 +85,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
         "registry         {}",
         stack.deployment().registry_coordinator
     ));
-    say(&folder.told());
+    say(&folder.told(FIRST_BLOCKS));
     say("press Ctrl-C to stop\n");
 
     if let Some(lie) = args.lie {

@@ -97,18 +97,10 @@ pub(super) async fn reopen_undecided(queue: &Queue, plan: &WorkPlan) -> Result<u
     Ok(reopened)
 }
 
-/// Opens the checkpoint, or makes it under another name first: what a crash left half made would be
-/// in the way for ever.
+/// Opens the checkpoint, or makes it.
 fn checkpoint(path: &Path) -> eyre::Result<RedbStore> {
-    if !path.try_exists()? {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let made = path.with_file_name(name);
-        drop(RedbStore::open(&made)?);
-        std::fs::rename(made, path)?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
     }
     match RedbStore::open(path) {
         Err(error @ StoreError::InUse(_)) => {

@@ -66,9 +66,22 @@ impl ReportFile {
             self.file.write_all(b"}\n")?;
             self.file.flush()?;
             self.file.get_ref().sync_all()?;
-            std::fs::rename(&self.part, &self.path)
+            std::fs::rename(&self.part, &self.path)?;
+            match self.path.parent() {
+                // Only there a folder can be opened; without this the name may go with the power.
+                Some(folder) if cfg!(unix) => File::open(folder_or_here(folder))?.sync_all(),
+                _ => Ok(()),
+            }
         };
         finish().wrap_err_with(|| format!("report {}", self.path.display()))
+    }
+}
+
+fn folder_or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
     }
 }
 

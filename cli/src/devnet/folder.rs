@@ -2,7 +2,7 @@
 //! may join.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,6 +17,8 @@ use mach_devnet::{DEV_ACCOUNTS, DevAccount, DevnetConfig, stack::Stack};
 
 /// Opens every key file of the devnet: all of their keys are public anyway.
 const PASSWORD: &str = "devnet";
+/// Where the backfill that is to be pasted keeps what is done.
+const CHECKPOINT: &str = "backfill.redb";
 /// Stake of the operator that may join: little, so that the others can go on without it.
 const STAKE: u128 = 5;
 
@@ -81,6 +83,13 @@ impl Folder {
             urls,
             _temporary: temporary,
         };
+        // It is of the blocks of an earlier devnet.
+        match fs::remove_file(folder.path.join(CHECKPOINT)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).wrap_err(CHECKPOINT);
+            }
+            _ => {}
+        }
         let deployment = DeploymentFile::from(stack.deployment());
         folder.put("deployment.json", &deployment.to_json())?;
         folder.put("password.txt", PASSWORD)?;
@@ -121,22 +130,22 @@ impl Folder {
         self.path.join("evidence")
     }
 
-    /// What to paste into another terminal.
-    pub(super) fn told(&self) -> String {
+    /// What to paste into another terminal, with the rollup's first `blocks`.
+    pub(super) fn told(&self, blocks: u64) -> String {
         let path = self.path.display();
         let Urls { l1, l2, .. } = &self.urls;
         let derive = l1.as_ref().map_or(String::new(), |l1| {
             format!(
-                "  mach-cli derive --l1 {l1} --beacon {l1} --l2 {l2} --rollup-config '{path}/rollup.json'\n"
+                "  mach-cli derive --l1 {l1} --beacon {l1} --l2 {l2} --rollup-config '{path}/rollup.json' --blocks 1..={blocks}\n"
             )
         });
         format!(
             "folder           {path}\n\
              evidence         {path}/evidence, once a block is invalid: mach-cli verify FILE\n\n\
              to verify the rollup, in another terminal:\n  \
-               mach-cli verify --rpc {l2} --blocks 1..=20\n{derive}  \
-               mach-cli backfill --rpc {l2} --blocks 1..=20\n  \
-               mach-cli follow --rpc {l2} --from 1\n\n\
+               mach-cli verify --rpc {l2} --blocks 1..={blocks}\n{derive}  \
+               mach-cli backfill --rpc {l2} --blocks 1..={blocks} --checkpoint '{path}/{CHECKPOINT}'\n  \
+               mach-cli follow --rpc {l2} --from 1      # until Ctrl-C\n\n\
              one more operator may join; in another terminal:\n  \
                . '{path}/env.sh'\n  \
                mach-cli doctor\n  \

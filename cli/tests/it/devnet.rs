@@ -1,17 +1,27 @@
 //! `mach-cli devnet`, and what it prints to be pasted.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{errors, lines};
 
 /// A devnet of its own, ended when this is dropped.
-struct Devnet(Child);
+struct Devnet {
+    child: Child,
+    /// What it printed when it was up.
+    told: Vec<String>,
+    /// With what is printed in it, and `mach-cli`.
+    path: OsString,
+    _programs: TempDir,
+}
 
 impl Devnet {
     /// Starts one that writes into `folder`, and waits until it is up.
@@ -24,63 +34,137 @@ impl Devnet {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let this = Self(child);
         let mut lines = output.lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.contains("press Ctrl-C to stop")));
+        let is_up = |line: &String| line.contains("press Ctrl-C to stop");
+        let told = lines.by_ref().take_while(|line| !is_up(line)).collect();
         // Whoever does not listen must not stop it.
         std::thread::spawn(move || lines.for_each(drop));
-        this
+
+        let programs = tempfile::tempdir().unwrap();
+        let program = programs.path().join("mach-cli");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mach-cli"), program).unwrap();
+        let rest = std::env::var_os("PATH").unwrap();
+        let folders = std::env::split_paths(&rest);
+        let folders = std::iter::once(programs.path().to_owned()).chain(folders);
+        Self {
+            child,
+            told,
+            path: std::env::join_paths(folders).unwrap(),
+            _programs: programs,
+        }
+    }
+
+    /// What is to be pasted, in order; what prepares a shell stands before all that follows it.
+    fn commands(&self) -> Vec<String> {
+        let (mut prepared, mut commands) = (String::new(), Vec::new());
+        for line in self.told.iter().filter_map(|line| line.strip_prefix("  ")) {
+            if line.starts_with("mach-cli ") {
+                commands.push(format!("{prepared}{line}"));
+            } else if line.starts_with(". ") {
+                prepared = format!("{line}\n");
+            }
+        }
+        commands
+    }
+
+    fn shell(&self, script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).env("PATH", &self.path);
+        for name in ["RUST_LOG", "MACH_L1_RPC"] {
+            shell.env_remove(name);
+        }
+        shell
+    }
+
+    fn paste(&self, script: &str) -> Output {
+        self.shell(script).output().unwrap()
+    }
+
+    /// What a command says with `--json` in the shell of somebody who wants to join.
+    fn say(&self, folder: &Path, command: &str, code: i32) -> Value {
+        let script = format!(". '{}/env.sh'; mach-cli {command} --json", folder.display());
+        let output = self.paste(&script);
+        succeeded(&script, &output, code);
+        lines(&output).remove(0)
     }
 }
 
 impl Drop for Devnet {
     fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
-/// Runs a command as a shell does that has read the environment file.
-fn paste(folder: &Path, command: &str) -> Output {
-    let binary = env!("CARGO_BIN_EXE_mach-cli");
-    let script = format!(". '{}/env.sh'; '{binary}' {command}", folder.display());
-    Command::new("sh").args(["-c", &script]).output().unwrap()
+fn succeeded(command: &str, output: &Output, code: i32) {
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{command}: {}{}",
+        errors(output),
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
-fn what_is_printed_works(folder: &Path) {
-    let run = |command: &str, code: i32| -> Value {
-        let output = paste(folder, command);
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{command}: {}{}",
-            errors(&output),
-            String::from_utf8_lossy(&output.stdout)
-        );
-        lines(&output).remove(0)
-    };
-    assert_eq!(run("doctor --json", 0)["ready"], true);
-    assert_eq!(run("status --json", 1)["standing"], "neverRegistered");
-    assert_eq!(run("opt-in --json", 0)["sent"], false);
-    assert_eq!(run("opt-in --json --yes", 0)["complete"], true);
-    assert_eq!(run("status --json", 0)["standing"], "registered");
-    assert_eq!(run("doctor --json --leaving", 0)["ready"], true);
-    assert_eq!(run("opt-out --json --yes", 0)["complete"], true);
-    assert_eq!(run("status --json", 1)["standing"], "deregistered");
+/// Runs what follows the chain until it has shown some blocks, and ends it as a person does.
+fn followed(mut shell: Command) {
+    let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let mut valid = output.lines().map(Result::unwrap);
+    let valid = valid.by_ref().filter(|line| line.contains("valid"));
+    assert_eq!(valid.take(20).count(), 20);
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Every command is true at once, in the order in which it is printed.
+fn what_is_printed_works(folder: &Path, args: &[&str], count: usize) {
+    let devnet = Devnet::start(folder, args);
+    let commands = devnet.commands();
+    assert_eq!(commands.len(), count, "{commands:#?}");
+    assert_eq!(
+        devnet.say(folder, "status", 1)["standing"],
+        "neverRegistered"
+    );
+    for command in &commands {
+        if command.contains("mach-cli follow") {
+            followed(devnet.shell(&format!("exec {command}")));
+            continue;
+        }
+        succeeded(command, &devnet.paste(command), 0);
+        let of_blocks = ["verify", "derive", "backfill"];
+        if (of_blocks.iter()).any(|name| command.contains(&format!("mach-cli {name} "))) {
+            let output = devnet.paste(&format!("{command} --json"));
+            let lines = lines(&output);
+            assert_eq!(lines.len(), 21, "{command}: {}", errors(&output));
+            assert_eq!(lines[20]["valid"], 20, "{command}");
+        }
+        let standing = match command.rsplit_once("mach-cli ").unwrap().1 {
+            "opt-in --yes" => "registered",
+            "opt-out --yes" => "deregistered",
+            _ => continue,
+        };
+        let code = i32::from(standing == "deregistered");
+        assert_eq!(devnet.say(folder, "status", code)["standing"], standing);
+    }
+    assert_eq!(devnet.say(folder, "status", 1)["allowlisted"], true);
     let owner = folder.join("owner.ecdsa.json");
     let admin = format!(
-        "admin allowlist disable --json --yes --ecdsa-key '{}'",
+        "admin allowlist disable --yes --ecdsa-key '{}'",
         owner.display()
     );
-    assert_eq!(run(&admin, 0)["complete"], true);
-    assert!(run("status --json", 1)["allowlisted"].is_null());
+    assert_eq!(devnet.say(folder, &admin, 0)["complete"], true);
+    assert!(devnet.say(folder, "status", 1)["allowlisted"].is_null());
 }
 
 #[test]
 fn what_the_devnet_prints_works() {
     let folder = tempfile::tempdir().unwrap();
-    let _devnet = Devnet::start(folder.path(), &["--l1-port", "0"]);
-    what_is_printed_works(folder.path());
+    // Another devnet was here.
+    std::fs::write(folder.path().join("backfill.redb"), "of other blocks").unwrap();
+    what_is_printed_works(folder.path(), &["--l1-port", "0"], 10);
 }
 
 /// On a development node, such as anvil, at `MACH_L1_RPC`.
@@ -91,6 +175,37 @@ fn what_the_devnet_prints_works_on_another_l1() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let _devnet = Devnet::start(folder.path(), &["--l1-rpc", &url]);
-    what_is_printed_works(folder.path());
+    what_is_printed_works(folder.path(), &["--l1-rpc", &url], 9);
+}
+
+/// The first file in `folder`, when there is one.
+fn first_file(folder: &Path) -> PathBuf {
+    for _ in 0..600 {
+        let files = std::fs::read_dir(folder).into_iter().flatten();
+        let paths = files.map(|file| file.unwrap().path());
+        // While it is written, it has another name.
+        let mut whole = paths.filter(|path| path.to_string_lossy().ends_with(".json.gz"));
+        if let Some(path) = whole.next() {
+            return path;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    unreachable!("there is no evidence");
+}
+
+#[test]
+fn the_devnet_leaves_the_evidence_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--l1-port", "0", "--lie", "gas-used", "--block-time", "200"];
+    let devnet = Devnet::start(folder.path(), &args);
+    let named = (devnet.told.iter()).find_map(|line| line.strip_prefix("evidence"));
+    let named = named.unwrap().split_once(',').unwrap().0.trim();
+    assert_eq!(Path::new(named), folder.path().join("evidence"));
+    let file = first_file(Path::new(named));
+    let command = format!("mach-cli verify --json '{}'", file.display());
+    let output = devnet.paste(&command);
+    succeeded(&command, &output, 1);
+    let row = &lines(&output)[0];
+    assert_eq!(row["fault"]["rule"], "gasUsed");
+    assert_eq!(row["number"], 21);
 }

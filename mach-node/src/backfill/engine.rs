@@ -223,16 +223,23 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
                     worker: self.config.worker.clone(),
                     blocks,
                 };
-                self.hand_in(lease, report).await
+                let handed_in = self.hand_in(lease, report).await;
+                if handed_in.is_err() {
+                    self.give_back(lease).await;
+                }
+                handed_in
             }
             other => {
-                let released = self.queue.release(lease, &Release::Interrupted).await;
-                if let Err(error) = released {
-                    // Its lease runs out.
-                    debug!(error = &error as &dyn std::error::Error, "not given back");
-                }
+                self.give_back(lease).await;
                 other.map_or(Ok(()), |error| error.map(drop))
             }
+        }
+    }
+
+    async fn give_back(&self, lease: &Lease) {
+        if let Err(error) = self.queue.release(lease, &Release::Interrupted).await {
+            // Its lease runs out.
+            debug!(error = &error as &dyn std::error::Error, "not given back");
         }
     }
 

@@ -60,6 +60,9 @@ pub enum JudgeError {
     /// The block was had and cannot be judged.
     #[error(transparent)]
     Validate(#[from] ValidateError),
+    /// The same of a block on record, which is no other at the next try.
+    #[error(transparent)]
+    Recorded(ValidateError),
 }
 
 impl JudgeError {
@@ -68,6 +71,7 @@ impl JudgeError {
         match self {
             Self::Source(error) => error.is_transient(),
             Self::Validate(error) => error.is_transient(),
+            Self::Recorded(_) => false,
         }
     }
 }
@@ -113,11 +117,15 @@ impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
     fn judge(&self, _number: BlockNumber, (block, witness): Self::Fetched) -> Judged {
         let started = Instant::now();
         let (block, result) = match witness {
-            Ok(witness) => self.rules.judge(&RecordedBlock {
-                block,
-                witness,
-                source: None,
-            }),
+            Ok(witness) => {
+                let record = RecordedBlock {
+                    block,
+                    witness,
+                    source: None,
+                };
+                let (block, result) = self.rules.judge(&record);
+                (block, result.map_err(JudgeError::Validate))
+            }
             Err(error) => (block, Err(error.into())),
         };
         Judged {
@@ -170,7 +178,7 @@ impl Judge for Recorded {
         let (block, result) = match self.blocks.record(number) {
             Ok(record) => {
                 let (block, result) = self.rules.judge(&record);
-                (Some(block), result)
+                (Some(block), result.map_err(JudgeError::Recorded))
             }
             Err(error) => (None, Err(error.into())),
         };
@@ -197,7 +205,7 @@ impl Rules {
         }
     }
 
-    fn judge(&self, record: &RecordedBlock) -> (L2Block, Result<Verdict, JudgeError>) {
+    fn judge(&self, record: &RecordedBlock) -> (L2Block, Result<Verdict, ValidateError>) {
         let RecordedBlock { block, witness, .. } = record;
         let verdict =
             check_body(&self.spec, block).and_then(|()| verify_block(&self.spec, block, witness));
@@ -206,8 +214,7 @@ impl Rules {
         {
             self.keep(folder, record, fault);
         }
-        let verdict = verdict.map_err(|error| ValidateError::from(error).into());
-        (block.clone(), verdict)
+        (block.clone(), verdict.map_err(ValidateError::from))
     }
 
     /// Leaves a bundle. That there is none changes no verdict.

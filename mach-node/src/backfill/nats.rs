@@ -140,6 +140,31 @@ impl NatsQueue {
         }
     }
 
+    /// Which attempt a delivery is; `None` if the unit has its report.
+    async fn attempt(
+        &self,
+        plan: &WorkPlan,
+        lease: &Lease,
+        delivered: u64,
+    ) -> Result<Option<u32>, QueueError> {
+        let unit = lease.unit;
+        // A server that was killed may have forgotten that the unit is done.
+        if self.report(unit.index).await?.is_some() {
+            return Ok(None);
+        }
+        let mut attempt = delivered;
+        if delivered > 1 {
+            let (interrupted, reason) = self.notes(unit.index).await?;
+            attempt = attempt.saturating_sub(interrupted).max(1);
+            if attempt > u64::from(plan.attempts()) {
+                let report = given_up(unit, plan.attempts(), reason.as_deref());
+                self.publish(&report).await?;
+                return Ok(None);
+            }
+        }
+        Ok(Some(u32::try_from(attempt).unwrap_or(u32::MAX)))
+    }
+
     async fn answer(&self, token: &str, kind: &'static str) -> Result<(), QueueError> {
         // Only what acknowledges a message may be sent where a token says.
         if !token.starts_with("$JS.ACK.") {
@@ -244,27 +269,23 @@ impl WorkQueue for NatsQueue {
                 self.answer(&taken.token, "+TERM").await?;
                 continue;
             };
-            // A server that was killed may have forgotten that the unit is done.
-            if self.report(unit.index).await?.is_some() {
-                self.answer(&taken.token, "+ACK").await?;
-                continue;
-            }
-            let mut attempt = taken.delivered;
-            if attempt > 1 {
-                let (interrupted, reason) = self.notes(unit.index).await?;
-                attempt = attempt.saturating_sub(interrupted).max(1);
-                if attempt > u64::from(plan.attempts()) {
-                    let report = given_up(unit, plan.attempts(), reason.as_deref());
-                    self.publish(&report).await?;
-                    self.answer(&taken.token, "+ACK").await?;
-                    continue;
+            let mut lease = Lease {
+                unit,
+                attempt: 0,
+                token: taken.token,
+            };
+            match self.attempt(plan, &lease, taken.delivered).await {
+                Ok(Some(attempt)) => {
+                    lease.attempt = attempt;
+                    return Ok(Claim::Unit(lease));
+                }
+                Ok(None) => self.answer(&lease.token, "+ACK").await?,
+                Err(error) => {
+                    // Otherwise nobody would have it until the lease runs out.
+                    let _ = self.release(&lease, &Release::Interrupted).await;
+                    return Err(error);
                 }
             }
-            return Ok(Claim::Unit(Lease {
-                unit,
-                attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
-                token: taken.token,
-            }));
         }
         let nobody_holds_one = opened.units.is_empty().await?;
         let info = opened.reports.get_info().await.map_err(backend)?;

@@ -40,14 +40,15 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 pub struct StoredQueue<S> {
     store: S,
     state: Mutex<State>,
+    /// Held while a report is dropped, or counted by somebody who did not write it.
+    reports: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     plan: Option<WorkPlan>,
-    /// Index of the first unit that was never taken.
+    /// Index of the first unit that was never taken. Those below it are free, held or done.
     cursor: u64,
-    /// Units below the cursor that are neither done nor held.
     free: BTreeSet<u64>,
     /// Units that were taken and are not done.
     attempts: BTreeMap<u64, Attempts>,
@@ -76,7 +77,7 @@ struct Held {
 enum Next {
     Taken(Lease, Attempts),
     /// A unit that was tried often enough.
-    GiveUp(UnitReport),
+    GiveUp(Lease, UnitReport),
     Nothing(Claim),
 }
 
@@ -95,6 +96,7 @@ impl<S: Store> StoredQueue<S> {
                 plan,
                 ..State::default()
             }),
+            reports: tokio::sync::Mutex::default(),
         };
         queue.load().await?;
         Ok(queue)
@@ -106,13 +108,14 @@ impl<S: Store> StoredQueue<S> {
         state.plan.clone_from(&self.state().plan);
         let units = state.plan.as_ref().map_or(0, WorkPlan::unit_count);
         self.each(REPORT, units, |index, report: UnitReport| {
-            state.free.extend(state.cursor..index);
-            state.cursor = index + 1;
-            state.count(&report);
+            state.close(index, &report);
         })
         .await?;
         // Claims are written by several at a time: one may be there and the one before it not.
         self.each(BEGUN, units, |index, attempts: Attempts| {
+            if state.is_done(index) {
+                return;
+            }
             state.free.extend(state.cursor..=index);
             state.cursor = state.cursor.max(index + 1);
             state.attempts.insert(index, attempts);
@@ -154,15 +157,21 @@ impl<S: Store> StoredQueue<S> {
             change(REPORT, index, Expected::Absent, Some(encode(report)?)),
             change(BEGUN, index, Expected::Anything, None),
         ];
-        if self.write(changes).await? != Written::Applied {
-            return Ok(Completion::Duplicate);
+        if self.write(changes).await? == Written::Applied {
+            self.state().close(index, report);
+            return Ok(Completion::Counted);
         }
-        let mut state = self.state();
-        state.free.remove(&index);
-        state.leases.remove(&index);
-        state.attempts.remove(&index);
-        state.count(report);
-        Ok(Completion::Counted)
+        // Whoever wrote the report may have been told that it could not be written, and not count it.
+        let _reports = self.reports.lock().await;
+        if let Some(first) = self.report(index).await? {
+            self.state().close(index, &first);
+        }
+        Ok(Completion::Duplicate)
+    }
+
+    async fn write_attempts(&self, index: u64, attempts: &Attempts) -> Result<(), QueueError> {
+        let row = change(BEGUN, index, Expected::Anything, Some(encode(attempts)?));
+        self.write(vec![row]).await.map(drop)
     }
 
     async fn write(&self, changes: Vec<Change>) -> Result<Written, QueueError> {
@@ -216,15 +225,17 @@ impl<S: Store> WorkQueue for StoredQueue<S> {
             match next {
                 Next::Taken(lease, attempts) => {
                     let index = lease.unit.index;
-                    let row = change(BEGUN, index, Expected::Anything, Some(encode(&attempts)?));
-                    if let Err(error) = self.write(vec![row]).await {
-                        self.state().give_back(&lease);
+                    if let Err(error) = self.write_attempts(index, &attempts).await {
+                        self.state().undo(&lease);
                         return Err(error);
                     }
                     return Ok(Claim::Unit(lease));
                 }
-                Next::GiveUp(report) => {
-                    self.finish(&report).await?;
+                Next::GiveUp(lease, report) => {
+                    if let Err(error) = self.finish(&report).await {
+                        self.state().give_back(&lease);
+                        return Err(error);
+                    }
                 }
                 Next::Nothing(claim) => return Ok(claim),
             }
@@ -262,10 +273,9 @@ impl<S: Store> WorkQueue for StoredQueue<S> {
             }
             attempts.clone()
         };
-        let row = change(BEGUN, index, Expected::Anything, Some(encode(&attempts)?));
-        let _ = self.write(vec![row]).await?;
+        let written = self.write_attempts(index, &attempts).await;
         self.state().give_back(lease);
-        Ok(())
+        written
     }
 
     async fn progress(&self) -> Result<QueueProgress, QueueError> {
@@ -287,6 +297,10 @@ impl<S: Store> WorkQueue for StoredQueue<S> {
     }
 
     async fn reopen(&self, index: u64) -> Result<(), QueueError> {
+        let _reports = self.reports.lock().await;
+        if !self.state().is_done(index) {
+            return Ok(());
+        }
         let key = key(REPORT, index);
         let Some(value) = self.store.get(Table::Work, &key).await.map_err(failed)? else {
             return Ok(());
@@ -328,20 +342,37 @@ impl State {
         let token = self.last_token;
         self.leases.insert(index, Held { token, until });
         let attempts = self.attempts.entry(index).or_default();
-        if attempts.count >= most {
-            let report = given_up(unit, attempts.count, attempts.reason.as_deref());
-            return Ok(Next::GiveUp(report));
+        let is_given_up = attempts.count >= most;
+        if !is_given_up {
+            attempts.count += 1;
         }
-        attempts.count += 1;
         let lease = Lease {
             unit,
             attempt: attempts.count,
             token: token.to_string(),
         };
-        Ok(Next::Taken(lease, attempts.clone()))
+        Ok(if is_given_up {
+            let report = given_up(unit, attempts.count, attempts.reason.as_deref());
+            Next::GiveUp(lease, report)
+        } else {
+            Next::Taken(lease, attempts.clone())
+        })
     }
 
-    fn count(&mut self, report: &UnitReport) {
+    fn is_done(&self, index: u64) -> bool {
+        index < self.cursor && !self.free.contains(&index) && !self.leases.contains_key(&index)
+    }
+
+    /// Counts the report of a unit, once.
+    fn close(&mut self, index: u64, report: &UnitReport) {
+        if self.is_done(index) {
+            return;
+        }
+        self.free.extend(self.cursor..index);
+        self.cursor = self.cursor.max(index + 1);
+        self.free.remove(&index);
+        self.leases.remove(&index);
+        self.attempts.remove(&index);
         self.done += 1;
         self.blocks = self.blocks.saturating_add(report.unit.block_count());
         self.gas_used = self.gas_used.saturating_add(gas_of(report));
@@ -358,6 +389,16 @@ impl State {
             }
             is_held
         });
+    }
+
+    /// Nobody has seen `lease`: it is no attempt.
+    fn undo(&mut self, lease: &Lease) {
+        if self.held(lease).is_some()
+            && let Some(attempts) = self.attempts.get_mut(&lease.unit.index)
+        {
+            attempts.count = attempts.count.saturating_sub(1);
+        }
+        self.give_back(lease);
     }
 
     fn give_back(&mut self, lease: &Lease) {

@@ -1,8 +1,9 @@
 //! The store in one file, for one process.
 
+mod file;
+
 use std::{
     ops::Bound,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -11,12 +12,12 @@ use std::{
 use alloy_primitives::hex;
 use async_trait::async_trait;
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableError, TableHandle, WriteTransaction, backends::InMemoryBackend,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    TableError, WriteTransaction,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Change, Expected, Row, SCHEMA_VERSION, Store, StoreError, Table, Written};
+use super::{Change, Expected, Row, Store, StoreError, Table, Written};
 
 /// Most writes that become durable together.
 const MAX_GROUP: usize = 1024;
@@ -24,11 +25,6 @@ const MAX_GROUP: usize = 1024;
 const MAX_WAITING: usize = 16 * 1024;
 /// Bytes of the checksum before each value.
 const CHECKSUM_BYTES: usize = 4;
-/// Cache of the database, in bytes.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
-
-const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
-const VERSION: &str = "schema version";
 
 /// A [`Store`] in a redb file. Clones share it; a second process is refused.
 ///
@@ -67,47 +63,23 @@ struct Write {
 impl RedbStore {
     /// Opens the store at `path`, or makes it, and checks every row.
     ///
+    /// A new store gets its name when it is whole and on the disk, and only if the name is free: a
+    /// crash leaves none or a whole one, and of two who make it one has it.
+    ///
     /// Errors: [`StoreError::InUse`], [`StoreError::Version`], [`StoreError::Damaged`],
     /// [`StoreError::Unreadable`], [`StoreError::Backend`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        let open = || {
-            let database = Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create(path)
-                .map_err(|error| match error {
-                    DatabaseError::DatabaseAlreadyOpen => {
-                        StoreError::InUse(path.display().to_string())
-                    }
-                    error => unopened(error),
-                })?;
-            Self::with(database)
-        };
-        // redb trusts its pages once their root is right, and panics on what cannot be.
-        catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| {
-            Err(StoreError::Unreadable(
-                "its pages contradict each other".into(),
-            ))
-        })
+        Self::with(file::open(path.as_ref())?)
     }
 
     /// A store that forgets: for tests and development networks.
     ///
     /// Errors: [`StoreError::Backend`].
     pub fn in_memory() -> Result<Self, StoreError> {
-        let database = Database::builder()
-            .create_with_backend(InMemoryBackend::new())
-            .map_err(unopened)?;
-        Self::with(database)
+        Self::with(file::in_memory()?)
     }
 
-    fn with(mut database: Database) -> Result<Self, StoreError> {
-        prepare(&database)?;
-        check(&database)?;
-        // A page that had to be repaired may be one that a statement was forgotten with.
-        if !database.check_integrity().map_err(unopened)? {
-            return Err(StoreError::Unreadable("its pages were changed".into()));
-        }
+    fn with(database: Database) -> Result<Self, StoreError> {
         let database = Arc::new(database);
         let (writes, waiting) = mpsc::channel(MAX_WAITING);
         let writer = Arc::clone(&database);
@@ -179,35 +151,40 @@ impl Store for RedbStore {
 fn write_all(database: &Database, mut waiting: mpsc::Receiver<Write>) {
     let mut group = Vec::new();
     while waiting.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
-        let outcomes = commit(database, &group);
-        match outcomes {
+        match commit(database, &group) {
             Ok(outcomes) => {
                 for (write, outcome) in group.drain(..).zip(outcomes) {
                     // Whoever went away does not want to know.
-                    let _ = write.answer.send(Ok(outcome));
+                    let _ = write.answer.send(outcome);
                 }
             }
             Err(error) => {
-                let reason = chain(&error);
-                tracing::error!(%reason, "the store cannot be written");
+                tracing::error!(reason = chain(&error), "the store cannot be written");
                 for write in group.drain(..) {
-                    let _ = write.answer.send(Err(StoreError::backend(reason.clone())));
+                    let _ = write.answer.send(Err(again(&error)));
                 }
             }
         }
     }
 }
 
-/// One commit of many writes, each of which applies whole or not at all.
-fn commit(database: &Database, group: &[Write]) -> Result<Vec<Written>, StoreError> {
+/// One commit of many writes, each of which applies whole or not at all. A damaged row is the
+/// failure of the write that meets it, and of no other.
+fn commit(
+    database: &Database,
+    group: &[Write],
+) -> Result<Vec<Result<Written, StoreError>>, StoreError> {
     let mut transaction = database.begin_write().map_err(StoreError::backend)?;
     // After a crash the file opens at once, without a scan.
     transaction.set_quick_repair(true);
     let mut outcomes = Vec::with_capacity(group.len());
     let mut is_changed = false;
     for write in group {
-        let outcome = apply(&transaction, &write.changes)?;
-        is_changed |= outcome == Written::Applied && !write.changes.is_empty();
+        let outcome = match apply(&transaction, &write.changes) {
+            Err(error @ StoreError::Damaged { .. }) => Err(error),
+            other => Ok(other?),
+        };
+        is_changed |= matches!(outcome, Ok(Written::Applied)) && !write.changes.is_empty();
         outcomes.push(outcome);
     }
     if is_changed {
@@ -218,6 +195,7 @@ fn commit(database: &Database, group: &[Write]) -> Result<Vec<Written>, StoreErr
     Ok(outcomes)
 }
 
+/// Looks at every row before it changes one.
 fn apply(transaction: &WriteTransaction, changes: &[Change]) -> Result<Written, StoreError> {
     for (position, change) in changes.iter().enumerate() {
         if !holds(transaction, change)? {
@@ -258,54 +236,6 @@ fn holds(transaction: &WriteTransaction, change: &Change) -> Result<bool, StoreE
     Ok(matches!(&change.expected, Expected::Value(expected) if expected == value))
 }
 
-/// Makes the tables of a new store, and refuses one of another release.
-fn prepare(database: &Database) -> Result<(), StoreError> {
-    let transaction = database.begin_write().map_err(StoreError::backend)?;
-    let found = read_version(&transaction)?;
-    match found {
-        Some(SCHEMA_VERSION) => return transaction.abort().map_err(StoreError::backend),
-        Some(found) => return Err(StoreError::Version { found }),
-        None => {}
-    }
-    // A database with tables and without a version belongs to another program.
-    let is_foreign =
-        (transaction.list_tables().map_err(unread)?).any(|it| it.name() != META.name());
-    if is_foreign {
-        return Err(StoreError::Unreadable(
-            "it is the database of another program".into(),
-        ));
-    }
-    {
-        let mut meta = transaction.open_table(META).map_err(unopened_table)?;
-        meta.insert(VERSION, SCHEMA_VERSION).map_err(unread)?;
-        for table in Table::ALL {
-            transaction
-                .open_table(definition(table))
-                .map_err(unopened_table)?;
-        }
-    }
-    transaction.commit().map_err(StoreError::backend)
-}
-
-fn read_version(transaction: &WriteTransaction) -> Result<Option<u32>, StoreError> {
-    let meta = transaction.open_table(META).map_err(unopened_table)?;
-    let version = meta.get(VERSION).map_err(unread)?;
-    Ok(version.map(|version| version.value()))
-}
-
-/// Reads every row once.
-fn check(database: &Database) -> Result<(), StoreError> {
-    let read = database.begin_read().map_err(StoreError::backend)?;
-    for table in Table::ALL {
-        let rows = read.open_table(definition(table)).map_err(unopened_table)?;
-        for row in rows.iter().map_err(unread)? {
-            let (key, stored) = row.map_err(unread)?;
-            unseal(table, key.value(), stored.value())?;
-        }
-    }
-    Ok(())
-}
-
 const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     TableDefinition::new(table.name())
 }
@@ -337,16 +267,6 @@ fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
     sum.finalize().to_be_bytes()
 }
 
-fn unopened(error: DatabaseError) -> StoreError {
-    match error {
-        DatabaseError::Storage(error) => unread(error),
-        error @ (DatabaseError::UpgradeRequired(_) | DatabaseError::RepairAborted) => {
-            StoreError::Unreadable(error.into())
-        }
-        error => StoreError::backend(error),
-    }
-}
-
 fn unopened_table(error: TableError) -> StoreError {
     match error {
         TableError::Storage(error) => unread(error),
@@ -365,7 +285,16 @@ fn unread(error: StorageError) -> StoreError {
     }
 }
 
-/// An error with its causes, for those who did not get the value.
+/// The failure of a commit, for each of those who waited for it.
+fn again(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Unreadable(cause) => StoreError::Unreadable(chain(cause.as_ref()).into()),
+        StoreError::Backend(cause) => StoreError::backend(chain(cause.as_ref())),
+        other => StoreError::backend(chain(other)),
+    }
+}
+
+/// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -375,4 +304,77 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &[u8], expected: Expected) -> Change {
+        Change {
+            table: Table::Guard,
+            key: key.to_vec(),
+            expected,
+            value: Some(b"new".to_vec()),
+        }
+    }
+
+    /// One row loses its checksum while the store is open.
+    #[tokio::test]
+    async fn a_damaged_row_fails_who_meets_it_and_nobody_else() {
+        let store = RedbStore::in_memory().unwrap();
+        let damage = store.0.database.begin_write().unwrap();
+        {
+            let mut rows = damage.open_table(definition(Table::Guard)).unwrap();
+            rows.insert(&b"bad"[..], &b"without"[..]).unwrap();
+        }
+        damage.commit().unwrap();
+
+        let (answers, group): (Vec<_>, Vec<_>) = [
+            vec![put(b"one", Expected::Absent)],
+            vec![
+                put(b"two", Expected::Absent),
+                put(b"bad", Expected::Value(b"old".to_vec())),
+            ],
+            vec![put(b"three", Expected::Absent)],
+        ]
+        .into_iter()
+        .map(|changes| {
+            let (answer, answered) = oneshot::channel();
+            (answered, Write { changes, answer })
+        })
+        .unzip();
+        drop(answers);
+        let outcomes = commit(&store.0.database, &group).unwrap();
+        let [one, two, three] = outcomes.as_slice() else {
+            panic!("an answer for each write");
+        };
+        assert_eq!(one.as_ref().unwrap(), &Written::Applied);
+        assert_eq!(three.as_ref().unwrap(), &Written::Applied);
+        let error = two.as_ref().unwrap_err();
+        assert_eq!(error.to_string(), "row 0x626164 of table guard is damaged");
+        assert!(!error.is_transient());
+
+        let new = Some(&b"new"[..]);
+        for (key, value) in [(&b"one"[..], new), (b"two", None), (b"three", new)] {
+            let stored = store.get(Table::Guard, key).await.unwrap();
+            assert_eq!(stored.as_deref(), value);
+        }
+        let read = store.get(Table::Guard, b"bad").await;
+        assert!(matches!(read, Err(StoreError::Damaged { .. })));
+    }
+
+    /// What cannot pass is not tried again by whoever waited for the same commit.
+    #[test]
+    fn a_failed_commit_is_told_as_what_it_is() {
+        let damaged = again(&StoreError::Unreadable("a page is gone".into()));
+        assert!(!damaged.is_transient());
+        let full = std::io::Error::other("no space left on device");
+        let full = again(&StoreError::backend(full));
+        assert!(full.is_transient());
+        assert_eq!(
+            chain(&full),
+            "the store is not available: no space left on device"
+        );
+    }
 }

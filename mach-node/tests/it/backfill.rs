@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_consensus::Header;
+use alloy_consensus::{EMPTY_ROOT_HASH, Header};
 use alloy_primitives::{B256, Bytes};
 use async_trait::async_trait;
 use mach_core::{
@@ -25,9 +25,13 @@ use mach_node::{
     RetryPolicy,
     backfill::{
         Backfill, BackfillConfig, BackfillError, BackfillReport, Judge, JudgeError, Judged,
-        StoredQueue, Validated,
+        Recorded, StoredQueue, Validated,
     },
     store::RedbStore,
+};
+use mach_verify::{
+    ChainSpec,
+    source::{RecordedBlock, RecordedBlocks},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -385,45 +389,44 @@ async fn a_queue_of_another_chain_is_refused() {
 }
 
 /// A queue whose messages have a length.
-struct Narrow(Queue);
-
-const NARROW: usize = 8192;
+struct Narrow {
+    queue: Queue,
+    most: usize,
+}
 
 #[async_trait]
 impl WorkQueue for Narrow {
     async fn plan(&self, plan: &WorkPlan) -> Result<WorkPlan, QueueError> {
-        self.0.plan(plan).await
+        self.queue.plan(plan).await
     }
     async fn planned(&self) -> Result<Option<WorkPlan>, QueueError> {
-        self.0.planned().await
+        self.queue.planned().await
     }
     async fn claim(&self) -> Result<Claim, QueueError> {
-        self.0.claim().await
+        self.queue.claim().await
     }
     async fn extend(&self, lease: &Lease) -> Result<(), QueueError> {
-        self.0.extend(lease).await
+        self.queue.extend(lease).await
     }
     async fn complete(&self, lease: &Lease, report: &UnitReport) -> Result<Completion, QueueError> {
         let bytes = serde_json::to_vec(report).unwrap().len();
-        if bytes > NARROW {
-            return Err(QueueError::TooLarge {
-                bytes,
-                most: NARROW,
-            });
+        let most = self.most;
+        if bytes > most {
+            return Err(QueueError::TooLarge { bytes, most });
         }
-        self.0.complete(lease, report).await
+        self.queue.complete(lease, report).await
     }
     async fn release(&self, lease: &Lease, reason: &Release) -> Result<(), QueueError> {
-        self.0.release(lease, reason).await
+        self.queue.release(lease, reason).await
     }
     async fn progress(&self) -> Result<QueueProgress, QueueError> {
-        self.0.progress().await
+        self.queue.progress().await
     }
     async fn report(&self, index: u64) -> Result<Option<UnitReport>, QueueError> {
-        self.0.report(index).await
+        self.queue.report(index).await
     }
     async fn reopen(&self, index: u64) -> Result<(), QueueError> {
-        self.0.reopen(index).await
+        self.queue.reopen(index).await
     }
 }
 
@@ -432,8 +435,11 @@ impl WorkQueue for Narrow {
 async fn a_verdict_that_does_not_fit_is_said_to_be_there() {
     let script = Script::new(8, [(2, Trouble::VerboselyInvalid), (3, Trouble::Invalid)]);
     let queue = queue(8).await;
-    let backfill = Backfill::new(Narrow(Arc::clone(&queue)), Scripted(script), config());
-    let backfill = Arc::new(backfill);
+    let narrow = Narrow {
+        queue: Arc::clone(&queue),
+        most: 8192,
+    };
+    let backfill = Arc::new(Backfill::new(narrow, Scripted(script), config()));
     backfill.run(&CancellationToken::new()).await.unwrap();
     let (report, blocks) = collected(&queue).await;
     assert_eq!((report.valid, report.invalid, report.undecided), (6, 1, 1));
@@ -441,6 +447,68 @@ async fn a_verdict_that_does_not_fit_is_said_to_be_there() {
         panic!("it does not fit");
     };
     assert!(reason.ends_with("verify block 2 alone"), "{reason}");
+}
+
+/// A report that nobody takes keeps no unit from others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_cannot_be_handed_in_is_given_back() {
+    let queue = queue(40).await;
+    let narrow = Narrow {
+        queue: Arc::clone(&queue),
+        most: 1,
+    };
+    let backfill = Backfill::new(narrow, Scripted(Script::new(40, [])), config());
+    let outcome = Arc::new(backfill).run(&CancellationToken::new()).await;
+    assert!(matches!(
+        outcome,
+        Err(BackfillError::Queue(QueueError::TooLarge { most: 1, .. }))
+    ));
+    assert_eq!(queue.progress().await.unwrap().leased, 0);
+    run(&queue, &Script::new(40, [])).await.unwrap();
+    let (report, _) = collected(&queue).await;
+    assert!(report.is_valid());
+}
+
+/// A file says the same however often it is read.
+#[tokio::test]
+async fn a_block_on_record_is_not_tried_again() {
+    const NUMBER: u64 = 110_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let header = Header {
+        number: NUMBER,
+        transactions_root: EMPTY_ROOT_HASH,
+        ..Default::default()
+    };
+    let record = RecordedBlock {
+        block: L2Block::new(CHAIN, header, Vec::new()),
+        witness: Default::default(),
+        source: None,
+    };
+    record
+        .write(folder.path().join(record.file_name()))
+        .unwrap();
+    let judge = || {
+        let blocks = RecordedBlocks::open(folder.path(), CHAIN).unwrap();
+        Recorded::new(ChainSpec::op_mainnet(), blocks)
+    };
+    let judged = judge().judge(NUMBER, ()).result.unwrap_err();
+    let JudgeError::Recorded(error) = &judged else {
+        panic!("{judged:?}");
+    };
+    assert!(error.is_transient(), "a node may give it later: {error}");
+    assert!(!judged.is_transient());
+
+    let store = RedbStore::in_memory().unwrap();
+    let queue = Arc::new(StoredQueue::open(store).await.unwrap());
+    let plan = WorkPlan::new(CHAIN, NUMBER..=NUMBER).unwrap();
+    queue.plan(&plan).await.unwrap();
+    let mut config = config();
+    config.retry.min_delay = Duration::from_secs(3600);
+    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge(), config));
+    let stop = CancellationToken::new();
+    let run = tokio::time::timeout(Duration::from_secs(60), backfill.run(&stop));
+    run.await.unwrap().unwrap();
+    assert_eq!(collected(&queue).await.0.undecided, 1);
 }
 
 /// Blocks of the script, judged by somebody else.

@@ -209,15 +209,112 @@ async fn a_damaged_file_is_refused_and_the_row_is_named() {
     println!("{opened} of 100 opened, with what was written");
     for bytes in [&b"this is no database"[..], &[], &good[..good.len() / 2]] {
         fs::write(&path, bytes).unwrap();
-        if bytes.is_empty() {
-            continue;
-        }
-        assert!(RedbStore::open(&path).is_err(), "{} bytes", bytes.len());
+        let error = RedbStore::open(&path).unwrap_err();
+        assert!(!error.is_transient(), "{} bytes: {error}", bytes.len());
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Of many who find no store one has it, and the others are told so.
+#[test]
+fn a_store_that_several_make_at_once_is_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..8 {
+        let path = folder.path().join(format!("{round}.redb"));
+        let start = std::sync::Barrier::new(6);
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                RedbStore::open(&path)
+            };
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().unwrap();
+            threads.into_iter().map(join).collect()
+        });
+        assert_eq!(opened.iter().filter(|it| it.is_ok()).count(), 1);
+        for refused in opened.into_iter().filter_map(Result::err) {
+            assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+        }
+    }
+    let left = fs::read_dir(folder.path()).unwrap();
+    assert_eq!(left.count(), 8, "nothing is left beside the stores");
+}
+
+const STORE: &str = "MACH_LIMITED_STORE";
+
+/// The process that meets the end of the disk.
+#[test]
+#[ignore = "started by the test below"]
+fn child() {
+    let Some(path) = std::env::var_os(STORE) else {
+        return;
+    };
+    let opened = RedbStore::open(path);
+    // Not an assertion: how it ends is what is looked at.
+    std::process::exit(match opened {
+        Ok(_) => 0,
+        Err(error) if error.is_transient() => 7,
+        Err(_) => 8,
+    });
+}
+
+/// Makes a store in a process whose files must not grow beyond `blocks`; `before` is for the shell.
+fn limited(path: &std::path::Path, before: &str, blocks: u32) -> std::process::ExitStatus {
+    let script = format!("{before}; ulimit -c 0; ulimit -f {blocks}; exec \"$@\"");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script, "sh"]);
+    shell.arg(std::env::current_exe().unwrap());
+    shell.args(["--exact", "store::child", "--ignored", "--nocapture"]);
+    let output = shell.env(STORE, path).output().unwrap();
+    output.status
+}
+
+/// The process dies at the first byte for which there is no room.
+#[test]
+#[cfg(unix)]
+fn a_crash_while_a_store_is_made_leaves_none() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let mut died = 0;
+    for blocks in [0, 1, 8, 64, 256, 1024, 2048] {
+        let status = limited(&path, ":", blocks);
+        if status.signal().is_some() {
+            died += 1;
+            assert!(!path.exists(), "{blocks} blocks");
+        } else {
+            assert_eq!(status.code(), Some(0), "{blocks} blocks");
+            drop(RedbStore::open(&path).unwrap());
+            fs::remove_file(&path).unwrap();
+        }
+    }
+    assert!(died >= 2, "{died}");
+    drop(RedbStore::open(&path).unwrap());
+}
+
+/// The process is told that there is no room.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_is_said_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let mut refused = 0;
+    for blocks in [0, 1, 8, 64, 256] {
+        match limited(&path, "trap '' XFSZ", blocks).code() {
+            Some(7) => refused += 1,
+            other => assert_eq!(other, Some(0), "{blocks} blocks"),
+        }
+        if path.exists() {
+            drop(RedbStore::open(&path).unwrap());
+            fs::remove_file(&path).unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+    assert!(refused >= 2, "{refused}");
 }
 
 #[test]

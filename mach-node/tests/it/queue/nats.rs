@@ -208,6 +208,36 @@ async fn a_unit_that_somebody_dropped_is_put_in_again() {
     drop(context);
 }
 
+/// A unit that was taken and cannot be handed out does not wait for its lease to run out.
+#[tokio::test]
+async fn a_claim_that_fails_gives_the_unit_back() {
+    let Some(server) = Server::new().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    let wanted = plan(8).with_lease(Duration::from_secs(600));
+    queue.plan(&wanted).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let sent = context.publish("mach.test.reports.0", "{".into()).await;
+    sent.unwrap().await.unwrap();
+    // More often than there are attempts.
+    let (mut failed, mut other) = (0, None);
+    while failed < 5 || other.is_none() {
+        match queue.claim().await {
+            Err(QueueError::Damaged(_)) => failed += 1,
+            Ok(Claim::Unit(lease)) if lease.unit.index == 1 => other = Some(lease),
+            Ok(Claim::Wait) => tokio::time::sleep(Duration::from_millis(5)).await,
+            claimed => panic!("{claimed:?}"),
+        }
+    }
+    let reports = context.get_stream("MACH_test_REPORTS").await.unwrap();
+    reports.purge().await.unwrap();
+    let lease = claim_later(&queue).await;
+    assert_eq!((lease.unit.index, lease.attempt), (0, 1));
+    assert_eq!(finish(&queue, &lease, "w").await, Completion::Counted);
+}
+
 #[tokio::test]
 async fn a_report_that_does_not_fit_is_refused_with_its_length() {
     let Some(server) = Server::new().await else {

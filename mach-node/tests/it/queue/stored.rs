@@ -1,18 +1,24 @@
 //! The queue in a store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use mach_core::{
     WorkPlan,
-    ports::{Claim, Completion, QueueError, WorkQueue},
+    ports::{Claim, Completion, QueueError, Release, WorkQueue},
 };
 use mach_node::{
     backfill::StoredQueue,
-    store::{Change, Expected, RedbStore, Store, Table, Written},
+    store::{Change, Expected, RedbStore, Row, Store, StoreError, Table, Written},
 };
 use tempfile::TempDir;
 
-use super::{Place, claim, conformance, finish, plan};
+use super::{Place, claim, conformance, finish, found, plan};
 
 type Queue = Arc<StoredQueue<RedbStore>>;
 
@@ -64,6 +70,137 @@ async fn a_file_that_was_not_closed_holds_what_was_done() {
         let lease = claim(&queue).await;
         finish(&queue, &lease, "w").await;
     }
+}
+
+/// A store that fails now and then.
+#[derive(Debug)]
+struct Failing {
+    store: RedbStore,
+    /// Writes that are not made.
+    refused: AtomicU32,
+    /// Writes that are made and whose answer is lost.
+    unanswered: AtomicU32,
+}
+
+impl Failing {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            store: RedbStore::in_memory().unwrap(),
+            refused: AtomicU32::new(0),
+            unanswered: AtomicU32::new(0),
+        })
+    }
+}
+
+/// Whether one of `count` is left, which is taken.
+fn one_of(count: &AtomicU32) -> bool {
+    let less = |left: u32| left.checked_sub(1);
+    let (read, set) = (Ordering::SeqCst, Ordering::SeqCst);
+    count.fetch_update(set, read, less).is_ok()
+}
+
+#[async_trait::async_trait]
+impl Store for Failing {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.get(table, key).await
+    }
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.store.scan(table, prefix, after, limit).await
+    }
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        let lost = || StoreError::Backend("the disk went away".into());
+        if one_of(&self.refused) {
+            return Err(lost());
+        }
+        let written = self.store.write(changes).await;
+        if one_of(&self.unanswered) {
+            return Err(lost());
+        }
+        written
+    }
+}
+
+/// Whoever hands in again is told that there is a report, and the unit is done.
+#[tokio::test]
+async fn a_report_whose_answer_was_lost_counts_once() {
+    let store = Failing::new();
+    let queue = StoredQueue::open(Arc::clone(&store)).await.unwrap();
+    queue.plan(&plan(8)).await.unwrap();
+    for done in 1..=2 {
+        let lease = claim(&queue).await;
+        store.unanswered.store(1, Ordering::SeqCst);
+        let report = found(&lease.unit, "w");
+        assert!(queue.complete(&lease, &report).await.is_err());
+        assert_eq!(finish(&queue, &lease, "w").await, Completion::Duplicate);
+        assert_eq!(finish(&queue, &lease, "w").await, Completion::Duplicate);
+        let progress = queue.progress().await.unwrap();
+        assert_eq!(
+            (progress.done, progress.leased, progress.blocks),
+            (done, 0, 4 * done)
+        );
+    }
+    assert_eq!(queue.claim().await.unwrap(), Claim::Done);
+}
+
+/// More often than there are attempts.
+#[tokio::test]
+async fn a_claim_that_cannot_be_written_is_no_attempt() {
+    let store = Failing::new();
+    let queue = StoredQueue::open(Arc::clone(&store)).await.unwrap();
+    queue.plan(&plan(4)).await.unwrap();
+    store.refused.store(5, Ordering::SeqCst);
+    for _ in 0..5 {
+        assert!(matches!(queue.claim().await, Err(QueueError::Backend(_))));
+        assert_eq!(queue.progress().await.unwrap().leased, 0);
+    }
+    let lease = claim(&queue).await;
+    assert_eq!(lease.attempt, 1);
+
+    // A unit that cannot be given back in writing is free all the same.
+    store.refused.store(1, Ordering::SeqCst);
+    assert!(queue.release(&lease, &Release::Interrupted).await.is_err());
+
+    // Nor is a unit lost that is given up while nothing can be written.
+    for attempt in 1..=3 {
+        let lease = claim(&queue).await;
+        assert_eq!(lease.attempt, attempt);
+        let failed = Release::Failed("no".to_owned());
+        queue.release(&lease, &failed).await.unwrap();
+    }
+    store.refused.store(1, Ordering::SeqCst);
+    assert!(queue.claim().await.is_err());
+    assert_eq!(queue.progress().await.unwrap().leased, 0);
+    assert_eq!(queue.claim().await.unwrap(), Claim::Done);
+    let report = queue.report(0).await.unwrap().unwrap();
+    assert!((report.blocks.iter()).all(|block| block.published.is_none()));
+}
+
+/// A claim that reached the disk after the report of its unit.
+#[tokio::test]
+async fn a_claim_beside_a_report_means_nothing() {
+    let store = RedbStore::in_memory().unwrap();
+    let queue = StoredQueue::open(store.clone()).await.unwrap();
+    queue.plan(&plan(8)).await.unwrap();
+    let lease = claim(&queue).await;
+    finish(&queue, &lease, "w").await;
+    let late = Change {
+        table: Table::Work,
+        key: b"B\0\0\0\0\0\0\0\0".to_vec(),
+        expected: Expected::Absent,
+        value: Some(br#"{"count":3,"reason":null}"#.to_vec()),
+    };
+    assert_eq!(store.write(vec![late]).await.unwrap(), Written::Applied);
+    let queue = StoredQueue::open(store).await.unwrap();
+    assert_eq!(queue.progress().await.unwrap().done, 1);
+    queue.reopen(0).await.unwrap();
+    let lease = claim(&queue).await;
+    assert_eq!((lease.unit.index, lease.attempt), (0, 1));
 }
 
 /// Several claims are written at a time, and a crash may leave any of them behind.

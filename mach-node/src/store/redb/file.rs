@@ -1,0 +1,174 @@
+//! The file of a store: made, opened, checked.
+
+use std::{
+    fs::File,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, TableHandle, backends::InMemoryBackend,
+};
+
+use super::{definition, unopened_table, unread, unseal};
+use crate::store::{SCHEMA_VERSION, StoreError, Table};
+
+/// Cache of the database, in bytes.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
+const VERSION: &str = "schema version";
+
+/// The store at `path`, which is made if there is none.
+pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
+    if let Some(database) = existing(path)? {
+        return Ok(database);
+    }
+    if let Some(database) = create(path)? {
+        return Ok(database);
+    }
+    // Somebody else made it meanwhile, and may have it.
+    let gone = || StoreError::backend(format!("{} comes and goes", path.display()));
+    existing(path)?.ok_or_else(gone)
+}
+
+pub(super) fn in_memory() -> Result<Database, StoreError> {
+    let database = Database::builder()
+        .create_with_backend(InMemoryBackend::new())
+        .map_err(|error| unopened(error, Path::new("memory")))?;
+    prepare(&database)?;
+    Ok(database)
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// The store at `path`, checked; `None` if there is no file.
+fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
+    let open = || {
+        let mut database = match builder().open(path) {
+            Err(DatabaseError::Storage(StorageError::Io(error)))
+                if error.kind() == io::ErrorKind::NotFound =>
+            {
+                return Ok(None);
+            }
+            other => other.map_err(|error| unopened(error, path))?,
+        };
+        check_version(&database)?;
+        check_rows(&database)?;
+        let is_whole = database.check_integrity();
+        // A page that had to be repaired may be one that a statement was forgotten with.
+        if !is_whole.map_err(|error| unopened(error, path))? {
+            return Err(StoreError::Unreadable("its pages were changed".into()));
+        }
+        Ok(Some(database))
+    };
+    // redb trusts its pages once their root is right, and panics on what cannot be.
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| {
+        Err(StoreError::Unreadable(
+            "its pages contradict each other".into(),
+        ))
+    })
+}
+
+/// Makes a store under a name of its own and gives it `path` when it is whole; `None` if somebody
+/// else was faster. It is locked before it can be found.
+fn create(path: &Path) -> Result<Option<Database>, StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    // Gone again if anything below fails.
+    let made = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".new")
+        .tempfile_in(folder)
+        .map_err(StoreError::backend)?
+        .into_temp_path();
+    let database = builder().create(&made);
+    let database = database.map_err(|error| unopened(error, path))?;
+    prepare(&database)?;
+    match made.persist_noclobber(path) {
+        Ok(()) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) => return Err(StoreError::backend(error.error)),
+    }
+    sync_folder(folder).map_err(StoreError::backend)?;
+    Ok(Some(database))
+}
+
+/// Makes the name of a new file durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened.
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes the tables of a new store.
+fn prepare(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_write().map_err(StoreError::backend)?;
+    {
+        let mut meta = transaction.open_table(META).map_err(unopened_table)?;
+        meta.insert(VERSION, SCHEMA_VERSION).map_err(unread)?;
+        for table in Table::ALL {
+            transaction
+                .open_table(definition(table))
+                .map_err(unopened_table)?;
+        }
+    }
+    transaction.commit().map_err(StoreError::backend)
+}
+
+/// Refuses the store of another release, and what is none.
+fn check_version(database: &Database) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(StoreError::backend)?;
+    let is_store = (read.list_tables().map_err(unread)?).any(|it| it.name() == META.name());
+    let version = if is_store {
+        let meta = read.open_table(META).map_err(unopened_table)?;
+        meta.get(VERSION)
+            .map_err(unread)?
+            .map(|version| version.value())
+    } else {
+        None
+    };
+    match version {
+        Some(SCHEMA_VERSION) => Ok(()),
+        Some(found) => Err(StoreError::Version { found }),
+        None => Err(StoreError::Unreadable(
+            "it is the database of another program".into(),
+        )),
+    }
+}
+
+/// Reads every row once.
+fn check_rows(database: &Database) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(StoreError::backend)?;
+    for table in Table::ALL {
+        let rows = read.open_table(definition(table)).map_err(unopened_table)?;
+        for row in rows.iter().map_err(unread)? {
+            let (key, stored) = row.map_err(unread)?;
+            unseal(table, key.value(), stored.value())?;
+        }
+    }
+    Ok(())
+}
+
+fn unopened(error: DatabaseError, path: &Path) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.display().to_string()),
+        DatabaseError::Storage(error) => unread(error),
+        error @ (DatabaseError::UpgradeRequired(_) | DatabaseError::RepairAborted) => {
+            StoreError::Unreadable(error.into())
+        }
+        error => StoreError::backend(error),
+    }
+}
