@@ -103,21 +103,26 @@ fn compare(block: &L2Block, parent: &Header, receipts: &[Receipt]) -> Result<(),
     Ok(())
 }
 
-/// Who signed a transaction: `Ok(None)` if its type is not one of Ethereum's, and so nobody can
-/// tell from its bytes.
+/// Who signed a transaction: `Ok(None)` if it has no form of Ethereum's, and so nobody can tell
+/// from its bytes, or no signature: those of a rollup's queue on L1, before deposits had a type.
 ///
 /// Errors: why nobody can have signed it for this chain.
 pub fn recovered_sender(
     chain_id: ChainId,
     transaction: &[u8],
 ) -> Result<Option<Address>, &'static str> {
-    // Types 1 to 4, and legacy transactions, which are lists.
-    let is_known = matches!(transaction.first(), Some(1..=4 | 0xc0..));
-    if !is_known {
+    // Types 1 to 4, and legacy transactions, which are lists. Other chains' may begin like them.
+    let is_known = matches!(transaction.first(), Some(1..=4 | 0xc0..=0xfb));
+    let decoded = is_known
+        .then(|| EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(transaction).ok())
+        .flatten();
+    let Some(transaction) = decoded else {
+        return Ok(None);
+    };
+    let signature = transaction.signature();
+    if signature.r().is_zero() && signature.s().is_zero() {
         return Ok(None);
     }
-    let transaction = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(transaction)
-        .map_err(|_| "not a transaction of its type")?;
     let of = alloy_consensus::Transaction::chain_id(&transaction);
     if of.is_some_and(|of| of != chain_id) {
         return Err("signed for another chain");

@@ -3,17 +3,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use alloy_primitives::{Address, B256, BlockNumber};
-use async_trait::async_trait;
+use alloy_primitives::{Address, BlockNumber};
 use mach_core::{
-    BlockRef, L2Block,
+    BlockRef,
     ports::{L1Source, SourceError},
 };
 
 use super::{Proposal, ProposalContract, ProposalEvent, ProposalEvents, ProposalKind};
 use crate::{
     op::Settlement,
-    source::{L1Walk, MAX_RECENT, MAX_STEP, ProposalSource},
+    source::{L1Walk, MAX_RECENT, MAX_STEP},
 };
 
 /// Proposals that are kept; the oldest make room. Anybody may create dispute games.
@@ -50,6 +49,9 @@ pub struct TrackedProposal {
 /// linked by their hashes: `L` is trusted with which L1 block is canonical, and with nothing else.
 /// What is not settled is not looked at; if L1 is reorganised all the same, what was proposed in
 /// blocks that are gone is forgotten.
+///
+/// A proposal names its block by number alone, so it says nothing of any one block that has this
+/// number: [`ProposalChecker`](super::ProposalChecker) finds the one that it is about.
 #[derive(Debug)]
 pub struct L1Proposals<L> {
     walk: L1Walk<L>,
@@ -239,27 +241,4 @@ impl State {
 
 fn is_game(kind: ProposalKind, of: Address) -> bool {
     matches!(kind, ProposalKind::Game { proxy, .. } if proxy == of)
-}
-
-#[async_trait]
-impl<L: L1Source> ProposalSource for L1Proposals<L> {
-    async fn claimed_output_root(&self, block: &L2Block) -> Result<Option<B256>, SourceError> {
-        Ok(self.claimed_output_roots(block).await?.into_iter().next())
-    }
-
-    /// Everything that is proposed for this height and still stands.
-    ///
-    /// Errors: [`SourceError`], also while L1 was not read to its settled head.
-    async fn claimed_output_roots(&self, block: &L2Block) -> Result<Vec<B256>, SourceError> {
-        self.advance().await?;
-        if self.is_behind().await? {
-            return Err(SourceError::Backend("L1 is still being read".into()));
-        }
-        let state = self.state();
-        let stands = |status| matches!(status, ProposalStatus::Open | ProposalStatus::Defended);
-        let roots = (state.proposals.iter())
-            .filter(|it| it.proposal.block == block.number() && stands(it.status))
-            .map(|it| it.proposal.output_root);
-        Ok(roots.collect())
-    }
 }

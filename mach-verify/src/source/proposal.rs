@@ -10,11 +10,15 @@ use mach_core::{
 
 use crate::verify_output_proposal;
 
-/// Where claimed output roots come from: an op-node, a proposer, a contract on L1.
+/// Where claimed output roots come from: an op-node, a proposer.
+///
+/// A claim is about one block and not about a height, or a block that was reorganised away accuses
+/// the honest claim for the one that took its place. What is proposed on L1 names only the height:
+/// [`ProposalChecker`](crate::proposals::ProposalChecker) is for that.
 #[async_trait]
 #[auto_impl(&, Arc, Box)]
 pub trait ProposalSource: Send + Sync {
-    /// The output root that is claimed for `block`; `None` if there is no claim.
+    /// The output root that is claimed for `block`, of this hash; `None` if there is no claim.
     async fn claimed_output_root(&self, block: &L2Block) -> Result<Option<B256>, SourceError>;
 
     /// All of them, where several may be claimed: anybody may open dispute games.

@@ -134,8 +134,16 @@ fn a_transaction_that_nobody_signed_is_found_by_its_bytes() {
         };
         TxEnvelope::from(transaction.into_signed(signature)).encoded_2718()
     };
-    let nobody = Signature::from_scalars_and_parity(B256::ZERO, B256::ZERO, false);
-    assert!(recovered_sender(1, &legacy(Some(1), nobody)).is_err());
+    let nobody = Signature::from_scalars_and_parity(B256::ZERO, B256::with_last_byte(1), false);
+    assert_eq!(
+        recovered_sender(1, &legacy(Some(1), nobody)),
+        Err("the signature is nobody's")
+    );
+    // Without a signature, as rollups once had them from L1.
+    let unsigned = Signature::from_scalars_and_parity(B256::ZERO, B256::ZERO, false);
+    for chain in [None, Some(1), Some(2)] {
+        assert_eq!(recovered_sender(1, &legacy(chain, unsigned)), Ok(None));
+    }
     let good = Signature::test_signature();
     assert!(matches!(
         recovered_sender(1, &legacy(Some(1), good)),
@@ -146,9 +154,15 @@ fn a_transaction_that_nobody_signed_is_found_by_its_bytes() {
         Err("signed for another chain")
     );
     assert!(recovered_sender(2, &legacy(None, good)).is_ok());
-    assert!(recovered_sender(1, &bytes!("02c0")).is_err());
-    // Arbitrum's own types, ZKsync's, a deposit: no signature that anybody here knows.
-    for kind in [0x64, 0x69, 0x6a, 0x71, 0x78, 0x7e] {
+    // Forms that are not Ethereum's: too few fields, and one more than a legacy transaction has.
+    let mut longer = vec![0xca];
+    longer.resize(11, 0x80);
+    for form in [&bytes!("02c0")[..], &[], &longer] {
+        assert_eq!(recovered_sender(1, form), Ok(None));
+    }
+    // Arbitrum's own types, ZKsync's, a deposit, Celo's, Polygon's: no signature that anybody here
+    // knows.
+    for kind in [0x64, 0x69, 0x6a, 0x71, 0x78, 0x7e, 0xfe, 0xff] {
         assert_eq!(recovered_sender(1, &[kind, 0xc0]), Ok(None));
     }
     // The example of EIP-155: key 0x46…46, chain 1.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use alloy_consensus::Header;
@@ -10,10 +10,11 @@ use alloy_primitives::{BlockNumber, Bytes, ChainId, Sealed, U256, keccak256};
 use async_trait::async_trait;
 use mach_core::{
     BlockRef, Fault, L2Block, Verdict,
-    ports::{BlockValidator, L1Head, L1Source, SourceError, ValidateError},
+    ports::{BlockValidator, L1Head, L1Source, L2Head, L2Source, SourceError, ValidateError},
 };
 use mach_devnet::{
-    Chain, DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, Ethereum, L2_OUTPUT_ORACLE, Lie,
+    Chain, DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, DevnetConfig, Ethereum, L2_OUTPUT_ORACLE,
+    Lie, Traffic,
 };
 use mach_verify::{
     Evidence,
@@ -22,7 +23,7 @@ use mach_verify::{
         L1Proposals, Proposal, ProposalChecker, ProposalContract, ProposalEvents, ProposalKind,
         ProposalStatus,
     },
-    source::{ProposalSource, ProposalValidator, RecordedBlock, StatelessValidator, WitnessSource},
+    source::{RecordedBlock, StatelessValidator, WitnessSource},
 };
 
 const CONTRACTS: [ProposalContract; 2] = [
@@ -106,14 +107,6 @@ async fn a_wrong_proposal_is_found_in_either_contract() {
             read.replay().unwrap(),
             Verdict::Invalid(Fault::OutputRoot(values))
         );
-
-        // While blocks are followed, against everything that stands for them.
-        let following = ProposalValidator::new(validator(&devnet), &proposals);
-        for (number, is_wrong) in [(honest, false), (honest + 1, false), (lying, true)] {
-            let block = devnet.l2().l2_block(number).unwrap();
-            let verdict = following.validate(&block).await.unwrap();
-            assert_eq!(verdict.fault().is_some(), is_wrong, "block {number}");
-        }
     }
 }
 
@@ -144,13 +137,11 @@ async fn every_game_of_a_block_counts_and_the_future_does_not() {
     let proposals = follow(devnet.l1().clone(), CONTRACTS[1]);
     let found = proposals.advance().await.unwrap();
     assert_eq!(found.len(), 3);
-    let roots = proposals.claimed_output_roots(&block).await.unwrap();
-    assert_eq!(roots, [found[0].output_root, truth]);
-    let following = ProposalValidator::new(validator(&devnet), &proposals);
-    let verdict = following.validate(&block).await.unwrap();
-    assert_eq!(verdict.fault().map(Fault::name), Some("outputRoot"));
+    assert_eq!(found[1].output_root, truth);
 
     let checker = ProposalChecker::new(devnet.l2().clone(), validator(&devnet));
+    let verdict = checker.check(&found[0]).await.unwrap();
+    assert_eq!(verdict.fault().map(Fault::name), Some("outputRoot"));
     assert!(matches!(
         checker.check(&found[1]).await.unwrap(),
         Verdict::Valid(_)
@@ -167,6 +158,83 @@ async fn every_game_of_a_block_counts_and_the_future_does_not() {
     let events = ProposalEvents::new(CONTRACTS[1]).with_game_types([1]);
     let others = follow(devnet.l1().clone(), CONTRACTS[1]).with_events(events);
     assert!(others.advance().await.unwrap().is_empty());
+}
+
+/// A node that has another block at each height until it was asked so often, and another head.
+struct Reorged {
+    to: Chain<mach_devnet::Optimism>,
+    from: L2Block,
+    left: AtomicUsize,
+    finalized: BlockNumber,
+}
+
+#[async_trait]
+impl L2Source for Reorged {
+    fn chain_id(&self) -> ChainId {
+        L2Source::chain_id(&self.to)
+    }
+
+    async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
+        let mut reference = L2Source::head(&self.to, head).await?;
+        if head == L2Head::Finalized {
+            reference.number = self.finalized;
+        }
+        Ok(reference)
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return L2Source::block(&self.to, number).await;
+        }
+        self.left.store(left - 1, Ordering::Relaxed);
+        Ok(self.from.clone())
+    }
+}
+
+/// The honest proposal is compared with a block that a reorg then replaces.
+#[tokio::test]
+async fn a_block_that_is_replaced_accuses_no_proposal() {
+    let devnet = devnet();
+    let number = propose(&devnet, None);
+    let proposals = follow(devnet.l1().clone(), CONTRACTS[1]);
+    let found = proposals.advance().await.unwrap();
+    // Of another sequencer, on the same genesis, with other transactions.
+    let config = DevnetConfig {
+        traffic: Traffic::varied(1),
+        ..Default::default()
+    };
+    let other = config.build().unwrap();
+    for _ in 0..number {
+        other.sequencer().produce().unwrap();
+    }
+    let orphan = other.l2().l2_block(number).unwrap();
+    assert_ne!(orphan.hash(), devnet.l2().l2_block(number).unwrap().hash());
+    let checker = |left, finalized| {
+        let source = Reorged {
+            to: devnet.l2().clone(),
+            from: orphan.clone(),
+            left: AtomicUsize::new(left),
+            finalized,
+        };
+        ProposalChecker::new(source, validator(&other))
+    };
+    let verdict = checker(1, number).check(&found[0]).await;
+    assert!(
+        matches!(&verdict, Err(ValidateError::Incomplete { .. })),
+        "{verdict:?}"
+    );
+    // Of a node that stays with its block, it is a fault.
+    let verdict = checker(2, number).check(&found[0]).await.unwrap();
+    assert_eq!(verdict.fault().map(Fault::name), Some("outputRoot"));
+    // Nothing is compared before it is final, unless one is content with safe blocks.
+    let early = checker(2, number - 1);
+    assert!(matches!(
+        early.check(&found[0]).await,
+        Err(ValidateError::Incomplete { .. })
+    ));
+    let early = checker(2, number - 1).with_head(L2Head::Safe);
+    assert!(early.check(&found[0]).await.is_ok());
 }
 
 #[tokio::test]
@@ -199,8 +267,6 @@ async fn what_becomes_of_a_proposal_is_followed() {
         status(&games),
         [ProposalStatus::Defeated, ProposalStatus::Open]
     );
-    let block = devnet.l2().l2_block(found[0].block).unwrap();
-    assert!(games.claimed_output_roots(&block).await.unwrap().is_empty());
     assert_eq!(status(&outputs), [ProposalStatus::Open; 2]);
 
     // L1 goes back: the game goes on, until what ended it is mined again.

@@ -37,6 +37,9 @@ const GRACE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Most disagreements that are kept; older ones make room.
 const MAX_DISAGREEMENTS: usize = 1024;
+/// Most blocks of which it is remembered how often their witness was asked for: more than are
+/// verified at a time.
+const MAX_WITNESSES: usize = 1024;
 
 /// Endpoints of one chain, of which so many have to agree.
 ///
@@ -55,8 +58,8 @@ struct Inner<S> {
     endpoints: Vec<Endpoint<S>>,
     needed: usize,
     disagreements: Mutex<VecDeque<Disagreement>>,
-    /// Block whose witness was asked for last, and how often.
-    last_witness: Mutex<(B256, usize)>,
+    /// Blocks whose witness was asked for last, and how often before, oldest first.
+    witnesses: Mutex<VecDeque<(B256, usize)>>,
 }
 
 #[derive(Debug)]
@@ -99,7 +102,7 @@ impl<S> Quorum<S> {
             endpoints,
             needed,
             disagreements: Mutex::default(),
-            last_witness: Mutex::default(),
+            witnesses: Mutex::default(),
         })))
     }
 
@@ -508,12 +511,15 @@ impl<S: WitnessSource> WitnessSource for Quorum<S> {
     /// A witness that is asked for again was of no use: another endpoint is asked first.
     async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
         let again = {
-            let mut last = lock(&self.0.last_witness);
-            *last = match *last {
-                (hash, times) if hash == block.hash() => (hash, times.wrapping_add(1)),
-                _ => (block.hash(), 0),
-            };
-            last.1
+            let mut last = lock(&self.0.witnesses);
+            let known = last.iter().position(|(hash, _)| *hash == block.hash());
+            let known = known.and_then(|index| last.remove(index));
+            let again = known.map_or(0, |(_, times)| times.wrapping_add(1));
+            if last.len() == MAX_WITNESSES {
+                last.pop_front();
+            }
+            last.push_back((block.hash(), again));
+            again
         };
         self.any(again, |source| source.witness(block)).await
     }

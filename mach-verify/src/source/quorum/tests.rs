@@ -215,6 +215,15 @@ async fn a_witness_comes_from_whoever_has_it() {
     assert_eq!(quorum.witness(&block(5, 0)).await.unwrap().keys.len(), 0);
     assert_eq!(quorum.witness(&block(5, 0)).await.unwrap().keys.len(), 1);
 
+    // The same while other blocks are verified.
+    let quorum = self::quorum([Does::Lies(1), Does::Holds(100), Does::Holds(100)]);
+    for of_use in [0, 1] {
+        for number in 5..15 {
+            let witness = quorum.witness(&block(number, 0)).await.unwrap();
+            assert_eq!(witness.keys.len(), of_use, "block {number}");
+        }
+    }
+
     let quorum = self::quorum([Does::Holds(1), Does::Holds(1)]);
     let error = quorum.witness(&block(5, 0)).await.unwrap_err();
     assert!(matches!(error, NotYet(5)));
