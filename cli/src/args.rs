@@ -21,26 +21,20 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Command {
-    /// Re-execute blocks and compare every header field that follows from execution
     Verify(VerifyArgs),
-    /// Verify a chain as it grows, through reorgs, with what blocks have in common done once
     Follow(crate::follow::FollowArgs),
-    /// Save blocks with their execution witnesses, to verify them offline later
     Record(RecordArgs),
-    /// Verify a long range of blocks on all cores, or on many machines
     Backfill(crate::backfill::BackfillArgs),
-    /// Compare the output roots that are proposed on L1 with the blocks that they are about
     Proposals(ProposalsArgs),
-    /// Derive blocks from what the batcher posted on L1, and compare the published ones
     Derive(DeriveArgs),
-    /// Run a whole mach on this machine: L1, a rollup, operators, aggregator
     Devnet(DevnetArgs),
-    /// Make, read and convert key files
     Keys(crate::keys::KeysArgs),
     #[command(flatten)]
     L1(L1Command),
 }
 
+/// Re-execute blocks and compare every header field that follows from execution
+///
 /// Examples:
 ///   mach-cli verify block.json.gz
 ///   mach-cli verify blocks/ --json
@@ -110,6 +104,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 }
 
+/// Derive blocks from what the batcher posted on L1, and compare the published ones
+///
 /// The block before the first is trusted, and L1; nothing else. A block that follows from L1 is
 /// executed as well. The run ends at the first block that does not follow from L1.
 ///
@@ -179,6 +175,8 @@ pub(crate) struct ChainArgs {
     pub(crate) rollup_config: Option<PathBuf>,
 }
 
+/// Save blocks with their execution witnesses, to verify them offline later
+///
 /// An interrupted run goes on where it stopped.
 ///
 /// Examples:
@@ -217,6 +215,8 @@ pub(crate) struct RecordArgs {
     pub(crate) chain: ChainArgs,
 }
 
+/// Compare the output roots that are proposed on L1 with the blocks that they are about
+///
 /// Exit codes are about proposals: 0 all that stand are right, 1 one is wrong, 2 one is undecided.
 ///
 /// Examples:
@@ -276,6 +276,8 @@ pub(crate) struct ProposalsArgs {
     pub(crate) json: bool,
 }
 
+/// Run a whole mach on this machine: L1, a rollup, operators, aggregator
+///
 /// Examples:
 ///   mach-cli devnet                                 everything in this process
 ///   mach-cli devnet --lie state-root                the sequencer lies once
@@ -383,6 +385,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// `--help` of a command begins with what it is for, and shows how it is called.
+    #[test]
+    fn help_shows_examples() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands() {
+            let name = command.get_name();
+            let about = command.get_about().unwrap().to_string();
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.starts_with(&about), "{name}: {help}");
+            assert!(help.contains("Examples:"), "{name}: {help}");
+            assert!(help.contains(&format!("\n  mach-cli {name} ")), "{name}");
+        }
     }
 
     /// Addresses of nodes hold API keys, which `--help` is not to print.

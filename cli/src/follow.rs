@@ -31,6 +31,8 @@ use crate::{
     spec::Specs,
 };
 
+/// Verify a chain as it grows, through reorgs, with what blocks have in common done once
+///
 /// Ends at Ctrl-C. With `--progress` the next run goes on where this one stopped.
 ///
 /// Examples:

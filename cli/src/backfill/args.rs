@@ -10,6 +10,8 @@ use url::Url;
 
 use crate::args::{BlockRange, ChainArgs};
 
+/// Verify a long range of blocks on all cores, or on many machines
+///
 /// What is done is kept in a checkpoint. The same command, run again after Ctrl-C, a crash or a power
 /// cut, goes on where it was, and verifies no block again that has its verdict.
 ///

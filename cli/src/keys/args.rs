@@ -7,6 +7,8 @@ use mach_bls::keystore::{DerivationPath, Format, Kdf, KeyKind, Overwrite};
 
 use crate::password::{PasswordArgs, password_args};
 
+/// Make, read and convert key files
+///
 /// Make, read and convert key files.
 ///
 /// Secrets come from prompts, files or the environment, never from arguments: everybody on the

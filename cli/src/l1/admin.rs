@@ -15,6 +15,8 @@ use super::{
 };
 use crate::outcome::Outcome;
 
+/// Change a service manager: allowlist, confirmer, rollups, threshold, alerts, pause
+///
 /// Examples:
 ///   mach-cli admin allowlist add 0x7099...79C8 --deployment d.json --l1-rpc $RPC --from 0xf39F...2266
 ///   mach-cli admin allowlist add 0x7099...79C8 --deployment d.json --l1-rpc $RPC --ecdsa-key owner.json --yes

@@ -20,20 +20,13 @@ use super::{
 /// Commands on L1. All of them only show what they would do, unless they are told `--yes`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum L1Command {
-    /// Join quorums as an operator
     OptIn(OptInArgs),
-    /// Leave quorums
     OptOut(OptOutArgs),
-    /// Show where an operator stands: registration, quorums, stakes; needs no key
     Status(StatusArgs),
-    /// Look for whatever stands between an operator and its registration, and say what to do
     Doctor(DoctorArgs),
-    /// Register with EigenLayer and deposit, before joining
     #[command(name = "eigenlayer")]
     EigenLayer(EigenLayerArgs),
-    /// Change a service manager: allowlist, confirmer, rollups, threshold, alerts, pause
     Admin(AdminArgs),
-    /// Put the contracts of a stand-alone deployment on a chain
     Deploy(DeployArgs),
 }
 
@@ -54,6 +47,8 @@ pub(crate) struct L1Args {
     pub(crate) json: bool,
 }
 
+/// Show where an operator stands: registration, quorums, stakes; needs no key
+///
 /// Examples:
 ///   mach-cli status --deployment altlayer --l1-rpc $RPC --operator 0x7099...79C8
 ///   mach-cli status --deployment machavs_deploy_output.json --l1-rpc $RPC --operator 0x7099...79C8 --json
@@ -73,6 +68,8 @@ pub(crate) struct StatusArgs {
     pub(crate) ecdsa: EcdsaArgs,
 }
 
+/// Look for whatever stands between an operator and its registration, and say what to do
+///
 /// Examples:
 ///   mach-cli doctor --deployment altlayer --l1-rpc $RPC
 ///   mach-cli doctor --deployment altlayer --l1-rpc $RPC --operator 0x7099...79C8 --quorums 0,1

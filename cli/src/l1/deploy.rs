@@ -24,6 +24,8 @@ use super::{
 };
 use crate::outcome::Outcome;
 
+/// Put the contracts of a stand-alone deployment on a chain
+///
 /// Examples:
 ///   mach-cli deploy --l1-rpc $RPC --ecdsa-key owner.json --rollups 10,42161               shows what would be deployed
 ///   mach-cli deploy --l1-rpc $RPC --ecdsa-key owner.json --rollups 10,42161 --out deploy.json --yes

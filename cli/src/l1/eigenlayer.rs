@@ -22,6 +22,8 @@ use super::{
 };
 use crate::outcome::Outcome;
 
+/// Register with EigenLayer and deposit, before joining
+///
 /// Examples:
 ///   mach-cli eigenlayer status --l1-rpc $RPC --operator 0x7099...79C8 --strategies 0x93c4...EE70
 ///   mach-cli eigenlayer register --l1-rpc $RPC --ecdsa-key op.ecdsa.json --metadata-uri $METADATA_URL

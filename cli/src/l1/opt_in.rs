@@ -26,6 +26,8 @@ use crate::outcome::Outcome;
 /// Seconds for which a consent holds, unless --expiry says otherwise.
 const CONSENT_LIFETIME: u64 = 86_400;
 
+/// Join quorums as an operator
+///
 /// Examples:
 ///   mach-cli opt-in --deployment altlayer --l1-rpc $RPC --socket op.example:8901 \
 ///     --ecdsa-key op.ecdsa.json --bls-key op.bls.json                  shows what would be sent

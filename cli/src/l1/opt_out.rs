@@ -15,6 +15,8 @@ use super::{
 };
 use crate::outcome::Outcome;
 
+/// Leave quorums
+///
 /// Examples:
 ///   mach-cli opt-out --deployment altlayer --l1-rpc $RPC --ecdsa-key op.ecdsa.json         shows what would be sent
 ///   mach-cli opt-out --deployment altlayer --l1-rpc $RPC --ecdsa-key op.ecdsa.json --yes   leaves every quorum

@@ -16,7 +16,7 @@ use mach_core::{
     ports::{Claim, Completion, Lease, QueueError, Release, ValidateError, WorkQueue},
 };
 use tokio::{
-    sync::{Mutex, Semaphore, watch},
+    sync::{Mutex, Notify, Semaphore, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -122,6 +122,10 @@ pub struct Backfill<Q, J> {
     room: Semaphore,
     /// Held by who sleeps because there was nothing to take, so that the others do not ask either.
     rest: Mutex<()>,
+    /// Units that this process holds, and a word to who sleeps when they have become none: if nobody
+    /// else holds one either, all is done.
+    held: AtomicUsize,
+    none_held: Notify,
     /// Blocks in a row that the source did not give.
     missed: AtomicUsize,
     status: watch::Sender<BackfillStatus>,
@@ -137,6 +141,8 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
             cores: Arc::new(permits(config.jobs.get())),
             room: permits(config.blocks_in_memory()),
             rest: Mutex::new(()),
+            held: AtomicUsize::new(0),
+            none_held: Notify::new(),
             config,
             missed: AtomicUsize::new(0),
             status: watch::Sender::default(),
@@ -188,13 +194,23 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
     ) -> Result<(), BackfillError> {
         while !stop.is_cancelled() {
             drop(self.rest.lock().await);
+            // Hears what is said from here on.
+            let none_held = self.none_held.notified();
             match self.asked(|| self.queue.claim()).await? {
-                Claim::Unit(lease) => self.unit(&lease, heartbeat, stop).await?,
+                Claim::Unit(lease) => {
+                    self.held.fetch_add(1, Ordering::SeqCst);
+                    let worked = self.unit(&lease, heartbeat, stop).await;
+                    if self.held.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        self.none_held.notify_waiters();
+                    }
+                    worked?;
+                }
                 Claim::Done => return Ok(()),
                 Claim::Wait => {
                     let _rest = self.rest.lock().await;
                     tokio::select! {
                         () = stop.cancelled() => {}
+                        () = none_held => {}
                         () = tokio::time::sleep(self.config.idle) => {}
                     }
                 }

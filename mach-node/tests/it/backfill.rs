@@ -370,6 +370,22 @@ async fn two_machines_share_a_range() {
     }
 }
 
+/// Nobody sleeps beside the last unit longer than it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_when_its_last_unit_does() {
+    let queue = queue(6).await;
+    let script = Script::slow(6, [], Duration::from_millis(20));
+    let config = BackfillConfig {
+        idle: Duration::from_secs(3600),
+        ..config()
+    };
+    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), Scripted(script), config));
+    let stop = CancellationToken::new();
+    let run = tokio::time::timeout(Duration::from_secs(60), backfill.run(&stop));
+    run.await.unwrap().unwrap();
+    assert!(collected(&queue).await.0.is_valid());
+}
+
 #[tokio::test]
 async fn a_queue_of_another_chain_is_refused() {
     let store = RedbStore::in_memory().unwrap();
