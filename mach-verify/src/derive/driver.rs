@@ -1,8 +1,8 @@
 //! Derivation over ports.
 
-use alloy_primitives::BlockNumber;
+use alloy_primitives::{B256, BlockNumber};
 use mach_core::{
-    Fault, L2Block,
+    BlockRef, Fault, L2Block,
     ports::{BlobSource, L1Head, L1Source, L2Source, SourceError},
 };
 
@@ -26,8 +26,9 @@ pub enum Finding {
 /// [`SourceError::NotYet`].
 ///
 /// It goes as far as the finalized L1 block, unless [`Self::with_head`] says otherwise. Nearer to
-/// the head, L1 may be reorganised: that is [`DeriveError::L1Reorg`], and [`Self::restart`] begins
-/// again.
+/// the head, L1 may be reorganised: that is [`DeriveError::L1Reorg`] once another L1 block comes,
+/// and [`Self::restart`] begins again. Nothing is said against a block before the L1 block that
+/// decides it is final and still there: until then it is [`DeriveError::Unsettled`].
 #[derive(Debug)]
 pub struct Driver<L, B, S> {
     l1: L,
@@ -37,8 +38,17 @@ pub struct Driver<L, B, S> {
     /// Highest L1 block that was known to exist.
     l1_head: BlockNumber,
     derivation: Derivation,
-    /// What is wrong with the next block, if its first batch counts.
-    suspicion: Option<Fault>,
+    suspicion: Option<Box<Suspicion>>,
+}
+
+/// A block that is not what its first batch says, while it is not known whether that batch counts.
+#[derive(Debug)]
+struct Suspicion {
+    block: B256,
+    /// What is wrong with it, if the batch counts.
+    fault: Fault,
+    /// Derivation as it was when the block came: no other block has to do with its batch.
+    before: Derivation,
 }
 
 impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
@@ -100,8 +110,11 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
     /// Errors: [`DriverError`]; the same block comes next then. After a
     /// [`Finding::NotDerivable`], too: nothing behind that block follows from L1.
     pub async fn next(&mut self) -> Result<(L2Block, Finding), DriverError> {
-        // What L1 does not decide yet is not asked for: the source may still replace it.
-        self.derive().await?;
+        // What L1 does not decide yet is not asked for: the source may still replace it. It may
+        // have replaced a block that was suspected.
+        if self.suspicion.is_none() {
+            self.derive().await?;
+        }
         let number = self.derivation.head().number.saturating_add(1);
         let block = self.l2.block(number).await?;
         let finding = self.check(&block).await?;
@@ -112,6 +125,9 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
     ///
     /// Errors: [`DriverError`].
     pub async fn check(&mut self, block: &L2Block) -> Result<Finding, DriverError> {
+        if let Some(suspicion) = self.suspicion.take_if(|it| it.block != block.hash()) {
+            self.derivation = suspicion.before;
+        }
         loop {
             self.derive().await?;
             let Some(derived) = self.derivation.derived() else {
@@ -119,28 +135,50 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
             };
             let fault = derived.check(block)?;
             let is_certain = derived.transactions.is_empty();
-            match (fault, self.suspicion.take()) {
+            match (fault, &self.suspicion) {
                 (None, None) => {
                     let derived = Box::new(derived.clone());
                     self.derivation.accept(block)?;
                     return Ok(Finding::Derived(derived));
                 }
                 // It is what counts if the transactions of an earlier batch cannot be executed.
-                (None, Some(fault)) => {
-                    self.suspicion = Some(fault);
-                    return Err(DeriveError::Replaced(block.number()).into());
+                (None, Some(_)) => return Err(DeriveError::Replaced(block.number()).into()),
+                (Some(fault), suspicion) if is_certain => {
+                    let fault = suspicion.as_ref().map_or(fault, |it| it.fault.clone());
+                    let inclusion = derived.inclusion;
+                    self.confirm(inclusion).await?;
+                    return Ok(Finding::NotDerivable(fault));
                 }
-                (Some(fault), earlier) => {
-                    let fault = earlier.unwrap_or(fault);
-                    self.suspicion = Some(fault.clone());
-                    if is_certain {
-                        return Ok(Finding::NotDerivable(fault));
+                (Some(fault), suspicion) => {
+                    if suspicion.is_none() {
+                        self.suspicion = Some(Box::new(Suspicion {
+                            block: block.hash(),
+                            fault,
+                            before: self.derivation.clone(),
+                        }));
                     }
                     // The batch differs. Is the block what counts if the batch does not?
                     self.derivation.reject();
                 }
             }
         }
+    }
+
+    /// Whether L1 still has the block that decided the next one, and keeps it.
+    async fn confirm(&self, inclusion: BlockRef) -> Result<(), DriverError> {
+        let finalized = self.l1.head(L1Head::Finalized).await?.number;
+        if inclusion.number > finalized {
+            return Err(DeriveError::Unsettled(inclusion).into());
+        }
+        let header = self.l1.header(inclusion.number).await?;
+        if header.seal() != inclusion.hash {
+            let block = BlockRef {
+                number: header.number,
+                hash: header.seal(),
+            };
+            return Err(DeriveError::L1Replaced { block, inclusion }.into());
+        }
+        Ok(())
     }
 
     /// Derives the next block, fetching what is needed.

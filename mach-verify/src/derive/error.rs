@@ -19,6 +19,17 @@ pub enum DeriveError {
         /// The L1 block before, which is not its parent.
         parent: B256,
     },
+    /// A block differs from what follows, but the L1 block that decides it is not final.
+    #[error("L1 block {0}, which decides the next block, is not final yet")]
+    Unsettled(BlockRef),
+    /// L1 has another block where the one was that decided the next block: it was reorganised.
+    #[error("L1 has block {block}, the next block was decided by {inclusion}")]
+    L1Replaced {
+        /// The block that is there.
+        block: BlockRef,
+        /// The block that was there.
+        inclusion: BlockRef,
+    },
     /// L1 has another block where the L1 origin of the last derived block was.
     #[error("L1 has block {block}, the L1 origin was {origin}")]
     WrongOrigin {
@@ -80,7 +91,7 @@ impl DeriveError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::L1(error) => error.is_transient(),
-            Self::Body(..) | Self::Blob { .. } | Self::NotYet(_) => true,
+            Self::Body(..) | Self::Blob { .. } | Self::NotYet(_) | Self::Unsettled(_) => true,
             _ => false,
         }
     }

@@ -1,5 +1,7 @@
 //! A rollup and its L1, made of headers and bodies alone: nothing is executed.
 
+use std::sync::{Arc, Mutex, MutexGuard};
+
 use alloy_consensus::{
     EMPTY_ROOT_HASH, Header, SignableTransaction, TxEip1559, TxEip4844, TxEnvelope,
     proofs::ordered_trie_root_with_encoder,
@@ -33,6 +35,8 @@ pub(super) struct World {
     pub(super) l1: Vec<L2Block>,
     pub(super) l2: Vec<L2Block>,
     pub(super) blobs: Vec<Box<Blob>>,
+    /// Height of the final L1 block, if it is not the newest.
+    pub(super) finalized: Option<u64>,
 }
 
 impl World {
@@ -45,6 +49,7 @@ impl World {
             l1: Vec::new(),
             l2: Vec::new(),
             blobs: Vec::new(),
+            finalized: None,
         };
         world.push_l1(Vec::new());
         let mut extra_data = vec![0; 9];
@@ -300,9 +305,19 @@ fn at(blocks: &[L2Block], first: u64, number: u64) -> Result<L2Block, SourceErro
         .ok_or(SourceError::NotYet(number))
 }
 
-/// The L1 of a world, as a source.
+/// A world that can be changed, as a source.
 #[derive(Clone)]
-pub(super) struct L1(pub(super) World);
+pub(super) struct L1(pub(super) Arc<Mutex<World>>);
+
+impl L1 {
+    pub(super) fn new(world: World) -> Self {
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+}
 
 #[async_trait]
 impl L1Source for L1 {
@@ -310,16 +325,21 @@ impl L1Source for L1 {
         1
     }
 
-    async fn head(&self, _head: L1Head) -> Result<BlockRef, SourceError> {
-        Ok(self.0.l1.last().unwrap().reference())
+    async fn head(&self, head: L1Head) -> Result<BlockRef, SourceError> {
+        let world = self.world();
+        match world.finalized {
+            Some(number) if head == L1Head::Finalized => at(&world.l1, 100, number),
+            _ => Ok(world.l1.last().unwrap().clone()),
+        }
+        .map(|block| block.reference())
     }
 
     async fn header(&self, number: u64) -> Result<alloy_primitives::Sealed<Header>, SourceError> {
-        at(&self.0.l1, 100, number).map(|block| block.header)
+        at(&self.world().l1, 100, number).map(|block| block.header)
     }
 
     async fn block(&self, number: u64) -> Result<L2Block, SourceError> {
-        at(&self.0.l1, 100, number)
+        at(&self.world().l1, 100, number)
     }
 
     async fn receipts(
@@ -337,11 +357,11 @@ impl L2Source for L1 {
     }
 
     async fn head(&self, _head: L2Head) -> Result<BlockRef, SourceError> {
-        Ok(self.0.l2.last().unwrap().reference())
+        Ok(self.world().l2.last().unwrap().reference())
     }
 
     async fn block(&self, number: u64) -> Result<L2Block, SourceError> {
-        at(&self.0.l2, 0, number)
+        at(&self.world().l2, 0, number)
     }
 }
 
@@ -352,7 +372,7 @@ impl BlobSource for L1 {
         header: &alloy_primitives::Sealed<Header>,
         hashes: &[B256],
     ) -> Result<Vec<Box<Blob>>, SourceError> {
-        let blobs = self.0.find(hashes);
+        let blobs = self.world().find(hashes);
         if blobs.len() == hashes.len() {
             return Ok(blobs);
         }
