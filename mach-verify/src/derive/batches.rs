@@ -6,6 +6,7 @@ use alloy_primitives::BlockNumber;
 
 use super::{
     Batch, SingularBatch, SpanBatch,
+    batch::SpanBlocks,
     check::{Context, Validity},
     epochs::Epochs,
     stream::BatchStream,
@@ -20,8 +21,6 @@ pub(super) enum Found {
     Empty(SingularBatch),
     /// This earlier block is needed first.
     NeedsAncestor(BlockNumber),
-    /// A span contradicts what is derived.
-    Conflict,
     /// The next L1 block is needed first.
     Nothing,
 }
@@ -30,17 +29,42 @@ pub(super) enum Found {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Batches {
     /// Blocks of the span that is being used.
-    span: VecDeque<SingularBatch>,
+    span: Option<SpanBlocks>,
     /// Batches in the order of their inclusion, with the L1 block of it (before Holocene).
     queue: VecDeque<(BlockNumber, Batch)>,
     /// A span that waits for an earlier block (Holocene).
     held: Option<SpanBatch>,
+    conflict: Option<Conflict>,
+}
+
+/// A span that contradicted what was derived before it (Holocene).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Conflict {
+    /// L1 block that completed the span.
+    inclusion: BlockNumber,
+    /// Second of the last block of the span.
+    last_timestamp: u64,
 }
 
 impl Batches {
     /// Forgets the blocks of the span that is being used.
     pub(super) fn clear_span(&mut self) {
-        self.span.clear();
+        self.span = None;
+    }
+
+    /// L1 block with a span that says of the block at `timestamp` what it may say under the rules
+    /// of some implementations only.
+    ///
+    /// Specification and implementations drop such a span since August 2026, and took the blocks
+    /// behind the contradiction before. A rollup that goes on without them has shown which of the
+    /// two it follows as soon as it is past the end of the span.
+    ///
+    /// Source: <https://github.com/ethereum-optimism/specs/pull/928>,
+    /// <https://github.com/ethereum-optimism/optimism/pull/22215>
+    pub(super) fn conflict(&self, timestamp: u64) -> Option<BlockNumber> {
+        self.conflict
+            .filter(|conflict| timestamp <= conflict.last_timestamp)
+            .map(|conflict| conflict.inclusion)
     }
 
     /// The next batch on the block that `context` says.
@@ -55,7 +79,7 @@ impl Batches {
         behind: bool,
     ) -> Found {
         if !context.is_holocene
-            && let Some(batch) = self.next_of_span(context)
+            && let Some(batch) = self.next_of_span(context, epochs)
         {
             return Found::Batch(batch);
         }
@@ -71,15 +95,37 @@ impl Batches {
         }
     }
 
-    /// The next block of the span that is being used, which the last one has to precede.
-    fn next_of_span(&mut self, context: &Context<'_>) -> Option<SingularBatch> {
-        let mut batch = self.span.pop_front()?;
-        if batch.timestamp != context.next_timestamp() {
-            self.span.clear();
-            return None;
+    /// Uses `span` from now on. `false` if the L1 origin of its next block is not known.
+    fn begin(&mut self, span: SpanBatch, context: &Context<'_>, epochs: &Epochs) -> bool {
+        let blocks = SpanBlocks::after(span, context.safe.header.timestamp);
+        let is_known = blocks
+            .peek()
+            .is_some_and(|block| epochs.get(block.epoch_number).is_some());
+        self.span = is_known.then_some(blocks);
+        is_known
+    }
+
+    /// The next block of the span that is being used, as a batch of its own on the last block,
+    /// which has to precede it.
+    fn next_of_span(&mut self, context: &Context<'_>, epochs: &Epochs) -> Option<SingularBatch> {
+        let block = self
+            .span
+            .as_mut()?
+            .next()
+            .filter(|block| block.timestamp == context.next_timestamp());
+        let batch = block.and_then(|block| {
+            Some(SingularBatch {
+                parent_hash: context.safe.header.seal(),
+                epoch_number: block.epoch_number,
+                epoch_hash: epochs.get(block.epoch_number)?.hash(),
+                timestamp: block.timestamp,
+                transactions: block.transactions.to_vec(),
+            })
+        });
+        if batch.is_none() {
+            self.span = None;
         }
-        batch.parent_hash = context.safe.header.seal();
-        Some(batch)
+        batch
     }
 
     /// From Holocene on: every batch is the next one, or says again what is known, or ends its
@@ -98,26 +144,28 @@ impl Batches {
             return Found::Nothing;
         }
         loop {
-            let batch = match self.next_of_span(context) {
+            let batch = match self.next_of_span(context, epochs) {
                 Some(batch) => batch,
                 None => match self.held.take().map(Batch::Span).or_else(|| stream.next()) {
                     None => return empty(context, epochs, true),
                     Some(Batch::Singular(batch)) => batch,
                     Some(Batch::Span(span)) => {
                         match context.check_span(epochs, &span) {
-                            Validity::Accept => match context.split(epochs, &span) {
-                                Some(batches) => self.span = batches.into(),
-                                None => stream.flush(),
-                            },
+                            Validity::Accept => {
+                                if !self.begin(span, context, epochs) {
+                                    stream.flush();
+                                }
+                            }
                             Validity::NeedsAncestor(number) => {
                                 self.held = Some(span);
                                 return Found::NeedsAncestor(number);
                             }
                             Validity::Conflict => {
-                                self.held = Some(span);
-                                return Found::Conflict;
+                                self.note_conflict(context.inclusion, span.last_timestamp());
+                                stream.flush();
                             }
-                            Validity::Past => {}
+                            // Implementations skip what they cannot decide and read on.
+                            Validity::Past | Validity::Undecided => {}
                             _ => stream.flush(),
                         }
                         continue;
@@ -126,12 +174,24 @@ impl Batches {
             };
             match context.check_singular(epochs, &batch) {
                 Validity::Accept => return Found::Batch(batch),
-                Validity::Past => {}
+                Validity::Past | Validity::Undecided => {}
                 _ => {
-                    self.span.clear();
+                    self.span = None;
                     stream.flush();
                 }
             }
+        }
+    }
+
+    fn note_conflict(&mut self, inclusion: BlockNumber, last_timestamp: u64) {
+        if self
+            .conflict
+            .is_none_or(|known| known.last_timestamp < last_timestamp)
+        {
+            self.conflict = Some(Conflict {
+                inclusion,
+                last_timestamp,
+            });
         }
     }
 
@@ -179,8 +239,8 @@ impl Batches {
                 Validity::Accept => match self.queue.remove(position)?.1 {
                     Batch::Singular(batch) => return Some(Found::Batch(batch)),
                     Batch::Span(span) => {
-                        self.span = context.split(epochs, &span).unwrap_or_default().into();
-                        if let Some(batch) = self.next_of_span(&context) {
+                        self.begin(span, &context, epochs);
+                        if let Some(batch) = self.next_of_span(&context, epochs) {
                             return Some(Found::Batch(batch));
                         }
                     }

@@ -21,7 +21,8 @@ pub(super) fn in_order(frames: Vec<Frame>) -> Vec<Frame> {
         let is_next = match kept.last() {
             None => true,
             Some(last) if last.channel == frame.channel => {
-                !last.is_last && last.number.checked_add(1) == Some(frame.number)
+                // Numbers wrap, as they do in op-node: a frame 0 begins the channel again.
+                !last.is_last && last.number.wrapping_add(1) == frame.number
             }
             Some(_) => frame.number == 0,
         };
@@ -89,6 +90,25 @@ mod tests {
             data: vec![channel, number as u8].into(),
             is_last,
         }
+    }
+
+    /// op-node adds 1 to a `uint16`, so a frame 0 follows number 65535 and begins the channel again.
+    #[test]
+    fn frame_numbers_wrap() {
+        let frames = vec![
+            frame(1, u16::MAX, false),
+            frame(1, 1, false),
+            frame(1, 0, false),
+            frame(1, 1, true),
+        ];
+        let kept = in_order(frames);
+        let numbers = kept.iter().map(|frame| frame.number).collect::<Vec<_>>();
+        assert_eq!(numbers, [u16::MAX, 0, 1]);
+        let mut assembler = ChannelAssembler::default();
+        let data = kept
+            .into_iter()
+            .find_map(|frame| assembler.insert(frame, 7, 50, 10_000));
+        assert_eq!(data, Some(vec![1, 0, 1, 1]));
     }
 
     /// The cases of op-node's `TestPruneFrameQueue`: letters are channels, an exclamation mark

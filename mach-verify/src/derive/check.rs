@@ -21,12 +21,12 @@ pub(super) enum Validity {
     Past,
     /// It may count later (before Holocene).
     Future,
-    /// More L1 blocks are needed to decide.
+    /// More L1 blocks are needed to decide. From Holocene on nobody waits for them.
     Undecided,
     /// This earlier block of the rollup is needed to decide.
     NeedsAncestor(BlockNumber),
-    /// It overlaps with derived blocks and contradicts them, which implementations judge
-    /// differently from Holocene on.
+    /// It overlaps with derived blocks and contradicts them, which is a reason to drop it that not
+    /// all implementations know (Holocene).
     Conflict,
 }
 
@@ -196,8 +196,6 @@ impl Context<'_> {
         match epochs.get(batch.last_epoch()) {
             Some(last) if !batch.ends_at_origin(last.hash()) => return Validity::Drop,
             Some(_) => {}
-            // From Holocene on, all L1 blocks up to the one with the batch are known.
-            None if self.is_holocene => return Validity::Drop,
             None => return Validity::Undecided,
         }
         if batch.first_epoch() < parent.origin {
@@ -263,25 +261,6 @@ impl Context<'_> {
             }
         }
         Validity::Accept
-    }
-
-    /// The new blocks of a span as batches of their own; `None` if an L1 origin is not known.
-    ///
-    /// Their parent hashes are those of the blocks that will be derived.
-    pub(super) fn split(&self, epochs: &Epochs, batch: &SpanBatch) -> Option<Vec<SingularBatch>> {
-        batch
-            .blocks()
-            .filter(|block| block.timestamp > self.safe.header.timestamp)
-            .map(|block| {
-                Some(SingularBatch {
-                    parent_hash: self.safe.header.seal(),
-                    epoch_number: block.epoch_number,
-                    epoch_hash: epochs.get(block.epoch_number)?.hash(),
-                    timestamp: block.timestamp,
-                    transactions: block.transactions.to_vec(),
-                })
-            })
-            .collect()
     }
 }
 

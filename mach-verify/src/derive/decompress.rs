@@ -8,6 +8,11 @@ use flate2::{Decompress, FlushDecompress, Status};
 /// decompressed before an error is never held back.
 const CHUNK: usize = 64 * 1024;
 
+/// First 7 bits of a Brotli stream with a window larger than the format has.
+///
+/// Source: <https://www.rfc-editor.org/rfc/rfc7932#section-9.1>, where they are invalid.
+const LARGE_WINDOW: u8 = 0b001_0001;
+
 /// What a channel may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChannelRules {
@@ -56,6 +61,13 @@ fn zlib(compressed: &[u8], max_bytes: usize) -> Vec<u8> {
 
 fn brotli(compressed: &[u8], max_bytes: usize) -> Vec<u8> {
     let mut output = Vec::new();
+    // The decoder here takes them, the format and op-node do not.
+    if compressed
+        .first()
+        .is_some_and(|first| first & 0x7f == LARGE_WINDOW)
+    {
+        return output;
+    }
     let stream = brotli_decompressor::Decompressor::new(compressed, CHUNK);
     // An error ends the stream; what was read before it stays.
     let _ = stream.take(max_bytes as u64).read_to_end(&mut output);
@@ -104,6 +116,25 @@ mod tests {
         assert_eq!(decompress(&channel, before_fjord), None);
         assert_eq!(decompress(&channel[1..], RULES), None);
         assert_eq!(decompress(&[], RULES), None);
+    }
+
+    /// Stored streams as RFC 7932 has them, with a window of 2^16 bytes, and with a large one of
+    /// 2^24 as Google's encoder writes it behind `0010001`.
+    #[test]
+    fn brotli_has_no_large_windows() {
+        let data = b"twenty bytes of data";
+        let length = (data.len() - 1) as u64;
+        let stored =
+            |head: u64, bytes: usize| [&[1], &head.to_le_bytes()[..bytes], data, &[3]].concat();
+        let usual = stored(length << 4 | 1 << 20, 3);
+        assert_eq!(decompress(&usual, RULES), Some(data.to_vec()));
+
+        let large = stored(0b001_0001 | 24 << 8 | length << 17 | 1 << 33, 5);
+        let mut read = Vec::new();
+        let mut decoder = brotli_decompressor::Decompressor::new(&large[1..], CHUNK);
+        decoder.read_to_end(&mut read).unwrap();
+        assert_eq!(read, data, "the decoder takes it");
+        assert_eq!(decompress(&large, RULES), Some(Vec::new()));
     }
 
     #[test]

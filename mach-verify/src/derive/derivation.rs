@@ -3,7 +3,7 @@
 use alloy_eips::eip4844::Blob;
 use alloy_op_hardforks::OpHardfork;
 use alloy_primitives::{B256, BlockNumber, Bytes};
-use mach_core::{BlockRef, L2Block};
+use mach_core::{BlockRef, Fault, L2Block};
 
 use super::{
     DeriveError, DerivedBlock, OpenedL1, Origin, SingularBatch,
@@ -14,7 +14,9 @@ use super::{
     stream::BatchStream,
 };
 use crate::header::transactions_root;
-use crate::op::{BlockAttributes, L1Error, Parent, Rollup, SystemConfig};
+use crate::op::{
+    BlockAttributes, L1Attributes, L1Error, L1View, Parent, Rollup, SystemConfig, verify_against_l1,
+};
 
 /// What derivation does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,10 @@ pub struct Derivation {
     batches: Batches,
     l1: Option<L1Position>,
     derived: Option<DerivedBlock>,
+    /// Height of the block that is trusted.
+    start: BlockNumber,
+    /// L1 blocks before the L1 origin of that block in which channels may begin.
+    lookback: u64,
 }
 
 /// Where on L1 derivation is.
@@ -77,12 +83,18 @@ impl Derivation {
         }
         prove(start)?;
         let safe = Parent::of_block(&rollup, start)?;
+        let origin_timestamp = L1Attributes::of_block(start)
+            .map_or(rollup.config.genesis.l2_time, |attributes| {
+                attributes.timestamp
+            });
         let mut derivation = Self {
             history: History::new(PastBlock::of(&safe, start)),
             epochs: Epochs::default(),
             batches: Batches::default(),
             l1: None,
             derived: None,
+            start: start.number(),
+            lookback: rollup.longest_channel_timeout(origin_timestamp),
             rollup,
             safe,
         };
@@ -113,6 +125,42 @@ impl Derivation {
         self.derived.as_ref()
     }
 
+    /// Whether `block` was derived since the start, on L1 as it was then. Blocks are kept as far back
+    /// as a batch can say them again.
+    pub fn has_derived(&self, block: BlockRef) -> bool {
+        block.number > self.start
+            && (self.history.get(block.number)).is_some_and(|past| past.hash == block.hash)
+    }
+
+    /// What is wrong with a published block where the derived one has to be; `None` if it is that.
+    ///
+    /// The same as [`DerivedBlock::check`], but a block that breaks a rule of
+    /// [`verify_against_l1`] has the fault that is named there, whatever its batch says.
+    ///
+    /// Errors: [`DeriveError`], as there.
+    pub fn check(&self, block: &L2Block) -> Result<Option<Fault>, DeriveError> {
+        let derived = self.derived.as_ref();
+        let derived = derived.ok_or(DeriveError::NotYet(block.number()))?;
+        let fault = derived.check(block)?;
+        Ok(fault.map(|fault| self.broken_rule(block, derived.inclusion).unwrap_or(fault)))
+    }
+
+    /// What L1 says of a block without its batch, as far as L1 is known here.
+    fn broken_rule(&self, block: &L2Block, inclusion: BlockRef) -> Option<Fault> {
+        let claimed = L1Attributes::of_block(block).ok();
+        let origin = claimed.and_then(|claimed| self.epochs.get(claimed.number));
+        let behind = origin.map_or(0, |origin| origin.number().saturating_add(1));
+        let following = (behind..behind.saturating_add(2))
+            .map_while(|number| Some(self.epochs.get(number)?.header.clone()));
+        let view = L1View {
+            origin: origin.map(|origin| &origin.header),
+            receipts: origin.map(|origin| &*origin.receipts),
+            following: &following.collect::<Vec<_>>(),
+            settled: Some(inclusion.number),
+        };
+        verify_against_l1(&self.rollup, &self.safe, block, &view).ok()?
+    }
+
     /// The next block if L1 decides it, or what is needed to know.
     ///
     /// Errors: [`DeriveError`]; the same again until something is added.
@@ -140,7 +188,6 @@ impl Derivation {
                 Found::Batch(batch) => (batch, Origin::Batch),
                 Found::Empty(batch) => (batch, Origin::Empty),
                 Found::NeedsAncestor(number) => return Ok(Step::NeedsAncestor(number)),
-                Found::Conflict => return Err(DeriveError::Conflict(position.block.number)),
                 Found::Nothing => {
                     return Ok(Step::NeedsL1(position.block.number.saturating_add(1)));
                 }
@@ -268,14 +315,16 @@ impl Derivation {
 
     /// Where on L1 to begin, if `ancestor` is far enough back.
     ///
-    /// Channels that were opened before are not complete in time for any block behind the start.
+    /// Channels that were opened before are not complete in time for any block behind the start,
+    /// whichever time-out holds when they are completed.
     ///
     /// Source: <https://specs.optimism.io/protocol/derivation.html#finding-the-sync-starting-point>
     fn start_at(&mut self, ancestor: &Parent) {
         let timestamp = ancestor.header.timestamp;
-        let timeout = self.rollup.channel_timeout(timestamp);
         let is_first = ancestor.header.number <= self.rollup.config.genesis.l2.number;
-        if is_first || ancestor.origin.number.saturating_add(timeout) < self.safe.origin.number {
+        if is_first
+            || ancestor.origin.number.saturating_add(self.lookback) < self.safe.origin.number
+        {
             self.l1 = Some(L1Position {
                 block: ancestor.origin,
                 is_read: false,
@@ -332,10 +381,15 @@ impl Derivation {
         let number = self.safe.header.number.saturating_add(1);
         let rules = &self.rollup.l2;
         rules.check_supported(number, attributes.timestamp)?;
-        let doubt = attributes.doubt.clone();
+        let conflict = self.batches.conflict(attributes.timestamp);
+        let unsupported = attributes.doubt.clone();
+        let doubt = conflict.map(DeriveError::Conflict).or_else(|| {
+            let doubt = unsupported.or_else(|| rules.doubt(attributes.timestamp))?;
+            Some(doubt.into())
+        });
         Ok(DerivedBlock {
             parent: self.head(),
-            doubt: doubt.or_else(|| rules.doubt(attributes.timestamp)),
+            doubt,
             attributes,
             transactions: batch.transactions,
             origin,

@@ -6,7 +6,7 @@ use mach_core::{BlockRef, Fault, L2Block, Mismatch};
 
 use super::{DeriveError, derivation::prove};
 use crate::{
-    Unsupported,
+    header::transactions_root,
     op::{BlockAttributes, L1Attributes},
 };
 
@@ -35,7 +35,7 @@ pub struct DerivedBlock {
     /// The L1 block that decided it.
     pub inclusion: BlockRef,
     /// Why a difference accuses nobody, if the rules are not known for certain.
-    pub(super) doubt: Option<Unsupported>,
+    pub(super) doubt: Option<DeriveError>,
 }
 
 impl DerivedBlock {
@@ -67,9 +67,23 @@ impl DerivedBlock {
             .or_else(|| self.header_fault(&block.header))
             .or_else(|| self.transactions_fault(block));
         match (fault, self.doubt.as_ref()) {
-            (Some(_), Some(doubt)) => Err(doubt.clone().into()),
+            (Some(_), Some(doubt)) => Err(doubt.clone()),
             (fault, _) => Ok(fault),
         }
+    }
+
+    /// The block that the batch says, if `replacement` is the one in its place that has nothing but
+    /// deposits: under the header of that, for what execution gives is not known.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/holocene/derivation.html#engine-queue>
+    pub(super) fn candidate(&self, replacement: &L2Block) -> L2Block {
+        let mut transactions = replacement.transactions.clone();
+        transactions.extend_from_slice(&self.transactions);
+        let header = Header {
+            transactions_root: transactions_root(&transactions),
+            ..replacement.header.inner().clone()
+        };
+        L2Block::new(replacement.chain_id, header, transactions)
     }
 
     /// The L1 origin is the batch's choice, or the only one that is left without a batch.

@@ -1,12 +1,14 @@
 //! Derivation over ports.
 
+use std::{fmt, sync::Arc};
+
 use alloy_primitives::{B256, BlockNumber};
 use mach_core::{
-    BlockRef, Fault, L2Block,
-    ports::{BlobSource, L1Head, L1Source, L2Source, SourceError},
+    BlockRef, Fault, L2Block, Verdict,
+    ports::{BlobSource, BlockValidator, L1Head, L1Source, L2Source, SourceError, ValidateError},
 };
 
-use super::{Derivation, DeriveError, DerivedBlock, Step};
+use super::{Derivation, DerivationEvidence, DeriveError, DerivedBlock, Origin, Step};
 use crate::op::Rollup;
 
 /// What following from L1 says of a published block.
@@ -29,11 +31,15 @@ pub enum Finding {
 /// the head, L1 may be reorganised: that is [`DeriveError::L1Reorg`] once another L1 block comes,
 /// and [`Self::restart`] begins again. Nothing is said against a block before the L1 block that
 /// decides it is final and still there: until then it is [`DeriveError::Unsettled`].
-#[derive(Debug)]
+///
+/// From Holocene on a batch whose transactions cannot be executed gives way to a block with nothing
+/// but deposits. Only who executes the batch knows: [`Self::with_executor`], or whoever says so with
+/// [`Self::accept_replacement`]; until then such a block is [`DeriveError::Replaced`].
 pub struct Driver<L, B, S> {
     l1: L,
     blobs: B,
     l2: S,
+    executor: Option<Arc<dyn BlockValidator>>,
     head: L1Head,
     /// Highest L1 block that was known to exist.
     l1_head: BlockNumber,
@@ -77,6 +83,7 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
             l1,
             blobs,
             l2,
+            executor: None,
             head: L1Head::Finalized,
             l1_head: 0,
             suspicion: None,
@@ -87,6 +94,18 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
     #[must_use]
     pub const fn with_head(mut self, head: L1Head) -> Self {
         self.head = head;
+        self
+    }
+
+    /// The same driver, asking `executor` whether the transactions of a batch can be executed where
+    /// the block in its place has none.
+    ///
+    /// What it is asked is on nobody's chain, so it has to gather its witness itself:
+    /// `StatelessValidator` over `RpcSource::with_proofs_only`, for example. Only
+    /// [`Fault::Transaction`] counts, and only for the block.
+    #[must_use]
+    pub fn with_executor(mut self, executor: Arc<dyn BlockValidator>) -> Self {
+        self.executor = Some(executor);
         self
     }
 
@@ -125,24 +144,24 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
     ///
     /// Errors: [`DriverError`].
     pub async fn check(&mut self, block: &L2Block) -> Result<Finding, DriverError> {
-        if let Some(suspicion) = self.suspicion.take_if(|it| it.block != block.hash()) {
-            self.derivation = suspicion.before;
-        }
+        self.forget_suspicion(|suspect| suspect != block.hash());
         loop {
             self.derive().await?;
+            let fault = self.derivation.check(block)?;
             let Some(derived) = self.derivation.derived() else {
                 return Err(DeriveError::NotYet(block.number()).into());
             };
-            let fault = derived.check(block)?;
             let is_certain = derived.transactions.is_empty();
             match (fault, &self.suspicion) {
-                (None, None) => {
-                    let derived = Box::new(derived.clone());
-                    self.derivation.accept(block)?;
-                    return Ok(Finding::Derived(derived));
-                }
+                (None, None) => return self.accept(block),
                 // It is what counts if the transactions of an earlier batch cannot be executed.
-                (None, Some(_)) => return Err(DeriveError::Replaced(block.number()).into()),
+                (None, Some(suspicion)) => {
+                    let is_replacement = derived.origin == Origin::Replacement;
+                    if is_replacement && self.is_impossible(suspicion, block).await? {
+                        return self.accept(block);
+                    }
+                    return Err(DeriveError::Replaced(block.number()).into());
+                }
                 (Some(fault), suspicion) if is_certain => {
                     let fault = suspicion.as_ref().map_or(fault, |it| it.fault.clone());
                     let inclusion = derived.inclusion;
@@ -162,6 +181,60 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
                 }
             }
         }
+    }
+
+    /// Says that the transactions of the batch cannot be executed in whose place `block` stands,
+    /// and goes on behind `block`.
+    ///
+    /// Errors: [`DriverError`], if [`Self::check`] does not answer [`DeriveError::Replaced`] to
+    /// `block`.
+    pub async fn accept_replacement(&mut self, block: &L2Block) -> Result<Finding, DriverError> {
+        match self.check(block).await {
+            Err(DriverError::Derive(DeriveError::Replaced(_))) => self.accept(block),
+            other => other,
+        }
+    }
+
+    /// Evidence against `block`, made from L1 as the sources have it now: derivation starts behind
+    /// the parent of `block` once more. `None` if nothing is found against it.
+    ///
+    /// Errors: [`DriverError`].
+    pub async fn accuse(&self, block: &L2Block) -> Result<Option<DerivationEvidence>, DriverError> {
+        let rollup = self.derivation.rollup();
+        DerivationEvidence::gather(rollup, block, &self.l1, &self.blobs, &self.l2).await
+    }
+
+    fn accept(&mut self, block: &L2Block) -> Result<Finding, DriverError> {
+        let derived = self.derivation.derived().cloned();
+        let derived = derived.ok_or(DeriveError::NotYet(block.number()))?;
+        self.derivation.accept(block)?;
+        self.suspicion = None;
+        Ok(Finding::Derived(Box::new(derived)))
+    }
+
+    /// Puts derivation back to where it was before a suspected block came.
+    fn forget_suspicion(&mut self, is_over: impl FnOnce(B256) -> bool) {
+        if let Some(suspicion) = self.suspicion.take_if(|it| is_over(it.block)) {
+            self.derivation = suspicion.before;
+        }
+    }
+
+    /// Whether it is known that the transactions cannot be executed in whose place `block` stands.
+    async fn is_impossible(
+        &self,
+        suspicion: &Suspicion,
+        block: &L2Block,
+    ) -> Result<bool, DriverError> {
+        let (Some(executor), Some(batch)) = (&self.executor, suspicion.before.derived()) else {
+            return Ok(false);
+        };
+        let candidate = batch.candidate(block);
+        let first = block.transactions.len() as u64;
+        let verdict = executor.validate(&candidate).await?;
+        Ok(matches!(
+            verdict,
+            Verdict::Invalid(Fault::Transaction { index, .. }) if index >= first
+        ))
     }
 
     /// Whether L1 still has the block that decided the next one, and keeps it.
@@ -217,6 +290,18 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
     }
 }
 
+impl<L: fmt::Debug, B: fmt::Debug, S: fmt::Debug> fmt::Debug for Driver<L, B, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("l1", &self.l1)
+            .field("blobs", &self.blobs)
+            .field("l2", &self.l2)
+            .field("head", &self.head)
+            .field("derivation", &self.derivation.head())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why it is not known whether a block follows from L1.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -227,6 +312,9 @@ pub enum DriverError {
     /// What the sources gave does not decide it.
     #[error("what follows from L1 is not known")]
     Derive(#[from] DeriveError),
+    /// Whether the transactions of a batch can be executed is not known.
+    #[error("whether the batch of the block can be executed is not known")]
+    Execute(#[from] ValidateError),
 }
 
 impl DriverError {
@@ -235,7 +323,22 @@ impl DriverError {
         match self {
             Self::Source(error) => error.is_transient(),
             Self::Derive(error) => error.is_transient(),
+            Self::Execute(error) => error.is_transient(),
         }
+    }
+
+    /// Whether L1, or the rollup, was reorganised under the driver: [`Driver::restart`] begins
+    /// again.
+    pub const fn is_reorg(&self) -> bool {
+        matches!(
+            self,
+            Self::Derive(
+                DeriveError::L1Reorg { .. }
+                    | DeriveError::L1Replaced { .. }
+                    | DeriveError::WrongOrigin { .. }
+                    | DeriveError::WrongParent { .. }
+            )
+        )
     }
 
     /// Whether the batcher has not posted the block yet.

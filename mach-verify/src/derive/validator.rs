@@ -2,18 +2,20 @@
 
 use async_trait::async_trait;
 use mach_core::{
-    Assurance, L2Block, Verdict,
+    Assurance, ExecutionSummary, L2Block, Verdict,
     ports::{BlobSource, BlockValidator, L1Source, L2Source, ValidateError},
 };
 use tokio::sync::Mutex;
 
-use super::{Driver, DriverError, Finding};
+use super::{DerivationAccuser, DerivationEvidence, Driver, DriverError, Finding};
 
 /// Validates with `V`, and then compares with what follows from L1: the verdict on a block that
 /// holds is [`Assurance::Derived`].
 ///
-/// Blocks come in order, from the one behind the start of the driver. A block that the batcher has
-/// not posted yet is [`ValidateError::Incomplete`]: this validator is for safe blocks.
+/// Blocks come in order, from the one behind the start of the driver; a block that was derived is
+/// so again when it is asked for once more. One that the batcher has not posted yet is
+/// [`ValidateError::Incomplete`]: this validator is for safe blocks. So is every block after L1 or
+/// the rollup was reorganised, until [`Self::restart`].
 #[derive(Debug)]
 pub struct DerivationValidator<V, L, B, S> {
     inner: V,
@@ -30,6 +32,16 @@ impl<V, L, B, S> DerivationValidator<V, L, B, S> {
     }
 }
 
+impl<V, L: L1Source, B: BlobSource, S: L2Source> DerivationValidator<V, L, B, S> {
+    /// Begins again behind `start`, which is trusted: after L1 or the rollup was reorganised, or to
+    /// skip blocks.
+    ///
+    /// Errors: [`DriverError`]; it goes on where it was then.
+    pub async fn restart(&self, start: &L2Block) -> Result<(), DriverError> {
+        self.driver.lock().await.restart(start)
+    }
+}
+
 #[async_trait]
 impl<V, L, B, S> BlockValidator for DerivationValidator<V, L, B, S>
 where
@@ -40,27 +52,50 @@ where
 {
     async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
         let mut driver = self.driver.lock().await;
-        let mut summary = match self.inner.validate(block).await? {
+        let summary = match self.inner.validate(block).await? {
             Verdict::Valid(summary) => summary,
             invalid => return Ok(invalid),
         };
+        let is_known = driver.derivation().has_derived(block.reference())
+            && block.header.hash_slow() == block.hash();
+        if is_known {
+            return Ok(Verdict::Valid(derived(summary)));
+        }
         let finding = driver.check(block).await;
         match finding.map_err(|error| from_driver(block.number(), error))? {
-            Finding::NotDerivable(fault) => return Ok(Verdict::Invalid(fault)),
-            // What was executed on a claim stays that.
-            Finding::Derived(_) if summary.assurance == Assurance::Executed => {
-                summary.assurance = Assurance::Derived;
-            }
-            Finding::Derived(_) => {}
+            Finding::NotDerivable(fault) => Ok(Verdict::Invalid(fault)),
+            Finding::Derived(_) => Ok(Verdict::Valid(derived(summary))),
         }
-        Ok(Verdict::Valid(summary))
     }
 }
 
+#[async_trait]
+impl<V, L, B, S> DerivationAccuser for DerivationValidator<V, L, B, S>
+where
+    V: BlockValidator,
+    L: L1Source,
+    B: BlobSource,
+    S: L2Source,
+{
+    async fn accuse(&self, block: &L2Block) -> Result<Option<DerivationEvidence>, ValidateError> {
+        let driver = self.driver.lock().await;
+        let evidence = driver.accuse(block).await;
+        evidence.map_err(|error| from_driver(block.number(), error))
+    }
+}
+
+/// What was executed on a claim stays that.
+const fn derived(mut summary: ExecutionSummary) -> ExecutionSummary {
+    if matches!(summary.assurance, Assurance::Executed) {
+        summary.assurance = Assurance::Derived;
+    }
+    summary
+}
+
 fn from_driver(block: u64, error: DriverError) -> ValidateError {
-    let is_transient = error.is_transient();
+    let is_incomplete = error.is_transient() || error.is_reorg();
     let source = Box::new(error);
-    if is_transient {
+    if is_incomplete {
         ValidateError::Incomplete { block, source }
     } else {
         ValidateError::Unsupported { block, source }

@@ -6,6 +6,7 @@ use mach_core::{Fault, Verdict, ports::BoxError};
 use super::EVIDENCE_VERSION;
 use crate::{
     ExecuteError,
+    derive::DerivationEvidenceError,
     op::L1EvidenceError,
     source::{RecordError, RecordedBlock},
 };
@@ -54,6 +55,9 @@ pub enum EvidenceError {
     /// Evidence of what L1 says cannot be written.
     #[error(transparent)]
     L1(#[from] L1EvidenceError),
+    /// Evidence of derivation cannot be written.
+    #[error(transparent)]
+    Derivation(#[from] DerivationEvidenceError),
     /// The folder is full.
     #[error("{} holds {count} bundles already", path.display())]
     Full {

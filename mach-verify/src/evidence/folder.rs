@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Evidence, EvidenceError};
 use crate::{
+    derive::DerivationEvidence,
     op::L1Evidence,
     source::{RecordError, recorded_files},
 };
@@ -50,6 +51,13 @@ impl EvidenceFolder {
     ///
     /// Errors: [`EvidenceError::L1`], [`EvidenceError::Record`], [`EvidenceError::Full`].
     pub fn keep_l1(&self, evidence: &L1Evidence) -> Result<PathBuf, EvidenceError> {
+        self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
+    }
+
+    /// [`Self::keep`] for what derivation has against a block.
+    ///
+    /// Errors: [`EvidenceError::Derivation`], [`EvidenceError::Record`], [`EvidenceError::Full`].
+    pub fn keep_derivation(&self, evidence: &DerivationEvidence) -> Result<PathBuf, EvidenceError> {
         self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
     }
 

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::{Evidence, EvidenceFolder};
 use crate::{
     ChainSpec, Witness,
+    derive::DerivationAccuser,
     op::L1Evidence,
     source::{RecordedBlock, WitnessSource, run_beside, run_blocking},
 };
@@ -25,6 +26,8 @@ use crate::{
 /// Codes of the faults that [`verify_against_l1`](crate::op::verify_against_l1) names: executing the
 /// block does not show them.
 const SHOWN_BY_L1: RangeInclusive<u16> = 160..=169;
+/// Codes of the faults that [`Derivation`](crate::derive::Derivation) names, those of L1 among them.
+const SHOWN_BY_DERIVATION: RangeInclusive<u16> = 160..=171;
 
 /// Who proves what only L1 shows: [`OpL1Validator`](crate::op::OpL1Validator).
 #[async_trait]
@@ -53,6 +56,7 @@ struct Maker<W> {
     witnesses: Arc<WitnessMemory<W>>,
     folder: EvidenceFolder,
     l1: Option<Arc<dyn Accuser>>,
+    derivation: Option<Arc<dyn DerivationAccuser>>,
 }
 
 impl<W> Clone for Maker<W> {
@@ -62,6 +66,7 @@ impl<W> Clone for Maker<W> {
             witnesses: Arc::clone(&self.witnesses),
             folder: self.folder.clone(),
             l1: self.l1.clone(),
+            derivation: self.derivation.clone(),
         }
     }
 }
@@ -97,6 +102,7 @@ impl<V, W> EvidenceValidator<V, W> {
             witnesses,
             folder,
             l1: None,
+            derivation: None,
         };
         Self { blocks, maker }
     }
@@ -105,6 +111,13 @@ impl<V, W> EvidenceValidator<V, W> {
     #[must_use]
     pub fn with_l1(mut self, accuser: Arc<dyn Accuser>) -> Self {
         self.maker.l1 = Some(accuser);
+        self
+    }
+
+    /// The same where `blocks` follows from L1 too: `accuser` proves what it finds.
+    #[must_use]
+    pub fn with_derivation(mut self, accuser: Arc<dyn DerivationAccuser>) -> Self {
+        self.maker.derivation = Some(accuser);
         self
     }
 }
@@ -124,6 +137,15 @@ impl<W: WitnessSource + 'static> Maker<W> {
                 return Err("L1 does not say so any more".into());
             };
             return run_blocking(move || Ok(self.folder.keep_l1(&evidence)?)).await?;
+        }
+        if let Some(derivation) = &self.derivation
+            && SHOWN_BY_DERIVATION.contains(&fault.code())
+        {
+            let found = derivation.accuse(&block).await?;
+            let Some(evidence) = found.filter(|evidence| *evidence.fault() == fault) else {
+                return Err("derivation does not say so any more".into());
+            };
+            return run_blocking(move || Ok(self.folder.keep_derivation(&evidence)?)).await?;
         }
         let witness = match witness {
             Some(witness) => witness,

@@ -225,6 +225,16 @@ impl Rollup {
             self.config.channel_timeout
         }
     }
+
+    /// Most L1 blocks until a channel times out, at an L1 block with this timestamp or after it.
+    pub(crate) fn longest_channel_timeout(&self, timestamp: u64) -> u64 {
+        let now = self.channel_timeout(timestamp);
+        if self.is_active(OpHardfork::Granite, u64::MAX) {
+            now.max(GRANITE_CHANNEL_TIMEOUT)
+        } else {
+            now
+        }
+    }
 }
 
 #[cfg(test)]
@@ -315,10 +325,16 @@ pub(super) mod tests {
         let spec = ChainSpec::optimism(1337)
             .with_op_fork(OpHardfork::Fjord, ForkCondition::Timestamp(5))
             .with_op_fork(OpHardfork::Granite, ForkCondition::Timestamp(7));
-        let rollup = rollup(spec);
+        let mut rollup = rollup(spec);
         assert_eq!(rollup.max_sequencer_drift(4), 600);
         assert_eq!(rollup.max_sequencer_drift(5), 1800);
         assert_eq!(rollup.channel_timeout(6), 300);
         assert_eq!(rollup.channel_timeout(7), 50);
+        let mut longest = |config| {
+            rollup.config.channel_timeout = config;
+            [6, 7].map(|timestamp| rollup.longest_channel_timeout(timestamp))
+        };
+        assert_eq!(longest(300), [300, 50]);
+        assert_eq!(longest(4), [50, 50]);
     }
 }

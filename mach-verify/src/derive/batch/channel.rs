@@ -37,6 +37,8 @@ impl BatchReader {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use alloy_primitives::{b256, hex, keccak256};
     use alloy_rlp::Encodable;
 
@@ -89,7 +91,9 @@ mod tests {
     #[test]
     fn a_channel_of_op_mainnet_is_read() {
         let Some(text) = kona_testdata("batch.hex") else {
-            println!("skipped: kona-protocol 0.4.5 is not in the registry");
+            // Not `eprintln!`, which the test runner keeps to itself.
+            let text = "a_channel_of_op_mainnet_is_read: skipped, kona-protocol 0.4.5 is not in cargo's registry\n";
+            std::io::stderr().write_all(text.as_bytes()).unwrap();
             return;
         };
         let mut reader = read(&hex::decode(text.trim()).unwrap());

@@ -7,6 +7,7 @@ mod transactions;
 
 pub(super) use channel::BatchReader;
 pub use singular::SingularBatch;
+pub(super) use span::SpanBlocks;
 pub use span::{SpanBatch, SpanBlock};
 
 use super::{

@@ -138,25 +138,80 @@ impl SpanBatch {
 
     /// The blocks in order.
     pub fn blocks(&self) -> impl Iterator<Item = SpanBlock<'_>> {
-        let mut start = 0;
-        let mut epoch_number = self.first_epoch;
-        let mut timestamp = self.timestamp;
-        self.ends.iter().enumerate().map(move |(index, end)| {
-            let advances = self.origin_bits.get(index);
-            if index > 0 {
-                epoch_number += u64::from(advances);
-                timestamp += self.block_time;
-            }
-            let end = *end as usize;
-            let transactions = self.transactions.get(start..end).unwrap_or_default();
-            start = end;
-            SpanBlock {
-                epoch_number,
-                advances,
-                timestamp,
-                transactions,
-            }
+        let mut position = self.first();
+        std::iter::from_fn(move || self.advance(&mut position))
+    }
+
+    const fn first(&self) -> Position {
+        Position {
+            index: 0,
+            start: 0,
+            epoch_number: self.first_epoch,
+            timestamp: self.timestamp,
+        }
+    }
+
+    /// The block at `position`, which moves on behind it.
+    fn advance(&self, position: &mut Position) -> Option<SpanBlock<'_>> {
+        let end = *self.ends.get(position.index)? as usize;
+        let advances = self.origin_bits.get(position.index);
+        if position.index > 0 {
+            position.epoch_number += u64::from(advances);
+            position.timestamp += self.block_time;
+        }
+        let transactions = self.transactions.get(position.start..end);
+        position.index += 1;
+        position.start = end;
+        Some(SpanBlock {
+            epoch_number: position.epoch_number,
+            advances,
+            timestamp: position.timestamp,
+            transactions: transactions.unwrap_or_default(),
         })
+    }
+}
+
+/// How far a span was read.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    /// The block that comes next.
+    index: usize,
+    /// Its first transaction.
+    start: usize,
+    /// Of the block before.
+    epoch_number: BlockNumber,
+    /// Of the block before.
+    timestamp: u64,
+}
+
+/// The blocks of a span, made one at a time: a span of a few bytes may have millions.
+#[derive(Clone, Debug)]
+pub(in crate::derive) struct SpanBlocks {
+    span: SpanBatch,
+    position: Position,
+}
+
+impl SpanBlocks {
+    /// The blocks after the second `timestamp`.
+    pub(in crate::derive) fn after(span: SpanBatch, timestamp: u64) -> Self {
+        let (mut position, mut next) = (span.first(), span.first());
+        while let Some(block) = span.advance(&mut next)
+            && block.timestamp <= timestamp
+        {
+            position = next;
+        }
+        Self { span, position }
+    }
+
+    /// The next block, which stays the next.
+    pub(in crate::derive) fn peek(&self) -> Option<SpanBlock<'_>> {
+        let mut position = self.position;
+        self.span.advance(&mut position)
+    }
+
+    /// The next block.
+    pub(in crate::derive) fn next(&mut self) -> Option<SpanBlock<'_>> {
+        self.span.advance(&mut self.position)
     }
 }
 

@@ -7,6 +7,8 @@ use alloy_rlp::{BufMut, Decodable, Encodable, Header};
 use super::BatchError;
 use crate::derive::reader::Reader;
 
+/// What stands here for the type of a transaction without a type byte.
+const LEGACY: u8 = 0;
 /// Bytes of a signature: `r` and `s`.
 const SIGNATURE: usize = 64;
 
@@ -79,16 +81,14 @@ pub(super) fn decode(
 fn payload<'a>(reader: &mut Reader<'a>, index: usize) -> Result<(u8, &'a [u8]), BatchError> {
     let kind = match reader.rest().first() {
         None => return Err(BatchError::Truncated),
-        Some(kind @ 0..=0x7f) => {
+        Some(kind @ (1 | 2 | 4)) => {
             reader.take(1)?;
             *kind
         }
+        Some(kind @ 0..=0x7f) => return Err(BatchError::TransactionType(*kind)),
         // A list: a legacy transaction has no type byte.
-        Some(_) => 0,
+        Some(_) => LEGACY,
     };
-    if !matches!(kind, 0 | 1 | 2 | 4) {
-        return Err(BatchError::TransactionType(kind));
-    }
     let mut rest = reader.rest();
     let list = Header::decode_bytes(&mut rest, true).map_err(|_| BatchError::Transaction(index))?;
     reader.take(reader.len() - rest.len())?;
@@ -204,6 +204,22 @@ mod tests {
     use alloy_primitives::{Address, B256, Signature, TxKind};
 
     use super::*;
+
+    /// EIP-2718: a transaction without a type is a list and nothing else.
+    #[test]
+    fn no_type_byte_stands_for_a_transaction_without_one() {
+        let list = [0xc3, 0x05, 0x80, 0x80];
+        for kind in 0..=0x7f_u8 {
+            let typed = [&[kind][..], &list].concat();
+            let result = payload(&mut Reader::new(&typed), 0);
+            let expected = match kind {
+                1 | 2 | 4 => Ok((kind, &list[1..])),
+                _ => Err(BatchError::TransactionType(kind)),
+            };
+            assert_eq!(result, expected);
+        }
+        assert_eq!(payload(&mut Reader::new(&list), 0), Ok((0, &list[1..])));
+    }
 
     /// What alloy encodes for the four types must come out of the fields that a span batch holds.
     #[test]

@@ -1,15 +1,18 @@
 //! The development network: its batcher posts what its sequencer makes.
 
+use std::sync::Arc;
+
 use mach_core::{
     Assurance, Fault, Verdict,
-    ports::{BlockValidator, L1Head},
+    ports::{BlockValidator, L1Head, ValidateError},
 };
 use mach_devnet::{
     BatchKind, BatcherConfig, Chain, Compression, DEV_ACCOUNTS, DataAvailability, Devnet,
     DevnetConfig, Ethereum, Lie, Optimism, OptimismFork, UserDeposit,
 };
 use mach_verify::{
-    derive::{DerivationValidator, DeriveError, Driver, DriverError, Finding},
+    EvidenceFolder, EvidenceValidator, WitnessMemory,
+    derive::{DerivationEvidence, DerivationValidator, DeriveError, Driver, DriverError, Finding},
     source::StatelessValidator,
 };
 
@@ -183,6 +186,14 @@ async fn a_derived_block_says_so_in_its_verdict() {
         };
         assert_eq!(summary.assurance, Assurance::Derived);
     }
+    // What was derived stays so, whoever asks again.
+    for number in [8, 3] {
+        let block = devnet.l2().l2_block(number).unwrap();
+        let verdict = validator.validate(&block).await.unwrap();
+        assert!(
+            matches!(verdict, Verdict::Valid(summary) if summary.assurance == Assurance::Derived)
+        );
+    }
     // A block that waits to be posted is not judged.
     devnet.sequencer().produce().unwrap();
     let block = devnet.l2().l2_block(9).unwrap();
@@ -213,4 +224,94 @@ async fn an_l1_that_is_reorganised_is_followed_again() {
     let (number, fault) = follow(&mut driver).await;
     assert_eq!(fault, None);
     assert!(number >= 36, "{number}");
+}
+
+#[tokio::test]
+async fn a_validator_begins_again_after_a_reorganisation() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..30 {
+        devnet.step().unwrap();
+    }
+    let spec = devnet.rollup().l2.clone();
+    let inner = StatelessValidator::new(spec, devnet.l2().clone());
+    let validator = DerivationValidator::new(inner, driver(&devnet));
+    for number in 1..=30 {
+        let block = devnet.l2().l2_block(number).unwrap();
+        assert_eq!(validator.validate(&block).await.unwrap().fault(), None);
+    }
+    devnet.reorg_l1(2).unwrap();
+    for _ in 0..13 {
+        devnet.step().unwrap();
+    }
+    for number in 31..=32 {
+        let block = devnet.l2().l2_block(number).unwrap();
+        let error = validator.validate(&block).await.unwrap_err();
+        assert!(
+            matches!(error, ValidateError::Incomplete { .. }),
+            "{error:?}"
+        );
+    }
+    let start = devnet.l2().l2_block(20).unwrap();
+    validator.restart(&start).await.unwrap();
+    for number in 21..=36 {
+        let block = devnet.l2().l2_block(number).unwrap();
+        assert_eq!(
+            validator.validate(&block).await.unwrap().fault(),
+            None,
+            "{number}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lie_about_batches_leaves_evidence() {
+    for lie in [Lie::BatchDropped, Lie::BatchAltered, Lie::BatchReordered] {
+        let devnet = Devnet::new().unwrap();
+        devnet.sequencer().lie_next(lie);
+        devnet.step().unwrap();
+        for _ in 0..8 {
+            devnet.step().unwrap();
+        }
+        devnet.publish().unwrap();
+        devnet.l1().mine().unwrap();
+        let lying = (1..=devnet.l2().head())
+            .map(|number| devnet.l2().l2_block(number).unwrap())
+            .find(|block| block.transactions.len() > 1)
+            .unwrap();
+        let spec = devnet.rollup().l2.clone();
+        let memory = Arc::new(WitnessMemory::new(devnet.l2().clone()));
+        let inner = StatelessValidator::new(spec.clone(), Arc::clone(&memory));
+        let validator = Arc::new(DerivationValidator::new(inner, driver(&devnet)));
+        let folder = tempfile::tempdir().unwrap();
+        let keeping = EvidenceValidator::new(
+            spec,
+            Arc::clone(&validator),
+            memory,
+            EvidenceFolder::new(folder.path()),
+        );
+        let keeping = keeping.with_derivation(validator);
+        let mut verdict = None;
+        for number in 1..=lying.number() {
+            let block = devnet.l2().l2_block(number).unwrap();
+            verdict = Some(keeping.validate(&block).await.unwrap());
+        }
+        let Some(Verdict::Invalid(fault)) = verdict else {
+            panic!("{lie:?}: {verdict:?}");
+        };
+        // The bundle is written beside.
+        let mut file = None;
+        for _ in 0..500 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let files = std::fs::read_dir(folder.path()).unwrap().flatten();
+            file = files
+                .map(|file| file.path())
+                .find(|path| path.extension().is_some_and(|extension| extension == "gz"));
+            if file.is_some() {
+                break;
+            }
+        }
+        let evidence = DerivationEvidence::read(file.unwrap()).unwrap();
+        assert_eq!(evidence.block().reference(), lying.reference());
+        assert_eq!(evidence.replay().unwrap(), fault, "{lie:?}");
+    }
 }

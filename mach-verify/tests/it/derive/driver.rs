@@ -1,11 +1,16 @@
 //! Derivation over ports.
 
+use std::sync::{Arc, Mutex};
+
 use alloy_op_hardforks::OpHardfork;
+use async_trait::async_trait;
 use mach_core::{
-    Fault,
-    ports::{L1Head, SourceError},
+    Fault, L2Block, Mismatch, Verdict,
+    ports::{BlockValidator, L1Head, SourceError, ValidateError},
 };
-use mach_verify::derive::{DeriveError, Driver, DriverError, Finding};
+use mach_verify::derive::{
+    DerivationEvidence, DerivationEvidenceError, DeriveError, Driver, DriverError, Finding, Origin,
+};
 
 use super::{
     encode::{data, frames, transaction},
@@ -228,4 +233,247 @@ async fn only_a_final_l1_accuses() {
     let (block, finding) = driver.next().await.unwrap();
     assert_eq!(block.number(), 8);
     assert!(matches!(finding, Finding::NotDerivable(_)));
+}
+
+/// Says the same of every block, and keeps them.
+struct Says(Option<Fault>, Mutex<Vec<L2Block>>);
+
+#[async_trait]
+impl BlockValidator for Says {
+    async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
+        self.1.lock().unwrap().push(block.clone());
+        self.0
+            .clone()
+            .map(Verdict::Invalid)
+            .ok_or_else(|| ValidateError::Incomplete {
+                block: block.number(),
+                source: "no witness".into(),
+            })
+    }
+}
+
+/// A world whose batcher posted blocks 1 to 12, and whose block 8 has nothing but deposits.
+fn replaced() -> World {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    let channel = world.span(1..=12);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    world.l2.truncate(8);
+    world.sequence(1, vec![]);
+    world
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_executed_is_replaced() {
+    let failed = |index| Fault::Transaction {
+        index,
+        hash: alloy_primitives::B256::ZERO,
+        reason: "nonce too low".to_owned(),
+    };
+    let differs = Fault::GasUsed(Mismatch {
+        claimed: 1,
+        computed: 2,
+    });
+    // The deposit of the L1 attributes is transaction 0, the batch has two.
+    for (verdict, is_replaced) in [
+        (Some(failed(1)), true),
+        (Some(failed(2)), true),
+        (Some(failed(0)), false),
+        // It can be executed, or nobody knows: no verdict either way.
+        (Some(differs), false),
+        (None, false),
+    ] {
+        let mut world = replaced();
+        let rest = {
+            for number in 9..=10 {
+                world.sequence(1, vec![transaction(400 + number)]);
+            }
+            world.span(9..=10)
+        };
+        world.post(&[data(&frames(2, &rest, 1_000_000))]);
+        let executor = Arc::new(Says(verdict.clone(), Mutex::default()));
+        let mut driver = at_seven(&L1::new(world.clone()))
+            .await
+            .with_executor(executor.clone());
+        let result = driver.next().await;
+        let asked = executor.1.lock().unwrap().clone();
+        let [asked] = asked.as_slice() else {
+            panic!("asked {} times", asked.len());
+        };
+        let expected = [
+            &world.l2[8].transactions[..],
+            &[transaction(80), transaction(81)],
+        ];
+        assert_eq!(asked.transactions, expected.concat());
+        assert_eq!(
+            asked.header.transactions_root,
+            super::world::root(&asked.transactions)
+        );
+        assert_eq!(asked.header.state_root, world.l2[8].header.state_root);
+        if is_replaced {
+            let Ok((_, Finding::Derived(derived))) = result else {
+                panic!("{result:?}");
+            };
+            assert_eq!(derived.origin, Origin::Replacement);
+            // The rest of that channel is lost, the next one counts.
+            for number in 9..=10 {
+                let (block, finding) = driver.next().await.unwrap();
+                assert_eq!(block.number(), number);
+                assert!(matches!(finding, Finding::Derived(_)));
+            }
+        } else {
+            let error = result.unwrap_err();
+            assert_eq!(error.is_transient(), verdict.is_none(), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_knows_says_that_a_batch_is_replaced() {
+    let source = L1::new(replaced());
+    let mut driver = at_seven(&source).await;
+    let block = source.world().l2[8].clone();
+    assert!(driver.next().await.is_err());
+    assert!(matches!(
+        driver.accept_replacement(&block).await,
+        Ok(Finding::Derived(derived)) if derived.origin == Origin::Replacement
+    ));
+    assert_eq!(driver.derivation().head(), block.reference());
+    assert!(driver.derivation().has_derived(block.reference()));
+
+    // Of a block that the batch contradicts nobody can say so.
+    let mut world = replaced();
+    world.l2.truncate(8);
+    world.sequence(1, vec![transaction(5)]);
+    let wrong = world.l2[8].clone();
+    let mut driver = at_seven(&L1::new(world)).await;
+    let finding = driver.accept_replacement(&wrong).await.unwrap();
+    assert!(matches!(finding, Finding::NotDerivable(_)));
+}
+
+/// What `verify_against_l1` names, it names here too, so that signatures of both add up.
+#[tokio::test]
+async fn a_rule_of_l1_keeps_its_name() {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    let channel = world.span(1..=12);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    let honest = world.l2[8].clone();
+    let check =
+        |change: &dyn Fn(&mut alloy_consensus::Header, &mut Vec<alloy_primitives::Bytes>)| {
+            let mut header = honest.header.inner().clone();
+            let mut transactions = honest.transactions.clone();
+            change(&mut header, &mut transactions);
+            header.transactions_root = super::world::root(&transactions);
+            L2Block::new(901, header, transactions)
+        };
+    for (block, name) in [
+        (
+            check(&|_, transactions| {
+                let mut deposit = transactions[0].to_vec();
+                let selector = deposit
+                    .windows(4)
+                    .position(|it| it == [0x3d, 0xb6, 0xbe, 0x2b]);
+                let at = selector.expect("the selector of setL1BlockValuesJovian");
+                deposit[at + 4] ^= 1;
+                transactions[0] = deposit.into();
+            }),
+            "l1Attributes",
+        ),
+        (check(&|header, _| header.gas_limit += 1), "systemConfig"),
+        (
+            check(&|header, _| header.mix_hash.0[0] ^= 1),
+            "payloadAttributes",
+        ),
+        (
+            check(&|_, transactions| transactions.insert(1, transactions[0].clone())),
+            "userDeposits",
+        ),
+        (
+            check(&|_, transactions| drop(transactions.pop())),
+            "batchTransactions",
+        ),
+    ] {
+        let mut driver = at_seven(&L1::new(world.clone())).await;
+        match driver.check(&block).await.unwrap() {
+            Finding::NotDerivable(fault) => assert_eq!(fault.name(), name),
+            finding => panic!("{name}: {finding:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_leaves_a_bundle_that_gives_it_again() {
+    for fork in [OpHardfork::Ecotone, OpHardfork::Jovian] {
+        let mut world = two_epochs(fork);
+        let channel = world.span(1..=12);
+        world.post_blobs(&[data(&frames(1, &channel, 1_000_000))]);
+        world.idle(10);
+        let honest = world.l2[8].clone();
+        world.l2.truncate(8);
+        // With this L1 origin the window is over before it is known what else could be there.
+        world.sequence(1, vec![transaction(90)]);
+        let source = L1::new(world.clone());
+        let driver = at_seven(&source).await;
+        let evidence = driver.accuse(&world.l2[8]).await.unwrap().unwrap();
+        assert_eq!(evidence.block(), &world.l2[8]);
+        assert!(driver.accuse(&honest).await.unwrap().is_none());
+
+        let json = evidence.to_json().unwrap();
+        let read = DerivationEvidence::parse(&json).unwrap();
+        assert_eq!(read, evidence);
+        assert_eq!(read.to_json().unwrap(), json);
+        let fault = read.replay().unwrap();
+        assert_eq!(&fault, evidence.fault());
+        assert!(matches!(fault, Fault::BatchTransactions { .. }));
+        let folder = tempfile::tempdir().unwrap();
+        let file = mach_verify::EvidenceFolder::new(folder.path())
+            .keep_derivation(&evidence)
+            .unwrap();
+        let read = DerivationEvidence::read(&file).unwrap();
+        assert_eq!(read.replay().unwrap(), fault);
+        assert_eq!(
+            file.file_name().unwrap().to_str().unwrap(),
+            evidence.file_name()
+        );
+        // Every part is needed, and none can be exchanged.
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let damage = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut value = value.clone();
+            change(&mut value);
+            let json = serde_json::to_vec(&value).unwrap();
+            let Ok(evidence) = DerivationEvidence::parse(&json) else {
+                return;
+            };
+            let error = evidence.replay().unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    DerivationEvidenceError::Undecided(_) | DerivationEvidenceError::Differs { .. }
+                ),
+                "{error:?}"
+            );
+        };
+        for index in 0..value["derivedFrom"].as_array().unwrap().len() {
+            damage(&|value| drop(value["derivedFrom"].as_array_mut().unwrap().remove(index)));
+            damage(&|value| value["derivedFrom"][index]["receipts"] = serde_json::json!(["0x01"]));
+        }
+        damage(&|value| value["derivedFrom"][2]["blobs"] = serde_json::json!([]));
+        damage(&|value| {
+            let blob = &mut value["derivedFrom"][2]["blobs"][0];
+            let mut text = blob.as_str().unwrap().to_owned();
+            let other = if text.ends_with('0') { "1" } else { "0" };
+            text.replace_range(text.len() - 1.., other);
+            *blob = text.into();
+        });
+        damage(&|value| value["ancestors"] = serde_json::json!([]));
+        damage(&|value| value["finalized"] = 101.into());
+        damage(&|value| {
+            value["rollup"]["batch_inbox_address"] =
+                serde_json::json!("0x00000000000000000000000000000000000000aa")
+        });
+        damage(&|value| {
+            let honest = honest.encode_rlp();
+            value["block"] = alloy_primitives::hex::encode_prefixed(honest).into();
+        });
+        damage(&|value| value["version"] = 2.into());
+    }
 }

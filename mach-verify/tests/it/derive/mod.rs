@@ -291,23 +291,147 @@ fn a_span_may_say_again_what_is_known() {
         let derived = world.follow(&mut world.derivation()).unwrap();
         assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>(), "{fork:?}");
 
-        // It may not say something else.
+        // It may not say something else: it is dropped, and so is the rest of its channel.
         let mut other = world.clone();
         other.l1.truncate(3);
-        let mut blocks = other.blocks(5..=12);
-        blocks[0].transactions.push(transaction(200));
-        let parent_epoch = 100;
-        let conflict = encode::channel(&[encode::span(&blocks, parent_epoch, START)]);
-        other.post(&[data(&frames(2, &conflict, 1_000_000))]);
-        let result = other.follow(&mut other.derivation());
-        match fork {
-            // From Holocene on, implementations disagree about that.
-            OpHardfork::Jovian => {
-                assert_eq!(result, Err(Stop::Error(DeriveError::Conflict(103))));
-            }
-            _ => assert_eq!(numbers(&result.unwrap()), (1..=8).collect::<Vec<_>>()),
+        other.post(&[data(&frames(2, &contradiction(&other), 1_000_000))]);
+        let mut derivation = other.derivation();
+        let derived = other.follow(&mut derivation).unwrap();
+        assert_eq!(numbers(&derived), (1..=8).collect::<Vec<_>>(), "{fork:?}");
+        // What comes after it counts.
+        let rest = other.span(9..=12);
+        other.post(&[data(&frames(3, &rest, 1_000_000))]);
+        let derived = other.follow(&mut derivation).unwrap();
+        assert_eq!(numbers(&derived), (9..=12).collect::<Vec<_>>(), "{fork:?}");
+    }
+}
+
+/// A span of blocks 5 to 12 that adds a transaction to block 5.
+fn contradiction(world: &World) -> Vec<u8> {
+    let mut blocks = world.blocks(5..=12);
+    blocks[0].transactions.push(transaction(200));
+    encode::channel(&[encode::span(&blocks, 100, START)])
+}
+
+/// Until August 2026 op-node and kona took the blocks behind a contradiction (optimism#22215): a
+/// rollup that has done so accuses nobody, and one that has not is judged from there on.
+#[test]
+fn a_span_that_contradicts_is_a_doubt_until_its_end() {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    let first = world.span(1..=8);
+    world.post(&[data(&frames(1, &first, 1_000_000))]);
+    world.post(&[data(&frames(2, &contradiction(&world), 1_000_000))]);
+    // The batcher posts a block 9 with other transactions, and goes on from there.
+    let published = world.clone();
+    world.l2.truncate(9);
+    for number in 9..=14 {
+        world.sequence(1, vec![transaction(300 + number)]);
+    }
+    let rest = world.span(9..=14);
+    world.post(&[data(&frames(3, &rest, 1_000_000))]);
+    assert_eq!(world.follow(&mut world.derivation()).unwrap().len(), 14);
+
+    let mut spliced = world.clone();
+    spliced.l2 = published.l2;
+    let stop = spliced.follow(&mut spliced.derivation()).unwrap_err();
+    assert_eq!(stop, Stop::Error(DeriveError::Conflict(103)));
+
+    // Blocks up to 12 are those of the span, 13 is not.
+    world.l2.truncate(13);
+    world.sequence(1, vec![transaction(1)]);
+    let stop = world.follow(&mut world.derivation()).unwrap_err();
+    assert!(
+        matches!(stop, Stop::Fault(Fault::BatchTransactions { .. })),
+        "{stop:?}"
+    );
+}
+
+/// op-node: `BatchUndecided` in its `BatchStage` skips the span and flushes nothing.
+#[test]
+fn a_span_beyond_l1_is_skipped_and_the_rest_of_its_channel_read() {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    let mut blocks = world.blocks(1..=4);
+    for (epoch, block) in (100..).zip(&mut blocks) {
+        block.epoch = (epoch, B256::repeat_byte(epoch as u8));
+        block.transactions.clear();
+    }
+    // 103 does not exist when 102 carries the span.
+    let span = encode::span(&blocks, 100, START);
+    let good = encode::singular(&world.blocks(1..=1)[0]);
+    world.post(&[data(&frames(
+        1,
+        &encode::channel(&[span.clone(), good.clone()]),
+        1_000_000,
+    ))]);
+    let mut derivation = world.derivation();
+    assert_eq!(numbers(&world.follow(&mut derivation).unwrap()), [1]);
+
+    // One that names another block where L1 has one is dropped, with its channel.
+    let mut later = two_epochs(OpHardfork::Jovian);
+    later.idle(1);
+    later.post(&[data(&frames(1, &encode::channel(&[span, good]), 1_000_000))]);
+    assert!(later.follow(&mut later.derivation()).unwrap().is_empty());
+}
+
+/// A span says ten million blocks in as many bytes, which compress to almost nothing.
+#[test]
+fn a_span_of_millions_of_blocks_gives_them_one_at_a_time() {
+    let mut world = World::new(OpHardfork::Jovian);
+    world.idle(1);
+    for _ in 1..=5 {
+        world.sequence(0, vec![]);
+    }
+    let mut span = encode::span(&world.blocks(1..=1), 100, START);
+    // The count of blocks, their bits, and the count of transactions of each of them.
+    let head = span.len() - 3;
+    assert_eq!(span[head..], [1, 0, 0]);
+    span.truncate(head);
+    span.extend([0x80, 0xad, 0xe2, 0x04]);
+    span.resize(span.len() + 10_000_000 / 8 + 10_000_000, 0);
+    let channel = encode::channel(&[span]);
+    assert!(channel.len() < 20_000);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    let mut derivation = world.derivation();
+    let derived = world.follow(&mut derivation).unwrap();
+    assert_eq!(numbers(&derived), (1..=5).collect::<Vec<_>>());
+    assert!(matches!(derivation.step(), Ok(Step::Block(block)) if block.number() == 6));
+}
+
+/// With Granite a channel may suddenly take longer, where it was less than 50 L1 blocks before.
+#[test]
+fn channels_are_looked_for_as_far_back_as_any_time_out_reaches() {
+    let mut world = World::new(OpHardfork::Fjord);
+    let granite = alloy_hardforks::ForkCondition::Timestamp(START + 12 * 8);
+    world.rollup.l2 = world.rollup.l2.with_op_fork(OpHardfork::Granite, granite);
+    world.rollup.config.seq_window_size = 100;
+    world.idle(2);
+    // Every channel begins with the two bytes of zlib.
+    let frame = |number: u16, data: &[u8], is_last| {
+        let mut frame = vec![7; 16];
+        frame.extend_from_slice(&number.to_be_bytes());
+        frame.extend_from_slice(&(data.len() as u32).to_be_bytes());
+        frame.extend_from_slice(data);
+        frame.push(u8::from(is_last));
+        frame
+    };
+    let begin = encode::channel(&[])[..2].to_vec();
+    world.post(&[data(&[frame(0, &begin, false)])]);
+    world.idle(6);
+    for number in 1..=60 {
+        world.sequence(number / 6, vec![]);
+        if world.l1.len() <= number / 6 + 1 {
+            world.idle(1);
         }
     }
+    // Block 57 has 109 for its L1 origin, under Granite.
+    let start = world.l2[57].clone();
+    let channel = world.span(58..=60);
+    assert_eq!(channel[..2], begin);
+    world.post(&[data(&[frame(1, &channel[2..], true)])]);
+    let mut derivation =
+        mach_verify::derive::Derivation::new(world.rollup.clone(), &start).unwrap();
+    let derived = world.follow(&mut derivation).unwrap();
+    assert_eq!(numbers(&derived), [58, 59, 60]);
 }
 
 #[test]

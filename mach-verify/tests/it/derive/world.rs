@@ -82,6 +82,8 @@ impl World {
             receipts_root: EMPTY_ROOT_HASH,
             mix_hash: B256::with_last_byte(number as u8),
             base_fee_per_gas: Some(7),
+            withdrawals_root: Some(EMPTY_ROOT_HASH),
+            blob_gas_used: Some(0),
             excess_blob_gas: Some(0),
             parent_beacon_block_root: Some(B256::repeat_byte(number as u8)),
             ..Default::default()
@@ -233,6 +235,7 @@ pub(super) fn build(
     transactions: Vec<Bytes>,
 ) -> L2Block {
     let transactions = [attributes.deposits.clone(), transactions].concat();
+    let is_ecotone = attributes.parent_beacon_block_root.is_some();
     let header = Header {
         parent_hash: parent.header.seal(),
         number: parent.header.number + 1,
@@ -241,6 +244,10 @@ pub(super) fn build(
         gas_limit: attributes.gas_limit,
         extra_data: attributes.extra_data.clone().unwrap_or_default(),
         mix_hash: attributes.mix_hash,
+        base_fee_per_gas: Some(7),
+        withdrawals_root: is_ecotone.then_some(EMPTY_ROOT_HASH),
+        blob_gas_used: is_ecotone.then_some(0),
+        excess_blob_gas: is_ecotone.then_some(0),
         parent_beacon_block_root: attributes.parent_beacon_block_root,
         transactions_root: root(&transactions),
         ..Default::default()

@@ -1,0 +1,506 @@
+//! What proves that a block is not the one that the batcher posted, to whoever was not there.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    pin::pin,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use alloy_consensus::Header;
+use alloy_eips::eip4844::Blob;
+use alloy_primitives::{B256, BlockNumber, Bytes, ChainId, Sealed};
+use async_trait::async_trait;
+use auto_impl::auto_impl;
+use mach_core::{
+    BlockRef, Fault, L2Block,
+    ports::{BlobSource, L1Head, L1Source, L2Head, L2Source, SourceError, ValidateError},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Driver, DriverError, Finding};
+use crate::{
+    ChainSpec, evidence,
+    op::{Rollup, RollupConfig},
+    source::{RecordError, read_file, write_file},
+};
+
+/// Format that is written, and the only one that is read.
+const VERSION: u64 = 1;
+
+/// Who proves what only derivation shows: `DerivationValidator`.
+#[async_trait]
+#[auto_impl(&, Arc, Box)]
+pub trait DerivationAccuser: Send + Sync {
+    /// What derivation has against `block`, if anything.
+    ///
+    /// Errors: [`ValidateError`], whenever L1 is not known well enough.
+    async fn accuse(&self, block: &L2Block) -> Result<Option<DerivationEvidence>, ValidateError>;
+}
+
+/// A bundle that anybody replays offline to the same fault: the block, its parent, and everything
+/// on L1 that derivation reads from there to the block, with the configuration of the rollup.
+///
+/// Everything in it proves itself, as it does for [`Derivation`](super::Derivation): ancestors by
+/// their hashes, up from the parent that the block names; L1 blocks by theirs, up from the L1
+/// origin of an ancestor; bodies, receipts and blobs by their headers. What is left to look at is
+/// [`Self::rollup`], and that [`Self::decided_by`] is on L1 for good. What it costs is to read a
+/// channel time-out of L1 blocks again: some 60 of them from Granite on, and their receipts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DerivationEvidence {
+    rollup: Rollup,
+    block: L2Block,
+    record: Record,
+    fault: Fault,
+}
+
+/// An L1 block as derivation reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvidenceL1 {
+    /// Header and transactions.
+    pub block: L2Block,
+    /// EIP-2718 encodings of its receipts.
+    pub receipts: Vec<Bytes>,
+    /// Its blobs that the batcher posted.
+    pub blobs: Vec<Box<Blob>>,
+}
+
+/// Why evidence accuses nobody.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum DerivationEvidenceError {
+    /// The file cannot be read or written.
+    #[error("the file cannot be read or written")]
+    File(#[from] RecordError),
+    /// The bytes are not such evidence.
+    #[error("not evidence of derivation")]
+    Json(#[from] serde_json::Error),
+    /// A part is not what it has to be.
+    #[error("{0} is malformed")]
+    Field(&'static str),
+    /// The evidence is of another format.
+    #[error("format {0} is not known")]
+    Version(u64),
+    /// What the bundle holds does not decide it.
+    #[error("what follows from L1 is not known")]
+    Undecided(#[from] DriverError),
+    /// The parts give another fault, or none.
+    #[error("recorded is {recorded}, found is {found:?}")]
+    Differs {
+        /// Fault of the bundle.
+        recorded: Box<Fault>,
+        /// What the parts give.
+        found: Box<Option<Fault>>,
+    },
+}
+
+impl DerivationEvidence {
+    /// Derives the block behind the parent of `block` from the sources, and keeps what was read if
+    /// it is another one.
+    pub(super) async fn gather<L: L1Source, B: BlobSource, S: L2Source>(
+        rollup: &Rollup,
+        block: &L2Block,
+        l1: &L,
+        blobs: &B,
+        l2: &S,
+    ) -> Result<Option<Self>, DriverError> {
+        let tape = Tape::default();
+        let l2 = Recorder {
+            inner: l2,
+            tape: &tape,
+        };
+        let parent = l2.block(block.number().saturating_sub(1)).await?;
+        let l1 = Recorder {
+            inner: l1,
+            tape: &tape,
+        };
+        let blobs = Recorder {
+            inner: blobs,
+            tape: &tape,
+        };
+        let mut driver = Driver::new(rollup.clone(), &parent, l1, blobs, l2)?;
+        let Finding::NotDerivable(fault) = driver.check(block).await? else {
+            return Ok(None);
+        };
+        drop(driver);
+        let record = tape.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(Self {
+            rollup: rollup.clone(),
+            block: block.clone(),
+            record,
+            fault,
+        }))
+    }
+
+    /// Derives the block again, by the configuration of the bundle.
+    ///
+    /// Errors: [`DerivationEvidenceError`]; the bundle accuses nobody then.
+    pub fn replay(&self) -> Result<Fault, DerivationEvidenceError> {
+        self.replay_by(&self.rollup)
+    }
+
+    /// [`Self::replay`] by a configuration that the reader trusts.
+    ///
+    /// Errors: [`DerivationEvidenceError`].
+    pub fn replay_by(&self, rollup: &Rollup) -> Result<Fault, DerivationEvidenceError> {
+        let source = Replay {
+            record: &self.record,
+            l1_chain_id: rollup.config.l1_chain_id,
+            l2_chain_id: rollup.config.l2_chain_id,
+        };
+        let parent = self.record.l2(self.block.number().saturating_sub(1));
+        let parent = parent.map_err(DriverError::from)?;
+        let mut driver = Driver::new(rollup.clone(), &parent, source, source, source)?;
+        let found = match ready(driver.check(&self.block)) {
+            Some(finding) => finding?,
+            None => return Err(DerivationEvidenceError::Field("l1")),
+        };
+        match found {
+            Finding::NotDerivable(fault) if fault == self.fault => Ok(fault),
+            found => Err(DerivationEvidenceError::Differs {
+                recorded: Box::new(self.fault.clone()),
+                found: Box::new(match found {
+                    Finding::NotDerivable(fault) => Some(fault),
+                    Finding::Derived(_) => None,
+                }),
+            }),
+        }
+    }
+
+    /// How the rollup follows from L1, as the bundle says.
+    pub const fn rollup(&self) -> &Rollup {
+        &self.rollup
+    }
+
+    /// The accused block.
+    pub const fn block(&self) -> &L2Block {
+        &self.block
+    }
+
+    /// The fault that was found.
+    pub const fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// The last L1 block that was read: if it is L1's, all of them are.
+    pub fn decided_by(&self) -> Option<BlockRef> {
+        let (_, last) = self.record.l1.last_key_value()?;
+        Some(last.block.reference())
+    }
+
+    /// The L1 blocks that were read, in order.
+    pub fn l1(&self) -> impl Iterator<Item = &EvidenceL1> {
+        self.record.l1.values()
+    }
+
+    /// Name of the file: `<chain>-<number>-<first 4 bytes of the hash>-<fault>.json.gz`.
+    pub fn file_name(&self) -> String {
+        evidence::file_name(&self.block, &self.fault)
+    }
+
+    /// The JSON object. The same evidence gives the same bytes.
+    ///
+    /// Errors: [`DerivationEvidenceError::Json`] for rules that cannot be written.
+    pub fn to_json(&self) -> Result<Vec<u8>, DerivationEvidenceError> {
+        let l1 = self.record.l1.values().map(|l1| WireL1 {
+            block: l1.block.encode_rlp().into(),
+            receipts: l1.receipts.clone(),
+            blobs: (l1.blobs.iter())
+                .map(|blob| Bytes::copy_from_slice(blob.as_slice()))
+                .collect(),
+        });
+        let wire = Wire {
+            version: VERSION,
+            software: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+            fault: self.fault.clone(),
+            rollup: self.rollup.config.clone(),
+            rules: self.rollup.l2.clone(),
+            l1_rules: self.rollup.l1.clone(),
+            block: self.block.encode_rlp().into(),
+            ancestors: (self.record.l2.values())
+                .map(|block| block.encode_rlp().into())
+                .collect(),
+            derived_from: l1.collect(),
+            finalized: self.record.finalized,
+        };
+        Ok(serde_json::to_vec(&wire)?)
+    }
+
+    /// Reads the JSON object. What it says is not checked before [`Self::replay`].
+    ///
+    /// Errors: [`DerivationEvidenceError`].
+    pub fn parse(json: &[u8]) -> Result<Self, DerivationEvidenceError> {
+        let wire: Wire = serde_json::from_slice(json)?;
+        if wire.version != VERSION {
+            return Err(DerivationEvidenceError::Version(wire.version));
+        }
+        let (l2_chain, l1_chain) = (wire.rules.chain_id(), wire.l1_rules.chain_id());
+        if (wire.rollup.l2_chain_id, wire.rollup.l1_chain_id) != (l2_chain, l1_chain) {
+            return Err(DerivationEvidenceError::Field("rollup"));
+        }
+        let block = |chain, bytes: &Bytes, name| {
+            L2Block::decode_rlp(chain, bytes).map_err(|_| DerivationEvidenceError::Field(name))
+        };
+        let mut record = Record {
+            finalized: wire.finalized,
+            ..Record::default()
+        };
+        for bytes in &wire.ancestors {
+            let block = block(l2_chain, bytes, "ancestors")?;
+            record.l2.insert(block.number(), block);
+        }
+        for l1 in wire.derived_from {
+            let block = block(l1_chain, &l1.block, "derivedFrom")?;
+            let blobs = l1.blobs.iter().map(|bytes| {
+                Blob::try_from(&bytes[..])
+                    .map(Box::new)
+                    .map_err(|_| DerivationEvidenceError::Field("blobs"))
+            });
+            let blobs = blobs.collect::<Result<_, _>>()?;
+            let receipts = l1.receipts;
+            let l1 = EvidenceL1 {
+                block,
+                receipts,
+                blobs,
+            };
+            record.l1.insert(l1.block.number(), l1);
+        }
+        Ok(Self {
+            block: block(l2_chain, &wire.block, "block")?,
+            rollup: Rollup::new(wire.rollup, wire.rules, wire.l1_rules),
+            record,
+            fault: wire.fault,
+        })
+    }
+
+    /// Reads a file of at most [`MAX_FILE_BYTES`](crate::source::MAX_FILE_BYTES); one that ends in
+    /// `.gz` is decompressed.
+    ///
+    /// Errors: [`DerivationEvidenceError`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, DerivationEvidenceError> {
+        Self::parse(&read_file(path.as_ref())?)
+    }
+
+    /// Writes a file that [`Self::read`] reads; one that ends in `.gz` is compressed. It appears
+    /// whole or not at all.
+    ///
+    /// Errors: [`DerivationEvidenceError`].
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DerivationEvidenceError> {
+        Ok(write_file(path.as_ref(), &self.to_json()?)?)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    version: u64,
+    software: String,
+    fault: Fault,
+    rollup: RollupConfig,
+    rules: ChainSpec,
+    l1_rules: ChainSpec,
+    block: Bytes,
+    /// The parent of the block, and what lies before that.
+    ancestors: Vec<Bytes>,
+    derived_from: Vec<WireL1>,
+    finalized: BlockNumber,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireL1 {
+    block: Bytes,
+    receipts: Vec<Bytes>,
+    blobs: Vec<Bytes>,
+}
+
+/// What sources answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Record {
+    l2: BTreeMap<BlockNumber, L2Block>,
+    l1: BTreeMap<BlockNumber, EvidenceL1>,
+    /// Height of the final L1 block.
+    finalized: BlockNumber,
+}
+
+impl Record {
+    fn l2(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        self.l2
+            .get(&number)
+            .cloned()
+            .ok_or(SourceError::NotHeld(number))
+    }
+
+    fn l1(&self, number: BlockNumber) -> Result<&EvidenceL1, SourceError> {
+        self.l1.get(&number).ok_or(SourceError::NotHeld(number))
+    }
+}
+
+/// A record that is being made.
+#[derive(Debug, Default)]
+struct Tape(Mutex<Record>);
+
+impl Tape {
+    fn note(&self, note: impl FnOnce(&mut Record)) {
+        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A source whose answers are kept.
+#[derive(Debug)]
+struct Recorder<'a, T> {
+    inner: &'a T,
+    tape: &'a Tape,
+}
+
+#[async_trait]
+impl<T: L1Source> L1Source for Recorder<'_, T> {
+    fn chain_id(&self) -> ChainId {
+        self.inner.chain_id()
+    }
+
+    async fn head(&self, head: L1Head) -> Result<BlockRef, SourceError> {
+        let found = self.inner.head(head).await?;
+        self.tape.note(|record| record.finalized = found.number);
+        Ok(found)
+    }
+
+    async fn header(&self, number: BlockNumber) -> Result<Sealed<Header>, SourceError> {
+        self.inner.header(number).await
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        let block = self.inner.block(number).await?;
+        let l1 = EvidenceL1 {
+            block: block.clone(),
+            receipts: Vec::new(),
+            blobs: Vec::new(),
+        };
+        self.tape.note(|record| {
+            record.l1.insert(number, l1);
+        });
+        Ok(block)
+    }
+
+    async fn receipts(&self, header: &Sealed<Header>) -> Result<Vec<Bytes>, SourceError> {
+        let receipts = self.inner.receipts(header).await?;
+        self.tape.note(|record| {
+            if let Some(l1) = record.l1.get_mut(&header.number) {
+                l1.receipts.clone_from(&receipts);
+            }
+        });
+        Ok(receipts)
+    }
+}
+
+#[async_trait]
+impl<T: BlobSource> BlobSource for Recorder<'_, T> {
+    async fn blobs(
+        &self,
+        header: &Sealed<Header>,
+        hashes: &[B256],
+    ) -> Result<Vec<Box<Blob>>, SourceError> {
+        let blobs = self.inner.blobs(header, hashes).await?;
+        self.tape.note(|record| {
+            if let Some(l1) = record.l1.get_mut(&header.number) {
+                l1.blobs.clone_from(&blobs);
+            }
+        });
+        Ok(blobs)
+    }
+}
+
+#[async_trait]
+impl<T: L2Source> L2Source for Recorder<'_, T> {
+    fn chain_id(&self) -> ChainId {
+        self.inner.chain_id()
+    }
+
+    async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
+        self.inner.head(head).await
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        let block = self.inner.block(number).await?;
+        let copy = block.clone();
+        self.tape.note(|record| {
+            record.l2.insert(number, copy);
+        });
+        Ok(block)
+    }
+}
+
+/// A record as a source that answers at once.
+#[derive(Clone, Copy, Debug)]
+struct Replay<'a> {
+    record: &'a Record,
+    l1_chain_id: ChainId,
+    l2_chain_id: ChainId,
+}
+
+#[async_trait]
+impl L1Source for Replay<'_> {
+    fn chain_id(&self) -> ChainId {
+        self.l1_chain_id
+    }
+
+    async fn head(&self, _head: L1Head) -> Result<BlockRef, SourceError> {
+        Ok(BlockRef {
+            number: self.record.finalized,
+            hash: B256::ZERO,
+        })
+    }
+
+    async fn header(&self, number: BlockNumber) -> Result<Sealed<Header>, SourceError> {
+        Ok(self.record.l1(number)?.block.header.clone())
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        Ok(self.record.l1(number)?.block.clone())
+    }
+
+    async fn receipts(&self, header: &Sealed<Header>) -> Result<Vec<Bytes>, SourceError> {
+        Ok(self.record.l1(header.number)?.receipts.clone())
+    }
+}
+
+#[async_trait]
+impl BlobSource for Replay<'_> {
+    async fn blobs(
+        &self,
+        header: &Sealed<Header>,
+        hashes: &[B256],
+    ) -> Result<Vec<Box<Blob>>, SourceError> {
+        // In the order in which they were asked for once; whoever uses them compares the hashes.
+        let blobs = &self.record.l1(header.number)?.blobs;
+        let is_whole = hashes.len() == blobs.len();
+        is_whole
+            .then(|| blobs.clone())
+            .ok_or(SourceError::NotHeld(header.number))
+    }
+}
+
+#[async_trait]
+impl L2Source for Replay<'_> {
+    fn chain_id(&self) -> ChainId {
+        self.l2_chain_id
+    }
+
+    async fn head(&self, _head: L2Head) -> Result<BlockRef, SourceError> {
+        let last = self.record.l2.values().next_back();
+        let last = last.ok_or(SourceError::NotHeld(0))?;
+        Ok(last.reference())
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        self.record.l2(number)
+    }
+}
+
+/// What a future gives that never waits.
+fn ready<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
