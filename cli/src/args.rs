@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Derive(DeriveArgs),
     Devnet(DevnetArgs),
     Keys(crate::keys::KeysArgs),
+    Guard(crate::guard::GuardArgs),
     #[command(flatten)]
     L1(L1Command),
 }

@@ -7,6 +7,7 @@ mod derive;
 mod devnet;
 mod evidence;
 mod follow;
+mod guard;
 mod keys;
 mod l1;
 mod nodes;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         Command::Derive(args) => derive::run(args),
         Command::Devnet(args) => devnet::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Guard(args) => guard::run(args),
         Command::L1(command) => l1::run(command),
     };
     outcome.unwrap_or_else(Outcome::from_error).into()

@@ -9,8 +9,6 @@ use crate::password::{PasswordArgs, password_args};
 
 /// Make, read and convert key files
 ///
-/// Make, read and convert key files.
-///
 /// Secrets come from prompts, files or the environment, never from arguments: everybody on the
 /// machine can read those. A file is replaced only with --force.
 ///

@@ -12,6 +12,7 @@ mod backfill;
 mod derive;
 mod devnet;
 mod follow;
+mod guard;
 mod l1;
 mod verify;
 

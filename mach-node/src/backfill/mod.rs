@@ -19,6 +19,7 @@ pub use report::{
     BackfillReport, FaultyBlock, Gap, MAX_LISTED, ReportError, UndecidedBlock, WorkerShare,
 };
 pub use stored::StoredQueue;
+pub(crate) use stored::record;
 
 use mach_core::{UnitReport, WorkUnit};
 /// What a queue says of a unit that nobody finished.

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::hex;
 use async_trait::async_trait;
 use mach_core::{
     UnitReport, WorkPlan,
@@ -438,6 +437,19 @@ fn index_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(index.try_into().ok()?))
 }
 
+/// What a row is about.
+pub(crate) fn record(key: &[u8]) -> Option<String> {
+    if key == PLAN {
+        return Some("the plan of a backfill".to_owned());
+    }
+    let index = index_of(key)?;
+    match key.first().copied()? {
+        BEGUN => Some(format!("who took unit {index} of a backfill")),
+        REPORT => Some(format!("the report of unit {index} of a backfill")),
+        _ => None,
+    }
+}
+
 fn change(kind: u8, index: u64, expected: Expected, value: Option<Vec<u8>>) -> Change {
     Change {
         table: Table::Work,
@@ -456,10 +468,7 @@ fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, QueueError
 }
 
 fn damaged(key: &[u8]) -> QueueError {
-    failed(StoreError::Damaged {
-        table: Table::Work.name(),
-        key: hex::encode_prefixed(key),
-    })
+    failed(StoreError::damaged(Table::Work, key))
 }
 
 fn failed(error: StoreError) -> QueueError {

@@ -9,4 +9,5 @@ pub use interchange::{
     GuardFile, GuardFileError, GuardFileMetadata, INTERCHANGE_VERSION, RollupHistory,
 };
 pub use memory::MemoryGuard;
+pub(crate) use stored::record;
 pub use stored::{ImportSummary, StoredGuard};

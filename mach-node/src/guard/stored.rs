@@ -1,9 +1,9 @@
 //! A signing guard that outlives its process.
 
-use alloy_primitives::{BlockNumber, ChainId, hex};
+use alloy_primitives::{Address, BlockNumber, ChainId};
 use async_trait::async_trait;
 use mach_core::{
-    BlockRef, Domain, Statement,
+    Attestation, BlockRef, Domain, Statement,
     ports::{BoxError, GuardError, SigningGuard},
 };
 
@@ -69,6 +69,40 @@ impl<S: Store> StoredGuard<S> {
             if self.replace(&key, stored, &height).await? {
                 return Ok(true);
             }
+        }
+    }
+
+    /// The attestation of a height, unless it was taken back.
+    ///
+    /// Errors: [`GuardError::Backend`].
+    pub async fn attestation(
+        &self,
+        domain: &Domain,
+        rollup: ChainId,
+        number: BlockNumber,
+    ) -> Result<Option<Attestation>, GuardError> {
+        let (height, _) = self.read(&key(domain, rollup, number)).await?;
+        Ok(height.attestation.filter(|_| !height.is_retracted))
+    }
+
+    /// Where something was signed: L1 chains and service managers, in order.
+    ///
+    /// Errors: [`GuardError::Backend`].
+    pub async fn domains(&self) -> Result<Vec<Domain>, GuardError> {
+        let mut domains = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows = (self.0)
+                .scan(Table::Guard, &[], after.as_deref(), 1)
+                .await
+                .map_err(backend)?;
+            let Some((key, _)) = rows.first() else {
+                return Ok(domains);
+            };
+            let domain = domain_of(key).ok_or_else(|| damaged(key))?;
+            // Behind its last row: no rollup and height are higher.
+            after = Some([domain_key(&domain).as_slice(), &[0xff; 16]].concat());
+            domains.push(domain);
         }
     }
 
@@ -202,9 +236,33 @@ fn domain_key(domain: &Domain) -> Vec<u8> {
     [chain.as_slice(), domain.service_manager.as_slice()].concat()
 }
 
+fn domain_of(key: &[u8]) -> Option<Domain> {
+    let (chain, rest) = key.split_first_chunk()?;
+    let (address, _) = rest.split_first_chunk::<20>()?;
+    Some(Domain {
+        l1_chain_id: ChainId::from_be_bytes(*chain),
+        service_manager: Address::from(*address),
+    })
+}
+
 fn rollup_of(key: &[u8]) -> Option<ChainId> {
     let bytes = key.get(DOMAIN_BYTES..)?.first_chunk()?;
     Some(ChainId::from_be_bytes(*bytes))
+}
+
+/// What a row is about.
+pub(crate) fn record(key: &[u8]) -> Option<String> {
+    let (domain, rollup) = (domain_of(key)?, rollup_of(key)?);
+    let number = key.get(DOMAIN_BYTES + 8..)?;
+    let number = BlockNumber::from_be_bytes(number.try_into().ok()?);
+    let Domain {
+        l1_chain_id,
+        service_manager,
+    } = domain;
+    Some(format!(
+        "what was signed about block {number} of rollup {rollup} for service manager \
+         {service_manager} on chain {l1_chain_id}"
+    ))
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Result<Height, GuardError> {
@@ -226,8 +284,5 @@ fn backend(error: StoreError) -> GuardError {
 }
 
 fn damaged(key: &[u8]) -> GuardError {
-    backend(StoreError::Damaged {
-        table: Table::Guard.name(),
-        key: hex::encode_prefixed(key),
-    })
+    backend(StoreError::damaged(Table::Guard, key))
 }

@@ -2,6 +2,7 @@
 
 mod redb;
 
+use alloy_primitives::hex;
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::ports::BoxError;
@@ -30,6 +31,14 @@ impl Table {
         match self {
             Self::Guard => "guard",
             Self::Work => "work",
+        }
+    }
+
+    /// What the row with this key is about, if the key is one of the table's owner.
+    fn record(self, key: &[u8]) -> Option<String> {
+        match self {
+            Self::Guard => crate::guard::record(key),
+            Self::Work => crate::backfill::record(key),
         }
     }
 }
@@ -107,6 +116,9 @@ pub enum StoreError {
     /// Another process has the store.
     #[error("another process uses {0}")]
     InUse(String),
+    /// There is no store, and none was to be made.
+    #[error("there is no store at {0}")]
+    Missing(String),
     /// The store was written by another release.
     #[error("the store has schema version {found}, this release reads {SCHEMA_VERSION}")]
     Version {
@@ -114,12 +126,14 @@ pub enum StoreError {
         found: u32,
     },
     /// A row is not what was written.
-    #[error("row {key} of table {table} is damaged")]
+    #[error("row {key} of table {table} is damaged{}", about(record))]
     Damaged {
         /// Name of the table.
         table: &'static str,
         /// Key of the row, in hexadecimal.
         key: String,
+        /// What the row is about, if the key says it.
+        record: Option<String>,
     },
     /// The database as a whole is not what was written.
     #[error("the store is damaged")]
@@ -138,6 +152,18 @@ impl StoreError {
     pub(crate) fn backend(error: impl Into<BoxError>) -> Self {
         Self::Backend(error.into())
     }
+
+    pub(crate) fn damaged(table: Table, key: &[u8]) -> Self {
+        Self::Damaged {
+            table: table.name(),
+            key: hex::encode_prefixed(key),
+            record: table.record(key),
+        }
+    }
+}
+
+fn about(record: &Option<String>) -> String {
+    (record.as_ref()).map_or_else(String::new, |record| format!(": {record}"))
 }
 
 #[cfg(test)]

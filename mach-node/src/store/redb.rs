@@ -9,7 +9,6 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use alloy_primitives::hex;
 use async_trait::async_trait;
 use redb::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
@@ -70,6 +69,15 @@ impl RedbStore {
     /// [`StoreError::Unreadable`], [`StoreError::Backend`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::with(file::open(path.as_ref())?)
+    }
+
+    /// Opens the store at `path`, which is there already, as [`Self::open`] does.
+    ///
+    /// Errors: also [`StoreError::Missing`].
+    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let missing = || StoreError::Missing(path.display().to_string());
+        Self::with(file::existing(path)?.ok_or_else(missing)?)
     }
 
     /// A store that forgets: for tests and development networks.
@@ -179,13 +187,16 @@ fn commit(
     transaction.set_quick_repair(true);
     let mut outcomes = Vec::with_capacity(group.len());
     let mut is_changed = false;
-    for write in group {
-        let outcome = match apply(&transaction, &write.changes) {
-            Err(error @ StoreError::Damaged { .. }) => Err(error),
-            other => Ok(other?),
-        };
-        is_changed |= matches!(outcome, Ok(Written::Applied)) && !write.changes.is_empty();
-        outcomes.push(outcome);
+    {
+        let mut tables = Tables::open(&transaction)?;
+        for write in group {
+            let outcome = match tables.apply(&write.changes) {
+                Err(error @ StoreError::Damaged { .. }) => Err(error),
+                other => Ok(other?),
+            };
+            is_changed |= matches!(outcome, Ok(Written::Applied)) && !write.changes.is_empty();
+            outcomes.push(outcome);
+        }
     }
     if is_changed {
         transaction.commit().map_err(StoreError::backend)?;
@@ -195,45 +206,62 @@ fn commit(
     Ok(outcomes)
 }
 
-/// Looks at every row before it changes one.
-fn apply(transaction: &WriteTransaction, changes: &[Change]) -> Result<Written, StoreError> {
-    for (position, change) in changes.iter().enumerate() {
-        if !holds(transaction, change)? {
-            return Ok(Written::Conflict { change: position });
-        }
-    }
-    for change in changes {
-        let mut rows = transaction
-            .open_table(definition(change.table))
-            .map_err(unopened_table)?;
-        let key = change.key.as_slice();
-        match &change.value {
-            Some(value) => {
-                let sealed = seal(change.table, key, value);
-                rows.insert(key, sealed.as_slice()).map_err(unread)?;
-            }
-            None => {
-                rows.remove(key).map_err(unread)?;
-            }
-        }
-    }
-    Ok(Written::Applied)
-}
+/// All tables, open for writing.
+struct Tables<'t>([(Table, Rows<'t>); Table::ALL.len()]);
 
-/// Whether the row is what the change expects.
-fn holds(transaction: &WriteTransaction, change: &Change) -> Result<bool, StoreError> {
-    if change.expected == Expected::Anything {
-        return Ok(true);
+type Rows<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
+
+impl<'t> Tables<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+        let [guard, work] = Table::ALL.map(|table| {
+            let rows = transaction.open_table(definition(table));
+            Ok::<_, StoreError>((table, rows.map_err(unopened_table)?))
+        });
+        Ok(Self([guard?, work?]))
     }
-    let rows = transaction
-        .open_table(definition(change.table))
-        .map_err(unopened_table)?;
-    let stored = rows.get(change.key.as_slice()).map_err(unread)?;
-    let Some(stored) = stored else {
-        return Ok(change.expected == Expected::Absent);
-    };
-    let value = unseal(change.table, &change.key, stored.value())?;
-    Ok(matches!(&change.expected, Expected::Value(expected) if expected == value))
+
+    fn of(&mut self, table: Table) -> Result<&mut Rows<'t>, StoreError> {
+        let mut found = self.0.iter_mut().filter(|(it, _)| *it == table);
+        let missing = || StoreError::backend("a table that is not one of all");
+        found.next().map(|(_, rows)| rows).ok_or_else(missing)
+    }
+
+    /// Looks at every row before it changes one.
+    fn apply(&mut self, changes: &[Change]) -> Result<Written, StoreError> {
+        for (position, change) in changes.iter().enumerate() {
+            if !self.holds(change)? {
+                return Ok(Written::Conflict { change: position });
+            }
+        }
+        for change in changes {
+            let rows = self.of(change.table)?;
+            let key = change.key.as_slice();
+            match &change.value {
+                Some(value) => {
+                    let sealed = seal(change.table, key, value);
+                    rows.insert(key, sealed.as_slice()).map_err(unread)?;
+                }
+                None => {
+                    rows.remove(key).map_err(unread)?;
+                }
+            }
+        }
+        Ok(Written::Applied)
+    }
+
+    /// Whether the row is what the change expects.
+    fn holds(&mut self, change: &Change) -> Result<bool, StoreError> {
+        if change.expected == Expected::Anything {
+            return Ok(true);
+        }
+        let rows = self.of(change.table)?;
+        let stored = rows.get(change.key.as_slice()).map_err(unread)?;
+        let Some(stored) = stored else {
+            return Ok(change.expected == Expected::Absent);
+        };
+        let value = unseal(change.table, &change.key, stored.value())?;
+        Ok(matches!(&change.expected, Expected::Value(expected) if expected == value))
+    }
 }
 
 const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -251,10 +279,7 @@ fn unseal<'a>(table: Table, key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], St
     (stored.split_first_chunk::<CHECKSUM_BYTES>())
         .filter(|(sum, value)| **sum == checksum(table, key, value))
         .map(|(_, value)| value)
-        .ok_or_else(|| StoreError::Damaged {
-            table: table.name(),
-            key: hex::encode_prefixed(key),
-        })
+        .ok_or_else(|| StoreError::damaged(table, key))
 }
 
 /// The length of the key stands between key and value, so that neither can take from the other.

@@ -261,3 +261,55 @@ async fn without_a_durable_record_nothing_is_permitted() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_places_of_statements_are_told() {
+    let guard = guard();
+    assert_eq!(guard.domains().await.unwrap(), []);
+    let other = |chain, byte| Domain {
+        l1_chain_id: chain,
+        service_manager: Address::repeat_byte(byte),
+    };
+    let domains = [other(1, 0), DOMAIN, other(1, 0xff), other(u64::MAX, 0xff)];
+    for domain in &domains {
+        for number in [0, 1, u64::MAX] {
+            let statement = attestation(number, 1).into();
+            guard.permit(&statement, domain).await.unwrap();
+        }
+    }
+    assert_eq!(guard.domains().await.unwrap(), domains);
+
+    let attested = |number| guard.attestation(&DOMAIN, ROLLUP, number);
+    assert_eq!(attested(1).await.unwrap(), Some(attestation(1, 1)));
+    assert_eq!(attested(2).await.unwrap(), None);
+    assert!(guard.retract(&DOMAIN, ROLLUP, block(1, 1)).await.unwrap());
+    assert_eq!(attested(1).await.unwrap(), None);
+}
+
+/// What is wrong with a store is said in the words of whoever has it.
+#[tokio::test]
+async fn a_record_that_is_damaged_is_named() {
+    use mach_node::store::{Change, Expected, Table, Written};
+
+    let store = RedbStore::in_memory().unwrap();
+    let guard = StoredGuard::new(store.clone());
+    assert!(permits(&guard, attestation(5, 1)).await);
+    let rows = store.scan(Table::Guard, &[], None, 2).await.unwrap();
+    let row = Change {
+        table: Table::Guard,
+        key: rows[0].0.clone(),
+        expected: Expected::Anything,
+        value: Some(b"{".to_vec()),
+    };
+    assert_eq!(store.write(vec![row]).await.unwrap(), Written::Applied);
+    let statement = attestation(5, 1).into();
+    let error = guard.permit(&statement, &DOMAIN).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        cause.ends_with(
+            "of table guard is damaged: what was signed about block 5 of rollup 10 for service manager \
+             0x1111111111111111111111111111111111111111 on chain 1"
+        ),
+        "{cause}"
+    );
+}

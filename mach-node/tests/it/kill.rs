@@ -1,4 +1,4 @@
-//! A process that signs is killed, again and again.
+//! A process that signs is killed, again and again, or has no room on its disk.
 
 use std::{
     collections::HashMap,
@@ -71,6 +71,82 @@ fn child() {
             });
             futures::future::join_all(tasks.collect::<Vec<_>>()).await;
         });
+}
+
+const FULL: &str = "MACH_FULL_STORE";
+
+/// The process whose disk becomes full: signs height after height, then says why it stopped.
+#[tokio::test]
+#[ignore = "started by the test below"]
+async fn child_without_room() {
+    let Some(path) = std::env::var_os(FULL) else {
+        return;
+    };
+    let guard = StoredGuard::new(RedbStore::open(path).unwrap());
+    let mut refused = 0;
+    for number in 0..200_000 {
+        match guard.permit(&statement(number, 1).into(), &DOMAIN).await {
+            Ok(()) => println!("signed {number}"),
+            Err(error) => {
+                let mut cause: &dyn std::error::Error = &error;
+                while let Some(source) = cause.source() {
+                    cause = source;
+                }
+                println!("refused {number}: {cause}");
+                refused += 1;
+            }
+        }
+        if refused == 5 {
+            return;
+        }
+    }
+}
+
+/// It signs nothing that it cannot write down, says so, and goes on when there is room again.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_guard_whose_disk_is_full_signs_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guard.redb");
+    drop(RedbStore::open(&path).unwrap());
+    // In blocks of 512 bytes, or 1024 in some shells: a little more than the new store has.
+    let blocks = std::fs::metadata(&path).unwrap().len() / 512 + 64;
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    let output = Command::new("sh")
+        .args(["-c", &script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "kill::child_without_room", "--ignored"])
+        .arg("--nocapture")
+        .env(FULL, &path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let signed: Vec<u64> = (text.lines())
+        .filter_map(|line| line.strip_prefix("signed "))
+        .map(|number| number.parse().unwrap())
+        .collect();
+    let refused: Vec<_> = (text.lines())
+        .filter_map(|line| line.strip_prefix("refused "))
+        .collect();
+    assert!(!signed.is_empty(), "{text}");
+    assert_eq!(signed, (0..signed.len() as u64).collect::<Vec<_>>());
+    assert_eq!(
+        refused.len(),
+        5,
+        "signed again after {} refusals",
+        refused.len()
+    );
+    assert!(refused[0].contains("File too large"), "{}", refused[0]);
+
+    let guard = StoredGuard::new(RedbStore::open(&path).unwrap());
+    let file = guard.export(&DOMAIN).await.unwrap();
+    assert!(file.data[0].attestations.len() >= signed.len());
+    for number in [0, signed.len() as u64 - 1] {
+        let other = statement(number, 2).into();
+        assert!(guard.permit(&other, &DOMAIN).await.is_err());
+    }
+    let next = statement(1_000_000, 1).into();
+    guard.permit(&next, &DOMAIN).await.unwrap();
 }
 
 /// Nothing that was signed is forgotten, and no height has two hashes.

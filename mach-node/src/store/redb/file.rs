@@ -49,7 +49,7 @@ fn builder() -> Builder {
 }
 
 /// The store at `path`, checked; `None` if there is no file.
-fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
+pub(super) fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
     let open = || {
         let mut database = match builder().open(path) {
             Err(DatabaseError::Storage(StorageError::Io(error)))
