@@ -47,6 +47,10 @@ fuzz-replay:
 interop:
     cd interop && cargo fmt --check && cargo test
 
+# Every change of a block is named, no damage accuses: on so many blocks that the devnet makes, by hand
+mutations BLOCKS="10000":
+    MACH_DEVNET_BLOCKS={{ BLOCKS }} cargo test --locked -p mach-verify --test it -- --nocapture of_the_devnet_
+
 # Benchmarks, run by hand
 bench *ARGS:
     cargo bench -p mach-benches {{ ARGS }}

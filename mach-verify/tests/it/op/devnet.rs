@@ -30,7 +30,7 @@ fn validator(devnet: &Devnet) -> Validator {
 }
 
 /// A devnet with `blocks` rollup blocks, deposits and changes of the configuration.
-fn make(fork: OptimismFork, blocks: u64, random: &mut Random) -> Devnet {
+pub(crate) fn make_devnet(fork: OptimismFork, blocks: u64, random: &mut Random) -> Devnet {
     let config = DevnetConfig {
         l2_fork: fork,
         ..Default::default()
@@ -93,7 +93,7 @@ fn change(fork: OptimismFork, random: &mut Random) -> SystemChange {
 /// changes.
 async fn sweep(fork: OptimismFork, blocks: u64, seed: u64) -> usize {
     let mut random = Random(seed);
-    let devnet = make(fork, blocks, &mut random);
+    let devnet = make_devnet(fork, blocks, &mut random);
     let validator = validator(&devnet);
     let mut changes = 0;
     for number in 1..=blocks {
@@ -266,21 +266,26 @@ fn decode(bytes: &Bytes) -> Option<TxDeposit> {
     }
 }
 
-/// `MACH_DEVNET_BLOCKS` says how many blocks there are, of all forks together.
+/// How many blocks the devnets of a test make, of all forks together: `MACH_DEVNET_BLOCKS`.
+pub(crate) fn devnet_blocks() -> u64 {
+    std::env::var("MACH_DEVNET_BLOCKS").map_or(120, |it| it.parse().unwrap())
+}
+
+pub(crate) const DEVNET_FORKS: [OptimismFork; 6] = [
+    OptimismFork::Bedrock,
+    OptimismFork::Canyon,
+    OptimismFork::Ecotone,
+    OptimismFork::Holocene,
+    OptimismFork::Isthmus,
+    OptimismFork::Jovian,
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_of_the_devnet_follow_from_its_l1_and_changed_ones_do_not() {
-    let blocks: u64 = std::env::var("MACH_DEVNET_BLOCKS").map_or(120, |it| it.parse().unwrap());
-    let forks = [
-        OptimismFork::Bedrock,
-        OptimismFork::Canyon,
-        OptimismFork::Ecotone,
-        OptimismFork::Holocene,
-        OptimismFork::Isthmus,
-        OptimismFork::Jovian,
-    ];
+    let blocks = devnet_blocks();
     let mut changes = 0;
-    for (seed, fork) in (1..).zip(forks) {
-        changes += sweep(fork, blocks / forks.len() as u64, seed).await;
+    for (seed, fork) in (1..).zip(DEVNET_FORKS) {
+        changes += sweep(fork, blocks / DEVNET_FORKS.len() as u64, seed).await;
     }
     eprintln!("{blocks} blocks valid, {changes} changes, all named");
     assert!(changes as u64 >= 16 * blocks);

@@ -7,8 +7,10 @@ mod published;
 mod source;
 mod world;
 
+pub(crate) use devnet::{DEVNET_FORKS, devnet_blocks, make_devnet};
 use mach_core::{Fault, L2Block};
 use mach_verify::op::{L1Error, L1View, Parent, verify_against_l1};
+pub(crate) use world::Random;
 use world::World;
 
 /// What the check says of a block in the place of the one at `index`, with all of L1 known.

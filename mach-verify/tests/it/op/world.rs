@@ -42,7 +42,7 @@ const PRAGUE: u64 = START + 150;
 const NOTICED: u64 = START + 190;
 
 /// SplitMix64.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(super) fn next(&mut self) -> u64 {
