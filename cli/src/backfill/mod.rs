@@ -234,7 +234,7 @@ async fn report(
         }
         print(&totals);
     } else {
-        print(&show::summary(&report, elapsed));
+        print(&show::summary(&report, elapsed, &args.evidence));
     }
     Ok(show::outcome(&report))
 }

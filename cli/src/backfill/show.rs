@@ -119,7 +119,7 @@ pub(super) fn line(chain_id: u64, block: &BlockReport) -> Value {
 }
 
 /// The totals for people.
-pub(super) fn summary(report: &BackfillReport, elapsed: Duration) -> String {
+pub(super) fn summary(report: &BackfillReport, elapsed: Duration, evidence: &Path) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     let mut row = |name: &str, value: String| {
@@ -161,6 +161,12 @@ pub(super) fn summary(report: &BackfillReport, elapsed: Duration) -> String {
         .iter()
         .map(|it| format!("INVALID  block {}: {}", it.block, it.fault));
     more(&mut text, faults, report.invalid);
+    if report.invalid > 0 {
+        text.push_str(&format!(
+            "\nwhat this machine has against them: mach-cli verify {}",
+            evidence.display()
+        ));
+    }
     let gaps = report.gaps.iter().map(|gap| {
         format!(
             "NOT LINKED  block {} names parent {}, the block before it is {}",

@@ -125,6 +125,11 @@ async fn a_range_is_verified_once_and_reported_as_often_as_asked() {
     let table = backfill(&folder, &["--archive", text(&archive)]).output();
     let table = String::from_utf8(table.unwrap().stdout).unwrap();
     assert!(table.contains("INVALID  block 7 ("), "{table}");
+    let replay = format!(
+        "mach-cli verify {}",
+        folder.path().join("evidence").display()
+    );
+    assert!(table.ends_with(&format!("{replay}\n")), "{table}");
 }
 
 /// Chains of one chain id: a development network, and the same one started again.

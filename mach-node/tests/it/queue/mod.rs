@@ -12,6 +12,7 @@ use mach_core::{
     ports::{Claim, Completion, Lease, QueueError, Release, WorkQueue},
 };
 use mach_node::backfill::{BackfillReport, ReportError};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// Long enough for a busy machine to extend, short enough to wait for.
 const LEASE: Duration = Duration::from_millis(1500);
@@ -52,6 +53,7 @@ macro_rules! conformance {
             what_is_done_survives_a_restart
             a_report_of_other_blocks_is_refused
             a_reopened_unit_is_done_again
+            workers_that_come_and_go_change_nothing
         }
     };
 }
@@ -429,6 +431,66 @@ async fn a_reopened_unit_is_done_again(place: impl Place) {
     assert_eq!(queue.progress().await.unwrap(), before);
     assert_eq!(queue.report(1).await.unwrap().unwrap().worker, "second");
     assert!(collected(&queue).await.is_valid());
+}
+
+/// Workers die, hang, stop and fail as chance has it, and hand in when others have done it.
+async fn workers_that_come_and_go_change_nothing(place: impl Place) {
+    let queue = place.worker().await;
+    let wanted = plan(4 * 50)
+        .with_attempts(NonZeroU32::new(1000).unwrap())
+        .with_lease(Duration::from_millis(400));
+    queue.plan(&wanted).await.unwrap();
+    let mut workers = Vec::new();
+    for seed in 0..6 {
+        let queue = place.worker().await;
+        workers.push(tokio::spawn(async move {
+            let mut random = StdRng::seed_from_u64(seed);
+            let name = format!("worker {seed}");
+            let (mut counted, mut hanging) = (Vec::new(), Vec::new());
+            loop {
+                let lease = match queue.claim().await.unwrap() {
+                    Claim::Unit(lease) => lease,
+                    Claim::Wait => match hanging.pop() {
+                        Some(lease) => lease,
+                        None => {
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                            continue;
+                        }
+                    },
+                    Claim::Done => break,
+                };
+                match random.random_range(0..10) {
+                    0 => drop(lease),
+                    1 | 2 => hanging.push(lease),
+                    3 => queue.release(&lease, &Release::Interrupted).await.unwrap(),
+                    4 => {
+                        let failed = Release::Failed(name.clone());
+                        queue.release(&lease, &failed).await.unwrap();
+                    }
+                    _ => match finish(&queue, &lease, &name).await {
+                        Completion::Counted => counted.push(lease.unit.index),
+                        Completion::Duplicate => {}
+                    },
+                }
+            }
+            for lease in hanging {
+                assert_eq!(finish(&queue, &lease, &name).await, Completion::Duplicate);
+            }
+            counted
+        }));
+    }
+    let mut counted = Vec::new();
+    for worker in workers {
+        counted.extend(worker.await.unwrap());
+    }
+    counted.sort_unstable();
+    assert_eq!(counted, (0..50).collect::<Vec<_>>());
+    let progress = queue.progress().await.unwrap();
+    assert_eq!((progress.done, progress.blocks), (50, 200));
+    assert_eq!(progress.gas_used, (100..300).sum::<u64>());
+    let report = collected(&queue).await;
+    assert!(report.is_valid(), "{report:?}");
+    assert_eq!(report.valid, 200);
 }
 
 /// Whoever takes the blocks of a report may stop it.
