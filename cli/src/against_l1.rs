@@ -39,11 +39,23 @@ pub(crate) struct AgainstL1Args {
     l1: Vec<Url>,
 
     /// L1 blocks behind one that settle it, so that it can accuse [default: L1 finalizes it]
-    #[arg(long, env = "MACH_L1_DEPTH", value_name = "COUNT", requires = "l1")]
+    #[arg(
+        long,
+        env = "MACH_L1_DEPTH",
+        value_name = "COUNT",
+        requires = "l1",
+        conflicts_with_all = ["paths", "archive"]
+    )]
     l1_depth: Option<u64>,
 
     /// Genesis file of an L1 that is not built in
-    #[arg(long, env = "MACH_L1_GENESIS", value_name = "FILE", requires = "l1")]
+    #[arg(
+        long,
+        env = "MACH_L1_GENESIS",
+        value_name = "FILE",
+        requires = "l1",
+        conflicts_with_all = ["paths", "archive"]
+    )]
     l1_genesis: Option<PathBuf>,
 }
 

@@ -1,12 +1,14 @@
 //! Flags. Each has an environment twin; a flag beats the environment.
 
-use std::{num::NonZeroUsize, ops::RangeInclusive, path::PathBuf, str::FromStr};
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use alloy_primitives::{Address, BlockNumber};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::{against_l1::AgainstL1Args, l1::L1Command, nodes::RpcArgs};
+use crate::{against_l1::AgainstL1Args, evidence::EvidenceArgs, l1::L1Command, nodes::RpcArgs};
+
+pub(crate) use crate::block_range::BlockRange;
 
 /// Checks what a rollup says.
 ///
@@ -48,11 +50,13 @@ pub(crate) enum Command {
 ///   mach-cli verify evidence/10-125-a1b2c3d4-stateRoot.json.gz
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(group = clap::ArgGroup::new("nodes").args(["rpc"]).requires("blocks"))]
 pub(crate) struct VerifyArgs {
     /// Recorded blocks or evidence (.json, .json.gz), folders of them, or folders with chain.rlp
     /// and genesis.json
     #[arg(
         required_unless_present_any = ["rpc", "archive"],
+        conflicts_with = "rpc",
         env = "MACH_PATHS",
         value_delimiter = ','
     )]
@@ -60,18 +64,6 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
-
-    /// JSON-RPC endpoint; of several, more than half have to agree
-    #[arg(
-        long,
-        env = "MACH_RPC",
-        value_name = "URL",
-        value_delimiter = ',',
-        hide_env_values = true,
-        requires = "blocks",
-        conflicts_with = "paths"
-    )]
-    pub(crate) rpc: Vec<Url>,
 
     #[command(flatten)]
     pub(crate) nodes: RpcArgs,
@@ -87,14 +79,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, env = "MACH_BLOCKS", conflicts_with = "paths")]
     pub(crate) blocks: Option<BlockRange>,
 
-    /// Folder for evidence: of every invalid block a bundle that `verify` replays offline
-    #[arg(
-        long,
-        env = "MACH_EVIDENCE",
-        value_name = "FOLDER",
-        default_value = "evidence"
-    )]
-    pub(crate) evidence: PathBuf,
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
 
     /// Blocks verified at a time [default: number of cores]
     #[arg(long, env = "MACH_JOBS")]
@@ -164,6 +150,15 @@ pub(crate) enum L1HeadArg {
     Finalized,
 }
 
+/// A head of the rollup that follows from L1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SettledHead {
+    /// From any block of L1
+    Safe,
+    /// From final blocks of L1
+    Finalized,
+}
+
 /// The rules of the chain.
 #[derive(Debug, Args)]
 pub(crate) struct ChainArgs {
@@ -185,18 +180,8 @@ pub(crate) struct ChainArgs {
 ///   mach-cli record --rpc http://localhost:8545 --blocks 120..=9119 --archive blocks.mach
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(group = clap::ArgGroup::new("nodes").args(["rpc"]).required(true))]
 pub(crate) struct RecordArgs {
-    /// JSON-RPC endpoint; of several, more than half have to agree
-    #[arg(
-        long,
-        env = "MACH_RPC",
-        value_name = "URL",
-        value_delimiter = ',',
-        hide_env_values = true,
-        required = true
-    )]
-    pub(crate) rpc: Vec<Url>,
-
     #[command(flatten)]
     pub(crate) nodes: RpcArgs,
 
@@ -225,18 +210,23 @@ pub(crate) struct RecordArgs {
 ///     --games 0xe5965Ab5962eDc7477C8520243A95517CD252fA9 --from 21000000
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-#[command(group = clap::ArgGroup::new("contract").required(true).args(["oracle", "games"]))]
+#[command(group = clap::ArgGroup::new("nodes").args(["rpc"]).required(true))]
+#[command(group = clap::ArgGroup::new("contract").required(true).multiple(true).args(["oracle", "games"]))]
 pub(crate) struct ProposalsArgs {
-    /// JSON-RPC endpoint of the rollup, with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC", value_name = "URL", hide_env_values = true)]
-    pub(crate) rpc: Url,
+    #[command(flatten)]
+    pub(crate) nodes: RpcArgs,
 
     /// JSON-RPC endpoint of L1
     #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
     pub(crate) l1: Url,
 
     /// Address of the L2OutputOracle on L1
-    #[arg(long, env = "MACH_OUTPUT_ORACLE", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "MACH_OUTPUT_ORACLE",
+        value_name = "ADDRESS",
+        conflicts_with = "games"
+    )]
     pub(crate) oracle: Option<Address>,
 
     /// Address of the DisputeGameFactory on L1
@@ -260,14 +250,17 @@ pub(crate) struct ProposalsArgs {
     #[arg(long, env = "MACH_L1_CONFIRMATIONS", value_name = "BLOCKS")]
     pub(crate) confirmations: Option<u64>,
 
-    /// Folder for evidence: of every wrong proposal a bundle that `verify` replays offline
+    /// Which blocks of the rollup proposals are compared with; safe ones can still be replaced
     #[arg(
         long,
-        env = "MACH_EVIDENCE",
-        value_name = "FOLDER",
-        default_value = "evidence"
+        env = "MACH_PROPOSALS_HEAD",
+        value_enum,
+        default_value = "finalized"
     )]
-    pub(crate) evidence: PathBuf,
+    pub(crate) head: SettledHead,
+
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
 
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
@@ -325,59 +318,6 @@ pub(crate) struct DevnetArgs {
     pub(crate) block_time: u64,
 }
 
-/// Most blocks that one command takes.
-const MAX_BLOCKS: u64 = 10_000_000;
-
-/// A range of block numbers as it is written on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BlockRange(RangeInclusive<BlockNumber>);
-
-impl BlockRange {
-    /// Errors: the range is empty or too long.
-    pub(crate) fn new(numbers: RangeInclusive<BlockNumber>) -> Result<Self, String> {
-        let (first, last) = (*numbers.start(), *numbers.end());
-        if first > last {
-            return Err("the range is empty".to_owned());
-        }
-        if last - first >= MAX_BLOCKS {
-            return Err(format!("more than {MAX_BLOCKS} blocks"));
-        }
-        Ok(Self(numbers))
-    }
-
-    pub(crate) fn numbers(&self) -> RangeInclusive<BlockNumber> {
-        self.0.clone()
-    }
-
-    pub(crate) const fn first(&self) -> BlockNumber {
-        *self.0.start()
-    }
-
-    pub(crate) const fn count(&self) -> u64 {
-        *self.0.end() - *self.0.start() + 1
-    }
-}
-
-impl FromStr for BlockRange {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str| {
-            text.parse::<BlockNumber>()
-                .map_err(|error| format!("`{text}` is no block number: {error}"))
-        };
-        let (first, last) = if let Some((first, last)) = text.split_once("..=") {
-            (number(first)?, number(last)?)
-        } else if let Some((first, end)) = text.split_once("..") {
-            let last = number(end)?.checked_sub(1).ok_or("the range is empty")?;
-            (number(first)?, last)
-        } else {
-            (number(text)?, number(text)?)
-        };
-        Self::new(first..=last)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,25 +366,5 @@ mod tests {
         let mut seen = 0;
         check(&Cli::command(), &mut seen);
         assert!(seen >= 10, "{seen}");
-    }
-
-    #[test]
-    fn ranges_are_read_as_rust_writes_them() {
-        let range = |text: &str| text.parse::<BlockRange>().map(|range| range.0);
-        assert_eq!(range("7"), Ok(7..=7));
-        assert_eq!(range("3..5"), Ok(3..=4));
-        assert_eq!(range("3..=5"), Ok(3..=5));
-        for wrong in [
-            "",
-            "5..3",
-            "3..3",
-            "0..0",
-            "x",
-            "1..=99999999999",
-            "0x10",
-            "-1",
-        ] {
-            assert!(range(wrong).is_err(), "{wrong}");
-        }
     }
 }

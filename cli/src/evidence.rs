@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use mach_core::{Fault, Verdict};
 use mach_verify::{
     ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body,
@@ -11,6 +12,19 @@ use mach_verify::{
 };
 
 use crate::{report::Row, spec::Specs};
+
+/// Where evidence goes.
+#[derive(Debug, Args)]
+pub(crate) struct EvidenceArgs {
+    /// Folder for evidence: of everything invalid a bundle that `verify` replays offline
+    #[arg(
+        long = "evidence",
+        env = "MACH_EVIDENCE",
+        value_name = "FOLDER",
+        default_value = "evidence"
+    )]
+    pub(crate) folder: PathBuf,
+}
 
 /// Where bundles of a run go.
 pub(crate) struct Bundles(EvidenceFolder);
@@ -79,7 +93,7 @@ impl Bundles {
 fn tell(kept: eyre::Result<PathBuf>, row: &mut Row) {
     match kept {
         Ok(file) => row.evidence = Some(file),
-        Err(error) => row.note = Some(format!("no evidence: {error:#}")),
+        Err(error) => row.note(format!("no evidence: {error:#}")),
     }
 }
 
@@ -89,15 +103,17 @@ fn replay(specs: &Specs, evidence: &Evidence, row: &mut Row) {
     let spec = specs.of(evidence.block().chain_id);
     let carried = evidence.spec();
     // What a bundle cannot prove is the reader's to look at.
-    row.note = match (&spec, evidence.fault()) {
-        (Err(_), _) => Some(format!(
-            "by rules that the bundle brings, which hash to {}",
-            carried.hash()
-        )),
-        (_, Fault::OutputRoot(_)) => Some("if this proposal was made".to_owned()),
-        (_, Fault::ParentHash(_)) => Some("if the bundle's parent is the chain's".to_owned()),
-        _ => None,
-    };
+    if spec.is_err() {
+        let hash = carried.hash();
+        row.note(format!(
+            "by rules that the bundle brings, which hash to {hash}"
+        ));
+    }
+    match evidence.fault() {
+        Fault::OutputRoot(_) => row.note("if this proposal was made"),
+        Fault::ParentHash(_) => row.note("if the bundle's parent is the chain's"),
+        _ => {}
+    }
     row.result = (evidence.replay_by(spec.unwrap_or(carried))).map_err(eyre::Report::new);
 }
 
@@ -117,7 +133,7 @@ fn replay_l1(specs: &Specs, evidence: &L1Evidence, row: &mut Row) {
         Some(_) => "if the L1 blocks of the bundle are L1's",
         None => "if the rollup.json of the bundle is the rollup's, and its L1 blocks are L1's",
     };
-    row.note = Some(whose.to_owned());
+    row.note(whose);
     row.result = (evidence.replay_by(&Rollup::new(config, l2, l1)))
         .map(Verdict::Invalid)
         .map_err(eyre::Report::new);

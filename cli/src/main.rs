@@ -3,8 +3,10 @@
 mod against_l1;
 mod args;
 mod backfill;
+mod block_range;
 mod derive;
 mod devnet;
+mod environment;
 mod evidence;
 mod follow;
 mod guard;
@@ -20,7 +22,7 @@ mod report;
 mod spec;
 mod verify;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::{
     args::{Cli, Command},
@@ -28,7 +30,8 @@ use crate::{
 };
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let command = environment::beaten_by_flags(Cli::command(), std::env::args_os());
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     outcome::init_logging();
     let outcome = match &cli.command {
         Command::Verify(args) => verify::run(args),

@@ -21,9 +21,19 @@ use url::Url;
 
 use crate::spec::Specs;
 
-/// How nodes are asked.
+/// Nodes of the rollup, and how they are asked.
 #[derive(Debug, Args)]
 pub(crate) struct RpcArgs {
+    /// JSON-RPC endpoint; of several, more than half have to agree
+    #[arg(
+        long,
+        env = "MACH_RPC",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub(crate) rpc: Vec<Url>,
+
     /// Where witnesses come from
     #[arg(long, env = "MACH_WITNESS", value_enum, default_value_t)]
     pub(crate) witness: WitnessMethod,
@@ -108,8 +118,8 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// Asks every node for its chain. Of several, as many have to answer as have to agree: the
     /// others may come later.
-    pub(crate) async fn connect(urls: &[Url], args: &RpcArgs, specs: &Specs) -> eyre::Result<Self> {
-        let options = args.options();
+    pub(crate) async fn connect(args: &RpcArgs, specs: &Specs) -> eyre::Result<Self> {
+        let (urls, options) = (&args.rpc, args.options());
         let tries = urls
             .iter()
             .map(|url| RpcSource::connect_with(url.clone(), &options));

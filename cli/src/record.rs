@@ -19,7 +19,7 @@ pub(crate) fn run(args: &RecordArgs) -> eyre::Result<Outcome> {
 }
 
 async fn record(args: &RecordArgs, specs: &Specs) -> eyre::Result<Outcome> {
-    let nodes = Nodes::connect(&args.rpc, &args.nodes, specs).await?;
+    let nodes = Nodes::connect(&args.nodes, specs).await?;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} blocks  {msg}  {eta} left")?;
     let bar = ProgressBar::new(args.blocks.count()).with_style(style);
     let mut target = Target::open(args, nodes.chain_id())?;

@@ -34,7 +34,7 @@ pub(crate) fn verify(
     bundles: &Bundles,
 ) -> eyre::Result<Outcome> {
     let verified = runtime()?.block_on(async {
-        let nodes = Nodes::connect(&args.rpc, &args.nodes, specs).await?;
+        let nodes = Nodes::connect(&args.nodes, specs).await?;
         let l1 = AgainstL1::connect(&args.l1, &args.nodes, specs, &nodes).await?;
         let mut report = Report::new(Some(blocks.count()), args.json);
         let jobs = args.jobs.map_or_else(cores, NonZeroUsize::get);

@@ -30,7 +30,7 @@ pub(crate) struct Row {
     /// Where the evidence against the block is.
     pub(crate) evidence: Option<PathBuf>,
     /// What there is to say beside the result.
-    pub(crate) note: Option<String>,
+    notes: Vec<String>,
     /// Number of transactions, if known.
     pub(crate) transactions: Option<u64>,
     /// Gas of the block.
@@ -107,7 +107,7 @@ impl Report {
                 if let Some(file) = &row.evidence {
                     print(&format!("  evidence: {}", file.display()));
                 }
-                if let Some(note) = &row.note {
+                for note in &row.notes {
                     print(&format!("  {note}"));
                 }
             }
@@ -190,11 +190,16 @@ impl Row {
             result: Err(eyre::eyre!("not looked at")),
             with_l1: false,
             evidence: None,
-            note: None,
+            notes: Vec::new(),
             transactions: None,
             gas: 0,
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// Says something beside the result, after what was said before.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
     }
 
     /// What the block says of itself.
@@ -246,13 +251,14 @@ impl Row {
             Ok(Verdict::Invalid(fault)) => format!("INVALID  {fault}"),
             Err(error) => format!("NO VERDICT  {error:#}"),
         };
-        let evidence = (self.evidence.as_ref())
-            .map(|file| format!("  evidence in {}", file.display()))
-            .or_else(|| Some(format!("  {}", self.note.as_ref()?)))
-            .unwrap_or_default();
+        let evidence =
+            (self.evidence.as_ref()).map(|file| format!("evidence in {}", file.display()));
+        let rest: String = (evidence.iter().chain(&self.notes))
+            .map(|text| format!("  {text}"))
+            .collect();
         format!(
             "{number:>10}  {transactions:>4} tx  {:>7.2} Mgas  {:>7.1} ms  {:>7.1} Mgas/s  \
-             {verdict}{evidence}",
+             {verdict}{rest}",
             self.gas as f64 / 1e6,
             self.elapsed.as_secs_f64() * 1e3,
             mgas(self.gas, self.elapsed),
@@ -282,8 +288,8 @@ impl Row {
             if let Some(file) = &self.evidence {
                 line.insert("evidence".to_owned(), json!(file));
             }
-            if let Some(note) = &self.note {
-                line.insert("note".to_owned(), json!(note));
+            if !self.notes.is_empty() {
+                line.insert("note".to_owned(), json!(self.notes.join("; ")));
             }
             line.extend(outcome);
         }

@@ -14,6 +14,7 @@ mod devnet;
 mod follow;
 mod guard;
 mod l1;
+mod nodes;
 mod verify;
 
 use std::process::{Command, Output};

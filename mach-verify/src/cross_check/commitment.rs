@@ -161,7 +161,7 @@ impl<L: L1Source> L1CommitmentEvents<L> {
         loop {
             let last = self.state().recent.back().copied();
             match last {
-                Some(last) if !self.walk.holds(last).await? => self.state().forget(last),
+                Some(last) if !self.walk.holds(last, settled).await? => self.state().forget(last),
                 _ => break,
             }
         }

@@ -6,7 +6,7 @@ mod format;
 mod validator;
 
 use alloy_consensus::Header;
-use alloy_primitives::Sealed;
+use alloy_primitives::{B256, Sealed, keccak256};
 use mach_core::{Fault, L2Block, Verdict};
 
 use crate::{
@@ -175,7 +175,9 @@ impl Evidence {
         &self.software
     }
 
-    /// Name of the file: `<chain>-<number>-<first 4 bytes of the hash>-<fault>.json.gz`.
+    /// Name of the file: `<chain>-<number>-<block>-<fault>-<what>.json.gz`, with the first 4 bytes of
+    /// the block's hash and of the hash of the fault's JSON, so that two wrong output roots that are
+    /// claimed for one block have a file each.
     pub fn file_name(&self) -> String {
         file_name(self.block(), &self.fault)
     }
@@ -183,7 +185,10 @@ impl Evidence {
 
 /// Name of the file of a bundle against `block`.
 pub(crate) fn file_name(block: &L2Block, fault: &Fault) -> String {
-    let hash: String = block.hash().to_string().chars().skip(2).take(8).collect();
+    let short = |hash: B256| -> String { hash.to_string().chars().skip(2).take(8).collect() };
+    // Names, numbers and hashes: nothing that JSON cannot say.
+    let what = keccak256(serde_json::to_vec(fault).unwrap_or_default());
     let (chain, number) = (block.chain_id, block.number());
-    format!("{chain}-{number}-{hash}-{}.json.gz", fault.name())
+    let (hash, what) = (short(block.hash()), short(what));
+    format!("{chain}-{number}-{hash}-{}-{what}.json.gz", fault.name())
 }

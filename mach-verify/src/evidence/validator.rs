@@ -1,9 +1,13 @@
 use std::{
     collections::VecDeque,
     fmt::{self, Debug},
+    num::NonZeroUsize,
     ops::RangeInclusive,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use alloy_primitives::B256;
@@ -39,12 +43,15 @@ pub trait Accuser: Send + Sync {
     async fn accuse(&self, block: &L2Block) -> Result<Option<L1Evidence>, ValidateError>;
 }
 
+/// Bundles that are made beside at once; each has a block and its witness in memory.
+const MAX_BESIDE: usize = 8;
+
 /// Leaves a bundle for every block that `V` calls invalid.
 ///
 /// The verdict does not wait for it: where there is a tokio runtime, the bundle is replayed and
-/// written beside. The witness comes from the memory that `V` should take its own from, since a
-/// node that lies may not serve it twice. A fault that the bundle does not give again, or a full
-/// disk, costs the evidence and not the verdict, and is logged.
+/// written beside, unless 8 others are being made. The witness comes from the memory that `V`
+/// should take its own from, since a node that lies may not serve it twice. A fault that the bundle
+/// does not give again, or a full disk, costs the evidence and not the verdict, and is logged.
 pub struct EvidenceValidator<V, W> {
     blocks: V,
     maker: Maker<W>,
@@ -57,6 +64,8 @@ struct Maker<W> {
     folder: EvidenceFolder,
     l1: Option<Arc<dyn Accuser>>,
     derivation: Option<Arc<dyn DerivationAccuser>>,
+    /// Bundles that are being made beside.
+    beside: Arc<AtomicUsize>,
 }
 
 impl<W> Clone for Maker<W> {
@@ -67,6 +76,7 @@ impl<W> Clone for Maker<W> {
             folder: self.folder.clone(),
             l1: self.l1.clone(),
             derivation: self.derivation.clone(),
+            beside: Arc::clone(&self.beside),
         }
     }
 }
@@ -91,7 +101,7 @@ impl<V: Debug, W> Debug for EvidenceValidator<V, W> {
 
 impl<V, W> EvidenceValidator<V, W> {
     /// Validates blocks of the chain of `spec` with `blocks`.
-    pub const fn new(
+    pub fn new(
         spec: ChainSpec,
         blocks: V,
         witnesses: Arc<WitnessMemory<W>>,
@@ -103,6 +113,7 @@ impl<V, W> EvidenceValidator<V, W> {
             folder,
             l1: None,
             derivation: None,
+            beside: Arc::default(),
         };
         Self { blocks, maker }
     }
@@ -172,7 +183,10 @@ impl<V: BlockValidator, W: WitnessSource + 'static> BlockValidator for EvidenceV
             // Now, before the next blocks push it out.
             let witness = self.maker.witnesses.remembered(block.hash());
             let (maker, block, fault) = (self.maker.clone(), block.clone(), fault.clone());
-            run_beside(async move {
+            let place = Place::take(&self.maker.beside);
+            let has_place = place.is_some();
+            let work = async move {
+                let _place = place;
                 let block_ref = block.reference();
                 match maker.keep(block, fault, witness).await {
                     Ok(file) => info!(block = %block_ref, file = %file.display(), "evidence kept"),
@@ -182,15 +196,36 @@ impl<V: BlockValidator, W: WitnessSource + 'static> BlockValidator for EvidenceV
                         "no evidence"
                     ),
                 }
-            })
-            .await;
+            };
+            if has_place {
+                run_beside(work).await;
+            } else {
+                work.await;
+            }
         }
         Ok(verdict)
     }
 }
 
-/// Witnesses that are kept.
-const CAPACITY: usize = 4;
+/// One of so many that may be made beside, until it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(taken));
+        // Dropped again if there were enough already.
+        (taken.fetch_add(1, Ordering::Relaxed) < MAX_BESIDE).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Witnesses that are kept unless it is told otherwise.
+const CAPACITY: NonZeroUsize = const { NonZeroUsize::new(4).unwrap() };
 
 /// Fetches witnesses from `W`, and keeps the last four for whoever needs one again.
 ///
@@ -199,6 +234,7 @@ const CAPACITY: usize = 4;
 pub struct WitnessMemory<W> {
     inner: W,
     kept: Mutex<VecDeque<(B256, Witness)>>,
+    capacity: NonZeroUsize,
 }
 
 impl<W: WitnessSource> WitnessMemory<W> {
@@ -207,7 +243,16 @@ impl<W: WitnessSource> WitnessMemory<W> {
         Self {
             inner,
             kept: Mutex::new(VecDeque::new()),
+            capacity: CAPACITY,
         }
+    }
+
+    /// The same with room for another number of witnesses: as many as blocks are validated at a
+    /// time, or one may be gone before its block is found to be invalid.
+    #[must_use]
+    pub const fn with_capacity(mut self, witnesses: NonZeroUsize) -> Self {
+        self.capacity = witnesses;
+        self
     }
 
     /// The witness of the block with this hash that was fetched last.
@@ -220,7 +265,7 @@ impl<W: WitnessSource> WitnessMemory<W> {
     fn remember(&self, hash: B256, witness: Witness) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != hash);
-        if kept.len() == CAPACITY {
+        if kept.len() == self.capacity.get() {
             kept.pop_front();
         }
         kept.push_back((hash, witness));

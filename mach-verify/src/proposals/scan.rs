@@ -62,10 +62,23 @@ pub struct L1Proposals<L> {
 #[derive(Debug, Default)]
 struct State {
     /// The last L1 blocks that were looked at, oldest first.
-    recent: VecDeque<BlockRef>,
+    recent: VecDeque<Seen>,
     proposals: VecDeque<TrackedProposal>,
     opaque: u64,
+    dropped: u64,
 }
+
+/// An L1 block that was looked at.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: BlockRef,
+    /// Opaque games in it.
+    opaque: u64,
+}
+
+/// How often it is looked for more before L1's blocks are said not to follow each other: as often as
+/// L1 may be reorganised meanwhile.
+const MAX_IDLE: usize = 8;
 
 impl<L: L1Source> L1Proposals<L> {
     /// Looks at L1 from block `start` on, as far as it is final.
@@ -101,10 +114,10 @@ impl<L: L1Source> L1Proposals<L> {
     /// Errors: [`SourceError`]; what was found before it is in [`Self::proposals`].
     pub async fn advance(&self) -> Result<Vec<Proposal>, SourceError> {
         let settled = self.walk.settled().await?;
-        self.rewind().await?;
+        self.rewind(settled).await?;
         let mut found = Vec::new();
         for _ in 0..MAX_STEP {
-            let last = self.state().recent.back().copied();
+            let last = self.state().last();
             let wanted = |bloom: &_| self.events.may_be_in(bloom);
             let Some(step) = self.walk.next(last, settled, wanted).await? else {
                 break;
@@ -117,12 +130,37 @@ impl<L: L1Source> L1Proposals<L> {
         Ok(found)
     }
 
+    /// Looks at everything that has settled. What was found is in [`Self::proposals`].
+    ///
+    /// Errors: [`SourceError`]; [`SourceError::Malformed`] if L1's blocks do not follow each other,
+    /// however often they are asked for.
+    pub async fn catch_up(&self) -> Result<(), SourceError> {
+        let (mut highest, mut idle) = (None, 0);
+        while self.is_behind().await? {
+            self.advance().await?;
+            let reached = self.state().last().map(|last| last.number);
+            if reached > highest {
+                (highest, idle) = (reached, 0);
+                continue;
+            }
+            idle += 1;
+            if idle == MAX_IDLE {
+                return Err(SourceError::Malformed {
+                    number: reached.map_or(self.walk.start, |last| last.saturating_add(1)),
+                    field: "parentHash",
+                    source: "L1 blocks do not follow each other".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there are settled L1 blocks that were not looked at.
     ///
     /// Errors: [`SourceError`].
     pub async fn is_behind(&self) -> Result<bool, SourceError> {
         let settled = self.walk.settled().await?;
-        let last = self.state().recent.back().map(|last| last.number);
+        let last = self.state().last().map(|last| last.number);
         Ok(last.map_or(self.walk.start <= settled, |last| last < settled))
     }
 
@@ -136,17 +174,22 @@ impl<L: L1Source> L1Proposals<L> {
         self.state().opaque
     }
 
+    /// Proposals that made room for newer ones: what became of these nobody here knows any more.
+    pub fn dropped_proposals(&self) -> u64 {
+        self.state().dropped
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing can panic between two writes, so it is never half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes back to the last L1 block that is still there.
-    async fn rewind(&self) -> Result<(), SourceError> {
+    async fn rewind(&self, settled: BlockNumber) -> Result<(), SourceError> {
         loop {
-            let last = self.state().recent.back().copied();
+            let last = self.state().last();
             match last {
-                Some(last) if !self.walk.holds(last).await? => self.state().forget(last),
+                Some(last) if !self.walk.holds(last, settled).await? => self.state().forget(last),
                 _ => return Ok(()),
             }
         }
@@ -154,6 +197,10 @@ impl<L: L1Source> L1Proposals<L> {
 }
 
 impl State {
+    fn last(&self) -> Option<BlockRef> {
+        self.recent.back().map(|seen| seen.at)
+    }
+
     /// Takes what happened in an L1 block after `last`, and says what was proposed in it. If
     /// somebody else was here in between, nothing.
     fn apply(
@@ -163,14 +210,16 @@ impl State {
         events: &[ProposalEvent],
     ) -> Vec<Proposal> {
         let mut found = Vec::new();
-        if self.recent.back().copied() != last {
+        if self.last() != last {
             return found;
         }
+        let mut opaque = 0;
         for event in events {
             match *event {
                 ProposalEvent::Proposed(proposal) => {
                     if self.proposals.len() == MAX_PROPOSALS {
                         self.proposals.pop_front();
+                        self.dropped += 1;
                     }
                     self.proposals.push_back(TrackedProposal {
                         proposal,
@@ -179,7 +228,7 @@ impl State {
                     });
                     found.push(proposal);
                 }
-                ProposalEvent::Opaque { .. } => self.opaque += 1,
+                ProposalEvent::Opaque { .. } => opaque += 1,
                 ProposalEvent::Deleted { from } => self.close(
                     ProposalStatus::Deleted,
                     at,
@@ -198,7 +247,8 @@ impl State {
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back(at);
+        self.opaque += opaque;
+        self.recent.push_back(Seen { at, opaque });
         found
     }
 
@@ -218,16 +268,15 @@ impl State {
 
     /// Drops an L1 block that is gone, with what was proposed in it. What it closed is open again.
     fn forget(&mut self, last: BlockRef) {
-        if self.recent.back() != Some(&last) {
+        let Some(seen) = self.recent.pop_back_if(|seen| seen.at == last) else {
             return;
-        }
-        self.recent.pop_back();
+        };
         if self.recent.is_empty() {
             // Deeper than is remembered: begin again.
-            self.proposals.clear();
-            self.opaque = 0;
+            *self = Self::default();
             return;
         }
+        self.opaque -= seen.opaque;
         self.proposals
             .retain(|it| it.proposal.l1.number < last.number);
         for tracked in &mut self.proposals {
@@ -241,4 +290,61 @@ impl State {
 
 fn is_game(kind: ProposalKind, of: Address) -> bool {
     matches!(kind, ProposalKind::Game { proxy, .. } if proxy == of)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{B256, U256};
+
+    use super::*;
+
+    fn at(number: BlockNumber) -> BlockRef {
+        BlockRef {
+            number,
+            hash: U256::from(number).into(),
+        }
+    }
+
+    fn output(index: u64, l1: BlockRef) -> ProposalEvent {
+        ProposalEvent::Proposed(Proposal {
+            kind: ProposalKind::Output {
+                index: U256::from(index),
+            },
+            output_root: B256::ZERO,
+            block: index,
+            l1,
+        })
+    }
+
+    #[test]
+    fn a_game_that_went_with_its_block_is_not_counted() {
+        let opaque = ProposalEvent::Opaque {
+            proxy: Address::ZERO,
+        };
+        let mut state = State::default();
+        state.apply(None, at(1), &[opaque]);
+        state.apply(Some(at(1)), at(2), &[opaque, opaque]);
+        assert_eq!(state.opaque, 3);
+        state.forget(at(2));
+        assert_eq!(state.opaque, 1);
+        // That it is not the last one changes nothing.
+        state.forget(at(2));
+        assert_eq!(state.opaque, 1);
+        state.apply(Some(at(1)), at(2), &[opaque]);
+        assert_eq!(state.opaque, 2);
+        state.forget(at(2));
+        state.forget(at(1));
+        assert_eq!((state.opaque, state.last()), (0, None));
+    }
+
+    #[test]
+    fn what_made_room_is_counted() {
+        let mut state = State::default();
+        let all: Vec<_> = (0..=MAX_PROPOSALS as u64)
+            .map(|index| output(index, at(1)))
+            .collect();
+        state.apply(None, at(1), &all);
+        assert_eq!((state.proposals.len(), state.dropped), (MAX_PROPOSALS, 1));
+        assert_eq!(state.proposals[0].proposal.block, 1);
+    }
 }

@@ -43,8 +43,18 @@ impl<L: L1Source> L1Walk<L> {
         Ok(self.l1.head(head).await?.number.saturating_sub(depth))
     }
 
-    /// Whether L1 still holds the block.
-    pub(crate) async fn holds(&self, block: BlockRef) -> Result<bool, SourceError> {
+    /// Whether L1 still holds the last block that was looked at.
+    ///
+    /// Errors: [`SourceError::NotYet`] also if the block was final and lies above the final head
+    /// now: that is a node that lags, and nothing is gone.
+    pub(crate) async fn holds(
+        &self,
+        block: BlockRef,
+        settled: BlockNumber,
+    ) -> Result<bool, SourceError> {
+        if settled < block.number && self.settlement == Settlement::Finalized {
+            return Err(SourceError::NotYet(block.number));
+        }
         match self.header(block.number).await {
             Ok(header) => Ok(header.seal() == block.hash),
             Err(SourceError::NotYet(_)) => Ok(false),

@@ -2,6 +2,7 @@
 
 mod archive;
 mod blobs;
+mod bounded;
 mod chain_file;
 mod l1_walk;
 mod packed;

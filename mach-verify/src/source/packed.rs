@@ -8,11 +8,13 @@ use serde::{
     de::{DeserializeSeed, Error, SeqAccess, Visitor},
 };
 
+use super::bounded::MAX_ITEMS;
+
 /// Strings of hex digits as they are read, each appended to one buffer.
 ///
 /// A witness is thousands of them: this way they take one allocation, lie next to each other, and
 /// count their users in one place. Each keeps the whole buffer, so what is to outlive the others has
-/// to be copied.
+/// to be copied. There are at most [`MAX_ITEMS`].
 #[derive(Debug, Default)]
 pub(super) struct Packed {
     buffer: Vec<u8>,
@@ -20,15 +22,6 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Number of strings so far.
-    #[cfg_attr(
-        not(any(feature = "rpc", test)),
-        expect(dead_code, reason = "what comes from a socket is bounded")
-    )]
-    pub(super) const fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// All of them, in order.
     pub(super) fn into_items(self) -> Vec<Bytes> {
         let buffer = Bytes::from(self.buffer);
@@ -56,6 +49,9 @@ impl Visitor<'_> for &mut Packed {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        if self.ends.len() == MAX_ITEMS {
+            return Err(E::custom(format_args!("more than {MAX_ITEMS} items")));
+        }
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let start = self.buffer.len();
         self.buffer.resize(start + digits.len() / 2, 0);
@@ -103,7 +99,6 @@ mod tests {
         ] {
             let usual: Vec<Bytes> = serde_json::from_str(json).unwrap();
             let packed: Packed = serde_json::from_str(json).unwrap();
-            assert_eq!(packed.len(), usual.len());
             assert_eq!(packed.into_items(), usual);
         }
         for json in [
@@ -117,5 +112,8 @@ mod tests {
             assert!(serde_json::from_str::<Vec<Bytes>>(json).is_err(), "{json}");
             assert!(serde_json::from_str::<Packed>(json).is_err(), "{json}");
         }
+        let many = format!("[{}]", vec![r#""""#; MAX_ITEMS + 1].join(","));
+        let error = serde_json::from_str::<Packed>(&many).unwrap_err();
+        assert!(error.to_string().contains("more than"), "{error}");
     }
 }

@@ -254,17 +254,19 @@ async fn a_source_that_claims_another_sender_is_found_out() {
 }
 
 /// The oracle's event stands for any that says a height and a hash.
+pub(crate) const OUTPUT_PROPOSED: CommitmentEvent = CommitmentEvent {
+    contract: L2_OUTPUT_ORACLE,
+    event: b256!("a7aaf2512769da4e444e3de247be2564225c2e7a8f74cfe528e46e17d24868e2"),
+    hash: Word::Topic(1),
+    number: Some(Word::Topic(3)),
+};
+
 #[tokio::test]
 async fn what_l1_commits_to_is_compared() {
     let (devnet, block) = chain();
-    let event = CommitmentEvent {
-        contract: L2_OUTPUT_ORACLE,
-        event: b256!("a7aaf2512769da4e444e3de247be2564225c2e7a8f74cfe528e46e17d24868e2"),
-        hash: Word::Topic(1),
-        number: Some(Word::Topic(3)),
-    };
     let on_l1 = || {
-        L1CommitmentEvents::new(devnet.l1().clone(), event, 0).with_settlement(Settlement::Depth(0))
+        L1CommitmentEvents::new(devnet.l1().clone(), OUTPUT_PROPOSED, 0)
+            .with_settlement(Settlement::Depth(0))
     };
     let number = devnet.l2().head();
     let committed = devnet.l2().claimed_output_root(number).unwrap().unwrap();

@@ -1,17 +1,18 @@
 //! Evidence: written by whoever found a fault, replayed by everybody else.
 
 use std::{
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, Sealed};
+use alloy_primitives::{B256, Sealed, keccak256};
 use async_trait::async_trait;
 use mach_core::{
     Fault, L2Block, Mismatch, Verdict,
-    ports::{BlockValidator, L2Source, SourceError},
+    ports::{BlockValidator, L2Source, SourceError, ValidateError},
 };
 use mach_devnet::{Devnet, DevnetConfig, Lie};
 use mach_verify::{
@@ -22,7 +23,7 @@ use mach_verify::{
         ChainFile, OpNode, ProposalValidator, RecordedBlock, RpcSource, StatelessValidator,
         WitnessSource, recorded_files,
     },
-    verify_block, verify_child,
+    verify_block, verify_child, verify_output_proposal,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -59,10 +60,9 @@ fn every_lie_is_found_again_from_its_file_byte_for_byte() {
         let file = bundles.keep(&made).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
         let hash = made.block().hash().to_string();
-        assert_eq!(
-            name,
-            format!("901-8-{}-{}.json.gz", &hash[2..10], lie.fault())
-        );
+        let what = keccak256(serde_json::to_vec(made.fault()).unwrap()).to_string();
+        let (hash, what) = (&hash[2..10], &what[2..10]);
+        assert_eq!(name, format!("901-8-{hash}-{}-{what}.json.gz", lie.fault()));
 
         let read = Evidence::read(&file).unwrap();
         assert_eq!(read.to_json(), made.to_json());
@@ -362,6 +362,117 @@ async fn bundle(folder: &Path) -> PathBuf {
         .unwrap();
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
+}
+
+/// Several games for one block, each with another root: none takes the place of another.
+#[test]
+fn every_wrong_output_root_of_a_block_has_its_file() {
+    let (spec, recorded) = recorded("jovian");
+    let Verdict::Valid(summary) = verify_block(&spec, &recorded.block, &recorded.witness).unwrap()
+    else {
+        panic!("the block is honest");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let bundles = EvidenceFolder::new(folder.path());
+    let roots = [1, 2, 3].map(B256::repeat_byte);
+    for claimed in roots {
+        let fault = verify_output_proposal(&summary, claimed).unwrap();
+        let evidence = Evidence::new(spec.clone(), recorded.clone(), fault).unwrap();
+        bundles.keep(&evidence).unwrap();
+    }
+    let claimed = |file: PathBuf| match Evidence::read(file).unwrap().fault() {
+        Fault::OutputRoot(values) => values.claimed,
+        other => panic!("{other}"),
+    };
+    let files = recorded_files(folder.path()).unwrap();
+    let mut found: Vec<_> = files.into_iter().map(claimed).collect();
+    found.sort();
+    assert_eq!(found, roots);
+}
+
+/// Calls everything invalid.
+struct Accuses;
+
+#[async_trait]
+impl BlockValidator for Accuses {
+    async fn validate(&self, _block: &L2Block) -> Result<Verdict, ValidateError> {
+        Ok(Verdict::Invalid(Fault::StateRoot(Mismatch {
+            claimed: B256::ZERO,
+            computed: B256::repeat_byte(1),
+        })))
+    }
+}
+
+/// Gives no witness before it is told to.
+struct Slow(Arc<tokio::sync::Semaphore>);
+
+#[async_trait]
+impl WitnessSource for Slow {
+    async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
+        let _ = self.0.acquire().await;
+        Err(SourceError::NotHeld(block.number()))
+    }
+}
+
+/// So much is in memory at once: a verdict waits for its own bundle then, and none is left out.
+#[tokio::test(start_paused = true)]
+async fn bundles_that_are_made_beside_are_bounded() {
+    let (spec, recorded) = recorded("jovian");
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let folder = tempfile::tempdir().unwrap();
+    let validator = EvidenceValidator::new(
+        spec,
+        Accuses,
+        Arc::new(WitnessMemory::new(Slow(gate.clone()))),
+        EvidenceFolder::new(folder.path()),
+    );
+    for _ in 0..8 {
+        let verdict = validator.validate(&recorded.block).await.unwrap();
+        assert!(verdict.fault().is_some());
+    }
+    let mut ninth = Box::pin(validator.validate(&recorded.block));
+    let second = Duration::from_secs(1);
+    assert!(tokio::time::timeout(second, &mut ninth).await.is_err());
+    gate.add_permits(1);
+    assert!(ninth.await.unwrap().fault().is_some());
+    // There is room again.
+    tokio::time::sleep(second).await;
+    assert!(validator.validate(&recorded.block).await.is_ok());
+}
+
+/// Validators that work side by side need as much room as they are many.
+#[tokio::test]
+async fn a_memory_keeps_as_many_witnesses_as_it_was_told() {
+    let (_, recorded) = recorded("jovian");
+    let block = |number| {
+        let mut header = recorded.block.header.inner().clone();
+        header.number = number;
+        L2Block::new(901, header, vec![])
+    };
+    for (room, kept) in [(None, 4), (NonZeroUsize::new(6), 6)] {
+        let memory = WitnessMemory::new(Fixed(recorded.witness.clone()));
+        let memory = match room {
+            Some(room) => memory.with_capacity(room),
+            None => memory,
+        };
+        for number in 0..10 {
+            memory.witness(&block(number)).await.unwrap();
+        }
+        for number in 0..10 {
+            let found = memory.remembered(block(number).hash());
+            assert_eq!(found.is_some(), number >= 10 - kept, "{number} of {kept}");
+        }
+    }
+}
+
+/// Gives one witness for every block.
+struct Fixed(Witness);
+
+#[async_trait]
+impl WitnessSource for Fixed {
+    async fn witness(&self, _block: &L2Block) -> Result<Witness, SourceError> {
+        Ok(self.0.clone())
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod op;
 mod proofs;
 mod proposals;
 mod recorded;
+mod reorg;
 
 use std::path::PathBuf;
 

@@ -32,7 +32,7 @@ const CONTRACTS: [ProposalContract; 2] = [
 ];
 
 /// Produces until the next proposal is due, tells the lie if there is one, and proposes.
-fn propose(devnet: &Devnet, lie: Option<Lie>) -> BlockNumber {
+pub(crate) fn propose(devnet: &Devnet, lie: Option<Lie>) -> BlockNumber {
     let interval = devnet.proposer().interval();
     for _ in 1..interval {
         devnet.sequencer().produce().unwrap();
@@ -45,7 +45,7 @@ fn propose(devnet: &Devnet, lie: Option<Lie>) -> BlockNumber {
     number
 }
 
-fn devnet() -> Devnet {
+pub(crate) fn devnet() -> Devnet {
     let devnet = Devnet::new().unwrap();
     devnet.l1().increase_time(3_600);
     devnet

@@ -9,7 +9,10 @@ use mach_core::{L2Block, ports::BoxError};
 
 use crate::{
     Witness,
-    source::{MAX_FILE_BYTES, RecordedBlock},
+    source::{
+        MAX_FILE_BYTES, RecordedBlock,
+        bounded::{AtMost, MAX_ITEMS},
+    },
 };
 
 pub(super) const FILE_HEADER_BYTES: u64 = 24;
@@ -100,16 +103,18 @@ impl Fields<'_> {
     }
 }
 
+type Items<T> = AtMost<T, MAX_ITEMS>;
+
 #[derive(RlpEncodable, RlpDecodable)]
 struct Payload {
     block: Bytes,
     /// Empty if nobody claims it.
     parent_state_root: Bytes,
-    state: Vec<Bytes>,
-    codes: Vec<Bytes>,
-    keys: Vec<Bytes>,
-    headers: Vec<Bytes>,
-    block_hashes: Vec<ClaimedHash>,
+    state: Items<Bytes>,
+    codes: Items<Bytes>,
+    keys: Items<Bytes>,
+    headers: Items<Bytes>,
+    block_hashes: Items<ClaimedHash>,
     /// Empty if the record does not say.
     source: String,
 }
@@ -122,18 +127,18 @@ struct ClaimedHash {
 
 pub(super) fn encode(record: &RecordedBlock) -> Result<Vec<u8>, BoxError> {
     let witness = record.witness.clone();
+    let block_hashes =
+        (witness.block_hashes.into_iter()).map(|(number, hash)| ClaimedHash { number, hash });
     let payload = Payload {
         block: record.block.encode_rlp().into(),
         parent_state_root: witness
             .parent_state_root
             .map_or_else(Bytes::new, |root| Bytes::copy_from_slice(root.as_slice())),
-        state: witness.state,
-        codes: witness.codes,
-        keys: witness.keys,
-        headers: witness.headers,
-        block_hashes: (witness.block_hashes.into_iter())
-            .map(|(number, hash)| ClaimedHash { number, hash })
-            .collect(),
+        state: AtMost(witness.state),
+        codes: AtMost(witness.codes),
+        keys: AtMost(witness.keys),
+        headers: AtMost(witness.headers),
+        block_hashes: AtMost(block_hashes.collect()),
         source: record.source.clone().unwrap_or_default(),
     };
     let mut rlp = Vec::new();
@@ -165,12 +170,12 @@ pub(super) fn decode(chain_id: ChainId, payload: &[u8]) -> Result<RecordedBlock,
         _ => Some(B256::try_from(payload.parent_state_root.as_ref())?),
     };
     let witness = Witness {
-        state: payload.state,
-        codes: payload.codes,
-        keys: payload.keys,
-        headers: payload.headers,
+        state: payload.state.0,
+        codes: payload.codes.0,
+        keys: payload.keys.0,
+        headers: payload.headers.0,
         parent_state_root,
-        block_hashes: (payload.block_hashes.into_iter())
+        block_hashes: (payload.block_hashes.0.into_iter())
             .map(|claim| (claim.number, claim.hash))
             .collect(),
     };
@@ -179,4 +184,45 @@ pub(super) fn decode(chain_id: ChainId, payload: &[u8]) -> Result<RecordedBlock,
         witness,
         source: Some(payload.source).filter(|source| !source.is_empty()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each list with an item too many: a few bytes in the file, over a hundred megabytes in memory.
+    #[test]
+    fn a_record_of_too_many_items_is_refused_while_it_is_read() {
+        let empty = vec![0x80; MAX_ITEMS + 1];
+        let mut many = Vec::new();
+        alloy_rlp::Header {
+            list: true,
+            payload_length: empty.len(),
+        }
+        .encode(&mut many);
+        many.extend(&empty);
+        for place in 0..4 {
+            let mut fields = vec![vec![0x80], vec![0x80]];
+            fields.extend((0..5).map(|it| {
+                if it == place {
+                    many.clone()
+                } else {
+                    vec![0xc0]
+                }
+            }));
+            fields.push(vec![0x80]);
+            let fields = fields.concat();
+            let mut rlp = Vec::new();
+            alloy_rlp::Header {
+                list: true,
+                payload_length: fields.len(),
+            }
+            .encode(&mut rlp);
+            rlp.extend(fields);
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&rlp).unwrap();
+            let error = decode(10, &encoder.finish().unwrap()).unwrap_err();
+            assert!(error.to_string().contains("more items"), "{place}: {error}");
+        }
+    }
 }

@@ -31,13 +31,30 @@ use crate::{
     execute::{self, Stop},
     phases::Watch,
     state::{MemoryStore, Recorder, StateError, StateStore, StateUpdates, TrieState},
-    trie::shortened,
+    trie::{NodeStore, shortened},
     witness::Ancestry,
 };
 
 /// Most rounds of execution. One suffices for each read that depends on another, in the longest such
 /// chain of the block.
 const MAX_ROUNDS: usize = 128;
+
+/// Most keys that a block is asked for: a hundred times those of a large one.
+const MAX_KEYS: usize = 500_000;
+/// Most keys that answers make one round ask for.
+const MAX_NOTICED: usize = 100_000;
+/// Most bytes of nodes and codes that are kept for a block.
+const MAX_BYTES: usize = 512 * 1024 * 1024;
+/// Longest node that is kept: a branch of hashes has 532 bytes, a leaf fewer.
+const MAX_NODE_BYTES: usize = 2048;
+/// Longest code that is kept: ten times what Ethereum permits.
+const MAX_CODE_BYTES: usize = 256 * 1024;
+
+/// Most searches for a key below a sibling, each of seconds.
+const MAX_SEARCHES: usize = 4;
+
+/// How much more gas than the block a pass on bold guesses may take.
+const ROOM: u64 = 4;
 
 /// Most keys that one round asks for on a bold guess.
 const MAX_GUESSED_KEYS: usize = 4_000;
@@ -92,6 +109,11 @@ impl Wanted {
         self.proofs.len() + self.proofs.values().map(BTreeSet::len).sum::<usize>()
     }
 
+    fn total(&self) -> usize {
+        let later: usize = self.later.values().map(BTreeSet::len).sum();
+        self.count() + self.codes.len() + self.headers.len() + self.later.len() + later
+    }
+
     fn add(&mut self, other: Self) {
         for (to, from) in [
             (&mut self.proofs, other.proofs),
@@ -103,6 +125,13 @@ impl Wanted {
         }
         self.codes.extend(other.codes);
         self.headers.extend(other.headers);
+    }
+
+    /// Whether all of these are wanted to be proven.
+    fn has_all(&self, keys: &Keys) -> bool {
+        keys.iter().all(|(address, slots)| {
+            (self.proofs.get(address)).is_some_and(|asked| slots.is_subset(asked))
+        })
     }
 
     /// Leaves out what `other` has.
@@ -149,6 +178,9 @@ pub(crate) enum GatherError {
     /// Every round wants more.
     #[error("more than {MAX_ROUNDS} rounds of reads that depend on each other")]
     Rounds,
+    /// It wants, or the node sends, more than any block needs.
+    #[error("more than {MAX_KEYS} keys, or {MAX_BYTES} bytes, for one block")]
+    TooMuch,
 }
 
 /// Gathers the witness of one block. Free of I/O: it says what to ask, and is told the answers.
@@ -164,6 +196,10 @@ pub(crate) struct Gatherer {
     asked: Wanted,
     /// Wanted since the last round.
     noticed: Wanted,
+    /// How much more may be noticed in this round.
+    notices_left: usize,
+    bytes_left: usize,
+    searches: usize,
     rounds: usize,
 }
 
@@ -171,7 +207,7 @@ impl Gatherer {
     /// Gatherer for a block. Before the second step it has to be given the parent's header.
     pub(crate) fn new(spec: ChainSpec, block: L2Block) -> Self {
         let mut roomy = block.header.inner().clone();
-        roomy.gas_limit = execute::MAX_GAS;
+        roomy.gas_limit = (roomy.gas_limit.saturating_mul(ROOM)).min(execute::MAX_GAS);
         let roomy = L2Block {
             header: Sealed::new_unchecked(roomy, block.hash()),
             ..block.clone()
@@ -187,6 +223,9 @@ impl Gatherer {
             headers: BTreeMap::new(),
             asked: Wanted::default(),
             noticed,
+            notices_left: MAX_NOTICED,
+            bytes_left: MAX_BYTES,
+            searches: 0,
             rounds: 0,
         }
     }
@@ -195,32 +234,57 @@ impl Gatherer {
     /// Their first slots and what they delegate to are nearly always read.
     pub(crate) fn add_loggers(&mut self, loggers: impl IntoIterator<Item = Address>) {
         for address in loggers {
-            self.noticed.contract(address);
-            for slot in foresee::first_slots() {
-                self.noticed.slot(address, slot);
-            }
+            self.notice(address, foresee::first_slots());
         }
     }
 
     /// Takes nodes of proofs at the parent.
     pub(crate) fn add_nodes(&mut self, nodes: impl IntoIterator<Item = Bytes>) {
-        let nodes = nodes.into_iter().map(|node| (keccak256(&node), node));
-        self.store.insert(StateUpdates {
-            nodes: nodes.collect(),
-            ..Default::default()
-        });
+        for node in nodes {
+            if node.len() > MAX_NODE_BYTES {
+                continue;
+            }
+            let hash = keccak256(&node);
+            if self.store.node(&hash).is_none() && self.has_room(node.len()) {
+                self.store.insert(StateUpdates {
+                    nodes: vec![(hash, node)],
+                    ..Default::default()
+                });
+            }
+        }
+    }
+
+    /// Takes so many bytes of what is left; whether there were so many.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Wants an account with its code, and some of its slots, as long as there is room.
+    fn notice(&mut self, address: Address, slots: impl IntoIterator<Item = U256>) {
+        let Some(left) = self.notices_left.checked_sub(1) else {
+            return;
+        };
+        self.notices_left = left;
+        self.noticed.contract(address);
+        for slot in slots.into_iter().take(left) {
+            self.notices_left -= 1;
+            self.noticed.slot(address, slot);
+        }
     }
 
     /// Takes what the node says a slot holds. Only a hint: it may be the address of a contract.
     pub(crate) fn add_hint(&mut self, value: U256) {
         if let Some(address) = foresee::as_address(value) {
-            self.noticed.contract(address);
+            self.notice(address, []);
         }
     }
 
     /// Takes nodes of proofs after the block, for what they were before it.
     pub(crate) fn add_later_nodes(&mut self, nodes: impl IntoIterator<Item = Bytes>) {
-        let before = nodes.into_iter().flat_map(|node| {
+        let nodes = (nodes.into_iter()).filter(|it| it.len() <= MAX_NODE_BYTES);
+        let before = nodes.flat_map(|node| {
             let mut before = shortened(&node);
             before.push(node);
             before
@@ -230,13 +294,14 @@ impl Gatherer {
 
     /// Takes the code of an account.
     pub(crate) fn add_code(&mut self, address: Address, code: Bytes) {
+        if code.len() > MAX_CODE_BYTES || !self.has_room(code.len()) {
+            return;
+        }
         let hash = keccak256(&code);
         let named = foresee::named(&code);
-        for slot in named.slots {
-            self.noticed.slot(address, slot);
-        }
+        self.notice(address, named.slots);
         for other in named.addresses {
-            self.noticed.contract(other);
+            self.notice(other, []);
         }
         self.store.insert(StateUpdates {
             codes: vec![(hash, code)],
@@ -265,9 +330,11 @@ impl Gatherer {
         if self.rounds > MAX_ROUNDS {
             return Err(GatherError::Rounds);
         }
+        if self.bytes_left == 0 {
+            return Err(GatherError::TooMuch);
+        }
         if self.rounds == 1 {
-            let wanted = self.ask(Wanted::default());
-            return Ok(Step::Ask(wanted));
+            return Ok(Step::Ask(self.ask(Wanted::default())?));
         }
         let ancestry = self.ancestry()?;
         let recorder = Recorder::new(&self.store);
@@ -312,7 +379,7 @@ impl Gatherer {
                 ..Default::default()
             });
         }
-        Ok(Step::Ask(self.ask(wanted)))
+        Ok(Step::Ask(self.ask(wanted)?))
     }
 
     /// One execution of `block`, with `guesses` in the place of what is unknown.
@@ -347,23 +414,19 @@ impl Gatherer {
             ..Default::default()
         };
         wanted.subtract(&self.asked);
-        let effort = if wanted.is_empty() {
-            siblings::Effort::High
-        } else {
-            siblings::Effort::Low
-        };
-        let found = siblings::keys(
-            &self.store,
-            ancestry.state_root,
-            removed,
-            Some(&error),
-            effort,
-        );
+        let has_asked_later = wanted.is_empty();
+        let (store, root) = (&self.store, ancestry.state_root);
+        let mut found = siblings::keys(store, root, removed, Some(&error), siblings::Effort::Low);
+        // Only what nothing else has brought is searched for in earnest.
+        if has_asked_later && self.asked.has_all(&found) && self.searches < MAX_SEARCHES {
+            self.searches += 1;
+            found = siblings::keys(store, root, removed, Some(&error), siblings::Effort::High);
+        }
         wanted.add(Wanted {
             proofs: found,
             ..Default::default()
         });
-        let wanted = self.ask(wanted);
+        let wanted = self.ask(wanted)?;
         if wanted.is_empty() {
             return Err(GatherError::Sibling(error));
         }
@@ -371,11 +434,17 @@ impl Gatherer {
     }
 
     /// What of this was not asked before, with what was noticed meanwhile.
-    fn ask(&mut self, mut wanted: Wanted) -> Wanted {
+    ///
+    /// Errors: [`GatherError::TooMuch`].
+    fn ask(&mut self, mut wanted: Wanted) -> Result<Wanted, GatherError> {
         wanted.add(std::mem::take(&mut self.noticed));
+        self.notices_left = MAX_NOTICED;
         wanted.subtract(&self.asked);
         self.asked.add(wanted.clone());
-        wanted
+        if self.asked.total() > MAX_KEYS {
+            return Err(GatherError::TooMuch);
+        }
+        Ok(wanted)
     }
 
     fn ancestry(&self) -> Result<Ancestry, GatherError> {

@@ -1,6 +1,6 @@
 //! Nodes beside the paths of removed keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
@@ -23,7 +23,7 @@ pub(super) enum Effort {
 }
 
 impl Effort {
-    /// Longest path, in nibbles: a key is found in about 16 to this power of tries.
+    /// Longest path, in nibbles and at most 6: a key is found in about 16 to this power of tries.
     const fn nibbles(self) -> usize {
         match self {
             Self::Low => 4,
@@ -92,17 +92,17 @@ pub(super) fn keys(
         }
     }
     let mut found = Keys::new();
-    for key in search(&accounts, effort, |number| keccak256(address_of(number))) {
-        found.entry(address_of(key)).or_default();
+    for (_, number) in search(
+        accounts.into_iter().map(|path| ((), path)),
+        effort,
+        address_key,
+    ) {
+        found.entry(address_of(number)).or_default();
     }
-    for (address, paths) in slots {
-        let keys = search(&paths, effort, |number| {
-            keccak256(U256::from(number).to_be_bytes::<32>())
-        });
-        if !keys.is_empty() {
-            let slots = found.entry(address).or_default();
-            slots.extend(keys.into_iter().map(U256::from));
-        }
+    let slots = (slots.into_iter())
+        .flat_map(|(address, paths)| paths.into_iter().map(move |path| (address, path)));
+    for (address, number) in search(slots, effort, slot_key) {
+        found.entry(address).or_default().insert(U256::from(number));
     }
     found
 }
@@ -111,21 +111,38 @@ fn address_of(number: u64) -> Address {
     Address::left_padding_from(&number.to_be_bytes())
 }
 
-/// For each path a number whose key begins with it.
-fn search(paths: &[Nibbles], effort: Effort, key: impl Fn(u64) -> B256) -> Vec<u64> {
-    let mut open: Vec<_> = (paths.iter())
-        .filter(|path| path.len() <= effort.nibbles())
-        .collect();
+fn address_key(number: u64) -> B256 {
+    keccak256(address_of(number))
+}
+
+fn slot_key(number: u64) -> B256 {
+    keccak256(U256::from(number).to_be_bytes::<32>())
+}
+
+/// For each path a number whose key begins with it, if it is not too long. However many paths there
+/// are, every number is tried once.
+fn search<T>(
+    paths: impl IntoIterator<Item = (T, Nibbles)>,
+    effort: Effort,
+    key: impl Fn(u64) -> B256,
+) -> Vec<(T, u64)> {
+    let mut open: BTreeMap<Nibbles, Vec<T>> = BTreeMap::new();
+    for (of, path) in paths {
+        if path.len() <= effort.nibbles() {
+            open.entry(path).or_default().push(of);
+        }
+    }
+    let lengths: BTreeSet<_> = open.keys().map(Nibbles::len).collect();
     let mut found = Vec::new();
     for number in 0..effort.tries() {
         if open.is_empty() {
             break;
         }
-        let key = Nibbles::unpack(key(number));
-        let before = open.len();
-        open.retain(|path| !key.starts_with(path));
-        if open.len() < before {
-            found.push(number);
+        let [first, second, third, ..] = key(number).0;
+        let start = Nibbles::unpack([first, second, third]);
+        for length in &lengths {
+            let of = open.remove(&start.slice(..*length)).unwrap_or_default();
+            found.extend(of.into_iter().map(|of| (of, number)));
         }
     }
     found
@@ -239,4 +256,41 @@ impl Walk {
 
 fn decode(raw: &Bytes) -> Option<TrieNode> {
     TrieNode::decode(&mut raw.as_ref()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_short_path_is_found_in_one_search() {
+        let paths = (0..0x1000u16).map(|path| {
+            let [high, low] = path.to_be_bytes();
+            // All of three nibbles, each for an owner of its own, and of two for another.
+            let nibbles = [high, low >> 4, low & 0xf];
+            (path, Nibbles::from_nibbles(nibbles))
+        });
+        let short = (0..0x100u16).map(|path| {
+            let [_, low] = path.to_be_bytes();
+            (0x1000 + path, Nibbles::from_nibbles([low >> 4, low & 0xf]))
+        });
+        let long = [(0x2000, Nibbles::from_nibbles([1, 2, 3, 4, 5]))];
+        let wanted: Vec<_> = paths.chain(short).chain(long).collect();
+        let count = std::cell::Cell::new(0u64);
+        let key = |number| {
+            count.set(count.get() + 1);
+            slot_key(number)
+        };
+        let found = search(wanted.clone(), Effort::Low, key);
+        // But for the one that is too long.
+        assert_eq!(found.len(), wanted.len() - 1);
+        for (owner, number) in found {
+            let (_, path) = wanted.iter().find(|(it, _)| *it == owner).unwrap();
+            assert!(Nibbles::unpack(slot_key(number)).starts_with(path));
+        }
+        assert!(count.get() <= Effort::Low.tries());
+        // Nothing is tried for what is not looked for.
+        let none = [((), Nibbles::from_nibbles([0; 7]))];
+        assert!(search(none, Effort::High, |_| unreachable!()).is_empty());
+    }
 }

@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Mutex};
 
 use alloy_consensus::{EthereumTxEnvelope, Header, TxEip4844};
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Sealed, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Sealed, U64, U256, keccak256};
 use mach_core::{
     Assurance, L2Block, Verdict,
     ports::{L2Source, SourceError},
@@ -10,7 +10,7 @@ use mach_core::{
 use op_alloy_consensus::OpTxEnvelope;
 use serde_json::{Value, json};
 
-use super::GatherError;
+use super::{GatherError, Gatherer, Step, Wanted};
 use crate::{
     ChainSpec, execute,
     source::{
@@ -266,4 +266,108 @@ async fn every_recorded_block_of_a_rollup_is_verified_from_proofs() {
         looked_at += 1;
     }
     assert!(looked_at > 10, "{looked_at}");
+}
+
+/// A block of OP Mainnet without transactions, and its parent.
+fn gatherer() -> Gatherer {
+    let parent = Header::default();
+    let header = Header {
+        number: 1,
+        parent_hash: parent.hash_slow(),
+        gas_limit: 30_000_000,
+        ..Default::default()
+    };
+    let block = L2Block::new(10, header, vec![]);
+    let mut gatherer = Gatherer::new(ChainSpec::op_mainnet(), block);
+    assert!(gatherer.add_parent(Some(parent)));
+    gatherer
+}
+
+/// Distinct bytes of a length.
+fn filled(number: u32, length: usize) -> Bytes {
+    let mut bytes = vec![0; length];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    bytes.into()
+}
+
+#[test]
+fn what_is_too_long_for_a_node_or_a_code_is_not_kept() {
+    let mut gatherer = gatherer();
+    let kept = |gatherer: &Gatherer, node: &Bytes| {
+        crate::trie::NodeStore::node(&gatherer.store, &keccak256(node)).is_some()
+    };
+    for (length, is_kept) in [(2048, true), (2049, false), (1 << 20, false)] {
+        let node = filled(1, length);
+        gatherer.add_nodes([node.clone()]);
+        assert_eq!(kept(&gatherer, &node), is_kept, "{length}");
+        let later = filled(2, length);
+        gatherer.add_later_nodes([later.clone()]);
+        assert_eq!(kept(&gatherer, &later), is_kept, "{length}");
+    }
+    for (length, is_kept) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
+        let code = filled(3, length);
+        gatherer.add_code(Address::ZERO, code.clone());
+        let found = crate::state::StateStore::code(&gatherer.store, &keccak256(&code));
+        assert_eq!(found.is_some(), is_kept, "{length}");
+    }
+}
+
+/// A node that answers with more and more ends the gathering, not the memory.
+#[test]
+fn bytes_and_keys_of_one_block_are_bounded() {
+    let mut full = gatherer();
+    full.bytes_left = 10_000;
+    for number in 0..4 {
+        full.add_nodes([filled(number, 2_000), filled(number, 2_000)]);
+    }
+    // What is known already costs nothing.
+    assert_eq!(full.bytes_left, 2_000);
+    assert!(matches!(full.step(), Ok(Step::Ask(_))));
+    full.add_nodes([filled(9, 2_001)]);
+    assert!(matches!(full.step(), Err(GatherError::TooMuch)));
+
+    // Every slot names an address, and every code others.
+    let mut flooded = gatherer();
+    let address =
+        |number: u32| U256::from_be_slice(&[&[0x80; 16][..], &number.to_be_bytes()].concat());
+    for number in 0..300_000 {
+        flooded.add_hint(address(number));
+    }
+    let Ok(Step::Ask(wanted)) = flooded.step() else {
+        panic!("the first round asks");
+    };
+    assert!(
+        (100_000..100_100).contains(&wanted.proofs.len()),
+        "{}",
+        wanted.proofs.len()
+    );
+    let mut rounds = 1;
+    let error = loop {
+        for number in 0..100_000 {
+            flooded.add_hint(address(1_000_000 * rounds + number));
+        }
+        rounds += 1;
+        match flooded.ask(Wanted::default()) {
+            Ok(_) => assert!(rounds < 100),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, GatherError::TooMuch));
+}
+
+/// Room for guesses is a few blocks' gas, whatever the block says.
+#[test]
+fn a_guess_runs_on_a_few_times_the_gas_of_the_block() {
+    let gas_limit = |limit| {
+        let header = Header {
+            gas_limit: limit,
+            ..Default::default()
+        };
+        let block = L2Block::new(10, header, vec![]);
+        let gatherer = Gatherer::new(ChainSpec::op_mainnet(), block.clone());
+        assert_eq!(gatherer.roomy.hash(), block.hash());
+        gatherer.roomy.header.gas_limit
+    };
+    assert_eq!(gas_limit(30_000_000), 120_000_000);
+    assert_eq!(gas_limit(u64::MAX), execute::MAX_GAS);
 }

@@ -401,12 +401,16 @@ impl<S> Quorum<S> {
     }
 }
 
-/// An endpoint of another chain has no voice.
-const fn on_chain(expected: ChainId, actual: ChainId) -> Result<(), SourceError> {
-    if expected == actual {
-        return Ok(());
+/// Asks an endpoint, unless it is on another chain: it has no voice then.
+async fn on_chain<T>(
+    expected: ChainId,
+    actual: ChainId,
+    ask: impl Future<Output = Result<T, SourceError>>,
+) -> Result<T, SourceError> {
+    if expected != actual {
+        return Err(SourceError::WrongChain { expected, actual });
     }
-    Err(SourceError::WrongChain { expected, actual })
+    ask.await
 }
 
 #[async_trait]
@@ -420,13 +424,10 @@ impl<S: L2Source> L2Source for Quorum<S> {
     async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
         let chain = L2Source::chain_id(self);
         self.agreed_head(
-            async |source: &S| {
-                on_chain(chain, source.chain_id())?;
-                source.head(head).await
-            },
-            async |source: &S, number| {
-                on_chain(chain, source.chain_id())?;
-                Ok(source.block(number).await?.reference())
+            |source| on_chain(chain, source.chain_id(), source.head(head)),
+            |source, number| {
+                let reference = async move { Ok(source.block(number).await?.reference()) };
+                on_chain(chain, source.chain_id(), reference)
             },
         )
         .await
@@ -437,10 +438,7 @@ impl<S: L2Source> L2Source for Quorum<S> {
         self.agree(
             Matter::Block,
             number,
-            async |source: &S| {
-                on_chain(chain, source.chain_id())?;
-                source.block(number).await
-            },
+            |source| on_chain(chain, source.chain_id(), source.block(number)),
             L2Block::hash,
         )
         .await
@@ -457,17 +455,13 @@ impl<S: L1Source> L1Source for Quorum<S> {
     async fn head(&self, head: L1Head) -> Result<BlockRef, SourceError> {
         let chain = L1Source::chain_id(self);
         self.agreed_head(
-            async |source: &S| {
-                on_chain(chain, source.chain_id())?;
-                source.head(head).await
-            },
-            async |source: &S, number| {
-                on_chain(chain, source.chain_id())?;
-                let header = source.header(number).await?;
-                Ok(BlockRef {
-                    number,
-                    hash: header.seal(),
-                })
+            |source| on_chain(chain, source.chain_id(), source.head(head)),
+            |source, number| {
+                let reference = async move {
+                    let hash = source.header(number).await?.seal();
+                    Ok(BlockRef { number, hash })
+                };
+                on_chain(chain, source.chain_id(), reference)
             },
         )
         .await
@@ -478,10 +472,7 @@ impl<S: L1Source> L1Source for Quorum<S> {
         self.agree(
             Matter::Header,
             number,
-            async |source: &S| {
-                on_chain(chain, source.chain_id())?;
-                source.header(number).await
-            },
+            |source| on_chain(chain, source.chain_id(), source.header(number)),
             Sealed::seal,
         )
         .await
@@ -492,10 +483,7 @@ impl<S: L1Source> L1Source for Quorum<S> {
         self.agree(
             Matter::Block,
             number,
-            async |source: &S| {
-                on_chain(chain, source.chain_id())?;
-                source.block(number).await
-            },
+            |source| on_chain(chain, source.chain_id(), source.block(number)),
             L2Block::hash,
         )
         .await

@@ -8,14 +8,21 @@ use op_alloy_consensus::OpTxEnvelope;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::header::transactions_root;
+use crate::{
+    header::transactions_root,
+    source::bounded::{AtMost, MAX_TRANSACTIONS},
+};
+
+/// Longest transaction that is read, in bytes of its JSON: its data costs more gas than a block has.
+/// Trying one shape after another may hold it in memory in pieces, each many times as large.
+const MAX_TRANSACTION_BYTES: usize = 32 * 1024 * 1024;
 
 /// What stands beside the header's fields.
 #[derive(Deserialize)]
 struct Body<'a> {
     hash: B256,
     #[serde(borrow)]
-    transactions: Vec<&'a RawValue>,
+    transactions: AtMost<&'a RawValue, MAX_TRANSACTIONS>,
     #[serde(default)]
     uncles: Vec<B256>,
     #[serde(default)]
@@ -43,6 +50,7 @@ pub(super) fn from_json(
     }
     let transactions = body
         .transactions
+        .0
         .iter()
         .map(|json| transaction(number, json))
         .collect::<Result<Vec<_>, _>>()?;
@@ -67,6 +75,10 @@ pub(super) fn from_json(
 
 /// EIP-2718 bytes. The OP Stack's types contain Ethereum's, but for blobs.
 fn transaction(number: BlockNumber, json: &RawValue) -> Result<Bytes, SourceError> {
+    if json.get().len() > MAX_TRANSACTION_BYTES {
+        let what = format!("one of more than {MAX_TRANSACTION_BYTES} bytes");
+        return Err(malformed(number, "transactions", what));
+    }
     let of_rollup: Result<OpTxEnvelope, _> = serde_json::from_str(json.get());
     if let Ok(transaction) = of_rollup {
         return Ok(transaction.encoded_2718().into());

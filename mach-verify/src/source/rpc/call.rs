@@ -29,6 +29,10 @@ pub(super) struct Learned {
     pub(super) batch_size: AtomicUsize,
     /// It does not serve `debug_getRawBlock`.
     pub(super) no_raw_blocks: AtomicBool,
+    /// It does not serve `debug_getRawHeader`.
+    pub(super) no_raw_headers: AtomicBool,
+    /// It does not serve `debug_getRawReceipts`.
+    pub(super) no_raw_receipts: AtomicBool,
     /// It does not serve `debug_executionWitness`.
     pub(super) no_witnesses: AtomicBool,
     /// What came with the newest blocks, for their witnesses.
@@ -52,6 +56,8 @@ impl Learned {
         Arc::new(Self {
             batch_size: AtomicUsize::new(batch_size.max(1)),
             no_raw_blocks: AtomicBool::new(false),
+            no_raw_headers: AtomicBool::new(false),
+            no_raw_receipts: AtomicBool::new(false),
             no_witnesses: AtomicBool::new(false),
             company: Mutex::default(),
         })
@@ -108,15 +114,22 @@ impl RpcSource {
     }
 
     /// `None` if the node answers with an error: it does not serve the method, or not for this
-    /// block.
+    /// block. Once it has said the first, which `unserved` remembers, it is not asked again.
     pub(super) async fn served<P: RpcSend, R: RpcRecv>(
         &self,
         method: &'static str,
         params: P,
+        unserved: &AtomicBool,
     ) -> Result<Option<R>, SourceError> {
+        if unserved.load(Relaxed) {
+            return Ok(None);
+        }
         match self.client.request(method, params).await {
             Ok(answer) => Ok(Some(answer)),
-            Err(TransportError::ErrorResp(_)) => Ok(None),
+            Err(TransportError::ErrorResp(error)) => {
+                unserved.fetch_or(is_unserved(method, &error), Relaxed);
+                Ok(None)
+            }
             Err(error) => Err(failed(method, error)),
         }
     }
@@ -203,23 +216,41 @@ fn is_about_size(error: &TransportError) -> bool {
     }
 }
 
-/// Whether the node says that there is no such method, or not for this caller, whatever the block.
-pub(super) fn is_unserved(error: &ErrorPayload) -> bool {
+/// Whether the node says that there is no such method, or not for this caller, whatever the block:
+/// by the code of JSON-RPC, or in words that are about the method. What is missing, disabled or not
+/// available otherwise may be there for the next block.
+pub(super) fn is_unserved(method: &str, error: &ErrorPayload) -> bool {
     const METHOD_NOT_FOUND: i64 = -32601;
+    if error.code == METHOD_NOT_FOUND {
+        return true;
+    }
     let message = error.message.to_lowercase();
-    error.code == METHOD_NOT_FOUND
-        || [
-            "method not found",
-            "does not exist",
-            "not available",
-            "not supported",
-            "unsupported method",
-            "not allowed",
-            "not whitelisted",
-            "disabled",
-        ]
-        .iter()
-        .any(|it| message.contains(it))
+    let Some((before, after)) = message.split_once(&method.to_lowercase()) else {
+        return false;
+    };
+    let is_mark = |it: char| !it.is_alphanumeric();
+    let (before, after) = (
+        before.trim_end_matches(is_mark),
+        after.trim_start_matches(is_mark),
+    );
+    let after = after.strip_prefix("is ").unwrap_or(after);
+    const AFTER: [&str; 7] = [
+        "does not exist",
+        "not found",
+        "not available",
+        "not supported",
+        "not allowed",
+        "not enabled",
+        "disabled",
+    ];
+    const BEFORE: [&str; 5] = [
+        "unsupported method",
+        "method not found",
+        "not supported",
+        "not allowed",
+        "not whitelisted",
+    ];
+    AFTER.iter().any(|it| after.starts_with(it)) || BEFORE.iter().any(|it| before.ends_with(it))
 }
 
 fn http_error(error: &TransportError) -> Option<&HttpError> {

@@ -26,7 +26,7 @@ use mach_core::{
     BlockRef, L2Block,
     ports::{BoxError, L2Head, L2Source, SourceError},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 use tracing::info;
 use url::Url;
@@ -166,7 +166,9 @@ impl RpcSource {
             field: "header",
             source,
         };
-        let raw: Option<Bytes> = self.served("debug_getRawHeader", (hex(number),)).await?;
+        let unserved = &self.learned.no_raw_headers;
+        let raw: Option<Bytes> =
+            (self.served("debug_getRawHeader", (hex(number),), unserved)).await?;
         let header = match raw {
             Some(raw) => {
                 let header = alloy_rlp::decode_exact(&raw)
@@ -215,11 +217,24 @@ struct Named {
 }
 
 /// A header as `eth_getBlockByNumber` gives it, with the hash that the node says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct JsonHeader {
-    #[serde(flatten)]
     header: Header,
     hash: B256,
+}
+
+impl<'de> Deserialize<'de> for JsonHeader {
+    // The derive with a flattened header holds a copy of whatever else is there.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Hash {
+            hash: B256,
+        }
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        let header = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
+        let Hash { hash } = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
+        Ok(Self { header, hash })
+    }
 }
 
 #[async_trait]
@@ -259,7 +274,7 @@ impl L2Source for RpcSource {
             Err(error) => {
                 self.learned
                     .no_raw_blocks
-                    .fetch_or(is_unserved(&error), Relaxed);
+                    .fetch_or(is_unserved("debug_getRawBlock", &error), Relaxed);
                 return self.block_from_json(number).await;
             }
             raw => get.read(raw)?,
@@ -302,13 +317,14 @@ impl WitnessSource for RpcSource {
                 let (Some(spec), TransportError::ErrorResp(answer)) = (spec, &error) else {
                     return Err(failed(METHOD, error));
                 };
-                if is_unserved(answer) && !self.learned.no_witnesses.fetch_or(true, Relaxed) {
+                if is_unserved(METHOD, answer) && !self.learned.no_witnesses.fetch_or(true, Relaxed)
+                {
                     info!("the node serves no witnesses: they are gathered from its proofs");
                 }
                 return self.gather(spec, block).await;
             }
         };
-        let mut witness = raw.into_witness(number)?;
+        let mut witness = raw.into_witness();
         let parent_hash = block.header.parent_hash;
         if witness.header(parent_hash).is_none()
             && let Some(parent) = number.checked_sub(1)

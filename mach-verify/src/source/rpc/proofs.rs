@@ -17,6 +17,7 @@ use super::{
 use crate::{
     ChainSpec, Witness,
     source::{
+        bounded::{AtMost, MAX_TRANSACTIONS},
         proof::{GatherError, Gatherer, Keys, Step, Wanted},
         run_blocking,
     },
@@ -28,7 +29,7 @@ const MAX_SLOTS: usize = 512;
 /// Most nodes of a proof that are read: a path has at most 65.
 const MAX_NODES: usize = 65;
 
-/// Most receipts, and logs of each, that are looked at.
+/// Most logs of a receipt, and of a block, that are looked at.
 const MAX_LOGS: usize = 100_000;
 
 /// What a call is for.
@@ -46,23 +47,23 @@ enum Purpose {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Proof {
-    account_proof: Vec<Bytes>,
+    account_proof: AtMost<Bytes, MAX_NODES>,
     #[serde(default)]
-    storage_proof: Vec<SlotProof>,
+    storage_proof: AtMost<SlotProof, MAX_SLOTS>,
 }
 
 #[derive(Debug, Deserialize)]
 struct SlotProof {
     #[serde(default)]
     value: U256,
-    proof: Vec<Bytes>,
+    proof: AtMost<Bytes, MAX_NODES>,
 }
 
 /// Who left logs, of `eth_getBlockReceipts`.
 #[derive(Debug, Deserialize)]
 struct Receipt {
     #[serde(default)]
-    logs: Vec<Log>,
+    logs: AtMost<Log, MAX_LOGS>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,7 +187,7 @@ impl RpcSource {
             let taken = match purpose {
                 Purpose::Proof => call.read::<Proof>(item).map(|proof| {
                     proofs += 1;
-                    for slot in proof.storage_proof.iter().take(MAX_SLOTS) {
+                    for slot in &proof.storage_proof.0 {
                         gatherer.add_hint(slot.value);
                     }
                     gatherer.add_nodes(nodes(proof));
@@ -228,8 +229,10 @@ impl RpcSource {
 
 /// Who left logs, each once.
 fn loggers(call: &Call, receipts: Item) -> Vec<Address> {
-    let receipts: Option<Vec<Receipt>> = call.read(receipts).unwrap_or_default();
-    let logs = receipts.into_iter().flatten().flat_map(|it| it.logs);
+    let receipts: Option<AtMost<Receipt, MAX_TRANSACTIONS>> =
+        call.read(receipts).unwrap_or_default();
+    let receipts = receipts.unwrap_or_default().0;
+    let logs = receipts.into_iter().flat_map(|it| it.logs.0);
     let addresses: BTreeSet<_> = logs.map(|log| log.address).take(MAX_LOGS).collect();
     addresses.into_iter().collect()
 }
@@ -286,11 +289,11 @@ fn in_parts(keys: &Keys) -> impl Iterator<Item = (Address, Vec<B256>)> {
 }
 
 fn nodes(proof: Proof) -> impl Iterator<Item = Bytes> {
-    let slots = proof.storage_proof.into_iter().map(|slot| slot.proof);
+    let slots = proof.storage_proof.0.into_iter().map(|slot| slot.proof);
     [proof.account_proof]
         .into_iter()
-        .chain(slots.take(MAX_SLOTS))
-        .flat_map(|nodes| nodes.into_iter().take(MAX_NODES))
+        .chain(slots)
+        .flat_map(|nodes| nodes.0)
 }
 
 type Stepped = Result<Step, GatherError>;
@@ -303,4 +306,10 @@ async fn stepped(mut gatherer: Gatherer) -> Result<(Gatherer, Stepped), SourceEr
     })
     .await
     .map_err(SourceError::Backend)
+}
+
+/// Whether this is read as a proof.
+#[cfg(test)]
+pub(super) fn is_proof(json: &str) -> bool {
+    serde_json::from_str::<Proof>(json).is_ok()
 }

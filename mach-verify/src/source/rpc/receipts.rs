@@ -8,9 +8,7 @@ use mach_core::ports::SourceError;
 use serde::Deserialize;
 
 use super::RpcSource;
-
-/// Most receipts of one block that are read: fifty times those of a large block.
-const MAX_RECEIPTS: usize = 100_000;
+use crate::source::bounded::{AtMost, MAX_TRANSACTIONS};
 
 impl RpcSource {
     /// EIP-2718 encodings of the receipts of the block with this header, in block order, proven to
@@ -25,14 +23,17 @@ impl RpcSource {
     pub async fn block_receipts(&self, header: &Sealed<Header>) -> Result<Vec<Bytes>, SourceError> {
         let (number, hash) = (header.number, header.seal());
         // By hash, so that a reorg in between gives no receipts instead of others.
-        let raw: Option<Vec<Bytes>> = self.served("debug_getRawReceipts", (hash,)).await?;
-        if let Some(raw) = raw
+        let unserved = &self.learned.no_raw_receipts;
+        let raw: Option<AtMost<Bytes, MAX_TRANSACTIONS>> =
+            (self.served("debug_getRawReceipts", (hash,), unserved)).await?;
+        if let Some(AtMost(raw)) = raw
             && is_proven(header, &raw)
         {
             return Ok(raw);
         }
-        let json: Option<Vec<JsonReceipt>> = self.request("eth_getBlockReceipts", (hash,)).await?;
-        let json = json.ok_or(SourceError::NotHeld(number))?;
+        let json: Option<AtMost<JsonReceipt, MAX_TRANSACTIONS>> =
+            self.request("eth_getBlockReceipts", (hash,)).await?;
+        let AtMost(json) = json.ok_or(SourceError::NotHeld(number))?;
         let receipts: Vec<Bytes> = json.iter().map(JsonReceipt::encode).collect();
         if !is_proven(header, &receipts) {
             return Err(SourceError::Malformed {
@@ -46,9 +47,8 @@ impl RpcSource {
 }
 
 fn is_proven(header: &Header, receipts: &[Bytes]) -> bool {
-    receipts.len() <= MAX_RECEIPTS
-        && ordered_trie_root_with_encoder(receipts, |receipt, out| out.put_slice(receipt))
-            == header.receipts_root
+    ordered_trie_root_with_encoder(receipts, |receipt, out| out.put_slice(receipt))
+        == header.receipts_root
 }
 
 /// What of a receipt's JSON is in its encoding.

@@ -2,6 +2,7 @@
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
+    sync::atomic::AtomicUsize,
     time::{Duration, Instant},
 };
 
@@ -365,21 +366,39 @@ async fn a_node_of_another_chain_says_so() {
 /// What a node says of a method that it does not serve, and of one that failed.
 #[tokio::test]
 async fn only_what_is_not_served_is_gathered_from_proofs_for_ever() {
-    for (message, is_unserved) in [
+    for (code, message, is_unserved) in [
+        (-32601, "whatever it says", true),
         (
+            -32000,
             "the method debug_executionWitness does not exist/is not available",
             true,
         ),
-        ("Method not found", true),
         (
+            -32600,
             "debug_executionWitness is not available on the Free tier",
             true,
         ),
-        ("block #7 not found", false),
-        ("historical state is pruned", false),
+        (
+            -32600,
+            "Unsupported method: debug_executionWitness on OPT_MAINNET",
+            true,
+        ),
+        // Of something else than the method.
+        (-32000, "block #7 not found", false),
+        (-32000, "historical state is not available", false),
+        (
+            -32000,
+            "state at block 7 does not exist: pruning is not disabled",
+            false,
+        ),
+        (
+            -32000,
+            "debug_executionWitness: block 7 is not available",
+            false,
+        ),
     ] {
         let server = Scripted::node(move |method, params| match method {
-            "debug_executionWitness" => Err(json!({"code": -32000, "message": message})),
+            "debug_executionWitness" => Err(json!({"code": code, "message": message})),
             _ => honest(method, params, 9),
         })
         .await;
@@ -390,4 +409,94 @@ async fn only_what_is_not_served_is_gathered_from_proofs_for_ever() {
         assert!(gathering.witness(&block(7)).await.is_err());
         assert_eq!(gathering.gathers_witnesses(), is_unserved, "{message}");
     }
+}
+
+/// A node without `debug` methods is asked for each of them once, and one that fails every time.
+#[tokio::test]
+async fn what_is_not_served_is_not_asked_for_again() {
+    for (error, asked) in [
+        (not_found(), 1),
+        (
+            json!({"code": -32000, "message": "busy with something else"}),
+            5,
+        ),
+    ] {
+        let counts = Arc::new([const { AtomicUsize::new(0) }; 2]);
+        let counter = Arc::clone(&counts);
+        let server = Scripted::node(move |method, params| {
+            let raw = ["debug_getRawHeader", "debug_getRawReceipts"];
+            if let Some(index) = raw.iter().position(|it| *it == method) {
+                counter[index].fetch_add(1, Relaxed);
+                return Err(error.clone());
+            }
+            match method {
+                "eth_getBlockReceipts" => Ok(json!([])),
+                _ => honest(method, params, 9),
+            }
+        })
+        .await;
+        let source = source(&server, &options());
+        for number in 1..=5 {
+            let header = source.header_at(number).await.unwrap();
+            assert_eq!(header.seal(), block(number).hash());
+            let mut empty = header.into_inner();
+            empty.receipts_root = alloy_consensus::EMPTY_ROOT_HASH;
+            let receipts = source.block_receipts(&Sealed::new(empty)).await.unwrap();
+            assert_eq!(receipts.len(), 0);
+        }
+        for count in &*counts {
+            assert_eq!(count.load(Relaxed), asked);
+        }
+    }
+}
+
+/// Lists of nothing that are many times as large in memory: refused at the first item too many, and
+/// named like everything else that is malformed.
+#[tokio::test]
+async fn lists_without_an_end_are_refused_while_they_are_read() {
+    let many = |item: Value, count: usize| Value::Array(vec![item; count]);
+    let proof = |account: usize, slots: usize, nodes: usize| {
+        let slot = json!({"value": "0x0", "proof": vec!["0x"; nodes]});
+        json!({"accountProof": vec!["0x"; account], "storageProof": vec![slot; slots]})
+    };
+    let read = |proof: Value| super::proofs::is_proof(&proof.to_string());
+    assert!(read(proof(65, 512, 65)));
+    for too_many in [proof(66, 1, 1), proof(1, 513, 1), proof(1, 1, 66)] {
+        assert!(!read(too_many));
+    }
+
+    let options = RpcOptions {
+        max_response_bytes: 10_000_000,
+        timeout: Duration::from_secs(20),
+        ..options()
+    };
+    let server = Scripted::node(move |method, params| match method {
+        "debug_getRawBlock" => Err(not_found()),
+        "debug_getRawReceipts" => Ok(many(json!("0x"), 100_001)),
+        "eth_getBlockReceipts" => Ok(many(json!({}), 100_001)),
+        _ => honest(method, params, 9).map(|mut block| {
+            block["transactions"] = many(json!(0), 100_001);
+            block
+        }),
+    })
+    .await;
+    let source = source(&server, &options);
+    let error = source.block(7).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SourceError::Malformed {
+                field: "transactions",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(
+        shown(&error).contains("more than 100000 items"),
+        "{}",
+        shown(&error)
+    );
+    let error = source.block_receipts(&block(7).header).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
 }

@@ -3,14 +3,19 @@
 use core::fmt;
 
 use alloy_consensus::Header;
-use alloy_primitives::{BlockNumber, Bytes};
-use mach_core::ports::SourceError;
+use alloy_primitives::Bytes;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{
+        Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+        value::MapAccessDeserializer,
+    },
 };
 
-use crate::{MAX_ANCESTORS, Witness, source::packed::Packed};
+use crate::{
+    MAX_ANCESTORS, Witness,
+    source::{bounded::AtMost, packed::Packed},
+};
 
 /// What nodes answer:
 ///
@@ -35,25 +40,12 @@ pub(super) struct RawWitness {
     #[serde(default)]
     keys: Option<Items>,
     #[serde(default)]
-    headers: Option<Vec<RawHeader>>,
+    headers: Option<AtMost<RawHeader, MAX_ANCESTORS>>,
 }
-
-/// Most nodes or codes that are read: a hundred times those of a large block. An empty one takes five
-/// bytes of an answer and over six times that in memory.
-const MAX_ITEMS: usize = 4_000_000;
 
 /// A list of byte strings, or a map to them whose keys are hashes, which are not believed.
 #[derive(Debug, Default)]
 struct Items(Packed);
-
-impl Items {
-    fn check<E: Error>(&self) -> Result<(), E> {
-        if self.0.len() > MAX_ITEMS {
-            return Err(E::custom(format_args!("more than {MAX_ITEMS} items")));
-        }
-        Ok(())
-    }
-}
 
 impl<'de> Deserialize<'de> for Items {
     // By hand, since the derive for either of two shapes holds a copy of the whole in between.
@@ -73,9 +65,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
         let mut items = Items::default();
-        while list.next_element_seed(&mut items.0)?.is_some() {
-            items.check()?;
-        }
+        while list.next_element_seed(&mut items.0)?.is_some() {}
         Ok(items)
     }
 
@@ -83,56 +73,65 @@ impl<'de> Visitor<'de> for ItemsVisitor {
         let mut items = Items::default();
         while map.next_key::<IgnoredAny>()?.is_some() {
             map.next_value_seed(&mut items.0)?;
-            items.check()?;
         }
         Ok(items)
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum RawHeader {
-    Rlp(Bytes),
-    Object(Box<Header>),
+/// The RLP of a header.
+#[derive(Debug)]
+struct RawHeader(Bytes);
+
+impl<'de> Deserialize<'de> for RawHeader {
+    // By hand, since the derive for either of two shapes holds a copy of whatever is there.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = RawHeader;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header in RLP, or as an object")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<RawHeader, E> {
+        Bytes::deserialize(text.into_deserializer()).map(RawHeader)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawHeader, A::Error> {
+        let header = Header::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(RawHeader(alloy_rlp::encode(header).into()))
+    }
 }
 
 impl RawWitness {
-    pub(super) fn into_witness(self, number: BlockNumber) -> Result<Witness, SourceError> {
-        let headers = self.headers.unwrap_or_default();
-        if headers.len() > MAX_ANCESTORS {
-            return Err(SourceError::Malformed {
-                number,
-                field: "headers",
-                source: format!("{} headers, {MAX_ANCESTORS} are read", headers.len()).into(),
-            });
-        }
+    pub(super) fn into_witness(self) -> Witness {
+        let headers = self.headers.unwrap_or_default().0;
         let bytes = |items: Option<Items>| items.unwrap_or_default().0.into_items();
-        Ok(Witness {
+        Witness {
             state: self.state.0.into_items(),
             codes: bytes(self.codes),
             keys: bytes(self.keys),
-            headers: headers
-                .into_iter()
-                .map(|header| match header {
-                    RawHeader::Rlp(bytes) => bytes,
-                    RawHeader::Object(header) => alloy_rlp::encode(*header).into(),
-                })
-                .collect(),
+            headers: headers.into_iter().map(|RawHeader(rlp)| rlp).collect(),
             ..Default::default()
-        })
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::bounded::MAX_ITEMS;
     use alloy_primitives::bytes;
 
     fn read(json: &str) -> Witness {
         serde_json::from_str::<RawWitness>(json)
             .unwrap()
-            .into_witness(1)
-            .unwrap()
+            .into_witness()
     }
 
     #[test]
@@ -192,18 +191,19 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<RawWitness>(json).is_err(), "{json}");
         }
-        let nodes = vec![r#""0x""#; MAX_ITEMS + 1].join(",");
-        let error = serde_json::from_str::<RawWitness>(&format!(r#"{{"state":[{nodes}]}}"#));
-        assert!(error.unwrap_err().to_string().contains("more than"));
+        // Counted while they are read: what follows is no JSON any more.
         let headers = vec![r#""0x80""#; MAX_ANCESTORS + 1].join(",");
-        let many = format!(r#"{{"state":[],"headers":[{headers}]}}"#);
-        let many: RawWitness = serde_json::from_str(&many).unwrap();
-        assert!(matches!(
-            many.into_witness(1),
-            Err(SourceError::Malformed {
-                field: "headers",
-                ..
-            })
-        ));
+        let many = format!(r#"{{"state":[],"headers":[{headers},?"#);
+        let error = serde_json::from_str::<RawWitness>(&many).unwrap_err();
+        assert!(error.to_string().contains("more than 256"), "{error}");
+        let nodes = vec![r#""0x""#; MAX_ITEMS + 1];
+        for (open, nodes) in [
+            ("[", nodes.join(",")),
+            ("{", format!(r#""0x1":{}"#, nodes.join(r#","0x1":"#))),
+        ] {
+            let many = format!(r#"{{"state":{open}{nodes},?"#);
+            let error = serde_json::from_str::<RawWitness>(&many).unwrap_err();
+            assert!(error.to_string().contains("more than 4000000"), "{error}");
+        }
     }
 }

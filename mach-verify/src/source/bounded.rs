@@ -1,0 +1,108 @@
+//! Lists from outside, counted while they are read.
+
+use core::{fmt, marker::PhantomData};
+
+use alloy_rlp::{BufMut, Decodable, Encodable, Header as RlpHeader};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
+
+/// Most nodes, codes, keys or headers of a witness that are read: a hundred times those of a large
+/// block. An empty one takes a few bytes of a file and many times that in memory.
+pub(crate) const MAX_ITEMS: usize = 4_000_000;
+
+/// Most transactions or receipts of one block that are read: fifty times those of a large block.
+#[cfg(feature = "rpc")]
+pub(crate) const MAX_TRANSACTIONS: usize = 100_000;
+
+/// A list of at most `N` items. One more is an error, before the rest is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AtMost<T, const N: usize>(pub(crate) Vec<T>);
+
+impl<T, const N: usize> Default for AtMost<T, N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for AtMost<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T, const N: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for List<T, N> {
+            type Value = AtMost<T, N>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {N} items")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    if items.len() == N {
+                        return Err(A::Error::custom(format_args!("more than {N} items")));
+                    }
+                    items.push(item);
+                }
+                Ok(AtMost(items))
+            }
+        }
+
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+impl<T: Decodable, const N: usize> Decodable for AtMost<T, N> {
+    fn decode(bytes: &mut &[u8]) -> alloy_rlp::Result<Self> {
+        let mut list = RlpHeader::decode_bytes(bytes, true)?;
+        let mut items = Vec::new();
+        while !list.is_empty() {
+            if items.len() == N {
+                return Err(alloy_rlp::Error::Custom("more items than are read"));
+            }
+            items.push(T::decode(&mut list)?);
+        }
+        Ok(Self(items))
+    }
+}
+
+impl<T: Encodable, const N: usize> Encodable for AtMost<T, N> {
+    fn encode(&self, out: &mut dyn BufMut) {
+        self.0.encode(out);
+    }
+
+    fn length(&self) -> usize {
+        self.0.length()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_too_many_is_an_error_in_json_and_rlp() {
+        type Two = AtMost<u64, 2>;
+        for (items, is_read) in [
+            (vec![], true),
+            (vec![1], true),
+            (vec![1, 2], true),
+            (vec![1, 2, 3], false),
+        ] {
+            let json = serde_json::to_string(&items).unwrap();
+            let read = serde_json::from_str::<Two>(&json);
+            assert_eq!(read.is_ok(), is_read, "{json}");
+            let rlp = alloy_rlp::encode(&items);
+            let decoded = alloy_rlp::decode_exact::<Two>(&rlp);
+            assert_eq!(decoded.is_ok(), is_read, "{json}");
+            if let (Ok(read), Ok(decoded)) = (read, decoded) {
+                assert_eq!((&read.0, &decoded.0), (&items, &items));
+                assert_eq!(alloy_rlp::encode(&decoded), rlp);
+            }
+        }
+        // What follows is not looked at: it is not even JSON.
+        let error = serde_json::from_str::<Two>("[1,2,3,?").unwrap_err();
+        assert!(error.to_string().contains("more than 2 items"), "{error}");
+    }
+}
