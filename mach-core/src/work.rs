@@ -25,6 +25,7 @@ pub struct WorkPlan {
     unit_blocks: u32,
     attempts: u32,
     lease: Duration,
+    rules: Option<B256>,
 }
 
 impl WorkPlan {
@@ -48,6 +49,7 @@ impl WorkPlan {
             unit_blocks: 16,
             attempts: 5,
             lease: Duration::from_secs(60),
+            rules: None,
         })
     }
 
@@ -76,9 +78,22 @@ impl WorkPlan {
         self
     }
 
+    /// The same by these rules, which everybody who works on it has to share: a hash of all that a
+    /// verdict follows from beside the block.
+    #[must_use]
+    pub const fn with_rules(mut self, rules: B256) -> Self {
+        self.rules = Some(rules);
+        self
+    }
+
     /// EIP-155 id of the chain.
     pub const fn chain_id(&self) -> ChainId {
         self.chain_id
+    }
+
+    /// By which rules the blocks are verified; `None` if the plan leaves that to whoever works on it.
+    pub const fn rules(&self) -> Option<B256> {
+        self.rules
     }
 
     /// All blocks.
@@ -123,9 +138,16 @@ impl WorkPlan {
         })
     }
 
-    /// Whether both are about the same blocks, however they share them out.
-    pub const fn has_blocks_of(&self, other: &Self) -> bool {
-        self.chain_id == other.chain_id && self.first == other.first && self.last == other.last
+    /// Whether both are about the same blocks by the same rules, however they share them out.
+    pub fn is_work_of(&self, other: &Self) -> bool {
+        self.chain_id == other.chain_id
+            && self.blocks() == other.blocks()
+            && other.rules.is_none_or(|rules| self.permits(rules))
+    }
+
+    /// Whether whoever has these rules may work on it.
+    pub fn permits(&self, rules: B256) -> bool {
+        self.rules.is_none_or(|own| own == rules)
     }
 }
 
@@ -135,7 +157,11 @@ impl core::fmt::Display for WorkPlan {
             f,
             "blocks {}..={} of chain {}",
             self.first, self.last, self.chain_id
-        )
+        )?;
+        match self.rules {
+            Some(rules) => write!(f, " by rules {rules}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -149,16 +175,22 @@ struct RawPlan {
     unit_blocks: NonZeroU32,
     attempts: NonZeroU32,
     lease_milliseconds: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules: Option<B256>,
 }
 
 impl TryFrom<RawPlan> for WorkPlan {
     type Error = WorkError;
 
     fn try_from(raw: RawPlan) -> Result<Self, WorkError> {
-        Ok(Self::new(raw.chain_id, raw.first..=raw.last)?
+        let plan = Self::new(raw.chain_id, raw.first..=raw.last)?
             .with_unit_blocks(raw.unit_blocks)?
             .with_attempts(raw.attempts)
-            .with_lease(Duration::from_millis(raw.lease_milliseconds)))
+            .with_lease(Duration::from_millis(raw.lease_milliseconds));
+        Ok(Self {
+            rules: raw.rules,
+            ..plan
+        })
     }
 }
 
@@ -171,6 +203,7 @@ impl From<WorkPlan> for RawPlan {
             unit_blocks: NonZeroU32::new(plan.unit_blocks).unwrap_or(NonZeroU32::MIN),
             attempts: NonZeroU32::new(plan.attempts).unwrap_or(NonZeroU32::MIN),
             lease_milliseconds: u64::try_from(plan.lease.as_millis()).unwrap_or(u64::MAX),
+            rules: plan.rules,
         }
     }
 }
@@ -371,6 +404,25 @@ mod tests {
             assert_ne!(wrong, json, "{from} is in {json}");
             assert!(serde_json::from_str::<WorkPlan>(&wrong).is_err(), "{to}");
         }
+    }
+
+    #[test]
+    fn work_is_the_same_by_the_same_rules() {
+        let any = WorkPlan::new(10, 5..=9).unwrap();
+        let [one, other] = [1, 2].map(|byte| any.clone().with_rules(B256::repeat_byte(byte)));
+        let json = serde_json::to_string(&one).unwrap();
+        assert_eq!(serde_json::from_str::<WorkPlan>(&json).unwrap(), one);
+        assert!(!serde_json::to_string(&any).unwrap().contains("rules"));
+        for (held, wanted, is_same) in [
+            (&any, &any, true),
+            (&one, &one, true),
+            (&one, &other, false),
+            (&one, &any, true),
+            (&any, &one, true),
+        ] {
+            assert_eq!(held.is_work_of(wanted), is_same, "{held}, {wanted}");
+        }
+        assert!(!one.is_work_of(&WorkPlan::new(10, 5..=8).unwrap()));
     }
 
     #[test]

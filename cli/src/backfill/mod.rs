@@ -49,20 +49,27 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let stop = stopped_by_signals()?;
     let started = Instant::now();
     let source = Source::open(args, specs).await?;
-    let rules = source.as_ref().map(|source| source.spec.hash());
     let wanted = match &source {
         _ if args.worker => None,
         Some(source) => {
             let blocks = source.range(args.blocks.as_ref()).await?;
-            Some(plan(args, source.spec.chain_id(), &blocks)?)
+            let plan = plan(args, source.spec.chain_id(), &blocks)?;
+            Some(plan.with_rules(source.spec.hash()))
         }
         None => match (args.chain_id, &args.blocks) {
-            (Some(chain_id), Some(blocks)) => Some(plan(args, chain_id, blocks)?),
+            (Some(chain_id), Some(blocks)) => {
+                let plan = plan(args, chain_id, blocks)?;
+                // Where the rules are not known, each worker brings its own.
+                Some(match specs.of(chain_id) {
+                    Ok(spec) => plan.with_rules(spec.hash()),
+                    Err(_) => plan,
+                })
+            }
             _ => eyre::bail!("of which chain are the blocks? name it with --chain-id"),
         },
     };
     let mut file = args.report.as_deref().map(ReportFile::create).transpose()?;
-    let (queue, told) = queue::open(args, wanted.as_ref(), rules).await?;
+    let (queue, told) = queue::open(args, wanted.as_ref()).await?;
     let held = match &wanted {
         Some(wanted) => queue::put(&queue, wanted, &told).await?,
         None => {

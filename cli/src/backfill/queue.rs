@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{B256, hex};
+use alloy_primitives::hex;
 use eyre::WrapErr;
 use mach_core::{
     BlockOutcome, WorkPlan,
@@ -33,7 +33,6 @@ pub(super) type Queue = Arc<dyn WorkQueue>;
 pub(super) async fn open(
     args: &BackfillArgs,
     plan: Option<&WorkPlan>,
-    rules: Option<B256>,
 ) -> eyre::Result<(Queue, String)> {
     match (&args.queue, plan) {
         (Some(url), _) => {
@@ -47,7 +46,7 @@ pub(super) async fn open(
         (None, Some(plan)) => {
             let path = match &args.checkpoint {
                 Some(path) => path.clone(),
-                None => default_path(plan, rules.unwrap_or_default())?,
+                None => default_path(plan)?,
             };
             let told = format!("checkpoint {}", path.display());
             let store = tokio::task::spawn_blocking(move || checkpoint(&path)).await?;
@@ -114,7 +113,7 @@ fn checkpoint(path: &Path) -> eyre::Result<RedbStore> {
 }
 
 /// Verified by other rules, the same blocks have other verdicts.
-fn default_path(plan: &WorkPlan, rules: B256) -> eyre::Result<PathBuf> {
+fn default_path(plan: &WorkPlan) -> eyre::Result<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let state = set("XDG_STATE_HOME")
         .map(PathBuf::from)
@@ -123,6 +122,7 @@ fn default_path(plan: &WorkPlan, rules: B256) -> eyre::Result<PathBuf> {
         eyre::bail!("there is no home folder to keep what is done in: give --checkpoint");
     };
     let (chain, blocks) = (plan.chain_id(), plan.blocks());
+    let rules = plan.rules().unwrap_or_default();
     let rules = rules.get(..4).map(hex::encode).unwrap_or_default();
     let name = format!("{chain}-{}-{}-{rules}.redb", blocks.start(), blocks.end());
     Ok(state.join("mach").join("backfill").join(name))

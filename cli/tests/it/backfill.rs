@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mach_devnet::{Devnet, Lie};
+use mach_devnet::{Devnet, DevnetConfig, Lie};
 use mach_verify::source::{Archive, RpcSource};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -154,6 +154,35 @@ async fn what_is_done_is_of_one_chain() {
             assert!(errors(&output).contains("what is done belongs to another chain: block 1"));
         }
     }
+}
+
+/// The same blocks by other rules: a checkpoint answers for the rules that it began with.
+#[tokio::test]
+async fn what_is_done_is_by_one_set_of_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(&folder, 4, &[]).await;
+    let (checkpoint, genesis) = (folder.path().join("c.redb"), folder.path().join("g.json"));
+    let mut other = serde_json::to_value(DevnetConfig::default().l2_genesis()).unwrap();
+    other["config"]["pragueTime"] = 1_000_000_000_000u64.into();
+    other["config"]["isthmusTime"] = 1_000_000_000_000u64.into();
+    other["config"]["jovianTime"] = Value::Null;
+    std::fs::write(&genesis, other.to_string()).unwrap();
+    let args = [
+        "--archive",
+        text(&archive),
+        "--checkpoint",
+        text(&checkpoint),
+    ];
+    assert_eq!(
+        backfill(&folder, &args).output().unwrap().status.code(),
+        Some(0)
+    );
+    let by_other = [&args[..], &["--genesis", text(&genesis)]].concat();
+    let output = backfill(&folder, &by_other).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = errors(&output);
+    assert!(told.contains("belongs to another backfill"), "{told}");
+    assert!(told.contains("by rules 0x"), "{told}");
 }
 
 /// Runs the command, kills it after a while, and says whether it was still at work.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{BlockNumber, ChainId};
+use alloy_primitives::{B256, BlockNumber, ChainId};
 use backon::Retryable;
 use mach_core::{
     BlockOutcome, BlockReport, L2Block, UnitReport, Verdict,
@@ -165,6 +165,11 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
                 queue: plan.chain_id(),
                 judge: self.judge.chain_id(),
             });
+        }
+        if let (Some(queue), Some(judge)) = (plan.rules(), self.judge.rules())
+            && queue != judge
+        {
+            return Err(BackfillError::OtherRules { queue, judge });
         }
         let stop = shutdown.child_token();
         let heartbeat = (plan.lease() / 3).max(Duration::from_millis(1));
@@ -449,6 +454,14 @@ pub enum BackfillError {
         queue: ChainId,
         /// Chain of the source.
         judge: ChainId,
+    },
+    /// The queue asks for other rules.
+    #[error("the queue asks for verdicts by rules {queue}, the rules here are {judge}")]
+    OtherRules {
+        /// Hash of the rules of the queue.
+        queue: B256,
+        /// Hash of the rules that blocks would be judged by.
+        judge: B256,
     },
     /// The source gives no blocks any more.
     #[error(

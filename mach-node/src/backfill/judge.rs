@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{BlockNumber, ChainId};
+use alloy_primitives::{B256, BlockNumber, ChainId};
 use async_trait::async_trait;
 use mach_core::{
     Fault, L2Block, Verdict,
@@ -29,6 +29,12 @@ pub trait Judge: Send + Sync + 'static {
 
     /// EIP-155 id of the chain of the blocks.
     fn chain_id(&self) -> ChainId;
+
+    /// A hash of the rules that blocks are judged by, for a [`WorkPlan`](mach_core::WorkPlan) that
+    /// asks for rules.
+    fn rules(&self) -> Option<B256> {
+        None
+    }
 
     /// Gets what judging the block at this height needs.
     ///
@@ -108,6 +114,10 @@ impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
         self.rules.spec.chain_id()
     }
 
+    fn rules(&self) -> Option<B256> {
+        Some(self.rules.spec.hash())
+    }
+
     async fn fetch(&self, number: BlockNumber) -> Result<Self::Fetched, JudgeError> {
         let block = self.source.block(number).await?;
         let witness = self.source.witness(&block).await;
@@ -167,6 +177,10 @@ impl Judge for Recorded {
 
     fn chain_id(&self) -> ChainId {
         self.rules.spec.chain_id()
+    }
+
+    fn rules(&self) -> Option<B256> {
+        Some(self.rules.spec.hash())
     }
 
     async fn fetch(&self, _number: BlockNumber) -> Result<(), JudgeError> {

@@ -242,7 +242,7 @@ impl WorkQueue for NatsQueue {
         let units = Units::open(&self.context, &self.names).await?;
         let units = units.ok_or(QueueError::NoPlan)?;
         let held = units.put_plan(plan).await?;
-        if !held.has_blocks_of(plan) {
+        if !held.is_work_of(plan) {
             return Err(QueueError::OtherPlan {
                 held: Box::new(held),
                 wanted: Box::new(plan.clone()),

@@ -188,7 +188,7 @@ impl<S: Store> WorkQueue for StoredQueue<S> {
     async fn plan(&self, plan: &WorkPlan) -> Result<WorkPlan, QueueError> {
         let held = self.state().plan.clone();
         if let Some(held) = held {
-            return if held.has_blocks_of(plan) {
+            return if held.is_work_of(plan) {
                 Ok(held)
             } else {
                 Err(QueueError::OtherPlan {

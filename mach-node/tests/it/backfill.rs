@@ -36,6 +36,7 @@ use mach_verify::{
 use tokio_util::sync::CancellationToken;
 
 const CHAIN: u64 = 10;
+const RULES: B256 = B256::repeat_byte(0x77);
 
 /// What is wrong with a height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +127,10 @@ impl Judge for Scripted {
 
     fn chain_id(&self) -> u64 {
         CHAIN
+    }
+
+    fn rules(&self) -> Option<B256> {
+        Some(RULES)
     }
 
     async fn fetch(&self, number: u64) -> Result<L2Block, JudgeError> {
@@ -402,6 +407,26 @@ async fn a_queue_of_another_chain_is_refused() {
             judge: CHAIN
         })
     ));
+}
+
+/// Verdicts by other rules are other verdicts.
+#[tokio::test]
+async fn a_queue_that_asks_for_other_rules_is_refused() {
+    for (rules, is_taken) in [(RULES, true), (B256::ZERO, false)] {
+        let store = RedbStore::in_memory().unwrap();
+        let queue = Arc::new(StoredQueue::open(store).await.unwrap());
+        let plan = WorkPlan::new(CHAIN, 1..=4).unwrap().with_rules(rules);
+        queue.plan(&plan).await.unwrap();
+        let outcome = run(&queue, &Script::new(4, [])).await;
+        let refused = matches!(
+            outcome,
+            Err(BackfillError::OtherRules {
+                queue: B256::ZERO,
+                judge: RULES
+            })
+        );
+        assert_eq!((outcome.is_ok(), refused), (is_taken, !is_taken));
+    }
 }
 
 /// A queue whose messages have a length.

@@ -129,7 +129,7 @@ async fn a_plan_is_put_in_once(place: impl Place) {
     let queue = place.worker().await;
     assert_eq!(queue.planned().await.unwrap(), None);
     assert!(matches!(queue.claim().await, Err(QueueError::NoPlan)));
-    let wanted = plan(10);
+    let wanted = plan(10).with_rules(B256::repeat_byte(1));
     assert_eq!(queue.plan(&wanted).await.unwrap(), wanted);
 
     // The same blocks in other units are the same work, shared out as it was.
@@ -137,9 +137,10 @@ async fn a_plan_is_put_in_once(place: impl Place) {
     let other = place.worker().await;
     assert_eq!(other.plan(&other_units).await.unwrap(), wanted);
     assert_eq!(other.planned().await.unwrap(), Some(wanted));
-    for other_blocks in [plan(11), WorkPlan::new(11, 100..=109).unwrap()] {
+    let rules = |byte| plan(10).with_rules(B256::repeat_byte(byte));
+    for other_work in [plan(11), WorkPlan::new(11, 100..=109).unwrap(), rules(2)] {
         assert!(matches!(
-            other.plan(&other_blocks).await,
+            other.plan(&other_work).await,
             Err(QueueError::OtherPlan { .. })
         ));
     }
