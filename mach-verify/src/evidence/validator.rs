@@ -23,6 +23,7 @@ use super::{Evidence, EvidenceFolder};
 use crate::{
     ChainSpec, Witness,
     derive::DerivationAccuser,
+    follow::Follower,
     op::L1Evidence,
     source::{RecordedBlock, WitnessSource, run_beside, run_blocking},
 };
@@ -64,6 +65,7 @@ struct Maker<W> {
     folder: EvidenceFolder,
     l1: Option<Arc<dyn Accuser>>,
     derivation: Option<Arc<dyn DerivationAccuser>>,
+    follower: Option<Arc<Follower>>,
     /// Bundles that are being made beside.
     beside: Arc<AtomicUsize>,
 }
@@ -76,6 +78,7 @@ impl<W> Clone for Maker<W> {
             folder: self.folder.clone(),
             l1: self.l1.clone(),
             derivation: self.derivation.clone(),
+            follower: self.follower.clone(),
             beside: Arc::clone(&self.beside),
         }
     }
@@ -113,6 +116,7 @@ impl<V, W> EvidenceValidator<V, W> {
             folder,
             l1: None,
             derivation: None,
+            follower: None,
             beside: Arc::default(),
         };
         Self { blocks, maker }
@@ -129,6 +133,14 @@ impl<V, W> EvidenceValidator<V, W> {
     #[must_use]
     pub fn with_derivation(mut self, accuser: Arc<dyn DerivationAccuser>) -> Self {
         self.maker.derivation = Some(accuser);
+        self
+    }
+
+    /// The same where `blocks` executes with `follower`, which needs less than a whole witness: what
+    /// is not in one is put into the bundle.
+    #[must_use]
+    pub fn with_follower(mut self, follower: Arc<Follower>) -> Self {
+        self.maker.follower = Some(follower);
         self
     }
 }
@@ -162,12 +174,13 @@ impl<W: WitnessSource + 'static> Maker<W> {
             Some(witness) => witness,
             None => self.witnesses.witness(&block).await?,
         };
-        let recorded = RecordedBlock {
-            block,
-            witness,
-            source: None,
-        };
         run_blocking(move || {
+            let complete = (self.follower).and_then(|it| it.complete(&block, &witness).ok());
+            let recorded = RecordedBlock {
+                witness: complete.unwrap_or(witness),
+                block,
+                source: None,
+            };
             let evidence = Evidence::new(self.spec, recorded, fault)?;
             Ok(self.folder.keep(&evidence)?)
         })

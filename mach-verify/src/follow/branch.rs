@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use alloy_primitives::{B256, BlockNumber};
+use alloy_primitives::BlockNumber;
 use mach_core::{
     BlockRef, L2Block,
     ports::{L2Source, SourceError},
@@ -16,14 +16,15 @@ use mach_core::{
 pub struct Branch<T> {
     blocks: VecDeque<Known<T>>,
     limit: usize,
-    /// Note on the parent of the oldest block.
+    /// Parent of the oldest block. It stays when all blocks are rewound.
+    root: Option<BlockRef>,
+    /// Note on it.
     base: T,
 }
 
 #[derive(Clone, Debug)]
 struct Known<T> {
     block: BlockRef,
-    parent: B256,
     note: T,
 }
 
@@ -48,19 +49,25 @@ impl<T: Clone> Branch<T> {
         Self {
             blocks: VecDeque::new(),
             limit: limit.max(1),
+            root: None,
             base,
         }
     }
 
-    /// The newest block.
+    /// The block that the next one has to follow: the newest, or after a rewind of all blocks the
+    /// parent of the first.
     pub fn tip(&self) -> Option<BlockRef> {
-        self.blocks.back().map(|known| known.block)
+        self.blocks.back().map_or(self.root, |it| Some(it.block))
+    }
+
+    /// Height of the oldest block.
+    pub fn first(&self) -> Option<BlockNumber> {
+        self.blocks.front().map(|known| known.block.number)
     }
 
     /// The block at this height, if it is known.
     pub fn get(&self, number: BlockNumber) -> Option<BlockRef> {
-        let oldest = self.blocks.front()?.block.number;
-        let index = usize::try_from(number.checked_sub(oldest)?).ok()?;
+        let index = usize::try_from(number.checked_sub(self.first()?)?).ok()?;
         Some(self.blocks.get(index)?.block)
     }
 
@@ -80,24 +87,33 @@ impl<T: Clone> Branch<T> {
             self.blocks.clear();
             self.base = base();
         }
+        if self.blocks.is_empty() {
+            let hash = parent;
+            let number = block.number().checked_sub(1);
+            self.root = number.map(|number| BlockRef { number, hash });
+        }
         self.blocks.push_back(Known {
             block: block.reference(),
-            parent,
             note,
         });
         if self.blocks.len() > self.limit
             && let Some(oldest) = self.blocks.pop_front()
         {
+            self.root = Some(oldest.block);
             self.base = oldest.note;
         }
     }
 
     /// Forgets the blocks above `number`. Returns how many.
+    ///
+    /// The parent of the first block stays known as long as it is not above `number` itself.
     pub fn rewind(&mut self, number: BlockNumber) -> usize {
         let before = self.blocks.len();
-        while self.tip().is_some_and(|tip| tip.number > number) {
+        let is_above = |known: &Known<T>| known.block.number > number;
+        while self.blocks.back().is_some_and(is_above) {
             self.blocks.pop_back();
         }
+        self.root = self.root.filter(|root| root.number <= number);
         before - self.blocks.len()
     }
 
@@ -111,7 +127,7 @@ impl<T: Clone> Branch<T> {
         source: &(impl L2Source + ?Sized),
         block: &L2Block,
     ) -> Result<Fork, SourceError> {
-        let Some(oldest) = self.blocks.front() else {
+        let Some(tip) = self.tip() else {
             return Ok(Fork::Next);
         };
         let mut parent = block.header.parent_hash;
@@ -122,10 +138,7 @@ impl<T: Clone> Branch<T> {
                 return Ok(Fork::Unlinked);
             }
             if known.block.hash == parent {
-                return Ok(match self.tip() {
-                    Some(tip) if tip == known.block => Fork::Next,
-                    _ => Fork::At(known.block.number),
-                });
+                return Ok(Fork::of(known.block, tip));
             }
             let theirs = source.block(known.block.number).await?;
             if theirs.hash() != parent {
@@ -134,10 +147,22 @@ impl<T: Clone> Branch<T> {
             parent = theirs.header.parent_hash;
             height = known.block.number;
         }
-        Ok(match oldest.block.number.checked_sub(1) {
-            Some(number) if height == number + 1 && parent == oldest.parent => Fork::At(number),
+        Ok(match self.root {
+            // Only after a rewind of all blocks: those between are not known.
+            Some(root) if height > root.number + 1 => Fork::Unlinked,
+            Some(root) if height == root.number + 1 && parent == root.hash => Fork::of(root, tip),
             _ => Fork::Deeper,
         })
+    }
+}
+
+impl Fork {
+    /// Leaving a branch with this tip at a block that is on it.
+    fn of(shared: BlockRef, tip: BlockRef) -> Self {
+        match shared == tip {
+            true => Self::Next,
+            false => Self::At(shared.number),
+        }
     }
 }
 
@@ -264,6 +289,34 @@ mod tests {
         assert_eq!(fork, Fork::Unlinked);
     }
 
+    /// The parent of the first block is as binding as any block: what does not follow it is no
+    /// beginning of another branch that would pass for the same.
+    #[tokio::test]
+    async fn what_follows_after_a_rewind_of_all_blocks_has_to_follow_the_parent_of_the_first() {
+        let ours = Chain::new(9, 99, 0);
+        let mut branch = branch(&ours, 3, 8, 100);
+        assert_eq!(branch.rewind(2), 6);
+        for (first, at, expected) in [
+            // The first block that differs, the block that comes, how it stands.
+            (99, 3, Fork::Next),
+            (3, 3, Fork::Next),
+            (2, 3, Fork::Deeper),
+            (2, 2, Fork::Deeper),
+            (99, 5, Fork::Unlinked),
+        ] {
+            let theirs = Chain::new(9, first, 7);
+            let fork = branch.fork(&theirs, &theirs.blocks[at]).await.unwrap();
+            assert_eq!(fork, expected, "{first} {at}");
+        }
+        // Its note is not that of a block that follows another parent.
+        let mut other = branch.clone();
+        other.push(&Chain::new(9, 2, 7).blocks[3], 3, || 77);
+        assert_eq!((other.rewind(2), *other.note()), (1, 77));
+        branch.push(&ours.blocks[3], 3, || panic!("it follows"));
+        // Below the parent nothing is known.
+        assert_eq!((branch.rewind(1), branch.tip()), (1, None));
+    }
+
     #[test]
     fn notes_follow_the_window() {
         let chain = Chain::new(9, 99, 0);
@@ -274,7 +327,8 @@ mod tests {
         assert_eq!((branch.rewind(6), *branch.note()), (2, 6));
         // Back to the parent of the oldest, whose note has outlived it.
         assert_eq!((branch.rewind(5), *branch.note()), (1, 5));
-        assert_eq!(branch.tip(), None);
+        assert_eq!(branch.tip(), Some(chain.blocks[5].reference()));
+        assert_eq!((branch.first(), branch.get(5)), (None, None));
         branch.push(&chain.blocks[6], 60, || panic!("nothing was there"));
         branch.push(&chain.blocks[9], 90, || 80);
         assert_eq!((branch.rewind(8), *branch.note()), (1, 80));

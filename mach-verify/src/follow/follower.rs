@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, Bytes, Sealed};
+use alloy_primitives::{B256, BlockNumber, Bytes, Sealed};
 use mach_core::{L2Block, Verdict};
 use mach_keccak::keccak256_batch;
 
@@ -18,7 +18,7 @@ use crate::{
     ChainSpec, ExecuteError, Witness,
     execute::Transactions,
     header,
-    state::{AnalysedCode, BlockHashes, TrieState},
+    state::{AnalysedCode, BlockHashes, Recorder, TrieState},
     trie::WitnessNodes,
     verify::{accuse, check_rules, judge},
     witness::{Ancestry, MAX_ANCESTORS},
@@ -29,13 +29,15 @@ use crate::{
 /// It holds at most
 ///
 /// ```text
-/// node_bytes + code_bytes + state_bytes + 1 KiB × headers
+/// node_bytes + code_bytes + state_bytes + 1,152 × headers
 /// ```
 ///
 /// between blocks: a node counts with its length and 384 bytes, a code with 9/8 of its length and
-/// 448 bytes. A block that is prepared or verified comes on top while it is: with twice the bytes of
-/// its witness, 128 bytes for each item in it, 1 KiB for each transaction, and what it decodes of the
-/// state. A limit that is too small costs time, or another witness; it changes no verdict.
+/// 640 bytes, a header with 1,152 bytes and what its `extraData` has beyond 32 bytes. Over
+/// `state_bytes` goes what up to seven blocks decode. A block that is prepared or verified comes on
+/// top while it is: with twice the bytes of its witness, 128 bytes for each item in it, 1 KiB for each
+/// transaction, and what it decodes of the state. A limit that is too small costs time, or another
+/// witness; it changes no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowLimits {
     /// For encoded trie nodes.
@@ -45,7 +47,7 @@ pub struct FollowLimits {
     /// For the decoded state of the newest valid block. Measured every eighth block; if it is
     /// larger then, decoding starts again from the nodes.
     pub state_bytes: usize,
-    /// Number of headers, of all branches; at least the 256 that `BLOCKHASH` reaches.
+    /// Number of headers of usual size, of all branches; at least the 256 that `BLOCKHASH` reaches.
     pub headers: usize,
 }
 
@@ -139,6 +141,8 @@ pub struct FollowerSize {
     pub state_bytes: usize,
     /// Headers.
     pub headers: usize,
+    /// Bytes that they count with.
+    pub header_bytes: usize,
 }
 
 impl Follower {
@@ -164,31 +168,14 @@ impl Follower {
     /// Blocks can be prepared in any order and while others are verified; it is cheaper after the
     /// block before was verified, and then [`Self::verify`] has less to do.
     pub fn prepare(&self, block: L2Block, witness: Witness) -> Prepared {
-        let (nodes, mut codes) = {
-            let retained = self.retained.read();
-            let round = retained.round;
-            let unknown = |is_known: &dyn Fn(&Bytes) -> bool, items: &[Bytes]| -> Vec<Bytes> {
-                items.iter().filter(|it| !is_known(it)).cloned().collect()
-            };
-            (
-                unknown(&|it| retained.nodes.knows(it, round), &witness.state),
-                unknown(&|it| retained.codes.knows(it, round), &witness.codes),
-            )
-        };
-        // Copies, since a node may be a slice of the whole witness.
-        let nodes = nodes.iter().map(|node| Bytes::copy_from_slice(node));
-        let nodes = WitnessNodes::new(nodes);
-        // Codes of equal length keep the lanes of the hash busy to the end.
-        codes.sort_unstable_by_key(|code| Reverse(code.len()));
-        let analysed = codes.iter().map(AnalysedCode::detached);
-        let codes = keccak256_batch(&codes).into_iter().zip(analysed).collect();
+        let fresh = self.fresh(&witness);
         // A block whose rules are not known is not executed either.
         let is_known = check_rules(&self.spec, &block).is_ok();
         let transactions = is_known.then(|| Transactions::of(&self.spec, &block));
         Prepared {
             block,
             witness,
-            fresh: Arc::new(Fresh::new(nodes, codes)),
+            fresh: Arc::new(fresh),
             transactions: Mutex::new(transactions),
         }
     }
@@ -202,13 +189,7 @@ impl Follower {
     pub fn verify(&self, prepared: &Prepared) -> Result<Verdict, ExecuteError> {
         let Prepared { block, witness, .. } = prepared;
         check_rules(&self.spec, block)?;
-        let ancestry = {
-            let headers = self.headers.read();
-            let parent = headers.get(&block.header.parent_hash);
-            Ancestry::of(block, parent.as_ref(), witness, |hash| {
-                headers.parent_of(hash)
-            })?
-        };
+        let ancestry = self.ancestry(block, witness)?;
         self.remember(ancestry.parent.iter().chain([&block.header]));
         if let Err(fault) = header::check(&self.spec, block, ancestry.parent.as_deref()) {
             return accuse(&self.spec, block, fault);
@@ -274,6 +255,52 @@ impl Follower {
         self.headers.read().get(hash)
     }
 
+    /// A witness with which `block` is verified alone, made of `witness` and what is retained: for
+    /// evidence, whose reader knows nothing of the blocks before. The block is executed for it.
+    ///
+    /// Errors: [`ExecuteError`], whenever the two do not suffice.
+    pub fn complete(&self, block: &L2Block, witness: &Witness) -> Result<Witness, ExecuteError> {
+        check_rules(&self.spec, block)?;
+        let ancestry = self.ancestry(block, witness)?;
+        // As claims, the hashes that are read are found afterwards.
+        let mut hashes = BlockHashes::new();
+        for at in (0..block.number()).rev().take(MAX_ANCESTORS) {
+            if let Some(hash) = ancestry.block_hashes.get(at) {
+                hashes.claim(at, hash);
+            }
+        }
+        let recorder = Recorder::new(Layer {
+            retained: Arc::clone(&self.retained),
+            fresh: Arc::new(self.fresh(witness)),
+        });
+        let fresh =
+            || TrieState::new(&recorder, ancestry.state_root).with_block_hashes(hashes.clone());
+        let mut state = fresh();
+        let parent = ancestry.parent.as_deref();
+        // What the header alone gives away needs the parent only.
+        if header::check(&self.spec, block, parent).is_ok() {
+            match judge(
+                &self.spec,
+                block,
+                None,
+                ancestry.assurance,
+                &mut state,
+                fresh,
+            ) {
+                Ok(_) | Err(ExecuteError::Unproven { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let oldest = state.claimed_hashes_read().iter().min().copied();
+        let recorded = recorder.take();
+        Ok(Witness {
+            state: recorded.nodes,
+            codes: recorded.codes,
+            headers: self.lineage(block, witness, oldest),
+            ..Default::default()
+        })
+    }
+
     /// Forgets the headers of branches that `block` being final rules out. Returns how many went.
     pub fn finalize(&self, block: B256) -> usize {
         self.headers.write().finalize(block)
@@ -282,15 +309,69 @@ impl Follower {
     /// What is held, counted as [`FollowLimits`] counts.
     pub fn size(&self) -> FollowerSize {
         let warm = self.warm();
-        let retained = self.retained.read();
+        let (retained, headers) = (self.retained.read(), self.headers.read());
         FollowerSize {
             nodes: retained.nodes.len(),
             node_bytes: retained.nodes.bytes(),
             codes: retained.codes.len(),
             code_bytes: retained.codes.bytes(),
             state_bytes: warm.as_ref().map_or(0, |warm| warm.state.footprint()),
-            headers: self.headers.read().len(),
+            headers: headers.len(),
+            header_bytes: headers.bytes(),
         }
+    }
+
+    /// What the witness has and the blocks before had not, hashed.
+    fn fresh(&self, witness: &Witness) -> Fresh {
+        let (nodes, mut codes) = {
+            let retained = self.retained.read();
+            let round = retained.round;
+            let unknown = |is_known: &dyn Fn(&Bytes) -> bool, items: &[Bytes]| -> Vec<Bytes> {
+                items.iter().filter(|it| !is_known(it)).cloned().collect()
+            };
+            (
+                unknown(&|it| retained.nodes.knows(it, round), &witness.state),
+                unknown(&|it| retained.codes.knows(it, round), &witness.codes),
+            )
+        };
+        // Copies, since a node may be a slice of the whole witness.
+        let nodes = nodes.iter().map(|node| Bytes::copy_from_slice(node));
+        let nodes = WitnessNodes::new(nodes);
+        // Codes of equal length keep the lanes of the hash busy to the end.
+        codes.sort_unstable_by_key(|code| Reverse(code.len()));
+        let analysed = codes.iter().map(AnalysedCode::detached);
+        let codes = keccak256_batch(&codes).into_iter().zip(analysed).collect();
+        Fresh::new(nodes, codes)
+    }
+
+    fn ancestry(&self, block: &L2Block, witness: &Witness) -> Result<Ancestry, ExecuteError> {
+        let headers = self.headers.read();
+        let parent = headers.get(&block.header.parent_hash);
+        Ancestry::of(block, parent.as_ref(), witness, |hash| {
+            headers.parent_of(hash)
+        })
+    }
+
+    /// Headers from the parent of `block` down to height `oldest`, at least the parent's, encoded;
+    /// as far as they are known.
+    fn lineage(
+        &self,
+        block: &L2Block,
+        witness: &Witness,
+        oldest: Option<BlockNumber>,
+    ) -> Vec<Bytes> {
+        let mut lineage = Vec::new();
+        let mut hash = block.header.parent_hash;
+        while lineage.len() < MAX_ANCESTORS
+            && let Some(header) = self.header(&hash).or_else(|| witness.header(hash))
+        {
+            lineage.push(alloy_rlp::encode(header.inner()).into());
+            if oldest.is_none_or(|oldest| header.number <= oldest) {
+                break;
+            }
+            hash = header.parent_hash;
+        }
+        lineage
     }
 
     fn warm(&self) -> MutexGuard<'_, Option<Warm>> {
@@ -302,5 +383,76 @@ impl Follower {
         for header in headers {
             known.insert(header);
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use alloy_primitives::{Address, KECCAK256_EMPTY, U256, keccak256};
+    use alloy_trie::EMPTY_ROOT_HASH;
+
+    use super::*;
+    use crate::{
+        follow::measure,
+        state::{Account, AccountUpdate, MemoryStore},
+    };
+
+    fn address(number: usize) -> Address {
+        Address::from_word(keccak256(number.to_be_bytes()))
+    }
+
+    /// Accounts without storage, and some with as many slots as there are accounts.
+    fn populated() -> (MemoryStore, B256) {
+        let mut state = TrieState::new(MemoryStore::new(), EMPTY_ROOT_HASH);
+        for number in 0..ACCOUNTS {
+            let slots = if number < STORAGES { SLOTS } else { 0 };
+            let update = AccountUpdate {
+                address: address(number),
+                account: Some(Account {
+                    nonce: 1,
+                    balance: U256::from(number),
+                    code_hash: KECCAK256_EMPTY,
+                }),
+                wipe_storage: false,
+                storage: (0..slots)
+                    .map(|slot| (U256::from(slot), U256::from(7)))
+                    .collect(),
+            };
+            state.apply([update]).unwrap();
+        }
+        let updates = state.commit().unwrap();
+        let root = updates.root;
+        let mut store = MemoryStore::new();
+        store.insert(updates);
+        // Its room would be taken again, and nothing measured.
+        std::mem::forget(state);
+        (store, root)
+    }
+
+    const ACCOUNTS: usize = 20_000;
+    const STORAGES: usize = 4;
+    const SLOTS: usize = 5_000;
+
+    /// What was decoded by reading and by writing, of accounts and of slots.
+    #[test]
+    fn what_is_counted_for_decoded_state_covers_what_is_held() {
+        measure(
+            "follow::follower::tests::what_is_counted_for_decoded_state_covers_what_is_held",
+            |resident| {
+                let (store, root) = populated();
+                let before = resident();
+                let mut state = TrieState::new(&store, root);
+                for number in 0..ACCOUNTS {
+                    assert!(state.account(address(number)).unwrap().is_some());
+                }
+                for (number, slot) in (0..STORAGES).flat_map(|it| (0..SLOTS).map(move |s| (it, s)))
+                {
+                    let value = state.storage(address(number), U256::from(slot)).unwrap();
+                    assert_eq!(value, U256::from(7));
+                }
+                let held = resident().saturating_sub(before);
+                (state.footprint(), held)
+            },
+        );
     }
 }

@@ -5,19 +5,15 @@ use std::{sync::Arc, time::Duration};
 use alloy_primitives::BlockNumber;
 use mach_core::{
     BlockRef, L2Block, Verdict,
-    ports::{L2Head, L2Source, SourceError, ValidateError},
+    ports::{BoxError, L2Head, L2Source, SourceError, ValidateError},
 };
 use tokio::{
     sync::mpsc,
-    task::{AbortHandle, JoinHandle},
-    time::{Instant, sleep},
+    task::{AbortHandle, JoinError, JoinHandle},
 };
 
-use super::{Branch, Follower, Fork, Prepared};
-use crate::{
-    Witness, check_body,
-    source::{WitnessSource, from_source},
-};
+use super::{Follower, fetch::Fetch, judge::judge};
+use crate::{Witness, source::WitnessSource};
 
 /// How a [`Following`] paces itself.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +57,13 @@ pub enum Followed {
         block: Box<L2Block>,
         /// The verdict, or why there is none.
         result: Result<Verdict, ValidateError>,
-        /// The last witness that came with it; nothing if none came.
+        /// The last witness that came with it; of an invalid block one that suffices alone, if it
+        /// could be made. Nothing if none was needed or came.
         witness: Box<Witness>,
+        /// Whether its parent is the block that was judged before it, or the trusted parent of the
+        /// first. If not, a verdict says nothing of what lies between: a block that is missing, a
+        /// fork deeper than is known, a source that does not give the parent that a block names.
+        is_linked: bool,
         /// Time of preparation and execution.
         elapsed: Duration,
     },
@@ -77,18 +78,43 @@ pub enum Followed {
     Reorg {
         /// Newest block of the branch that was left.
         left: BlockRef,
-        /// Height of the last block that both branches share; `None` if it lies further back than
-        /// is known, and then verification goes on where it is.
+        /// Height of the last block that both branches share. `None` if it lies further back than
+        /// is known: then every height that is known is verified again on the new branch, and
+        /// nobody has looked at what the branch has below.
         fork: Option<BlockNumber>,
     },
+    /// The head is not known. Told once, until it is known again; it is asked for all the time.
+    NoHead {
+        /// Why.
+        error: SourceError,
+    },
+}
+
+/// Why nothing can happen any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// A task has panicked, or the runtime ends.
+    #[error("a task that follows the chain ended before its time")]
+    Task(#[source] BoxError),
+    /// The chain has no further heights.
+    #[error("no height is left to follow")]
+    Ended,
 }
 
 /// A chain that is followed, until this is dropped. Waits when nobody takes what happens.
 #[derive(Debug)]
 pub struct Following {
     events: mpsc::Receiver<Followed>,
-    fetching: AbortHandle,
-    judging: AbortHandle,
+    /// Until they have ended.
+    tasks: Option<Tasks>,
+    aborts: [AbortHandle; 2],
+}
+
+#[derive(Debug)]
+struct Tasks {
+    fetching: JoinHandle<()>,
+    judging: JoinHandle<Result<(), JoinError>>,
 }
 
 impl Following {
@@ -102,303 +128,44 @@ impl Following {
         let source = Arc::new(source);
         let (steps, waiting) = mpsc::channel(config.ahead.max(1));
         let (sender, events) = mpsc::channel(1);
-        let fetch = Fetch {
-            source: Arc::clone(&source),
-            follower: Arc::clone(&follower),
-            branch: Branch::new(config.window, ()),
-            steps,
-            config,
+        let fetch = Fetch::new(Arc::clone(&source), Arc::clone(&follower), steps, config);
+        let tasks = Tasks {
+            fetching: tokio::spawn(fetch.run()),
+            judging: tokio::spawn(judge(source, follower, config, waiting, sender)),
         };
-        let judge = judge(source, follower, config, waiting, sender);
         Self {
             events,
-            fetching: tokio::spawn(fetch.run()).abort_handle(),
-            judging: tokio::spawn(judge).abort_handle(),
+            aborts: [tasks.fetching.abort_handle(), tasks.judging.abort_handle()],
+            tasks: Some(tasks),
         }
     }
 
-    /// What happens next, in the order of the blocks. Never `None` while the chain has heights.
-    pub async fn next(&mut self) -> Option<Followed> {
-        self.events.recv().await
+    /// What happens next, in the order of the blocks.
+    ///
+    /// Errors: [`FollowError`]; nothing happens after one.
+    pub async fn next(&mut self) -> Result<Followed, FollowError> {
+        if let Some(event) = self.events.recv().await {
+            return Ok(event);
+        }
+        let Some(Tasks { fetching, judging }) = self.tasks.take() else {
+            return Err(FollowError::Ended);
+        };
+        // One that panics takes the other with it, and this one waits for nobody.
+        match judging.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => return Err(FollowError::Task(Box::new(error))),
+        }
+        match fetching.await {
+            Ok(()) => Err(FollowError::Ended),
+            Err(error) => Err(FollowError::Task(Box::new(error))),
+        }
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
-        self.fetching.abort();
-        self.judging.abort();
-    }
-}
-
-/// What the second stage gets from the first, in order.
-enum Step {
-    Block(Task<Result<Work, Unprepared>>),
-    Tell(Followed),
-}
-
-/// A block that is ready to be executed.
-struct Work {
-    prepared: Prepared,
-    elapsed: Duration,
-}
-
-struct Unprepared {
-    block: L2Block,
-    error: ValidateError,
-}
-
-/// A task that ends with whoever waits for it.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The first stage: finds the next block, and starts its preparation.
-struct Fetch<S> {
-    source: Arc<S>,
-    follower: Arc<Follower>,
-    branch: Branch<()>,
-    steps: mpsc::Sender<Step>,
-    config: FollowConfig,
-}
-
-/// The second stage has ended.
-struct Gone;
-
-impl<S: L2Source + WitnessSource + 'static> Fetch<S> {
-    async fn run(mut self) {
-        let mut next = self.config.start;
-        loop {
-            if let Ok(head) = self.source.head(self.config.head).await {
-                // A head below the newest block, of another hash: a shorter branch.
-                let ours = self.branch.get(head.number);
-                let from = match ours {
-                    Some(ours) if ours.hash != head.hash => head.number,
-                    _ => next,
-                };
-                match self.advance(from, head.number).await {
-                    Ok(Some(reached)) => next = reached,
-                    Ok(None) | Err(Gone) => return,
-                }
-            }
-            sleep(self.config.poll_interval).await;
-        }
-    }
-
-    /// Takes blocks from `next` to `head`. Returns the next height; `None` if there are no more.
-    async fn advance(
-        &mut self,
-        mut next: BlockNumber,
-        head: BlockNumber,
-    ) -> Result<Option<BlockNumber>, Gone> {
-        while next <= head {
-            match self.fetch(next).await {
-                // The head went back, and no further block is another.
-                Ok((block, _)) if self.branch.get(next) == Some(block.reference()) => {}
-                Ok((block, fork)) => {
-                    if let Some(back) = self.turn(&block, fork).await? {
-                        next = back;
-                        continue;
-                    }
-                    self.branch.push(&block, (), || ());
-                    let prepare = prepare(
-                        Arc::clone(&self.source),
-                        Arc::clone(&self.follower),
-                        block,
-                        self.config,
-                    );
-                    let task = Task(tokio::spawn(prepare));
-                    self.send(Step::Block(task)).await?;
-                }
-                // The head went back.
-                Err(SourceError::NotYet(_)) => break,
-                Err(error) => {
-                    let number = next;
-                    self.send(Step::Tell(Followed::Missing { number, error }))
-                        .await?;
-                }
-            }
-            match next.checked_add(1) {
-                Some(following) => next = following,
-                None => return Ok(None),
-            }
-        }
-        let tip = self.branch.tip().and_then(|tip| tip.number.checked_add(1));
-        Ok(Some(tip.map_or(next, |tip| next.max(tip))))
-    }
-
-    /// Tells of a fork. Returns the height to go on with, if it is not that of `block`.
-    async fn turn(&mut self, block: &L2Block, fork: Fork) -> Result<Option<BlockNumber>, Gone> {
-        let Some(left) = self.branch.tip() else {
-            return Ok(None);
-        };
-        let fork = match fork {
-            Fork::Next | Fork::Unlinked => return Ok(None),
-            Fork::At(number) => Some(number),
-            Fork::Deeper => None,
-        };
-        self.send(Step::Tell(Followed::Reorg { left, fork }))
-            .await?;
-        let Some(fork) = fork else {
-            return Ok(None);
-        };
-        self.branch.rewind(fork);
-        let first = fork.saturating_add(1);
-        Ok((first < block.number()).then_some(first))
-    }
-
-    /// The block at a height, and how it stands to those before.
-    async fn fetch(&self, number: BlockNumber) -> Result<(L2Block, Fork), SourceError> {
-        let mut tries = self.config.tries.max(1);
-        // After a block that is missing there is nothing to link to.
-        let is_gap = (self.branch.tip()).is_some_and(|tip| tip.number < number.saturating_sub(1));
-        loop {
-            tries -= 1;
-            let found = async {
-                let block = self.source.block(number).await?;
-                let fork = self.branch.fork(&*self.source, &block).await?;
-                Ok((block, fork))
-            };
-            match found.await {
-                // The source may be changing its branch: the next look tells.
-                Ok((_, Fork::Unlinked)) if tries > 0 && !is_gap => {}
-                Err(error @ SourceError::NotYet(_)) => return Err(error),
-                Err(error) if tries > 0 && error.is_transient() => {}
-                found => return found,
-            }
-            sleep(self.config.poll_interval).await;
-        }
-    }
-
-    async fn send(&self, step: Step) -> Result<(), Gone> {
-        self.steps.send(step).await.map_err(|_| Gone)
-    }
-}
-
-/// Fetches the witness of `block` and hashes what is new in it.
-async fn prepare<S: WitnessSource>(
-    source: Arc<S>,
-    follower: Arc<Follower>,
-    block: L2Block,
-    config: FollowConfig,
-) -> Result<Work, Unprepared> {
-    if let Err(error) = check_body(follower.spec(), &block) {
-        let error = error.into();
-        return Err(Unprepared { block, error });
-    }
-    let mut tries = config.tries.max(1);
-    let witness = loop {
-        tries -= 1;
-        match source.witness(&block).await {
-            Ok(witness) => break witness,
-            Err(error) if tries > 0 && error.is_transient() => sleep(config.poll_interval).await,
-            Err(error) => {
-                let error = from_source(block.number(), error);
-                return Err(Unprepared { block, error });
-            }
-        }
-    };
-    let copy = block.clone();
-    let work = tokio::task::spawn_blocking(move || {
-        let started = Instant::now();
-        let prepared = follower.prepare(block, witness);
-        let elapsed = started.elapsed();
-        Work { prepared, elapsed }
-    });
-    work.await.map_err(|error| Unprepared {
-        error: ValidateError::Internal {
-            block: copy.number(),
-            source: Box::new(error),
-        },
-        block: copy,
-    })
-}
-
-/// The second stage: executes what is prepared, in order.
-async fn judge<S: WitnessSource>(
-    source: Arc<S>,
-    follower: Arc<Follower>,
-    config: FollowConfig,
-    mut steps: mpsc::Receiver<Step>,
-    events: mpsc::Sender<Followed>,
-) {
-    while let Some(step) = steps.recv().await {
-        let event = match step {
-            Step::Tell(event) => event,
-            Step::Block(mut task) => match (&mut task.0).await {
-                Ok(Ok(work)) => execute(&source, &follower, config, work).await,
-                Ok(Err(Unprepared { block, error })) => Followed::Judged {
-                    block: Box::new(block),
-                    result: Err(error),
-                    witness: Box::default(),
-                    elapsed: Duration::ZERO,
-                },
-                // Only when the runtime goes.
-                Err(_) => return,
-            },
-        };
-        if events.send(event).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// The verdict on a block; if its witness is incomplete, on another witness.
-async fn execute<S: WitnessSource>(
-    source: &Arc<S>,
-    follower: &Arc<Follower>,
-    config: FollowConfig,
-    mut work: Work,
-) -> Followed {
-    let mut tries = config.tries.max(1);
-    loop {
-        tries -= 1;
-        let number = work.prepared.block().number();
-        let verify = {
-            let follower = Arc::clone(follower);
-            move || {
-                let started = Instant::now();
-                let result = follower.verify(&work.prepared);
-                let elapsed = work.elapsed + started.elapsed();
-                (work.prepared.into_parts(), result, elapsed)
-            }
-        };
-        let ((block, witness), result, elapsed) = match tokio::task::spawn_blocking(verify).await {
-            Ok(done) => done,
-            Err(error) => {
-                return Followed::Missing {
-                    number,
-                    error: SourceError::Backend(Box::new(error)),
-                };
-            }
-        };
-        match result {
-            Err(error) if tries > 0 && error.is_transient() => {
-                sleep(config.poll_interval).await;
-                let again = FollowConfig { tries, ..config };
-                match prepare(Arc::clone(source), Arc::clone(follower), block, again).await {
-                    Ok(next) => work = next,
-                    Err(Unprepared { block, error }) => {
-                        return Followed::Judged {
-                            block: Box::new(block),
-                            result: Err(error),
-                            witness: Box::new(witness),
-                            elapsed,
-                        };
-                    }
-                }
-            }
-            result => {
-                return Followed::Judged {
-                    block: Box::new(block),
-                    result: result.map_err(Into::into),
-                    witness: Box::new(witness),
-                    elapsed,
-                };
-            }
+        for task in &self.aborts {
+            task.abort();
         }
     }
 }

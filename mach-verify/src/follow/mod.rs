@@ -5,11 +5,17 @@
 //! of a source through reorgs.
 
 mod branch;
+#[cfg(feature = "rpc")]
+mod fetch;
 mod follower;
 mod headers;
+#[cfg(feature = "rpc")]
+mod judge;
 mod layer;
 #[cfg(feature = "rpc")]
 mod live;
+#[cfg(all(test, target_os = "linux"))]
+mod measure;
 mod pipeline;
 mod shelf;
 mod validator;
@@ -17,6 +23,9 @@ mod validator;
 pub use branch::{Branch, Fork};
 pub use follower::{FollowLimits, Follower, FollowerSize, Prepared};
 #[cfg(feature = "rpc")]
-pub use live::{FollowConfig, Followed, Following};
+pub use live::{FollowConfig, FollowError, Followed, Following};
 pub use pipeline::Verdicts;
 pub use validator::FollowValidator;
+
+#[cfg(all(test, target_os = "linux"))]
+use measure::measure;

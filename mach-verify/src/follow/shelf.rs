@@ -15,8 +15,11 @@ use alloy_primitives::{
 use crate::state::AnalysedCode;
 
 /// What a value takes beside its content, in bytes: its places in two hash tables that are at least
-/// 7/16 full, and what the allocator adds.
+/// 7/16 full, and what the allocator adds. Source, of all such numbers: the tests below measure.
 pub(super) const ITEM_BYTES: usize = 384;
+
+/// What a code takes beside itself and [`ITEM_BYTES`]: padding, and what shares it between threads.
+const CODE_BYTES: usize = 256;
 
 /// What is kept: bytes that have a Keccak-256.
 pub(super) trait Kept: Clone {
@@ -44,7 +47,7 @@ impl Kept for AnalysedCode {
     /// One bit a byte says where jumps may go, and a push at the end is padded.
     fn size(&self) -> usize {
         let length = self.as_slice().len();
-        length + length / 8 + 64
+        length + length / 8 + CODE_BYTES
     }
 }
 
@@ -166,6 +169,8 @@ mod tests {
     use alloy_primitives::keccak256;
 
     use super::*;
+    #[cfg(target_os = "linux")]
+    use crate::follow::measure;
 
     fn content(number: u64) -> Bytes {
         number.to_be_bytes().repeat(4).into()
@@ -222,5 +227,52 @@ mod tests {
         let bytes = shelf.bytes();
         put(&mut shelf, 1, 2);
         assert_eq!((shelf.len(), shelf.bytes()), (1, bytes));
+    }
+
+    /// One more than fits into tables of 2^17.
+    #[cfg(target_os = "linux")]
+    const COUNT: usize = (1 << 17) / 8 * 7 + 1;
+
+    /// Tables that have just grown are the worst case.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_counted_for_nodes_covers_what_is_held() {
+        measure(
+            "follow::shelf::tests::what_is_counted_for_nodes_covers_what_is_held",
+            |resident| {
+                let mut shelf = Shelf::new(usize::MAX);
+                let before = resident();
+                for number in 0..COUNT {
+                    // As long as nodes are: leaves, and branches with 2 to 16 children.
+                    let mut node = vec![7; 36 + number % 16 * 32];
+                    node[..8].copy_from_slice(&number.to_be_bytes());
+                    let node = Bytes::copy_from_slice(&node);
+                    // Someone else holds it too, as the decoded state does.
+                    drop(node.clone());
+                    shelf.insert(keccak256(&node), node, 1);
+                }
+                (shelf.bytes(), resident() - before)
+            },
+        );
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_counted_for_codes_covers_what_is_held() {
+        measure(
+            "follow::shelf::tests::what_is_counted_for_codes_covers_what_is_held",
+            |resident| {
+                let mut shelf = Shelf::new(usize::MAX);
+                let before = resident();
+                for number in 0..COUNT / 32 {
+                    // From a proxy to the largest that there may be, and mostly small.
+                    let mut code = vec![0x5b; [45, 171, 1000, 24_576][number % 4]];
+                    code[..8].copy_from_slice(&number.to_be_bytes());
+                    let code = AnalysedCode::detached(&code.into());
+                    shelf.insert(keccak256(code.as_slice()), code, 1);
+                }
+                (shelf.bytes(), resident() - before)
+            },
+        );
     }
 }

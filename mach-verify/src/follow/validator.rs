@@ -17,7 +17,9 @@ use crate::{
 /// Validates blocks with the witnesses of `W` and what a [`Follower`] retains.
 ///
 /// Stands wherever [`StatelessValidator`](crate::source::StatelessValidator) does, and costs less
-/// for blocks that come one after another. Clones share the follower.
+/// for blocks that come one after another. Clones share the follower. Around it,
+/// [`EvidenceValidator::with_follower`](crate::EvidenceValidator::with_follower) leaves bundles that
+/// replay alone.
 #[derive(Clone, Debug)]
 pub struct FollowValidator<W> {
     follower: Arc<Follower>,

@@ -12,7 +12,7 @@ use mach_verify::{
     verify_block,
 };
 
-use crate::data;
+use crate::{data, devnet::recorded};
 
 const THREADS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
@@ -109,7 +109,17 @@ fn a_witness_may_leave_out_what_is_known() {
         let items = witness.state.iter().chain(&witness.codes);
         seen.extend(items.map(keccak256));
         small.push((block.clone(), less.clone()));
-        assert_eq!(told(&partial.verify_block(block.clone(), less)), verdict);
+        assert_eq!(
+            told(&partial.verify_block(block.clone(), less.clone())),
+            verdict
+        );
+        // What was left out is found again, for whoever knows nothing.
+        let whole = partial.complete(block, &less).unwrap();
+        // A little more than has to be: what is looked for in vain otherwise.
+        assert!(whole.state.len() * 99 <= witness.state.len() * 100);
+        assert_eq!(whole.codes.len(), witness.codes.len());
+        assert_eq!(whole.headers.len(), 1);
+        assert_eq!(told(&verify_block(&spec, block, &whole)), verdict);
         complete
             .verify_block(block.clone(), witness.clone())
             .unwrap()
@@ -128,6 +138,28 @@ fn a_witness_may_leave_out_what_is_known() {
             verdict
         );
     }
+}
+
+/// `BLOCKHASH` reaches further than the parent.
+#[test]
+fn a_completed_witness_has_the_headers_that_are_read() {
+    let (spec, record) = recorded("osaka");
+    let follower = follower(&spec);
+    let RecordedBlock { block, witness, .. } = record;
+    let verdict = follower.verify_block(block.clone(), witness.clone());
+    // The follower has the parent's header; others come with the witness.
+    let mut less = witness.clone();
+    less.state.clear();
+    less.codes.clear();
+    less.headers
+        .retain(|header| keccak256(header) != block.header.parent_hash);
+    let whole = follower.complete(&block, &less).unwrap();
+    assert_eq!(told(&verify_block(&spec, &block, &whole)), told(&verdict));
+    assert!(whole.headers.len() > 1);
+    // Nobody has them.
+    less.headers.clear();
+    let whole = follower.complete(&block, &less);
+    assert!(whole.is_err_and(|error| error.is_transient()));
 }
 
 /// Whatever is missing or damaged: an error, or the verdict of the whole. And nothing stays behind.

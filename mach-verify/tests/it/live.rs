@@ -22,7 +22,7 @@ use mach_verify::{
     verify_block,
 };
 
-fn devnet() -> Devnet {
+pub(crate) fn devnet() -> Devnet {
     let config = DevnetConfig {
         l1_mining: Mining::Manual,
         ..Default::default()
@@ -30,7 +30,7 @@ fn devnet() -> Devnet {
     config.build().unwrap()
 }
 
-fn produce(devnet: &Devnet, blocks: u64, salt: u8) {
+pub(crate) fn produce(devnet: &Devnet, blocks: u64, salt: u8) {
     for _ in 0..blocks {
         let deposit = UserDeposit::ether(Address::repeat_byte(salt), 1);
         devnet.sequencer().deposit(deposit).unwrap();
@@ -110,13 +110,19 @@ fn start(devnet: &Devnet, source: Source) -> Following {
     Following::start(source, Follower::new(spec, FollowLimits::default()), config)
 }
 
-/// What happens, in words: `3` is valid, `3!` invalid, `3?` undecided, `6>3` a reorg.
-async fn events(following: &mut Following, count: usize) -> String {
+/// What happens, in words: `3` is valid, `3!` invalid, `3?` undecided, `~3` follows nothing, `3-` is
+/// missing, `6>3` a reorg, `6>` one that is deeper than is known, `head-` a head that is not known.
+pub(crate) async fn events(following: &mut Following, count: usize) -> String {
     let mut words = Vec::new();
     while words.len() < count {
         let next = tokio::time::timeout(Duration::from_secs(30), following.next());
         words.push(match next.await.unwrap().unwrap() {
-            Followed::Judged { block, result, .. } => {
+            Followed::Judged {
+                block,
+                result,
+                is_linked,
+                ..
+            } => {
                 let sign = match result {
                     Ok(Verdict::Valid(summary)) => {
                         assert_eq!(summary.block, block.reference());
@@ -125,9 +131,15 @@ async fn events(following: &mut Following, count: usize) -> String {
                     Ok(Verdict::Invalid(_)) => "!",
                     Err(_) => "?",
                 };
-                format!("{}{sign}", block.number())
+                let link = if is_linked { "" } else { "~" };
+                format!("{link}{}{sign}", block.number())
             }
-            Followed::Reorg { left, fork } => format!("{}>{}", left.number, fork.unwrap()),
+            Followed::Reorg { left, fork } => match fork {
+                Some(fork) => format!("{}>{fork}", left.number),
+                None => format!("{}>", left.number),
+            },
+            Followed::Missing { number, .. } => format!("{number}-"),
+            Followed::NoHead { .. } => "head-".to_owned(),
             other => panic!("{other:?}"),
         });
     }
@@ -163,7 +175,8 @@ async fn a_source_that_fails_for_a_while_leaves_no_block_out() {
     source.poor.store(4, Ordering::SeqCst);
     let witnesses = Arc::clone(&source.witnesses);
     let mut following = start(&devnet, source);
-    assert_eq!(events(&mut following, 5).await, "1 2 3 4 5");
+    // Told once, though it was not known three times.
+    assert_eq!(events(&mut following, 6).await, "head- 1 2 3 4 5");
     // At least that of the first block had to be asked for again.
     assert!(witnesses.load(Ordering::SeqCst) > 5);
 

@@ -17,6 +17,7 @@ mod evidence;
 mod follow;
 mod l1;
 mod live;
+mod live_script;
 mod mutation;
 mod nodes;
 mod op;
