@@ -45,6 +45,8 @@ struct Rollup(Arc<Mutex<State>>);
 struct State {
     blocks: Vec<L2Block>,
     finalized: Option<u64>,
+    /// After a block at this height was given, these are.
+    later: Option<(u64, Vec<L2Block>)>,
     invalid: BTreeSet<B256>,
     asked: Vec<u64>,
     attested: Vec<String>,
@@ -103,6 +105,9 @@ impl L2Source for Rollup {
         let mut state = self.0.lock().unwrap();
         state.asked.push(number);
         let block = state.blocks.get(number as usize).cloned();
+        if let Some((_, later)) = state.later.take_if(|(height, _)| *height == number) {
+            state.blocks = later;
+        }
         block.ok_or(SourceError::NotYet(number))
     }
 }
@@ -333,6 +338,25 @@ async fn the_first_block_may_be_replaced_on_its_parent() {
     let status = verifier.catch_up().await;
     assert_eq!(rollup.attested(), names("4a 5a 4b 5b 6b"));
     assert_eq!(status.broken, None);
+}
+
+/// All blocks are given up for another branch, and that for one that has not even the trusted block.
+#[tokio::test(start_paused = true)]
+async fn after_a_reorg_of_all_blocks_the_parent_of_the_first_is_still_the_trusted_one() {
+    let rollup = Rollup::new(branch(&[(0, 'a')], 6));
+    let verifier = Running::start(&rollup, 4, 100);
+    let old = verifier.catch_up().await;
+    let third = branch(&[(0, 'a'), (3, 'c')], 8);
+    // The first block that is not shared is the last that is asked for on the way back.
+    rollup.0.lock().unwrap().later = Some((4, third));
+    rollup.set(branch(&[(0, 'a'), (4, 'b')], 8));
+    until(|| verifier.status.borrow().reorgs == 2).await;
+    let status = verifier.catch_up().await;
+    assert_eq!(rollup.attested(), names("4a 5a 6a"));
+    let broken = status.broken.unwrap();
+    assert_eq!((broken.left.number, broken.fork), (3, None));
+    assert_eq!(status.unlinked, 5);
+    assert!(old.broken.is_none() && rollup.accused().is_empty());
 }
 
 /// Above what is final everything may change.
