@@ -18,8 +18,9 @@ use mach_node::{
 };
 use mach_verify::{
     EvidenceFolder, EvidenceValidator, WitnessMemory,
+    follow::{FollowLimits, FollowValidator, Follower},
     op::OpL1Validator,
-    source::{OpNode, ProposalValidator, RpcSource, StatelessValidator},
+    source::{OpNode, ProposalValidator, RpcSource},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -144,8 +145,9 @@ impl Stack {
             let source = RpcSource::new(self.devnet().l2().client(), self.devnet().l2().chain_id());
             let spec = self.devnet().l2().role().spec().clone();
             let witnesses = Arc::new(WitnessMemory::new(source.clone()));
+            let follower = Arc::new(Follower::new(spec.clone(), FollowLimits::default()));
             let against_l1 = Arc::new(OpL1Validator::new(
-                StatelessValidator::new(spec.clone(), witnesses.clone()),
+                FollowValidator::new(follower.clone(), witnesses.clone()),
                 self.devnet().rollup().clone(),
                 self.devnet().l1().clone(),
                 source.clone(),
@@ -156,7 +158,7 @@ impl Stack {
                 Some(path) => {
                     let folder = EvidenceFolder::new(path);
                     let kept = EvidenceValidator::new(spec, validator, witnesses, folder);
-                    Arc::new(kept.with_l1(against_l1))
+                    Arc::new(kept.with_l1(against_l1).with_follower(follower))
                 }
                 None => Arc::new(validator),
             };
