@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use eyre::{OptionExt, WrapErr};
 use mach_core::{
-    Fault, L2Block,
+    L2Block, Verdict,
     ports::{L1Source, L2Source},
 };
 use mach_verify::{
@@ -33,29 +33,16 @@ pub(crate) struct AgainstL1Args {
         value_name = "URL",
         value_delimiter = ',',
         hide_env_values = true,
-        requires_all = ["rpc", "rollup_config"],
-        conflicts_with_all = ["paths", "archive"]
+        requires_all = ["rpc", "rollup_config"]
     )]
     l1: Vec<Url>,
 
     /// L1 blocks behind one that settle it, so that it can accuse [default: L1 finalizes it]
-    #[arg(
-        long,
-        env = "MACH_L1_DEPTH",
-        value_name = "COUNT",
-        requires = "l1",
-        conflicts_with_all = ["paths", "archive"]
-    )]
+    #[arg(long, env = "MACH_L1_DEPTH", value_name = "COUNT", requires = "l1")]
     l1_depth: Option<u64>,
 
     /// Genesis file of an L1 that is not built in
-    #[arg(
-        long,
-        env = "MACH_L1_GENESIS",
-        value_name = "FILE",
-        requires = "l1",
-        conflicts_with_all = ["paths", "archive"]
-    )]
+    #[arg(long, env = "MACH_L1_GENESIS", value_name = "FILE", requires = "l1")]
     l1_genesis: Option<PathBuf>,
 }
 
@@ -120,18 +107,25 @@ impl AgainstL1 {
         Ok(Some(Self(validator.with_settlement(settlement))))
     }
 
-    /// What L1 has against a block, which leaves a bundle.
-    pub(crate) async fn accuse(
-        &self,
-        block: &L2Block,
-        bundles: &Bundles,
-        row: &mut Row,
-    ) -> eyre::Result<Option<Fault>> {
-        let evidence = self.0.accuse(block).await?;
-        row.with_l1 = true;
-        Ok(evidence.map(|evidence| {
-            bundles.keep_l1(&evidence, row);
-            evidence.fault().clone()
-        }))
+    /// Compares a block with L1, whose row says that it executes as it says. What L1 has against it
+    /// leaves a bundle.
+    ///
+    /// Returns whether a later try may find what this one did not.
+    pub(crate) async fn compare(&self, block: &L2Block, bundles: &Bundles, row: &mut Row) -> bool {
+        match self.0.accuse(block).await {
+            Ok(evidence) => {
+                row.with_l1 = true;
+                if let Some(evidence) = evidence {
+                    bundles.keep_l1(&evidence, row);
+                    row.result = Ok(Verdict::Invalid(evidence.fault().clone()));
+                }
+                false
+            }
+            Err(error) => {
+                let is_transient = error.is_transient();
+                row.result = Err(error.into());
+                is_transient
+            }
+        }
     }
 }

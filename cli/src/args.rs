@@ -56,7 +56,7 @@ pub(crate) struct VerifyArgs {
     /// and genesis.json
     #[arg(
         required_unless_present_any = ["rpc", "archive"],
-        conflicts_with = "rpc",
+        conflicts_with_all = ["rpc", "l1", "l1_depth", "l1_genesis"],
         env = "MACH_PATHS",
         value_delimiter = ','
     )]
@@ -72,7 +72,11 @@ pub(crate) struct VerifyArgs {
     pub(crate) l1: AgainstL1Args,
 
     /// Archive of blocks that `mach-cli record --archive` made
-    #[arg(long, env = "MACH_ARCHIVE", conflicts_with_all = ["paths", "rpc"])]
+    #[arg(
+        long,
+        env = "MACH_ARCHIVE",
+        conflicts_with_all = ["paths", "rpc", "l1", "l1_depth", "l1_genesis"]
+    )]
     pub(crate) archive: Option<PathBuf>,
 
     /// Blocks to verify over RPC or, by default all, of an archive: `N`, `A..B` (without B), `A..=B`
@@ -366,5 +370,30 @@ mod tests {
         let mut seen = 0;
         check(&Cli::command(), &mut seen);
         assert!(seen >= 10, "{seen}");
+    }
+
+    /// In an environment that all commands share, a name has one meaning.
+    #[test]
+    fn one_variable_holds_one_kind_of_value() {
+        type Kinds = std::collections::BTreeMap<String, (clap::builder::ValueParser, String)>;
+        fn check(command: &clap::Command, path: &str, kinds: &mut Kinds) {
+            for arg in command.get_arguments() {
+                let Some(env) = arg.get_env().and_then(std::ffi::OsStr::to_str) else {
+                    continue;
+                };
+                let here = format!("{path} {}", arg.get_id());
+                let parser = arg.get_value_parser();
+                let (known, there) =
+                    (kinds.entry(env.to_owned())).or_insert_with(|| (parser.clone(), here.clone()));
+                let is_same = known.type_id() == parser.type_id();
+                assert!(is_same, "{env} is read by{there} and by{here}");
+            }
+            for command in command.get_subcommands() {
+                check(command, &format!("{path} {}", command.get_name()), kinds);
+            }
+        }
+        let mut kinds = Kinds::new();
+        check(&Cli::command(), "", &mut kinds);
+        assert!(kinds.len() >= 40, "{}", kinds.len());
     }
 }

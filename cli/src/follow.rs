@@ -1,64 +1,64 @@
 //! `mach-cli follow`: a chain as it grows, one line a block.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod progress;
+mod run;
 
-use alloy_primitives::{B256, BlockNumber, ChainId};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use alloy_primitives::BlockNumber;
 use clap::{Args, ValueEnum};
-use eyre::WrapErr;
-use mach_core::{
-    BlockRef, Verdict,
-    ports::{L2Head, L2Source, SourceError},
-};
-use mach_verify::{
-    ChainSpec,
-    follow::{FollowConfig, FollowLimits, Followed, Follower, Following},
-    source::{RecordedBlock, RpcSource},
-};
-use serde_json::{Value, json};
-use tokio::time::Instant;
-use url::Url;
+use mach_core::ports::L2Head;
+use mach_verify::follow::{FollowConfig, FollowLimits, Follower, Following};
 
+use self::{progress::Keeper, run::Run};
 use crate::{
+    against_l1::{AgainstL1, AgainstL1Args},
     args::ChainArgs,
-    evidence::Bundles,
-    outcome::Outcome,
-    remote::{runtime, shown},
-    report::{Row, mgas, print},
+    evidence::{Bundles, EvidenceArgs},
+    nodes::{Nodes, RpcArgs},
+    outcome::{Outcome, print_json_error},
+    remote::runtime,
+    signals::Ended,
     spec::Specs,
 };
 
 /// Verify a chain as it grows, through reorgs, with what blocks have in common done once
 ///
-/// Ends at Ctrl-C. With `--progress` the next run goes on where this one stopped.
+/// Ends at Ctrl-C or SIGTERM. With `--progress` the next run goes on where this one stopped.
+///
+/// Exit codes: 0 all blocks are valid and follow one another, 1 a block is invalid, 2 a block has no
+/// verdict or follows nothing that was verified, there was no block, or the command failed.
 ///
 /// Examples:
 ///   mach-cli follow --rpc http://localhost:8545
 ///   mach-cli follow --rpc http://localhost:8545 --head safe --from 120 --json
 ///   mach-cli follow --rpc http://localhost:8545 --progress op.progress
+///   mach-cli follow --rpc http://localhost:9545 --l1 http://localhost:8545 \
+///       --rollup-config rollup.json    (deposits, L1 attributes and the like, too)
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(group = clap::ArgGroup::new("nodes").args(["rpc"]).required(true))]
 pub(crate) struct FollowArgs {
-    /// JSON-RPC endpoint with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC", value_name = "URL", hide_env_values = true)]
-    rpc: Url,
+    #[command(flatten)]
+    nodes: RpcArgs,
+
+    #[command(flatten)]
+    l1: AgainstL1Args,
 
     /// Which head is followed
     #[arg(long, env = "MACH_HEAD", value_enum, default_value_t = Head::Unsafe)]
     head: Head,
 
     /// First block [default: what --progress says, or else the head]
-    #[arg(long, env = "MACH_FROM")]
+    #[arg(long, env = "MACH_FROM_BLOCK", value_name = "BLOCK")]
     from: Option<BlockNumber>,
 
     /// Last block [default: none]
-    #[arg(long, env = "MACH_TO")]
+    #[arg(long, env = "MACH_TO_BLOCK", value_name = "BLOCK")]
     to: Option<BlockNumber>,
 
-    /// File that remembers the last block with a verdict
+    /// File that remembers the last block up to which each has a verdict; one that has none is tried
+    /// again by the next run
     #[arg(long, env = "MACH_PROGRESS", value_name = "FILE")]
     progress: Option<PathBuf>,
 
@@ -70,14 +70,8 @@ pub(crate) struct FollowArgs {
     #[arg(long, env = "MACH_MEMORY", default_value_t = 384, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     memory: u64,
 
-    /// Folder for evidence: of every invalid block a bundle that `verify` replays offline
-    #[arg(
-        long,
-        env = "MACH_EVIDENCE",
-        value_name = "FOLDER",
-        default_value = "evidence"
-    )]
-    evidence: PathBuf,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
 
     #[command(flatten)]
     chain: ChainArgs,
@@ -109,261 +103,68 @@ impl From<Head> for L2Head {
 
 pub(crate) fn run(args: &FollowArgs) -> eyre::Result<Outcome> {
     let specs = Specs::load(&args.chain)?;
-    runtime()?.block_on(follow(args, &specs))
+    match runtime()?.block_on(follow(args, &specs)) {
+        Err(error) if args.json => {
+            print_json_error(&error);
+            Ok(Outcome::NoVerdict)
+        }
+        outcome => outcome,
+    }
 }
 
 async fn follow(args: &FollowArgs, specs: &Specs) -> eyre::Result<Outcome> {
-    let source = RpcSource::connect(args.rpc.clone()).await?;
-    let spec = specs.of(source.chain_id())?.clone();
-    let start = start(args, &source).await?;
-    let follower = Follower::new(spec.clone(), limits(args.memory));
+    let nodes = Nodes::connect(&args.nodes, specs).await?;
+    let l1 = AgainstL1::connect(&args.l1, &args.nodes, specs, &nodes).await?;
+    let start = progress::start(args, &nodes).await?;
+    if let Some(last) = args.to {
+        eyre::ensure!(start <= last, "block {start} is next, and --to is {last}");
+    }
+    // Until here a signal ends the process as it does without it.
+    let mut ended = Ended::new()?;
+    let follower = Follower::new(nodes.spec.clone(), limits(args.memory));
+    let poll_interval = Duration::from_millis(args.poll_interval);
     let config = FollowConfig {
         head: args.head.into(),
-        poll_interval: Duration::from_millis(args.poll_interval),
+        poll_interval,
         ..FollowConfig::new(start)
     };
-    let mut following = Following::start(source, follower, config);
-    let mut run = Run {
-        name: shown(&args.rpc),
-        spec,
-        bundles: Bundles::new(&args.evidence),
-        json: args.json,
-        totals: Totals::default(),
-        started: Instant::now(),
+    let following = Following::start(Arc::clone(&nodes.source), follower, config);
+    let keeper = |path| Keeper::new(path, Arc::clone(&nodes.source));
+    let keeper = args.progress.as_deref().map(keeper);
+    let mut run = Run::new(&nodes, Bundles::new(&args.evidence.folder), args.json);
+    run.l1 = l1;
+    run.keeper = keeper;
+    run.poll_interval = poll_interval;
+    let end = tokio::select! {
+        () = ended.wait() => Ok(()),
+        end = run.follow(following, args.to) => end,
     };
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    loop {
-        let event = tokio::select! {
-            _ = &mut interrupted => break,
-            event = following.next() => event,
-        };
-        let Some(event) = event else { break };
-        let Some(reached) = run.tell(event) else {
-            continue;
-        };
-        if let (Some(path), Some(block)) = (&args.progress, reached.block) {
-            let progress = Progress {
-                chain_id: run.spec.chain_id(),
-                block,
-            };
-            progress.write(path)?;
+    let outcome = run.finish();
+    match end {
+        Ok(()) => Ok(outcome),
+        // What was found before it failed stays found.
+        Err(error) if outcome == Outcome::Invalid => {
+            if args.json {
+                print_json_error(&error);
+            } else {
+                Outcome::from_error(error);
+            }
+            Ok(outcome)
         }
-        if args.to.is_some_and(|last| last <= reached.number) {
-            break;
-        }
+        Err(error) => Err(error),
     }
-    Ok(run.finish())
 }
 
-/// Three quarters of the memory are for nodes, the rest for codes and the decoded state.
-const fn limits(mebibytes: u64) -> FollowLimits {
-    let bytes = (mebibytes as usize) << 20;
+/// Half of the memory is for nodes, the rest for codes, the decoded state, and headers.
+fn limits(mebibytes: u64) -> FollowLimits {
+    let bytes = usize::try_from(mebibytes << 20).unwrap_or(usize::MAX);
+    let headers = (bytes / 64 / 1152).clamp(256, 4096);
+    let rest = bytes - headers * 1152;
     FollowLimits {
-        node_bytes: bytes / 4 * 2,
-        code_bytes: bytes / 4,
-        state_bytes: bytes / 4,
-        headers: 4096,
-    }
-}
-
-/// The height to start at. What was remembered and is no longer there is verified again from the
-/// first block that is not final.
-async fn start(args: &FollowArgs, source: &RpcSource) -> eyre::Result<BlockNumber> {
-    if let Some(from) = args.from {
-        return Ok(from);
-    }
-    let remembered = match &args.progress {
-        Some(path) => Progress::read(path)?,
-        None => None,
-    };
-    let Some(Progress { chain_id, block }) = remembered else {
-        return Ok(source.head(args.head.into()).await?.number);
-    };
-    eyre::ensure!(
-        chain_id == source.chain_id(),
-        "the progress is that of chain {chain_id}, the node is on chain {}",
-        source.chain_id()
-    );
-    match source.block(block.number).await {
-        Ok(current) if current.hash() == block.hash => Ok(block.number.saturating_add(1)),
-        Ok(_) | Err(SourceError::NotYet(_)) => {
-            let last = source.head(L2Head::Finalized).await?.number;
-            Ok(last.min(block.number).saturating_add(1))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What a progress file holds.
-#[derive(Debug, PartialEq, Eq)]
-struct Progress {
-    chain_id: ChainId,
-    block: BlockRef,
-}
-
-impl Progress {
-    /// `None` if there is no file.
-    fn read(path: &Path) -> eyre::Result<Option<Self>> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).wrap_err_with(|| path.display().to_string()),
-        };
-        let read = || {
-            let value: Value = serde_json::from_str(&text).ok()?;
-            let hash: B256 = value.get("hash")?.as_str()?.parse().ok()?;
-            Some(Self {
-                chain_id: value.get("chainId")?.as_u64()?,
-                block: BlockRef {
-                    number: value.get("number")?.as_u64()?,
-                    hash,
-                },
-            })
-        };
-        match read() {
-            Some(progress) => Ok(Some(progress)),
-            None => eyre::bail!("{} holds no progress", path.display()),
-        }
-    }
-
-    /// Replaces the file at once, so that it is whole whenever the process ends.
-    fn write(&self, path: &Path) -> eyre::Result<()> {
-        let text = json!({
-            "chainId": self.chain_id,
-            "number": self.block.number,
-            "hash": self.block.hash,
-        });
-        let mut new = path.as_os_str().to_owned();
-        new.push(".new");
-        fs::write(&new, text.to_string())
-            .and_then(|()| fs::rename(&new, path))
-            .wrap_err_with(|| path.display().to_string())
-    }
-}
-
-#[derive(Debug, Default)]
-struct Totals {
-    valid: u64,
-    invalid: u64,
-    undecided: u64,
-    reorgs: u64,
-    gas: u64,
-}
-
-/// A height that is behind, with the block if it has a verdict.
-struct Reached {
-    number: BlockNumber,
-    block: Option<BlockRef>,
-}
-
-struct Run {
-    name: String,
-    spec: ChainSpec,
-    bundles: Bundles,
-    json: bool,
-    totals: Totals,
-    started: Instant,
-}
-
-impl Run {
-    /// Shows what happened. Returns the height that it was about.
-    fn tell(&mut self, event: Followed) -> Option<Reached> {
-        let mut row = Row::unknown(self.name.clone());
-        row.chain_id = Some(self.spec.chain_id());
-        match event {
-            Followed::Judged {
-                block,
-                result,
-                witness,
-                elapsed,
-            } => {
-                row.set_block(&block);
-                row.elapsed = elapsed;
-                if let Ok(Verdict::Invalid(fault)) = &result {
-                    let recorded = RecordedBlock {
-                        block: *block,
-                        witness: *witness,
-                        source: None,
-                    };
-                    self.bundles.keep(&self.spec, recorded, fault, &mut row);
-                }
-                row.result = result.map_err(Into::into);
-            }
-            Followed::Missing { number, error } => {
-                row.number = Some(number);
-                row.result = Err(error.into());
-            }
-            Followed::Reorg { left, fork } => {
-                self.totals.reorgs += 1;
-                self.show_reorg(left, fork);
-                return None;
-            }
-            _ => return None,
-        }
-        match &row.result {
-            Ok(Verdict::Valid(_)) => self.totals.valid += 1,
-            Ok(Verdict::Invalid(_)) => self.totals.invalid += 1,
-            Err(_) => self.totals.undecided += 1,
-        }
-        self.totals.gas += row.gas;
-        if self.json {
-            print(&row.to_json());
-        } else {
-            print(&row.to_line());
-        }
-        let block = row.block.filter(|_| row.result.is_ok());
-        row.number.map(|number| Reached { number, block })
-    }
-
-    fn show_reorg(&self, left: BlockRef, fork: Option<BlockNumber>) {
-        if self.json {
-            print(&json!({ "reorg": { "left": left, "fork": fork } }));
-        } else {
-            match fork {
-                Some(fork) => print(&format!(
-                    "REORG  {} blocks, from {left} back to block {fork}",
-                    left.number.saturating_sub(fork)
-                )),
-                None => print(&format!(
-                    "REORG  from {left} to a branch without a known fork"
-                )),
-            }
-        }
-    }
-
-    fn finish(self) -> Outcome {
-        let Totals {
-            valid,
-            invalid,
-            undecided,
-            reorgs,
-            gas,
-        } = self.totals;
-        let blocks = valid + invalid + undecided;
-        let elapsed = self.started.elapsed();
-        if self.json {
-            print(&json!({
-                "blocks": blocks,
-                "valid": valid,
-                "invalid": invalid,
-                "undecided": undecided,
-                "reorgs": reorgs,
-                "gas": gas,
-                "seconds": elapsed.as_secs_f64(),
-                "mgasPerSecond": mgas(gas, elapsed),
-            }));
-        } else {
-            print(&format!(
-                "{blocks} blocks followed: {valid} valid, {invalid} invalid, {undecided} without \
-                 verdict, {reorgs} reorgs"
-            ));
-        }
-        match (invalid, undecided) {
-            (0, 0) => Outcome::Valid,
-            (0, _) => Outcome::NoVerdict,
-            _ => Outcome::Invalid,
-        }
+        node_bytes: rest / 2,
+        code_bytes: rest / 4,
+        state_bytes: rest / 4,
+        headers,
     }
 }
 
@@ -372,23 +173,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_read_as_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("op.progress");
-        assert_eq!(Progress::read(&path).unwrap(), None);
-        for number in [7, 8] {
-            let progress = Progress {
-                chain_id: 10,
-                block: BlockRef {
-                    number,
-                    hash: B256::repeat_byte(3),
-                },
-            };
-            progress.write(&path).unwrap();
-            assert_eq!(Progress::read(&path).unwrap(), Some(progress));
+    fn the_memory_that_is_asked_for_is_not_exceeded() {
+        for mebibytes in [1, 2, 16, 384, 1_048_576] {
+            let limits = limits(mebibytes);
+            let parts = [limits.node_bytes, limits.code_bytes, limits.state_bytes];
+            let all = parts.iter().sum::<usize>() + limits.headers * 1152;
+            let asked = usize::try_from(mebibytes << 20).unwrap();
+            assert!(all <= asked && all + 4 >= asked, "{all} of {asked}");
         }
-        fs::write(&path, "{\"chainId\": 10}").unwrap();
-        let error = Progress::read(&path).unwrap_err();
-        assert!(error.to_string().ends_with("op.progress holds no progress"));
     }
 }

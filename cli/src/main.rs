@@ -19,6 +19,7 @@ mod proposals;
 mod record;
 mod remote;
 mod report;
+mod signals;
 mod spec;
 mod verify;
 

@@ -76,11 +76,7 @@ async fn row(nodes: &Nodes, l1: Option<&AgainstL1>, bundles: &Bundles, number: B
         }
     }
     if let (Some(l1), Ok(Verdict::Valid(_)), Some(block)) = (l1, &row.result, &valid) {
-        match l1.accuse(block, bundles, &mut row).await {
-            Ok(None) => {}
-            Ok(Some(fault)) => row.result = Ok(Verdict::Invalid(fault)),
-            Err(error) => row.result = Err(error),
-        }
+        l1.compare(block, bundles, &mut row).await;
     }
     row.elapsed = started.elapsed();
     row

@@ -247,6 +247,9 @@ impl Row {
         let number = self.number.map_or("?".to_owned(), |it| it.to_string());
         let transactions = self.transactions.unwrap_or_default();
         let verdict = match &self.result {
+            Ok(Verdict::Valid(summary)) if self.with_l1 => {
+                format!("{}, as L1 says", valid(summary.assurance))
+            }
             Ok(Verdict::Valid(summary)) => valid(summary.assurance).to_owned(),
             Ok(Verdict::Invalid(fault)) => format!("INVALID  {fault}"),
             Err(error) => format!("NO VERDICT  {error:#}"),

@@ -33,7 +33,7 @@ use self::{
     show::ReportFile,
     source::{Blocks, Source},
 };
-use crate::{outcome::Outcome, remote::runtime, spec::Specs};
+use crate::{outcome::Outcome, remote::runtime, signals::Ended, spec::Specs};
 
 /// Time between two looks at how far the work is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -308,7 +308,7 @@ async fn asked<T, F: Future<Output = Result<T, QueueError>>>(
 fn stopped_by_signals() -> eyre::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let token = stop.clone();
-    let mut ended = ended()?;
+    let mut ended = Ended::new()?;
     tokio::spawn(async move {
         ended.wait().await;
         say("stopping, what is in work is given back; again to leave at once");
@@ -317,34 +317,6 @@ fn stopped_by_signals() -> eyre::Result<CancellationToken> {
         std::process::exit(2);
     });
     Ok(stop)
-}
-
-/// Signals that ask a process to end.
-struct Ended {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-fn ended() -> io::Result<Ended> {
-    Ok(Ended {
-        #[cfg(unix)]
-        terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-    })
-}
-
-impl Ended {
-    #[cfg(unix)]
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn wait(&mut self) {
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]

@@ -65,21 +65,39 @@ impl Served {
 
     /// `verify` of the blocks from 1 on.
     async fn verify(&self, last: u64, args: &[&str]) -> (Option<i32>, Vec<Value>, String) {
-        let (l2, blocks) = (self.servers.l2.http_url(), format!("1..={last}"));
+        let blocks = format!("1..={last}");
+        let fixed = ["verify", "--blocks", &blocks];
+        self.run(&[&fixed, args].concat()).await
+    }
+
+    /// `follow` of the same blocks.
+    async fn follow(&self, last: u64, args: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+        let last = last.to_string();
+        let fixed = [
+            "follow",
+            "--from",
+            "1",
+            "--to",
+            &last,
+            "--poll-interval",
+            "20",
+        ];
+        self.run(&[&fixed, args].concat()).await
+    }
+
+    async fn run(&self, args: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+        let l2 = self.servers.l2.http_url();
         let (rollup, evidence) = (self.path("rollup.json"), self.path("evidence"));
         let fixed = [
-            "verify",
             "--json",
             "--rpc",
             &l2,
-            "--blocks",
-            &blocks,
             "--rollup-config",
             &rollup,
             "--evidence",
             &evidence,
         ];
-        run(&[&fixed, args].concat()).await
+        run(&[args, &fixed].concat()).await
     }
 }
 
@@ -112,6 +130,10 @@ async fn honest_blocks_are_what_l1_says() {
             assert_eq!(line["comparedWithL1"], true);
         }
     }
+    let (code, told, errors) = served.follow(14, &["--l1", &l1]).await;
+    assert_eq!(code, Some(0), "{errors}{told:?}");
+    assert_eq!(told[14]["valid"], 14);
+    assert!(told[..14].iter().all(|line| line["comparedWithL1"] == true));
     let (code, told, _) = served.verify(14, &[]).await;
     assert_eq!(code, Some(0));
     assert!(told.iter().all(|line| line["comparedWithL1"].is_null()));
@@ -155,6 +177,21 @@ async fn a_lie_that_only_l1_shows_leaves_evidence_that_is_verified_again() {
         let (code, ..) = run(&["verify", "--json", bundle]).await;
         assert_eq!(code, Some(2), "{lie}");
     }
+}
+
+/// `follow` finds what `verify` finds, and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_followed_lie_that_only_l1_shows_leaves_evidence() {
+    let served = Served::new(Settling::AtOnce).await;
+    let lying = served.lie(Lie::DroppedDeposit);
+    let (code, told, errors) = served.follow(lying, &["--l1", &served.l1()]).await;
+    assert_eq!(code, Some(1), "{errors}{told:?}");
+    let found = told.iter().find(|it| it["number"] == lying).unwrap();
+    assert_eq!(found["fault"]["rule"], Lie::DroppedDeposit.fault());
+    let bundle = found["evidence"].as_str().unwrap();
+    let (code, again, errors) = run(&["verify", "--json", bundle]).await;
+    assert_eq!(code, Some(1), "{errors}");
+    assert_eq!(again[0]["fault"].to_string(), found["fault"].to_string());
 }
 
 /// By the configuration of the reader the block is right, and that is what counts.

@@ -1,6 +1,12 @@
 //! `follow`.
 
-use mach_devnet::{Devnet, Lie};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use mach_devnet::{Devnet, DevnetServers, Lie};
 use serde_json::Value;
 
 use crate::{errors, lines, mach_cli};
@@ -76,13 +82,30 @@ async fn a_chain_is_followed_through_lies_and_taken_up_again() {
         tokio::task::spawn_blocking(move || mach_cli(&["verify", "--json", &bundle])).await;
     assert_eq!(replayed.unwrap().status.code(), Some(1));
 
-    // Meanwhile the block that was remembered has gone.
+    // Meanwhile the block that was remembered has gone: what was not final is verified again, and the
+    // lie with it.
     devnet.l2().rewind(6).unwrap();
     devnet.sequencer().produce().unwrap();
     devnet.sequencer().produce().unwrap();
+    let remembered: Value = serde_json::from_slice(&std::fs::read(&progress).unwrap()).unwrap();
+    assert_eq!(remembered["number"], 7);
+    let finalized = remembered["finalized"].as_u64().unwrap();
+    assert!(finalized < 5);
     let (code, told, errors) = run(&["--to", "8"]).await;
-    assert_eq!(code, Some(0), "{errors}");
-    assert_eq!(numbers(&told).last(), Some(&8));
+    assert_eq!(code, Some(1), "{errors}");
+    assert_eq!(numbers(&told), (finalized + 1..=8).collect::<Vec<_>>());
+
+    // Nobody knows what was final then.
+    let gone = serde_json::json!({
+        "chainId": remembered["chainId"],
+        "number": 7,
+        "hash": remembered["hash"],
+    });
+    std::fs::write(&progress, gone.to_string()).unwrap();
+    let (code, told, _) = run(&["--to", "8"]).await;
+    assert_eq!(code, Some(2));
+    let error = told[0]["error"].as_str().unwrap();
+    assert!(error.contains("say with --from where to begin"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,4 +131,122 @@ async fn a_reorg_is_told() {
     assert_eq!(reorg["reorg"]["fork"], 3);
     assert_eq!(numbers(&told), [1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 9]);
     assert_eq!(told.last().unwrap()["reorgs"], 1);
+}
+
+/// A run without an end, whose lines are read as they come.
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn start(url: &str, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mach-cli"))
+            .args(["follow", "--json", "--poll-interval", "20", "--rpc", url])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn next(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+    }
+
+    /// Sends a signal. Returns the exit code and what was said after that.
+    fn end(mut self, signal: &str) -> (Option<i32>, Vec<Value>) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+        let rest = self
+            .lines
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+        let rest = rest.collect();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+async fn served(blocks: u64) -> (Devnet, DevnetServers) {
+    let devnet = Devnet::new().unwrap();
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let servers = devnet.serve(loopback, loopback).await.unwrap();
+    for _ in 0..blocks {
+        devnet.sequencer().produce().unwrap();
+    }
+    (devnet, servers)
+}
+
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+/// Nothing else ends these runs: the chain stands, and no last block is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_with_the_totals() {
+    let (_devnet, servers) = served(3).await;
+    let url = servers.l2.http_url();
+    beside(move || {
+        for signal in ["-INT", "-TERM"] {
+            let mut running = Running::start(&url, &["--from", "1"]);
+            for number in 1..=3 {
+                assert_eq!(running.next()["number"], number);
+            }
+            let (code, rest) = running.end(signal);
+            assert_eq!(code, Some(0), "{signal}");
+            assert_eq!(rest.last().unwrap()["valid"], 3, "{signal}: {rest:?}");
+        }
+        // Several endpoints that agree are followed as one.
+        let urls = format!("{url},{url}");
+        let mut running = Running::start(&urls, &["--from", "3"]);
+        assert_eq!(running.next()["verdict"], "valid");
+        assert_eq!(running.end("-INT").0, Some(0));
+    })
+    .await;
+}
+
+/// A node that is gone is told of, and is no success.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_gone_is_told_of() {
+    let (devnet, servers) = served(2).await;
+    let url = servers.l2.http_url();
+    let mut running = beside(move || {
+        let args = ["--from", "1", "--rpc-retries", "0", "--rpc-timeout", "1"];
+        let mut running = Running::start(&url, &args);
+        assert_eq!(running.next()["number"], 1);
+        assert_eq!(running.next()["number"], 2);
+        running
+    })
+    .await;
+    drop((devnet, servers));
+    beside(move || {
+        let told = running.next();
+        assert!(
+            told["head"].is_null() && told["error"].is_string(),
+            "{told}"
+        );
+        let (code, rest) = running.end("-TERM");
+        assert_eq!(code, Some(2));
+        assert_eq!(rest.last().unwrap()["valid"], 2);
+    })
+    .await;
+}
+
+/// Nor is a run in which nothing was verified, or that is asked for what is behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_not_valid() {
+    let (_devnet, servers) = served(2).await;
+    let url = servers.l2.http_url();
+    beside(move || {
+        let running = Running::start(&url, &["--from", "99"]);
+        std::thread::sleep(Duration::from_millis(1500));
+        let (code, rest) = running.end("-INT");
+        assert_eq!(code, Some(2));
+        assert_eq!(rest.last().unwrap()["blocks"], 0);
+    })
+    .await;
+    let (code, told, _) = follow(&servers.l2.http_url(), &["--from", "2", "--to", "1"]).await;
+    assert_eq!(code, Some(2));
+    assert_eq!(told[0]["error"], "block 2 is next, and --to is 1");
 }

@@ -386,7 +386,8 @@ impl Follower {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use alloy_primitives::{Address, KECCAK256_EMPTY, U256, keccak256};
     use alloy_trie::EMPTY_ROOT_HASH;

@@ -14,7 +14,8 @@ mod judge;
 mod layer;
 #[cfg(feature = "rpc")]
 mod live;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod measure;
 mod pipeline;
 mod shelf;
@@ -27,5 +28,6 @@ pub use live::{FollowConfig, FollowError, Followed, Following};
 pub use pipeline::Verdicts;
 pub use validator::FollowValidator;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 use measure::measure;
