@@ -24,7 +24,7 @@ use mach_core::{
     ports::{OperatorRegistry, SignatureAggregator, StatementConfirmer, StatementSigner},
 };
 use mach_devnet::DEV_ACCOUNTS;
-use mach_node::{Aggregator, AggregatorConfig, ProviderHead};
+use mach_node::{Aggregator, AggregatorConfig, ProviderHead, store::MemoryStore};
 
 use crate::{
     l1::account,
@@ -423,7 +423,8 @@ async fn an_aggregator_confirms(stack: &Stack, statement: Statement) {
     );
     let head = Arc::new(ProviderHead::new(stack.l1.provider()));
     stack.l1.mine().await;
-    let aggregator = Aggregator::new(registry(stack).await, head, confirmer(stack).await, config);
+    let (registry, confirmer) = (registry(stack).await, confirmer(stack).await);
+    let aggregator = Aggregator::new(MemoryStore::new(), registry, head, confirmer, config);
     let round = aggregator.open(&statement).await.unwrap();
     assert_eq!(round.quorums(), &terms.quorums);
     for index in [2, 3, 4] {

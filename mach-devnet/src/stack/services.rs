@@ -15,6 +15,7 @@ use mach_node::{
     Aggregator, AggregatorConfig, MemoryGuard, Operator, OperatorConfig, ProviderHead, RetryPolicy,
     TermsPolicy, Verifier, VerifierConfig, VerifierStatus,
     rpc::{AggregatorServer, RemoteAggregator, RemoteError, ServeError, serve_aggregator},
+    store::MemoryStore,
 };
 use mach_verify::{
     EvidenceFolder, EvidenceValidator, WitnessMemory,
@@ -104,6 +105,7 @@ impl Stack {
         .await?;
         let l1 = Arc::new(ProviderHead::new(self.l1().clone()));
         let aggregator = Aggregator::new(
+            MemoryStore::new(),
             registry,
             l1.clone(),
             Told::new(confirmer, events.clone()),

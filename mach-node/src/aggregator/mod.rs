@@ -1,5 +1,6 @@
 //! Collects signatures, makes certificates, has them confirmed.
 
+mod ledger;
 mod rounds;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -7,10 +8,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use alloy_primitives::{B256, ChainId};
 use async_trait::async_trait;
 use backon::Retryable;
-use mach_bls::{Added, OperatorKeys, Scheme, Tally, TallyError};
+use mach_bls::{OperatorKeys, Scheme, Tally, TallyError};
 use mach_core::{
-    Bn254, Certificate, Domain, OperatorId, QuorumNumbers, Round, SignedStatement, Statement,
-    Threshold,
+    Bn254, Certificate, Confirmation, Domain, OperatorId, QuorumNumbers, Round, SignedStatement,
+    Statement, Threshold,
     ports::{
         AggregateError, BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError,
         SignatureAggregator, StatementConfirmer,
@@ -19,8 +20,14 @@ use mach_core::{
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
-use crate::{L1Head, RetryPolicy};
+use crate::{
+    L1Head, RetryPolicy,
+    store::{Store, StoreError},
+};
+use ledger::{Ledger, StoredRound};
 use rounds::{OpenRound, Rounds};
+
+pub(crate) use ledger::record;
 
 /// What an [`Aggregator`] serves, on which terms, within which limits.
 #[derive(Clone, Debug)]
@@ -66,12 +73,16 @@ impl AggregatorConfig {
     }
 }
 
-/// An aggregator with its rounds in memory, on one of the curves. Clones share them.
+/// An aggregator on one of the curves. Clones share their rounds.
 ///
 /// There is one round for a statement, however many operators ask at once. Operator keys are
 /// proved once and kept from round to round. The first signature of a round is checked by itself,
 /// the sum of all when it might be enough. A certificate is brought to L1 in a task of its own, so
 /// that a slow L1 holds up nobody.
+///
+/// A signature is durable before it is acknowledged, and so is its round. After a crash
+/// [`Self::tend`] goes on where the process ended; a round that somebody asks for comes back by
+/// itself. If the store cannot be written, no signature is acknowledged.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct Aggregator<S: Scheme = Bn254>(Arc<Shared<S>>);
@@ -82,13 +93,15 @@ struct Shared<S: Scheme> {
     l1: Arc<dyn L1Head>,
     confirmer: Box<dyn StatementConfirmer<S>>,
     rounds: Rounds<S>,
+    ledger: Ledger,
     /// Keys of the newest operator set.
     keys: Mutex<Option<Arc<OperatorKeys<S>>>>,
 }
 
 impl<S: Scheme> Aggregator<S> {
-    /// An aggregator without rounds.
+    /// An aggregator with the rounds of `store`. One process at a time works on them.
     pub fn new(
+        store: impl Store + 'static,
         registry: impl OperatorRegistry<S> + 'static,
         l1: Arc<dyn L1Head>,
         confirmer: impl StatementConfirmer<S> + 'static,
@@ -96,6 +109,7 @@ impl<S: Scheme> Aggregator<S> {
     ) -> Self {
         Self(Arc::new(Shared {
             rounds: Rounds::new(config.max_rounds, config.round_lifetime),
+            ledger: Ledger::new(store, config.domain),
             config,
             registry: Box::new(registry),
             l1,
@@ -109,9 +123,49 @@ impl<S: Scheme> Aggregator<S> {
         Some(self.0.rounds.get(&digest).ok()?.progress())
     }
 
-    /// Number of rounds that are open or remembered.
+    /// Number of rounds in memory, open or confirmed.
     pub fn open_rounds(&self) -> usize {
         self.0.rounds.len()
+    }
+
+    /// Goes on with the rounds of the store that are not confirmed: forgets those that are over,
+    /// makes the certificates that are due and brings them to L1. Gives how many rounds are open.
+    ///
+    /// To be called when a service starts, and now and then.
+    ///
+    /// Errors: [`AggregateError::Backend`] if the store does not serve, [`AggregateError::Registry`]
+    /// if L1 does not; [`AggregateError::Full`] if there are more rounds than the limit. What was
+    /// done until then is done.
+    pub async fn tend(&self) -> Result<usize, AggregateError> {
+        let mut open = 0;
+        let mut after = None;
+        loop {
+            let page = self.0.ledger.unconfirmed(after).await.map_err(unstored)?;
+            let Some(last) = page.last().copied() else {
+                return Ok(open);
+            };
+            let mut stored = Vec::with_capacity(page.len());
+            for digest in page {
+                let round = self.0.ledger.round(&digest).await.map_err(unstored)?;
+                match round {
+                    Some(round) if self.0.is_over(&digest, &round) => {
+                        let forgotten = self.0.ledger.forget(&digest, &round).await;
+                        forgotten.map_err(unstored)?;
+                    }
+                    Some(round) => stored.push((digest, round)),
+                    // Confirmed or forgotten in between.
+                    None => {}
+                }
+            }
+            // Those of one reference block together, so that its operators are read once.
+            stored.sort_by_key(|(_, round)| round.terms.reference_block());
+            for (digest, round) in stored {
+                let round = self.0.take_up(digest, round).await?;
+                self.try_certify(digest, &round);
+                open += 1;
+            }
+            after = Some(last);
+        }
     }
 
     /// Makes the certificate if the round is ready for it, and starts its confirmation.
@@ -150,7 +204,10 @@ impl<S: Scheme> Aggregator<S> {
                 })
                 .await;
             let error = match outcome {
-                Ok(confirmation) => return round.confirmed(confirmation),
+                Ok(confirmation) => {
+                    round.confirmed(confirmation);
+                    return self.0.close(&certificate.digest(), &round).await;
+                }
                 Err(error) => error,
             };
             error!(
@@ -182,6 +239,84 @@ impl<S: Scheme> Shared<S> {
             Ok(())
         } else {
             Err(AggregateError::UnknownRollup(rollup))
+        }
+    }
+
+    /// Whether a stored round is over: by the clock that does not jump, where it is in memory.
+    fn is_over(&self, digest: &B256, stored: &StoredRound) -> bool {
+        match self.rounds.get(digest) {
+            Ok(_) => false,
+            Err(AggregateError::Expired(_)) => true,
+            Err(_) => stored.is_over(self.config.round_lifetime),
+        }
+    }
+
+    /// The round of a statement that was opened, from memory or from the store.
+    async fn find(&self, digest: &B256) -> Result<Found<S>, AggregateError> {
+        let unknown = match self.rounds.get(digest) {
+            Ok(round) => return Ok(Found::Open(round)),
+            Err(error @ AggregateError::UnknownRound(_)) => error,
+            Err(error) => return Err(error),
+        };
+        let stored = self.ledger.round(digest).await.map_err(unstored)?;
+        let stored = stored.ok_or(unknown)?;
+        match stored.confirmation {
+            Some(confirmation) => Ok(Found::Closed(stored, confirmation)),
+            None if stored.is_over(self.config.round_lifetime) => {
+                Err(AggregateError::Expired(*digest))
+            }
+            None => self.take_up(*digest, stored).await.map(Found::Open),
+        }
+    }
+
+    /// Brings a stored round back into memory.
+    async fn take_up(
+        &self,
+        digest: B256,
+        stored: StoredRound,
+    ) -> Result<Arc<OpenRound<S>>, AggregateError> {
+        let slot = self.rounds.slot(digest)?;
+        let round = slot.get_or_try_init(|| async {
+            let keys = self.keys(stored.terms.reference_block()).await?;
+            let signatures = self.ledger.signatures(&digest, &stored).await;
+            let signatures = signatures.map_err(unstored)?;
+            let tally = Tally::new(stored.statement, self.config.domain, stored.terms, keys)
+                .map_err(malformed)?;
+            let restore = move || OpenRound::restore(tally, stored.opened_at, &signatures);
+            // Its signatures are proved.
+            let round = tokio::task::spawn_blocking(restore)
+                .await
+                .map_err(|error| AggregateError::Backend(error.into()))?;
+            info!(%digest, "round taken up again");
+            Ok::<_, AggregateError>(Arc::new(round))
+        });
+        Ok(Arc::clone(round.await?))
+    }
+
+    /// Makes the signature durable that was counted.
+    async fn record(
+        &self,
+        round: &OpenRound<S>,
+        signed: &SignedStatement<S>,
+    ) -> Result<(), AggregateError> {
+        if !round.is_unrecorded(signed) {
+            return Ok(());
+        }
+        let (stored, is_first) = (round.to_stored(), !round.is_stored());
+        let recorded = self.ledger.record(&stored, is_first, signed);
+        recorded.await.map_err(unstored)?;
+        round.recorded(signed);
+        Ok(())
+    }
+
+    /// Keeps that the round is confirmed. If that fails, [`Aggregator::tend`] finds it out on L1.
+    async fn close(&self, digest: &B256, round: &OpenRound<S>) {
+        if let Err(error) = self.ledger.close(digest, &round.to_stored()).await {
+            warn!(
+                %digest,
+                error = &error as &dyn std::error::Error,
+                "the confirmation was not stored"
+            );
         }
     }
 
@@ -236,6 +371,17 @@ impl<S: Scheme> Shared<S> {
     }
 }
 
+/// A round that was opened.
+enum Found<S: Scheme> {
+    Open(Arc<OpenRound<S>>),
+    /// Confirmed, and not in memory any more.
+    Closed(StoredRound, Confirmation),
+}
+
+fn unstored(error: StoreError) -> AggregateError {
+    AggregateError::Backend(error.into())
+}
+
 fn malformed(error: impl Into<BoxError>) -> AggregateError {
     AggregateError::Registry(RegistryError::Malformed(error.into()))
 }
@@ -245,8 +391,21 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
     async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
         self.0.check(statement)?;
         let digest = statement.digest(&self.0.config.domain);
+        let lifetime = self.0.config.round_lifetime;
+        match self.0.find(&digest).await {
+            Ok(Found::Open(round)) if !round.is_over(lifetime) => return Ok(round.terms()),
+            Ok(Found::Closed(round, _)) if !round.is_over(lifetime) => return Ok(round.terms),
+            // One that was confirmed long ago may have to be confirmed again.
+            Ok(_) | Err(AggregateError::UnknownRound(_) | AggregateError::Expired(_)) => {}
+            Err(error) => return Err(error),
+        }
         let slot = self.0.rounds.slot(digest)?;
         let round = slot.get_or_try_init(|| async {
+            // Nothing of a round that is over belongs to the new one.
+            let ledger = &self.0.ledger;
+            if let Some(over) = ledger.round(&digest).await.map_err(unstored)? {
+                ledger.forget(&digest, &over).await.map_err(unstored)?;
+            }
             let round = self.0.begin(statement).await?;
             info!(%digest, block = %statement.block(), "round opened");
             Ok::<_, AggregateError>(Arc::new(round))
@@ -259,18 +418,19 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
             return Err(AggregateError::WrongDomain);
         }
         let digest = signed.digest();
-        let round = self.0.rounds.get(&digest)?;
+        let round = match self.0.find(&digest).await? {
+            Found::Open(round) => round,
+            Found::Closed(_, confirmation) => return Ok(Progress::Confirmed(confirmation)),
+        };
         let operator = signed.operator;
-        match round.add(&signed) {
-            Ok(Added::New | Added::Duplicate) => {}
-            Err(TallyError::UnknownOperator(operator)) => {
-                return Err(AggregateError::UnknownOperator(operator));
-            }
-            Err(error) => {
+        round.add(&signed).map_err(|error| match error {
+            TallyError::UnknownOperator(operator) => AggregateError::UnknownOperator(operator),
+            error => {
                 warn!(%digest, %operator, %error, "signature refused");
-                return Err(AggregateError::BadSignature(operator));
+                AggregateError::BadSignature(operator)
             }
-        }
+        })?;
+        self.0.record(&round, &signed).await?;
         if self.try_certify(digest, &round).contains(&operator) {
             return Err(AggregateError::BadSignature(operator));
         }

@@ -1,22 +1,28 @@
 //! The rounds of an aggregator: one for a statement, bounded, expiring.
 //!
-//! Locks are taken in one order: the table before a round's phase, a round's tally before its phase.
+//! Locks are taken in one order: the table before a round's phase, a round's tally before its phase
+//! and before what is not recorded.
 //! The phase is held for an instant only, so that checking one round's signatures holds up no other
 //! round.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use alloy_primitives::B256;
-use mach_bls::{Added, Attempt, Scheme, Tally, TallyError};
+use mach_bls::{Added, Attempt, Scheme, Signature, Tally, TallyError};
 use mach_core::{
-    Confirmation, Round, SignedStatement,
+    Confirmation, G1Bytes, OperatorId, Round, SignedStatement,
     ports::{AggregateError, Progress},
 };
 use tokio::{sync::OnceCell, time::Instant};
+
+use super::ledger::{StoredRound, UnixTime};
 
 /// Place of one round. Whoever comes first fills it; all others wait for that.
 type Slot<S> = Arc<OnceCell<Arc<OpenRound<S>>>>;
@@ -104,19 +110,20 @@ impl<S: Scheme> Rounds<S> {
         Ok(())
     }
 
-    /// Whether a round has expired. One whose certificate is on its way has not.
     fn is_over(&self, slot: &Slot<S>) -> bool {
-        slot.get().is_some_and(|round| {
-            round.is_expired(self.lifetime) && round.phase() != Phase::Confirming
-        })
+        slot.get().is_some_and(|round| round.is_over(self.lifetime))
     }
 }
 
 /// One round.
 pub(super) struct OpenRound<S: Scheme> {
     opened: Instant,
+    opened_at: UnixTime,
     tally: Mutex<Tally<S>>,
     phase: Mutex<Phase>,
+    is_stored: AtomicBool,
+    /// Signatures that count and are not known to be durable.
+    unrecorded: Mutex<HashSet<(OperatorId, G1Bytes<S>)>>,
 }
 
 /// How far a round is beyond its tally.
@@ -142,8 +149,42 @@ impl<S: Scheme> OpenRound<S> {
     pub(super) fn new(tally: Tally<S>) -> Self {
         Self {
             opened: Instant::now(),
+            opened_at: UnixTime::now(),
             tally: Mutex::new(tally),
             phase: Mutex::new(Phase::Unsigned),
+            is_stored: AtomicBool::new(false),
+            unrecorded: Mutex::default(),
+        }
+    }
+
+    /// A round as it was stored. Its signatures are proved here, for who wrote them is not known.
+    pub(super) fn restore(
+        mut tally: Tally<S>,
+        opened_at: UnixTime,
+        signatures: &[(OperatorId, G1Bytes<S>)],
+    ) -> Self {
+        for (operator, signature) in signatures {
+            let added =
+                Signature::from_bytes(signature).map(|it| tally.add_signature(*operator, it));
+            if !matches!(added, Ok(Ok(_))) {
+                tracing::debug!(%operator, "stored signature dropped");
+            }
+        }
+        for operator in tally.prove() {
+            tracing::debug!(%operator, "stored signature dropped, it is not valid");
+        }
+        let phase = match tally.signers() {
+            0 => Phase::Unsigned,
+            _ => Phase::Collecting,
+        };
+        let now = Instant::now();
+        Self {
+            opened: now.checked_sub(opened_at.elapsed()).unwrap_or(now),
+            opened_at,
+            tally: Mutex::new(tally),
+            phase: Mutex::new(phase),
+            is_stored: AtomicBool::new(true),
+            unrecorded: Mutex::default(),
         }
     }
 
@@ -151,21 +192,55 @@ impl<S: Scheme> OpenRound<S> {
         lock(&self.tally).round().clone()
     }
 
+    /// Whether the store has the round.
+    pub(super) fn is_stored(&self) -> bool {
+        self.is_stored.load(Ordering::Acquire)
+    }
+
+    /// The round as it is to be stored.
+    pub(super) fn to_stored(&self) -> StoredRound {
+        let tally = lock(&self.tally);
+        let confirmation = match self.phase() {
+            Phase::Confirmed(confirmation) => Some(confirmation),
+            _ => None,
+        };
+        StoredRound {
+            statement: tally.statement().clone(),
+            terms: tally.round().clone(),
+            opened_at: self.opened_at,
+            confirmation,
+        }
+    }
+
     /// Counts a signature.
     ///
-    /// The first one is checked by itself: a round that takes up room for its whole lifetime has
-    /// been signed by an operator.
-    pub(super) fn add(&self, signed: &SignedStatement<S>) -> Result<Added, TallyError> {
+    /// The first one is checked by itself: a round that takes up room for its whole lifetime, and
+    /// on the disk, has been signed by an operator.
+    pub(super) fn add(&self, signed: &SignedStatement<S>) -> Result<(), TallyError> {
         let mut tally = lock(&self.tally);
         let added = tally.add(signed)?;
         if tally.proved_signers() == 0 && !tally.prove().is_empty() {
             return Err(TallyError::BadSignature(signed.operator));
         }
+        if added == Added::New {
+            lock(&self.unrecorded).insert((signed.operator, signed.signature));
+        }
         let mut phase = lock(&self.phase);
         if *phase == Phase::Unsigned {
             *phase = Phase::Collecting;
         }
-        Ok(added)
+        Ok(())
+    }
+
+    /// Whether a signature that was counted may still be lost.
+    pub(super) fn is_unrecorded(&self, signed: &SignedStatement<S>) -> bool {
+        lock(&self.unrecorded).contains(&(signed.operator, signed.signature))
+    }
+
+    /// A signature, and with it the round, is durable.
+    pub(super) fn recorded(&self, signed: &SignedStatement<S>) {
+        self.is_stored.store(true, Ordering::Release);
+        lock(&self.unrecorded).remove(&(signed.operator, signed.signature));
     }
 
     /// Makes the certificate, unless one is on its way. While it is made, nobody else makes one.
@@ -204,6 +279,11 @@ impl<S: Scheme> OpenRound<S> {
 
     pub(super) fn is_expired(&self, lifetime: Duration) -> bool {
         self.opened.elapsed() >= lifetime
+    }
+
+    /// Whether the round makes room for another. One whose certificate is on its way does not.
+    pub(super) fn is_over(&self, lifetime: Duration) -> bool {
+        self.is_expired(lifetime) && self.phase() != Phase::Confirming
     }
 
     fn phase(&self) -> Phase {

@@ -11,7 +11,7 @@ use super::{
     history::Height,
     interchange::{GuardFile, GuardFileError, RollupHistory},
 };
-use crate::store::{Change, Expected, Store, StoreError, Table, Written};
+use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
 
 /// Rows that are read at a time.
 const PAGE: usize = 1024;
@@ -230,11 +230,6 @@ fn key(domain: &Domain, rollup: ChainId, number: BlockNumber) -> Vec<u8> {
 
 /// Chain id and address.
 const DOMAIN_BYTES: usize = 8 + 20;
-
-fn domain_key(domain: &Domain) -> Vec<u8> {
-    let chain = domain.l1_chain_id.to_be_bytes();
-    [chain.as_slice(), domain.service_manager.as_slice()].concat()
-}
 
 fn domain_of(key: &[u8]) -> Option<Domain> {
     let (chain, rest) = key.split_first_chunk()?;

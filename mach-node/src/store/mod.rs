@@ -1,12 +1,14 @@
 //! What a service must not forget: ordered tables that change all at once or not at all.
 
+mod memory;
 mod redb;
 
 use alloy_primitives::hex;
 use async_trait::async_trait;
 use auto_impl::auto_impl;
-use mach_core::ports::BoxError;
+use mach_core::{Domain, ports::BoxError};
 
+pub use memory::MemoryStore;
 pub use redb::RedbStore;
 
 /// Version of the layout that this release reads and writes.
@@ -20,17 +22,33 @@ pub enum Table {
     Guard,
     /// What came of a range of blocks: [`StoredQueue`](crate::backfill::StoredQueue).
     Work,
+    /// Rounds that an operator signed, by the digest of their statement:
+    /// [`Aggregator`](crate::Aggregator).
+    Rounds,
+    /// Signatures of the rounds.
+    Signatures,
+    /// Which rounds are not confirmed on L1.
+    Unconfirmed,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 2] = [Self::Guard, Self::Work];
+    pub const ALL: [Self; 5] = [
+        Self::Guard,
+        Self::Work,
+        Self::Rounds,
+        Self::Signatures,
+        Self::Unconfirmed,
+    ];
 
     /// Name of the table in a database.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Guard => "guard",
             Self::Work => "work",
+            Self::Rounds => "rounds",
+            Self::Signatures => "signatures",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 
@@ -39,6 +57,9 @@ impl Table {
         match self {
             Self::Guard => crate::guard::record(key),
             Self::Work => crate::backfill::record(key),
+            Self::Rounds | Self::Signatures | Self::Unconfirmed => {
+                crate::aggregator::record(self, key)
+            }
         }
     }
 }
@@ -107,6 +128,12 @@ pub trait Store: Send + Sync {
     /// The expectations are checked in the same step, so two writers that read the same value
     /// cannot both replace it. After an error it is not known whether the changes were made.
     async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError>;
+}
+
+/// Where the rows of a service manager begin: chain id, big-endian, then address.
+pub(crate) fn domain_key(domain: &Domain) -> Vec<u8> {
+    let chain = domain.l1_chain_id.to_be_bytes();
+    [chain.as_slice(), domain.service_manager.as_slice()].concat()
 }
 
 /// Why a store does not serve.

@@ -80,13 +80,6 @@ impl RedbStore {
         Self::with(file::existing(path)?.ok_or_else(missing)?)
     }
 
-    /// A store that forgets: for tests and development networks.
-    ///
-    /// Errors: [`StoreError::Backend`].
-    pub fn in_memory() -> Result<Self, StoreError> {
-        Self::with(file::in_memory()?)
-    }
-
     fn with(database: Database) -> Result<Self, StoreError> {
         let database = Arc::new(database);
         let (writes, waiting) = mpsc::channel(MAX_WAITING);
@@ -207,17 +200,17 @@ fn commit(
 }
 
 /// All tables, open for writing.
-struct Tables<'t>([(Table, Rows<'t>); Table::ALL.len()]);
+struct Tables<'t>(Vec<(Table, Rows<'t>)>);
 
 type Rows<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
 
 impl<'t> Tables<'t> {
     fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
-        let [guard, work] = Table::ALL.map(|table| {
+        let tables = Table::ALL.into_iter().map(|table| {
             let rows = transaction.open_table(definition(table));
-            Ok::<_, StoreError>((table, rows.map_err(unopened_table)?))
+            Ok((table, rows.map_err(unopened_table)?))
         });
-        Ok(Self([guard?, work?]))
+        tables.collect::<Result<_, _>>().map(Self)
     }
 
     fn of(&mut self, table: Table) -> Result<&mut Rows<'t>, StoreError> {
@@ -347,7 +340,8 @@ mod tests {
     /// One row loses its checksum while the store is open.
     #[tokio::test]
     async fn a_damaged_row_fails_who_meets_it_and_nobody_else() {
-        let store = RedbStore::in_memory().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = RedbStore::open(folder.path().join("store.redb")).unwrap();
         let damage = store.0.database.begin_write().unwrap();
         {
             let mut rows = damage.open_table(definition(Table::Guard)).unwrap();

@@ -27,7 +27,7 @@ use mach_node::{
         Backfill, BackfillConfig, BackfillError, BackfillReport, Judge, JudgeError, Judged,
         Recorded, StoredQueue, Validated,
     },
-    store::RedbStore,
+    store::MemoryStore,
 };
 use mach_verify::{
     ChainSpec,
@@ -206,10 +206,10 @@ fn config() -> BackfillConfig {
     }
 }
 
-type Queue = Arc<StoredQueue<RedbStore>>;
+type Queue = Arc<StoredQueue<MemoryStore>>;
 
 async fn queue(last: u64) -> Queue {
-    let store = RedbStore::in_memory().unwrap();
+    let store = MemoryStore::new();
     let queue = StoredQueue::open(store).await.unwrap();
     let plan = WorkPlan::new(CHAIN, 1..=last).unwrap();
     let plan = plan.with_unit_blocks(NonZeroU32::new(4).unwrap()).unwrap();
@@ -393,7 +393,7 @@ async fn a_run_ends_when_its_last_unit_does() {
 
 #[tokio::test]
 async fn a_queue_of_another_chain_is_refused() {
-    let store = RedbStore::in_memory().unwrap();
+    let store = MemoryStore::new();
     let queue = Arc::new(StoredQueue::open(store).await.unwrap());
     assert!(matches!(
         run(&queue, &Script::new(4, [])).await,
@@ -413,7 +413,7 @@ async fn a_queue_of_another_chain_is_refused() {
 #[tokio::test]
 async fn a_queue_that_asks_for_other_rules_is_refused() {
     for (rules, is_taken) in [(RULES, true), (B256::ZERO, false)] {
-        let store = RedbStore::in_memory().unwrap();
+        let store = MemoryStore::new();
         let queue = Arc::new(StoredQueue::open(store).await.unwrap());
         let plan = WorkPlan::new(CHAIN, 1..=4).unwrap().with_rules(rules);
         queue.plan(&plan).await.unwrap();
@@ -539,7 +539,7 @@ async fn a_block_on_record_is_not_tried_again() {
     assert!(error.is_transient(), "a node may give it later: {error}");
     assert!(!judged.is_transient());
 
-    let store = RedbStore::in_memory().unwrap();
+    let store = MemoryStore::new();
     let queue = Arc::new(StoredQueue::open(store).await.unwrap());
     let plan = WorkPlan::new(CHAIN, NUMBER..=NUMBER).unwrap();
     queue.plan(&plan).await.unwrap();

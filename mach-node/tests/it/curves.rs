@@ -12,7 +12,7 @@ use mach_core::{
         StatementConfirmer, StatementSigner,
     },
 };
-use mach_node::Aggregator;
+use mach_node::{Aggregator, store::MemoryStore};
 
 use crate::ports::{DOMAIN, FixedHead, HEAD, config, digest, statement, until};
 
@@ -67,7 +67,9 @@ async fn signatures_on_bls12_381_become_a_certificate() {
     }
     let keys = OperatorKeys::new(&set).unwrap();
     let confirmer = Confirmer::default();
-    let aggregator = Aggregator::new(Registry(set), FixedHead::new(), confirmer.clone(), config);
+    let store = MemoryStore::new();
+    let registry = Registry(set);
+    let aggregator = Aggregator::new(store, registry, FixedHead::new(), confirmer.clone(), config);
 
     aggregator.open(&statement(1)).await.unwrap();
     for signer in &signers[..3] {

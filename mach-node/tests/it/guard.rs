@@ -7,8 +7,10 @@ use mach_core::{
 };
 use mach_node::{
     GuardFile, GuardFileError, ImportSummary, StoredGuard,
-    store::{RedbStore, Store},
+    store::{MemoryStore, RedbStore, Store},
 };
+
+use crate::ports::Unwritable;
 
 const DOMAIN: Domain = Domain {
     l1_chain_id: 1,
@@ -43,8 +45,8 @@ const fn alert(number: u64, hash: u8) -> Alert {
     }
 }
 
-fn guard() -> StoredGuard<RedbStore> {
-    StoredGuard::new(RedbStore::in_memory().unwrap())
+fn guard() -> StoredGuard<MemoryStore> {
+    StoredGuard::new(MemoryStore::new())
 }
 
 async fn permits(guard: &impl SigningGuard, statement: impl Into<Statement>) -> bool {
@@ -80,7 +82,7 @@ async fn one_hash_for_a_height_for_ever() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_who_ask_at_once_one_hash_wins() {
-    let store = RedbStore::in_memory().unwrap();
+    let store = MemoryStore::new();
     for number in 0..20 {
         // Guards of their own, as two processes on one Postgres would have.
         let asked = (0..8u8).map(|hash| {
@@ -223,32 +225,9 @@ async fn a_file_that_contradicts_adds_nothing() {
 /// A store that cannot write permits nothing, and what it holds in memory counts for nothing.
 #[tokio::test]
 async fn without_a_durable_record_nothing_is_permitted() {
-    use async_trait::async_trait;
-    use mach_node::store::{Change, Row, StoreError, Table, Written};
-
-    #[derive(Debug)]
-    struct FullDisk(RedbStore);
-
-    #[async_trait]
-    impl Store for FullDisk {
-        async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-            self.0.get(table, key).await
-        }
-        async fn scan(
-            &self,
-            table: Table,
-            prefix: &[u8],
-            after: Option<&[u8]>,
-            limit: usize,
-        ) -> Result<Vec<Row>, StoreError> {
-            self.0.scan(table, prefix, after, limit).await
-        }
-        async fn write(&self, _changes: Vec<Change>) -> Result<Written, StoreError> {
-            Err(StoreError::Backend("no space left on device".into()))
-        }
-    }
-
-    let guard = StoredGuard::new(FullDisk(RedbStore::in_memory().unwrap()));
+    let store = Unwritable::default();
+    store.fail(true);
+    let guard = StoredGuard::new(store);
     for _ in 0..2 {
         let error = guard
             .permit(&attestation(1, 1).into(), &DOMAIN)
@@ -291,7 +270,7 @@ async fn the_places_of_statements_are_told() {
 async fn a_record_that_is_damaged_is_named() {
     use mach_node::store::{Change, Expected, Table, Written};
 
-    let store = RedbStore::in_memory().unwrap();
+    let store = MemoryStore::new();
     let guard = StoredGuard::new(store.clone());
     assert!(permits(&guard, attestation(5, 1)).await);
     let rows = store.scan(Table::Guard, &[], None, 2).await.unwrap();

@@ -1,16 +1,22 @@
 //! A process that signs is killed, again and again, or has no room on its disk.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use alloy_primitives::{Address, B256};
-use mach_core::{Attestation, BlockRef, Domain, ports::SigningGuard};
-use mach_node::{StoredGuard, store::RedbStore};
+use mach_core::{
+    Attestation, BlockRef, Domain,
+    ports::{Progress, SignatureAggregator, SigningGuard},
+};
+use mach_node::{AggregatorConfig, StoredGuard, store::RedbStore};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::ports::{Confirmer, FixedRegistry, aggregator_on, config, digest, percent, signed};
 
 const DOMAIN: Domain = Domain {
     l1_chain_id: 1,
@@ -35,6 +41,26 @@ const fn statement(number: u64, hash: u8) -> Attestation {
         state_root: B256::ZERO,
         output_root: B256::ZERO,
     }
+}
+
+/// Starts a child of this test, kills it somewhere, and gives what it wrote.
+fn kill(child: &str, store: &Path, random: &mut StdRng) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", child, "--ignored", "--nocapture"])
+        .env(STORE, store)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    // One in eight dies while it opens the store.
+    let is_opening = random.random_ratio(1, 8);
+    let _ready = !is_opening && output.any(|line| line.is_ok_and(|line| line == "ready"));
+    let reader = std::thread::spawn(move || output.map_while(Result::ok).collect());
+    std::thread::sleep(Duration::from_millis(random.random_range(0..40)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap()
 }
 
 /// The process that is killed: signs random hashes at random heights, and says what it signed.
@@ -158,22 +184,7 @@ fn a_killed_guard_never_contradicts_itself() {
     let mut signed: HashMap<u64, u8> = HashMap::new();
     let mut lines = 0;
     for _ in 0..kills() {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "kill::child", "--ignored", "--nocapture"])
-            .env(STORE, &path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-        // One in eight dies while it opens the store.
-        let is_opening = random.random_ratio(1, 8);
-        let _ready = !is_opening && output.any(|line| line.is_ok_and(|line| line == "ready"));
-        let reader = std::thread::spawn(move || output.map_while(Result::ok).collect());
-        std::thread::sleep(Duration::from_millis(random.random_range(0..40)));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let output: Vec<String> = reader.join().unwrap();
+        let output = kill("kill::child", &path, &mut random);
         for line in output
             .iter()
             .filter_map(|line| line.strip_prefix("signed "))
@@ -209,4 +220,78 @@ fn a_killed_guard_never_contradicts_itself() {
             assert_eq!(recorded.get(&number), Some(&B256::repeat_byte(hash)));
         }
     });
+}
+
+/// Statements that are signed over and over, and operators who do it. All of them would have to.
+const STATEMENTS: u64 = 400;
+const SIGNERS: u64 = 3;
+
+fn aggregator(store: RedbStore) -> mach_node::Aggregator {
+    let config = AggregatorConfig {
+        thresholds: vec![percent(100)],
+        ..config()
+    };
+    let registry = FixedRegistry::new(SIGNERS + 1);
+    aggregator_on(store, registry, &Confirmer::default(), config)
+}
+
+/// The process that is killed: takes signatures, and says which it acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by the test below"]
+async fn child_with_rounds() {
+    let Some(path) = std::env::var_os(STORE) else {
+        return;
+    };
+    let aggregator = aggregator(RedbStore::open(path).unwrap());
+    aggregator.tend().await.unwrap();
+    std::io::stdout().lock().write_all(b"\nready\n").unwrap();
+    let tasks = (0..8).map(|_| {
+        let aggregator = aggregator.clone();
+        tokio::spawn(async move {
+            let mut random = StdRng::from_os_rng();
+            loop {
+                let number = random.random_range(0..STATEMENTS);
+                let index = random.random_range(0..SIGNERS);
+                aggregator.open(&signed(number, 0).statement).await.unwrap();
+                aggregator.submit(signed(number, index)).await.unwrap();
+                let line = format!("\nacknowledged {number} {index}.\n");
+                std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+            }
+        })
+    });
+    futures::future::join_all(tasks.collect::<Vec<_>>()).await;
+}
+
+/// No signature that was acknowledged is lost.
+#[tokio::test]
+async fn a_killed_aggregator_forgets_nothing_that_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("aggregator.redb");
+    let mut random = StdRng::seed_from_u64(8);
+    let mut acknowledged: HashMap<u64, HashSet<u64>> = HashMap::new();
+    for _ in 0..kills() {
+        let output = kill("kill::child_with_rounds", &path, &mut random);
+        for line in (output.iter()).filter_map(|line| line.strip_prefix("acknowledged ")) {
+            let Some((number, index)) = line.strip_suffix('.').and_then(|it| it.split_once(' '))
+            else {
+                continue;
+            };
+            let signers = acknowledged.entry(number.parse().unwrap()).or_default();
+            signers.insert(index.parse().unwrap());
+        }
+    }
+    let signatures: usize = acknowledged.values().map(HashSet::len).sum();
+    println!("{} kills, {signatures} signatures", kills());
+    assert!(signatures > 0, "nothing was acknowledged");
+
+    let aggregator = aggregator(RedbStore::open(&path).unwrap());
+    assert!(aggregator.tend().await.unwrap() >= acknowledged.len());
+    for (number, indices) in acknowledged {
+        let Some(Progress::Collecting { signers }) = aggregator.progress(digest(number)) else {
+            panic!("the round of statement {number} is lost");
+        };
+        // Some were stored when the process died, and not acknowledged.
+        assert!(signers >= indices.len() as u64, "{number}");
+        assert!(signers <= SIGNERS);
+    }
 }

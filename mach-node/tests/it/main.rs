@@ -17,6 +17,7 @@ mod operator;
 mod ports;
 mod queue;
 mod reorg;
+mod restart;
 mod rpc;
 mod store;
 mod verifier;

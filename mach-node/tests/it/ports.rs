@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -21,7 +21,10 @@ use mach_core::{
         StatementConfirmer,
     },
 };
-use mach_node::{Aggregator, AggregatorConfig, L1Head, RetryPolicy};
+use mach_node::{
+    Aggregator, AggregatorConfig, L1Head, RetryPolicy,
+    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
+};
 use tokio::sync::Notify;
 
 pub(crate) const ROLLUP: u64 = 10;
@@ -253,7 +256,17 @@ pub(crate) fn aggregator_with(
     confirmer: &Confirmer,
     config: AggregatorConfig,
 ) -> Aggregator {
-    Aggregator::new(registry, FixedHead::new(), confirmer.clone(), config)
+    aggregator_on(MemoryStore::new(), registry, confirmer, config)
+}
+
+/// What an aggregator on `store` remembers is in `store`.
+pub(crate) fn aggregator_on(
+    store: impl Store + 'static,
+    registry: impl OperatorRegistry + 'static,
+    confirmer: &Confirmer,
+    config: AggregatorConfig,
+) -> Aggregator {
+    Aggregator::new(store, registry, FixedHead::new(), confirmer.clone(), config)
 }
 
 /// Opens the round and sends the signatures of these operators.
@@ -288,4 +301,41 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(90), wait)
         .await
         .expect("the condition holds in time");
+}
+
+/// A store whose disk is full, when it is told so.
+#[derive(Debug, Default)]
+pub(crate) struct Unwritable {
+    store: MemoryStore,
+    fails: AtomicBool,
+}
+
+impl Unwritable {
+    pub(crate) fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Store for Unwritable {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.store.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(StoreError::Backend("no space left on device".into()));
+        }
+        self.store.write(changes).await
+    }
 }

@@ -1,9 +1,11 @@
 //! What every store has to do.
 
-use std::{fs, sync::Arc};
+use std::fs;
 
 use futures::future::join_all;
-use mach_node::store::{Change, Expected, RedbStore, Store, StoreError, Table, Written};
+use mach_node::store::{
+    Change, Expected, MemoryStore, RedbStore, Store, StoreError, Table, Written,
+};
 
 fn put(key: &[u8], expected: Expected, value: &[u8]) -> Change {
     Change {
@@ -136,7 +138,7 @@ async fn of_two_who_replace_one_value_one_succeeds(store: impl Store + Clone + '
 async fn the_file_and_the_memory_conform() {
     let folder = tempfile::tempdir().unwrap();
     conforms(RedbStore::open(folder.path().join("store.redb")).unwrap()).await;
-    conforms(Arc::new(RedbStore::in_memory().unwrap())).await;
+    conforms(MemoryStore::new()).await;
 }
 
 #[tokio::test]

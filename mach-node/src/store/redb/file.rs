@@ -9,7 +9,7 @@ use std::{
 
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableHandle, backends::InMemoryBackend,
+    TableDefinition, TableHandle,
 };
 
 use super::{definition, unopened_table, unread, unseal};
@@ -32,14 +32,6 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
     // Somebody else made it meanwhile, and may have it.
     let gone = || StoreError::backend(format!("{} comes and goes", path.display()));
     existing(path)?.ok_or_else(gone)
-}
-
-pub(super) fn in_memory() -> Result<Database, StoreError> {
-    let database = Database::builder()
-        .create_with_backend(InMemoryBackend::new())
-        .map_err(|error| unopened(error, Path::new("memory")))?;
-    prepare(&database)?;
-    Ok(database)
 }
 
 fn builder() -> Builder {

@@ -497,7 +497,7 @@ async fn workers_that_come_and_go_change_nothing(place: impl Place) {
 /// Whoever takes the blocks of a report may stop it.
 #[tokio::test]
 async fn a_consumer_that_fails_stops_the_report() {
-    let store = mach_node::store::RedbStore::in_memory().unwrap();
+    let store = mach_node::store::MemoryStore::new();
     let queue = mach_node::backfill::StoredQueue::open(store).await.unwrap();
     queue.plan(&plan(8)).await.unwrap();
     let lease = claim(&queue).await;

@@ -14,7 +14,7 @@ use mach_core::{
 };
 use mach_node::{
     backfill::StoredQueue,
-    store::{Change, Expected, RedbStore, Row, Store, StoreError, Table, Written},
+    store::{Change, Expected, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
 };
 use tempfile::TempDir;
 
@@ -75,7 +75,7 @@ async fn a_file_that_was_not_closed_holds_what_was_done() {
 /// A store that fails now and then.
 #[derive(Debug)]
 struct Failing {
-    store: RedbStore,
+    store: MemoryStore,
     /// Writes that are not made.
     refused: AtomicU32,
     /// Writes that are made and whose answer is lost.
@@ -85,7 +85,7 @@ struct Failing {
 impl Failing {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            store: RedbStore::in_memory().unwrap(),
+            store: MemoryStore::new(),
             refused: AtomicU32::new(0),
             unanswered: AtomicU32::new(0),
         })
@@ -184,7 +184,7 @@ async fn a_claim_that_cannot_be_written_is_no_attempt() {
 /// A claim that reached the disk after the report of its unit.
 #[tokio::test]
 async fn a_claim_beside_a_report_means_nothing() {
-    let store = RedbStore::in_memory().unwrap();
+    let store = MemoryStore::new();
     let queue = StoredQueue::open(store.clone()).await.unwrap();
     queue.plan(&plan(8)).await.unwrap();
     let lease = claim(&queue).await;
@@ -206,7 +206,7 @@ async fn a_claim_beside_a_report_means_nothing() {
 /// Several claims are written at a time, and a crash may leave any of them behind.
 #[tokio::test]
 async fn a_claim_that_was_not_written_is_made_again() {
-    let store = RedbStore::in_memory().unwrap();
+    let store = MemoryStore::new();
     let queue = StoredQueue::open(store.clone()).await.unwrap();
     queue.plan(&plan(4 * 6)).await.unwrap();
     let mut leases = Vec::new();
@@ -251,7 +251,7 @@ async fn rows_that_cannot_be_are_an_error() {
         ),
     ];
     for (key, value) in rows {
-        let store = RedbStore::in_memory().unwrap();
+        let store = MemoryStore::new();
         let queue = StoredQueue::open(store.clone()).await.unwrap();
         queue.plan(&plan(8)).await.unwrap();
         let row = Change {
@@ -271,7 +271,7 @@ async fn rows_that_cannot_be_are_an_error() {
 
 #[tokio::test]
 async fn a_lease_longer_than_time_is_no_panic() {
-    let queue = StoredQueue::open(RedbStore::in_memory().unwrap()).await;
+    let queue = StoredQueue::open(MemoryStore::new()).await;
     let queue = queue.unwrap();
     let plan = WorkPlan::new(10, 1..=4).unwrap();
     queue.plan(&plan.with_lease(Duration::MAX)).await.unwrap();

@@ -1,0 +1,252 @@
+//! What of the rounds outlives the process.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use alloy_primitives::B256;
+use mach_core::{
+    Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, SignedStatement, Statement,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
+
+/// Rows that are read, or removed, at a time.
+const PAGE: usize = 1024;
+/// Bytes of a digest and of an operator's id.
+const WORD: usize = 32;
+
+/// Rounds and their signatures in a [`Store`].
+///
+/// A round is stored with its first signature: opening rounds costs a stranger nothing, so what
+/// nobody signed is not kept. A signature is a key, so that none takes the place of another and
+/// writing it twice changes nothing: digest, time at which its round was opened (big-endian),
+/// operator, point. The time keeps apart the rounds that a statement has one after the other.
+pub(super) struct Ledger {
+    store: Arc<dyn Store>,
+    domain: Domain,
+}
+
+/// A round as it is stored, in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StoredRound {
+    pub(super) statement: Statement,
+    pub(super) terms: Round,
+    pub(super) opened_at: UnixTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) confirmation: Option<Confirmation>,
+}
+
+impl StoredRound {
+    /// Whether the round makes room for another.
+    pub(super) fn is_over(&self, lifetime: Duration) -> bool {
+        self.opened_at.elapsed() >= lifetime
+    }
+
+    /// What the keys of its signatures begin with.
+    fn signatures(&self, digest: &B256) -> Vec<u8> {
+        [digest.as_slice(), &self.opened_at.0.to_be_bytes()].concat()
+    }
+}
+
+/// Seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct UnixTime(u64);
+
+impl UnixTime {
+    pub(super) fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self(since.unwrap_or_default().as_secs())
+    }
+
+    /// None, if the clock went back.
+    pub(super) fn elapsed(self) -> Duration {
+        Duration::from_secs(Self::now().0.saturating_sub(self.0))
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(store: impl Store + 'static, domain: Domain) -> Self {
+        let store = Arc::new(store);
+        Self { store, domain }
+    }
+
+    pub(super) async fn round(&self, digest: &B256) -> Result<Option<StoredRound>, StoreError> {
+        let row = self.store.get(Table::Rounds, digest.as_slice()).await?;
+        row.map(|value| {
+            serde_json::from_slice(&value)
+                .map_err(|_| StoreError::damaged(Table::Rounds, digest.as_slice()))
+        })
+        .transpose()
+    }
+
+    /// The signatures of a round, in no order that means anything.
+    pub(super) async fn signatures<C: Curve>(
+        &self,
+        digest: &B256,
+        round: &StoredRound,
+    ) -> Result<Vec<(OperatorId, G1Bytes<C>)>, StoreError> {
+        let mut signatures = Vec::new();
+        let prefix = round.signatures(digest);
+        let mut after = None;
+        loop {
+            let page = self.page(&prefix, after.as_deref()).await?;
+            for key in &page {
+                let read = || {
+                    let (operator, point) = key.get(prefix.len()..)?.split_first_chunk::<WORD>()?;
+                    let point = C::G1::try_from(point).ok()?;
+                    Some((OperatorId(operator.into()), G1Bytes(point)))
+                };
+                let damaged = || StoreError::damaged(Table::Signatures, key);
+                signatures.push(read().ok_or_else(damaged)?);
+            }
+            after = match page.into_iter().next_back() {
+                Some(last) => Some(last),
+                None => return Ok(signatures),
+            };
+        }
+    }
+
+    /// Digests of rounds that are not confirmed, after `after`, in ascending order.
+    pub(super) async fn unconfirmed(&self, after: Option<B256>) -> Result<Vec<B256>, StoreError> {
+        let prefix = domain_key(&self.domain);
+        let after = after.map(|digest| self.unconfirmed_key(&digest));
+        let rows = self
+            .store
+            .scan(Table::Unconfirmed, &prefix, after.as_deref(), PAGE)
+            .await?;
+        rows.iter()
+            .map(|(key, _)| {
+                let digest = key.get(prefix.len()..).map(B256::try_from);
+                (digest.and_then(Result::ok))
+                    .ok_or_else(|| StoreError::damaged(Table::Unconfirmed, key))
+            })
+            .collect()
+    }
+
+    /// Makes a signature durable, together with its round if that is not known to be stored.
+    pub(super) async fn record<C: Curve>(
+        &self,
+        round: &StoredRound,
+        is_first: bool,
+        signed: &SignedStatement<C>,
+    ) -> Result<(), StoreError> {
+        let digest = signed.digest();
+        let mut key = round.signatures(&digest);
+        key.extend(signed.operator.0);
+        key.extend(signed.signature.0.as_ref());
+        let signature = put(Table::Signatures, key, Vec::new());
+        if is_first {
+            let first = vec![
+                Change {
+                    expected: Expected::Absent,
+                    ..put(Table::Rounds, digest.to_vec(), encode(round)?)
+                },
+                put(
+                    Table::Unconfirmed,
+                    self.unconfirmed_key(&digest),
+                    Vec::new(),
+                ),
+                signature.clone(),
+            ];
+            if self.store.write(first).await? == Written::Applied {
+                return Ok(());
+            }
+            // Another signature came first. By now the round may even be confirmed.
+        }
+        self.write(vec![signature]).await
+    }
+
+    /// Keeps a round as confirmed.
+    pub(super) async fn close(&self, digest: &B256, round: &StoredRound) -> Result<(), StoreError> {
+        let closed = put(Table::Rounds, digest.to_vec(), encode(round)?);
+        let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
+        self.write(vec![closed, unconfirmed]).await
+    }
+
+    /// Removes a round with its signatures, whichever part of it is there.
+    pub(super) async fn forget(
+        &self,
+        digest: &B256,
+        round: &StoredRound,
+    ) -> Result<(), StoreError> {
+        let prefix = round.signatures(digest);
+        // The round itself goes last, so that what a crash leaves is found again.
+        loop {
+            let page = self.page(&prefix, None).await?;
+            if page.is_empty() {
+                break;
+            }
+            let signatures = page.into_iter().map(|key| remove(Table::Signatures, key));
+            self.write(signatures.collect()).await?;
+        }
+        let round = Change {
+            expected: Expected::Value(encode(round)?),
+            ..remove(Table::Rounds, digest.to_vec())
+        };
+        // If there is another round of the statement by now, that one stays.
+        let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
+        self.write(vec![round, unconfirmed]).await
+    }
+
+    /// Keys of signatures.
+    async fn page(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = self
+            .store
+            .scan(Table::Signatures, prefix, after, PAGE)
+            .await?;
+        Ok(rows.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// For changes of which it does not matter whether they were expected.
+    async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.store.write(changes).await.map(|_| ())
+    }
+
+    fn unconfirmed_key(&self, digest: &B256) -> Vec<u8> {
+        [domain_key(&self.domain).as_slice(), digest.as_slice()].concat()
+    }
+}
+
+const fn put(table: Table, key: Vec<u8>, value: Vec<u8>) -> Change {
+    Change {
+        table,
+        key,
+        expected: Expected::Anything,
+        value: Some(value),
+    }
+}
+
+fn remove(table: Table, key: Vec<u8>) -> Change {
+    Change {
+        value: None,
+        ..put(table, key, Vec::new())
+    }
+}
+
+fn encode(round: &StoredRound) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(round).map_err(StoreError::backend)
+}
+
+/// What a row of the aggregator's tables is about.
+pub(crate) fn record(table: Table, key: &[u8]) -> Option<String> {
+    let digest = match table {
+        Table::Unconfirmed => key.last_chunk::<WORD>()?,
+        _ => key.first_chunk::<WORD>()?,
+    };
+    let digest = B256::from(digest);
+    match table {
+        Table::Signatures => {
+            let operator = key.get(WORD + 8..)?.first_chunk::<WORD>()?;
+            Some(format!(
+                "the signature of statement {digest} by operator {}",
+                B256::from(operator)
+            ))
+        }
+        _ => Some(format!("the round of statement {digest}")),
+    }
+}

@@ -1,0 +1,247 @@
+//! An aggregator that ends, and another one on the same store.
+
+use std::{sync::Arc, time::Duration};
+
+use mach_core::{
+    SignedStatement,
+    ports::{AggregateError, Progress, SignatureAggregator},
+};
+use mach_node::{
+    Aggregator, AggregatorConfig,
+    store::{Change, Expected, MemoryStore, Store, Table, Written},
+};
+use tokio::sync::Notify;
+
+use crate::ports::{
+    Answer, Confirmer, FixedHead, FixedRegistry, HEAD, Unwritable, aggregator_on, config,
+    confirmation, confirmed, digest, sign_all, signed, signed_by, statement, until,
+};
+
+/// Four operators of whom three are enough, with what is in `store`.
+fn on(store: &MemoryStore, confirmer: &Confirmer) -> Aggregator {
+    aggregator_on(store.clone(), FixedRegistry::new(4), confirmer, config())
+}
+
+async fn rows(store: &MemoryStore) -> usize {
+    let mut rows = 0;
+    for table in Table::ALL {
+        rows += store.scan(table, &[], None, 1000).await.unwrap().len();
+    }
+    rows
+}
+
+/// COMPAT 8.1, 4: the original forgot all of it.
+#[tokio::test]
+async fn acknowledged_signatures_count_after_a_restart() {
+    let (store, confirmer) = (MemoryStore::new(), Confirmer::default());
+    let before = on(&store, &confirmer);
+    let terms = before.open(&statement(1)).await.unwrap();
+    for index in [0, 1] {
+        before.submit(signed(1, index)).await.unwrap();
+    }
+    drop(before);
+
+    // L1 has gone on; the round has not.
+    let head = FixedHead::new();
+    head.0.store(HEAD + 50, std::sync::atomic::Ordering::SeqCst);
+    let after = Aggregator::new(
+        store,
+        FixedRegistry::new(4),
+        head,
+        confirmer.clone(),
+        config(),
+    );
+    let progress = after.submit(signed(1, 2)).await.unwrap();
+    assert_eq!(progress, Progress::Reached { signers: 3 });
+    confirmed(&after, 1).await;
+    let certificates = confirmer.certificates();
+    assert_eq!(certificates.len(), 1);
+    assert_eq!(certificates[0].round, terms);
+    assert_eq!(certificates[0].non_signers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_did_not_get_to_l1_is_brought_there() {
+    let store = MemoryStore::new();
+    let never = Confirmer::answering([Answer::Wait(Arc::new(Notify::new()))]);
+    let before = on(&store, &never);
+    sign_all(&before, 1, 0..3).await;
+    sign_all(&before, 2, 0..2).await;
+    until(|| never.certificates().len() == 1).await;
+    drop(before);
+
+    let confirmer = Confirmer::default();
+    let after = on(&store, &confirmer);
+    assert_eq!(after.tend().await.unwrap(), 2);
+    confirmed(&after, 1).await;
+    assert_eq!(
+        after.progress(digest(2)),
+        Some(Progress::Collecting { signers: 2 })
+    );
+    assert_eq!(confirmer.certificates().len(), 1);
+    // What is confirmed needs nothing more.
+    until(|| futures::executor::block_on(async { after.tend().await.unwrap() == 1 })).await;
+    assert_eq!(confirmer.certificates().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_confirmed_stays_confirmed() {
+    let store = MemoryStore::new();
+    let before = on(&store, &Confirmer::default());
+    let terms = before.open(&statement(1)).await.unwrap();
+    sign_all(&before, 1, 0..3).await;
+    confirmed(&before, 1).await;
+    until(|| futures::executor::block_on(async { before.tend().await.unwrap() == 0 })).await;
+    drop(before);
+
+    let silent = Confirmer::default();
+    let after = on(&store, &silent);
+    assert_eq!(after.tend().await.unwrap(), 0);
+    let late = after.submit(signed(1, 3)).await.unwrap();
+    assert_eq!(late, Progress::Confirmed(confirmation(digest(1))));
+    assert_eq!(after.open(&statement(1)).await.unwrap(), terms);
+    assert_eq!(after.open_rounds(), 0);
+    assert!(silent.certificates().is_empty());
+}
+
+#[tokio::test]
+async fn rounds_that_nobody_signed_leave_nothing_behind() {
+    let store = MemoryStore::new();
+    let aggregator = on(&store, &Confirmer::default());
+    for number in 0..10 {
+        aggregator.open(&statement(number)).await.unwrap();
+        // Signed by nobody whom the registry knows, or wrongly.
+        assert!(aggregator.submit(signed(number, 9)).await.is_err());
+        assert!(aggregator.submit(signed_by(number, 0, 1)).await.is_err());
+    }
+    assert_eq!(rows(&store).await, 0);
+    // The signature, its round, and that the round is not confirmed.
+    aggregator.submit(signed(1, 0)).await.unwrap();
+    assert_eq!(rows(&store).await, 3);
+    for _ in 0..2 {
+        aggregator.submit(signed(1, 0)).await.unwrap();
+        aggregator.submit(signed(1, 1)).await.unwrap();
+    }
+    assert_eq!(rows(&store).await, 4);
+}
+
+#[tokio::test]
+async fn rounds_that_are_over_are_forgotten() {
+    let store = MemoryStore::new();
+    let confirmer = Confirmer::default();
+    let over = AggregatorConfig {
+        round_lifetime: Duration::ZERO,
+        ..config()
+    };
+    let before = on(&store, &confirmer);
+    sign_all(&before, 1, 0..2).await;
+    sign_all(&before, 2, 0..1).await;
+    drop(before);
+    assert_eq!(rows(&store).await, 7);
+
+    let after = aggregator_on(store.clone(), FixedRegistry::new(4), &confirmer, over);
+    let late = after.submit(signed(1, 2)).await;
+    assert!(matches!(late, Err(AggregateError::Expired(it)) if it == digest(1)));
+    // Another round takes its place, and the old signatures do not count in it.
+    after.open(&statement(1)).await.unwrap();
+    assert_eq!(
+        after.progress(digest(1)),
+        None,
+        "it is over at once, with this lifetime"
+    );
+    assert_eq!(rows(&store).await, 3);
+    assert_eq!(after.tend().await.unwrap(), 0);
+    assert_eq!(rows(&store).await, 0);
+}
+
+#[tokio::test]
+async fn a_signature_that_cannot_be_stored_is_not_acknowledged() {
+    let store = Arc::new(Unwritable::default());
+    let confirmer = Confirmer::default();
+    let before = aggregator_on(
+        Arc::clone(&store),
+        FixedRegistry::new(4),
+        &confirmer,
+        config(),
+    );
+    before.open(&statement(1)).await.unwrap();
+    before.submit(signed(1, 0)).await.unwrap();
+    store.fail(true);
+    for index in [0, 1, 1, 2] {
+        let outcome = before.submit(signed(1, index)).await;
+        // The first was stored before.
+        assert_eq!(outcome.is_ok(), index == 0, "{index}: {outcome:?}");
+    }
+    assert!(confirmer.certificates().is_empty());
+    store.fail(false);
+    // Sending again is enough.
+    before.submit(signed(1, 1)).await.unwrap();
+    drop(before);
+
+    let after = aggregator_on(store, FixedRegistry::new(4), &confirmer, config());
+    assert_eq!(after.tend().await.unwrap(), 1);
+    assert_eq!(
+        after.progress(digest(1)),
+        Some(Progress::Collecting { signers: 2 })
+    );
+}
+
+/// Whoever can write into the store can leave signatures out, and not make any.
+#[tokio::test]
+async fn stored_signatures_are_checked() {
+    let (store, confirmer) = (MemoryStore::new(), Confirmer::default());
+    sign_all(&on(&store, &confirmer), 1, [0]).await;
+    let [(key, _)] = &store.scan(Table::Signatures, &[], None, 2).await.unwrap()[..] else {
+        panic!("one signature");
+    };
+    let SignedStatement {
+        operator,
+        signature,
+        ..
+    } = signed_by(1, 1, 2);
+    let round = &key[..40];
+    let mut changes = Vec::new();
+    for (operator, signature) in [(operator.0.0, signature.0.0), (operator.0.0, [7; 64])] {
+        changes.push(Change {
+            table: Table::Signatures,
+            key: [round, &operator, &signature].concat(),
+            expected: Expected::Absent,
+            value: Some(Vec::new()),
+        });
+    }
+    assert_eq!(store.write(changes).await.unwrap(), Written::Applied);
+
+    let after = on(&store, &confirmer);
+    assert_eq!(after.tend().await.unwrap(), 1);
+    assert_eq!(
+        after.progress(digest(1)),
+        Some(Progress::Collecting { signers: 1 })
+    );
+    // The operator itself is not kept out.
+    sign_all(&after, 1, [1, 2]).await;
+    confirmed(&after, 1).await;
+}
+
+/// Errors of the store name what is damaged, and nothing is made up.
+#[tokio::test]
+async fn a_damaged_round_is_named() {
+    let store = MemoryStore::new();
+    sign_all(&on(&store, &Confirmer::default()), 1, [0]).await;
+    let change = Change {
+        table: Table::Rounds,
+        key: digest(1).to_vec(),
+        expected: Expected::Anything,
+        value: Some(b"{}".to_vec()),
+    };
+    assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+    let after = on(&store, &Confirmer::default());
+    for error in [
+        after.tend().await.unwrap_err(),
+        after.open(&statement(1)).await.unwrap_err(),
+        after.submit(signed(1, 1)).await.unwrap_err(),
+    ] {
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        let named = format!("the round of statement {}", digest(1));
+        assert!(source.contains(&named), "{source}");
+    }
+}
