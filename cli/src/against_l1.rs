@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use alloy_primitives::{B256, keccak256};
 use clap::Args;
 use eyre::{OptionExt, WrapErr};
 use mach_core::{
@@ -9,7 +10,7 @@ use mach_core::{
     ports::{L1Source, L2Source},
 };
 use mach_verify::{
-    ChainSpec,
+    Accuser, ChainSpec,
     op::{OpL1Validator, Rollup, Settlement},
     source::{Quorum, RpcSource, StatelessValidator},
 };
@@ -105,6 +106,14 @@ impl AgainstL1 {
         let settlement = (args.l1_depth).map_or(Settlement::Finalized, Settlement::Depth);
         let validator = OpL1Validator::new(executing, rollup, l1, Arc::clone(&nodes.source));
         Ok(Some(Self(validator.with_settlement(settlement))))
+    }
+
+    /// Who compares, for others to ask, and a hash of what it goes by.
+    pub(crate) fn into_accuser(self) -> eyre::Result<(Arc<dyn Accuser>, B256)> {
+        let Rollup { config, l1, .. } = self.0.rollup();
+        let config = keccak256(serde_json::to_vec(config)?);
+        let rules = keccak256([config, l1.hash()].concat());
+        Ok((Arc::new(self.0), rules))
     }
 
     /// Compares a block with L1, whose row says that it executes as it says. What L1 has against it

@@ -186,6 +186,11 @@ impl Nodes {
         self.spec.chain_id()
     }
 
+    /// Each of the nodes.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &RpcSource> {
+        self.endpoints.iter().map(|(_, source)| source)
+    }
+
     /// How often a block is tried: each endpoint may have a witness that is of use.
     pub(crate) const fn tries(&self) -> usize {
         self.endpoints.len()

@@ -8,7 +8,12 @@ use std::{
 use clap::{Args, builder::NonEmptyStringValueParser};
 use url::Url;
 
-use crate::args::{BlockRange, ChainArgs};
+use crate::{
+    against_l1::AgainstL1Args,
+    args::{BlockRange, ChainArgs},
+    evidence::EvidenceArgs,
+    nodes::RpcArgs,
+};
 
 /// Verify a long range of blocks on all cores, or on many machines
 ///
@@ -18,6 +23,8 @@ use crate::args::{BlockRange, ChainArgs};
 /// Examples:
 ///   mach-cli backfill --rpc http://localhost:8545 --blocks 1000000..=1999999
 ///   mach-cli backfill --rpc http://a:8545 --rpc http://b:8545 --blocks 1000000..=1999999 --jobs 16
+///   mach-cli backfill --rpc http://localhost:9545 --l1 http://localhost:8545 \
+///       --rollup-config rollup.json --blocks 1..=9999   (deposits, L1 attributes and the like, too)
 ///   mach-cli backfill --archive blocks.mach --report report.json
 ///   mach-cli backfill blocks/ --json
 ///
@@ -26,24 +33,28 @@ use crate::args::{BlockRange, ChainArgs};
 ///   mach-cli backfill --queue nats://nats:4222/january --rpc $RPC --blocks 1000000..=1999999
 ///   mach-cli backfill --queue nats://nats:4222/january --rpc $RPC --worker
 /// Or nobody but workers works:
-///   mach-cli backfill --queue nats://nats:4222/january --blocks 1000000..=1999999 --chain-id 10 --coordinate
+///   mach-cli backfill --queue nats://nats:4222/january --blocks 1000000..=1999999 \
+///       --chain-id 10 --coordinate
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("rpc", |arg| arg.help("JSON-RPC endpoint; several share the work")))]
+#[command(mut_arg("agree", |arg| arg.help(
+    "Endpoints that have to agree on every block [default: each is asked for a share of the blocks]"
+)))]
 pub(crate) struct BackfillArgs {
     /// Folder of recorded blocks (.json, .json.gz) of one chain
-    #[arg(required_unless_present_any = ["rpc", "archive", "coordinate"], env = "MACH_PATH")]
+    #[arg(
+        required_unless_present_any = ["rpc", "archive", "coordinate"],
+        conflicts_with = "rpc",
+        env = "MACH_PATH"
+    )]
     pub(super) path: Option<PathBuf>,
 
-    /// JSON-RPC endpoint with `debug_executionWitness`; several share the work
-    #[arg(
-        long,
-        env = "MACH_RPC",
-        value_name = "URL",
-        value_delimiter = ',',
-        hide_env_values = true,
-        conflicts_with = "path"
-    )]
-    pub(super) rpc: Vec<Url>,
+    #[command(flatten)]
+    pub(super) nodes: RpcArgs,
+
+    #[command(flatten)]
+    pub(super) l1: AgainstL1Args,
 
     /// Archive of blocks that `mach-cli record --archive` made
     #[arg(long, env = "MACH_ARCHIVE", value_name = "FILE", conflicts_with_all = ["path", "rpc"])]
@@ -106,7 +117,8 @@ pub(crate) struct BackfillArgs {
     )]
     pub(super) worker: bool,
 
-    /// Put the blocks into the queue, wait for workers and report; verify nothing
+    /// Put the blocks into the queue, wait for workers and report; verify nothing. What the verdicts
+    /// go by (--genesis, --rollup-config, --l1) has to be said here as to the workers
     #[arg(long, env = "MACH_COORDINATE", requires_all = ["queue", "blocks"])]
     pub(super) coordinate: bool,
 
@@ -132,14 +144,8 @@ pub(crate) struct BackfillArgs {
     #[arg(long, env = "MACH_REPORT", value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
 
-    /// Folder for evidence: of every invalid block a bundle that `verify` replays offline
-    #[arg(
-        long,
-        env = "MACH_EVIDENCE",
-        value_name = "FOLDER",
-        default_value = "evidence"
-    )]
-    pub(super) evidence: PathBuf,
+    #[command(flatten)]
+    pub(super) evidence: EvidenceArgs,
 
     /// At the end one JSON object a block on standard output, in order, and a last one with the totals
     #[arg(long, env = "MACH_JSON")]

@@ -19,10 +19,8 @@ use mach_core::{
     ports::{QueueError, QueueProgress, WorkQueue},
 };
 use mach_node::backfill::{
-    Backfill, BackfillConfig, BackfillReport, BackfillStatus, Judge, Recorded, ReportError,
-    Stateless,
+    Backfill, BackfillConfig, BackfillReport, BackfillStatus, Judge, ReportError,
 };
-use mach_verify::EvidenceFolder;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +31,12 @@ use self::{
     show::ReportFile,
     source::{Blocks, Source},
 };
-use crate::{outcome::Outcome, remote::runtime, signals::Ended, spec::Specs};
+use crate::{
+    outcome::{Outcome, print_json_error},
+    remote::runtime,
+    signals::Ended,
+    spec::Specs,
+};
 
 /// Time between two looks at how far the work is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -42,7 +45,13 @@ const REMOTE_LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &BackfillArgs) -> eyre::Result<Outcome> {
     let specs = Specs::load(&args.chain)?;
-    runtime()?.block_on(backfill(args, &specs))
+    match runtime()?.block_on(backfill(args, &specs)) {
+        Err(error) if args.json => {
+            print_json_error(&error);
+            Ok(Outcome::from_error(error))
+        }
+        outcome => outcome,
+    }
 }
 
 async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
@@ -54,7 +63,7 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
         Some(source) => {
             let blocks = source.range(args.blocks.as_ref()).await?;
             let plan = plan(args, source.spec.chain_id(), &blocks)?;
-            Some(plan.with_rules(source.spec.hash()))
+            Some(plan.with_rules(source.rules()))
         }
         None => match (args.chain_id, &args.blocks) {
             (Some(chain_id), Some(blocks)) => {
@@ -103,6 +112,7 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
         ));
     }
     let mut meter = Meter::new(&held, &before);
+    let with_l1 = source.as_ref().is_some_and(|source| source.with_l1);
     let worked = match source {
         _ if args.coordinate => watch(&queue, &mut meter, &stop).await.map(|()| None),
         Some(source) => work(args, &queue, source, &mut meter, &stop)
@@ -119,7 +129,7 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let status = worked?;
     match status {
         Some(status) if args.worker => Ok(end_of_worker(&status)),
-        _ => report(args, &queue, &held, started, &mut file).await,
+        _ => report(args, &queue, &held, started, with_l1, &mut file).await,
     }
 }
 
@@ -142,16 +152,9 @@ async fn work(
     meter: &mut Meter,
     stop: &CancellationToken,
 ) -> eyre::Result<BackfillStatus> {
-    let evidence = EvidenceFolder::new(&args.evidence);
     match source.blocks {
-        Blocks::Nodes(nodes) => {
-            let judge = Stateless::new(source.spec, nodes).with_evidence(evidence);
-            judged(args, queue, judge, meter, stop).await
-        }
-        Blocks::Recorded(blocks) => {
-            let judge = Recorded::new(source.spec, blocks).with_evidence(evidence);
-            judged(args, queue, judge, meter, stop).await
-        }
+        Blocks::Nodes(_, judge) => judged(args, queue, judge, meter, stop).await,
+        Blocks::Recorded(_, judge) => judged(args, queue, judge, meter, stop).await,
     }
 }
 
@@ -216,11 +219,12 @@ async fn report(
     queue: &Queue,
     plan: &WorkPlan,
     started: Instant,
+    with_l1: bool,
     file: &mut Option<ReportFile>,
 ) -> eyre::Result<Outcome> {
     let each = |block: &mach_core::BlockReport| -> io::Result<()> {
         if args.json {
-            print(&show::line(plan.chain_id(), block));
+            print(&show::line(plan.chain_id(), block, with_l1));
         }
         file.as_mut().map_or(Ok(()), |file| file.block(block))
     };
@@ -238,10 +242,18 @@ async fn report(
         let mut totals = serde_json::to_value(&report)?;
         if let Some(totals) = totals.as_object_mut() {
             totals.insert("seconds".to_owned(), Value::from(elapsed.as_secs_f64()));
+            if with_l1 {
+                totals.insert("comparedWithL1".to_owned(), Value::from(true));
+            }
         }
         print(&totals);
     } else {
-        print(&show::summary(&report, elapsed, &args.evidence));
+        print(&show::summary(
+            &report,
+            elapsed,
+            with_l1,
+            &args.evidence.folder,
+        ));
     }
     Ok(show::outcome(&report))
 }

@@ -86,7 +86,7 @@ fn folder_or_here(folder: &Path) -> &Path {
 }
 
 /// The line of a block for scripts: the words of `mach-cli verify --json`.
-pub(super) fn line(chain_id: u64, block: &BlockReport) -> Value {
+pub(super) fn line(chain_id: u64, block: &BlockReport, with_l1: bool) -> Value {
     let published = block.published.as_ref();
     let mut line = json!({
         "chainId": chain_id,
@@ -114,12 +114,20 @@ pub(super) fn line(chain_id: u64, block: &BlockReport) -> Value {
     };
     if let (Some(line), Value::Object(outcome)) = (line.as_object_mut(), outcome) {
         line.extend(outcome);
+        if with_l1 && matches!(block.outcome, BlockOutcome::Valid { .. }) {
+            line.insert("comparedWithL1".to_owned(), true.into());
+        }
     }
     line
 }
 
 /// The totals for people.
-pub(super) fn summary(report: &BackfillReport, elapsed: Duration, evidence: &Path) -> String {
+pub(super) fn summary(
+    report: &BackfillReport,
+    elapsed: Duration,
+    with_l1: bool,
+    evidence: &Path,
+) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     let mut row = |name: &str, value: String| {
@@ -137,6 +145,9 @@ pub(super) fn summary(report: &BackfillReport, elapsed: Duration, evidence: &Pat
             unproven => format!("{}, {unproven} of them not proven", report.valid),
         },
     );
+    if with_l1 {
+        row("compared with", "L1".to_owned());
+    }
     row("invalid", report.invalid.to_string());
     row("no verdict", report.undecided.to_string());
     if report.pending > 0 {

@@ -1,55 +1,99 @@
 //! Where the blocks of a backfill come from.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use alloy_primitives::{BlockNumber, ChainId};
+use alloy_primitives::{B256, BlockNumber, ChainId};
 use async_trait::async_trait;
 use eyre::WrapErr;
 use mach_core::{
     BlockRef, L2Block, WorkPlan,
     ports::{L2Head, L2Source, SourceError},
 };
+use mach_node::backfill::{Judge, Recorded, Stateless};
 use mach_verify::{
-    ChainSpec, Witness,
+    ChainSpec, EvidenceFolder, Witness,
     source::{Archive, RecordedBlock, RecordedBlocks, RpcSource, WitnessSource, recorded_files},
 };
-use url::Url;
 
 use super::{args::BackfillArgs, queue::Queue};
-use crate::{args::BlockRange, remote::shown, spec::Specs};
+use crate::{
+    against_l1::AgainstL1,
+    args::BlockRange,
+    nodes::{Node, Nodes},
+    spec::Specs,
+};
 
 /// Units that are looked at for one that is done; they are taken in order.
 const MAX_LOOKS: u64 = 64;
 
-/// Blocks with the rules of their chain.
+/// Blocks, and how they are judged.
 pub(super) struct Source {
     pub(super) spec: ChainSpec,
     pub(super) blocks: Blocks,
+    /// Whether they are compared with L1.
+    pub(super) with_l1: bool,
 }
 
 pub(super) enum Blocks {
-    Nodes(Nodes),
-    Recorded(RecordedBlocks),
+    Nodes(Arc<dyn Node>, Stateless<Arc<dyn Node>>),
+    Recorded(Arc<RecordedBlocks>, Recorded),
 }
 
 impl Source {
     /// The source that the flags name, if they name one.
     pub(super) async fn open(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Option<Self>> {
-        let (chain_id, blocks) = if let Some(archive) = &args.archive {
-            let archive = Archive::open(archive)?;
-            let blocks = RecordedBlocks::from_archive(archive);
-            (blocks.chain_id(), Blocks::Recorded(blocks))
+        let evidence = EvidenceFolder::new(&args.evidence.folder);
+        let recorded = if let Some(archive) = &args.archive {
+            RecordedBlocks::from_archive(Archive::open(archive)?)
         } else if let Some(path) = &args.path {
-            let blocks = folder(path)?;
-            (blocks.chain_id(), Blocks::Recorded(blocks))
-        } else if args.rpc.is_empty() {
+            folder(path)?
+        } else if args.nodes.rpc.is_empty() {
             return Ok(None);
         } else {
-            let nodes = Nodes::connect(&args.rpc).await?;
-            (nodes.chain_id(), Blocks::Nodes(nodes))
+            return Self::nodes(args, specs, evidence).await.map(Some);
         };
-        let spec = specs.of(chain_id)?.clone();
-        Ok(Some(Self { spec, blocks }))
+        let spec = specs.of(recorded.chain_id())?.clone();
+        let blocks = Arc::new(recorded);
+        let judge = Recorded::new(spec.clone(), Arc::clone(&blocks)).with_evidence(evidence);
+        Ok(Some(Self {
+            spec,
+            blocks: Blocks::Recorded(blocks, judge),
+            with_l1: false,
+        }))
+    }
+
+    async fn nodes(
+        args: &BackfillArgs,
+        specs: &Specs,
+        evidence: EvidenceFolder,
+    ) -> eyre::Result<Self> {
+        let nodes = Nodes::connect(&args.nodes, specs).await?;
+        let l1 = AgainstL1::connect(&args.l1, &args.nodes, specs, &nodes).await?;
+        let with_l1 = l1.is_some();
+        let blocks: Arc<dyn Node> = match args.nodes.agree {
+            Some(_) => Arc::clone(&nodes.source),
+            None => Arc::new(Sharing(nodes.endpoints().cloned().collect())),
+        };
+        let judge = Stateless::new(nodes.spec.clone(), Arc::clone(&blocks));
+        let mut judge = judge.with_evidence(evidence);
+        if let Some(l1) = l1 {
+            let (accuser, rules) = l1.into_accuser()?;
+            judge = judge.with_l1(accuser, rules);
+        }
+        Ok(Self {
+            spec: nodes.spec,
+            blocks: Blocks::Nodes(blocks, judge),
+            with_l1,
+        })
+    }
+
+    /// A hash of the rules that the blocks are judged by.
+    pub(super) fn rules(&self) -> B256 {
+        let rules = match &self.blocks {
+            Blocks::Nodes(_, judge) => judge.rules(),
+            Blocks::Recorded(_, judge) => judge.rules(),
+        };
+        rules.unwrap_or_default()
     }
 
     /// Whether what `queue` holds is of the chain that this source has: a development network that
@@ -63,8 +107,8 @@ impl Source {
                 continue;
             };
             let block = match &self.blocks {
-                Blocks::Nodes(nodes) => nodes.block(number).await?,
-                Blocks::Recorded(blocks) => blocks.block(number).await?,
+                Blocks::Nodes(nodes, _) => nodes.block(number).await?,
+                Blocks::Recorded(blocks, _) => blocks.block(number).await?,
             };
             eyre::ensure!(
                 block.hash() == known,
@@ -81,7 +125,7 @@ impl Source {
     /// was not looked at must not pass for valid.
     pub(super) async fn range(&self, asked: Option<&BlockRange>) -> eyre::Result<BlockRange> {
         match &self.blocks {
-            Blocks::Nodes(nodes) => {
+            Blocks::Nodes(nodes, _) => {
                 let Some(asked) = asked else {
                     eyre::bail!("which blocks? name them with --blocks");
                 };
@@ -94,7 +138,7 @@ impl Source {
                 );
                 Ok(asked.clone())
             }
-            Blocks::Recorded(blocks) => {
+            Blocks::Recorded(blocks, _) => {
                 let mut held = blocks.numbers();
                 let (Some(first), last) = (held.next(), blocks.numbers().next_back()) else {
                     eyre::bail!("there are no blocks");
@@ -148,28 +192,9 @@ fn folder(path: &Path) -> eyre::Result<RecordedBlocks> {
 /// No node is trusted with a verdict, and which chain they are on shows where blocks meet: all of
 /// a range have to link.
 #[derive(Clone, Debug)]
-pub(super) struct Nodes(Vec<RpcSource>);
+struct Sharing(Vec<RpcSource>);
 
-impl Nodes {
-    async fn connect(urls: &[Url]) -> eyre::Result<Self> {
-        let mut nodes: Vec<RpcSource> = Vec::new();
-        for url in urls {
-            let node = RpcSource::connect(url.clone()).await;
-            let node = node.wrap_err_with(|| shown(url))?;
-            if let Some(first) = nodes.first() {
-                eyre::ensure!(
-                    first.chain_id() == L2Source::chain_id(&node),
-                    "{} is on chain {}, the first endpoint on chain {}",
-                    shown(url),
-                    L2Source::chain_id(&node),
-                    L2Source::chain_id(first)
-                );
-            }
-            nodes.push(node);
-        }
-        Ok(Self(nodes))
-    }
-
+impl Sharing {
     /// All nodes, beginning with the one whose turn block `number` is.
     fn in_turn(&self, number: BlockNumber) -> impl Iterator<Item = &RpcSource> {
         // The remainder is smaller than a length.
@@ -179,7 +204,7 @@ impl Nodes {
 }
 
 #[async_trait]
-impl L2Source for Nodes {
+impl L2Source for Sharing {
     fn chain_id(&self) -> ChainId {
         self.0.first().map_or(0, L2Source::chain_id)
     }
@@ -209,7 +234,7 @@ impl L2Source for Nodes {
 }
 
 #[async_trait]
-impl WitnessSource for Nodes {
+impl WitnessSource for Sharing {
     async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
         let mut outcome = Err(SourceError::NotHeld(block.number()));
         for node in self.in_turn(block.number()) {

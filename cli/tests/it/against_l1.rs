@@ -297,3 +297,65 @@ async fn an_l1_that_cannot_be_asked_is_named() {
         assert!(errors.contains(expected), "{args:?}: {errors}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_is_compared_with_l1() {
+    let served = Served::new(Settling::AtOnce).await;
+    let lie = Lie::AlteredDeposit;
+    assert_eq!(lie.check(), Check::Origin);
+    let lying = served.lie(lie);
+    let (l1, l2, blocks) = (
+        served.l1(),
+        served.servers.l2.http_url(),
+        format!("1..={lying}"),
+    );
+    let [rollup, evidence, with, without] =
+        ["rollup.json", "evidence", "with.redb", "without.redb"].map(|name| served.path(name));
+    let backfill = async |checkpoint: &str, more: &[&str]| {
+        let fixed = [
+            "backfill",
+            "--json",
+            "--rpc",
+            &l2,
+            "--blocks",
+            &blocks,
+            "--rollup-config",
+            &rollup,
+            "--evidence",
+            &evidence,
+            "--checkpoint",
+            checkpoint,
+        ];
+        run(&[&fixed, more].concat()).await
+    };
+    let (code, told, errors) = backfill(&without, &[]).await;
+    assert_eq!(code, Some(0), "{errors}{told:?}");
+    assert!(told.iter().all(|line| line["comparedWithL1"].is_null()));
+
+    let (code, told, errors) = backfill(&with, &["--l1", &l1]).await;
+    assert_eq!(code, Some(1), "{errors}{told:?}");
+    let totals = told.last().unwrap();
+    assert_eq!(
+        (&totals["valid"], &totals["invalid"]),
+        (&(lying - 1).into(), &1.into())
+    );
+    assert_eq!(totals["comparedWithL1"], true);
+    assert_eq!(told[0]["comparedWithL1"], true);
+    let found = told.iter().find(|it| it["verdict"] == "invalid").unwrap();
+    assert_eq!(
+        (&found["number"], &found["fault"]["rule"]),
+        (&lying.into(), &lie.fault().into())
+    );
+    let (code, again, _) = run(&["verify", "--json", &evidence]).await;
+    assert_eq!(code, Some(1), "{again:?}");
+    assert_eq!(again[0]["fault"], found["fault"]);
+
+    // What one found is not taken for what the other would find.
+    for (checkpoint, more) in [(&without, &["--l1", l1.as_str()][..]), (&with, &[])] {
+        let (code, told, errors) = backfill(checkpoint, more).await;
+        assert_eq!(code, Some(2), "{told:?}");
+        assert!(errors.contains("belongs to another backfill"), "{errors}");
+        let error = told[0]["error"].as_str().unwrap();
+        assert!(error.contains("belongs to another backfill"), "{error}");
+    }
+}

@@ -306,6 +306,20 @@ async fn blocks_of_nodes_are_verified() {
     assert_eq!(lines.len(), 13);
     assert_eq!(lines[12]["linked"], true);
 
+    // From proofs alone, and where both nodes have to say the same.
+    for (name, more) in [
+        ("proofs.redb", &["--witness", "proofs"][..]),
+        ("agree.redb", &["--rpc", &url, "--agree", "2"]),
+    ] {
+        let checkpoint = folder.path().join(name);
+        let fixed = ["--rpc", &url, "--blocks", "1..=12", "--json"];
+        let args = [&fixed, more, &["--checkpoint", text(&checkpoint)]].concat();
+        assert_eq!(done(&run(&args).await, 0), lines, "{name}");
+    }
+    let output = run(&["--rpc", &url, "--agree", "2", "--blocks", "1..=12"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("--agree"), "{}", errors(&output));
+
     let output = run(&["--rpc", &url, "--blocks", "5..=13"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(

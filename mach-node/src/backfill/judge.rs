@@ -1,18 +1,20 @@
 //! How one block is brought to its verdict.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{B256, BlockNumber, ChainId};
+use alloy_primitives::{B256, BlockNumber, ChainId, keccak256};
 use async_trait::async_trait;
 use mach_core::{
-    Fault, L2Block, Verdict,
+    BlockRef, Fault, L2Block, Verdict,
     ports::{BlockValidator, L2Source, SourceError, ValidateError},
 };
 use mach_verify::{
-    ChainSpec, Evidence, EvidenceFolder, Witness, check_body,
+    Accuser, ChainSpec, Evidence, EvidenceFolder, Witness, check_body,
+    op::L1Evidence,
     source::{RecordedBlock, RecordedBlocks, WitnessSource},
     verify_block,
 };
@@ -83,10 +85,37 @@ impl JudgeError {
 }
 
 /// Executes blocks with the witnesses of a source, a node for one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Stateless<S> {
     rules: Rules,
     source: S,
+    l1: Option<AgainstL1>,
+}
+
+/// Who says what L1 has against a block, and a hash of the rules of that.
+#[derive(Clone)]
+struct AgainstL1 {
+    accuser: Arc<dyn Accuser>,
+    rules: B256,
+}
+
+impl<S: core::fmt::Debug> core::fmt::Debug for Stateless<S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Stateless")
+            .field("rules", &self.rules)
+            .field("source", &self.source)
+            .field("l1", &self.l1.as_ref().map(|l1| l1.rules))
+            .finish()
+    }
+}
+
+/// What [`Stateless`] fetches for a block.
+#[derive(Debug)]
+pub struct Fetched {
+    block: L2Block,
+    witness: Result<Witness, SourceError>,
+    /// What L1 has against the block, if it is asked.
+    l1: Option<Result<Option<L1Evidence>, ValidateError>>,
 }
 
 impl<S: L2Source + WitnessSource + 'static> Stateless<S> {
@@ -95,7 +124,19 @@ impl<S: L2Source + WitnessSource + 'static> Stateless<S> {
         Self {
             rules: Rules::new(spec),
             source,
+            l1: None,
         }
+    }
+
+    /// The same, and what executes as it says is compared with L1: by
+    /// [`OpL1Validator`](mach_verify::op::OpL1Validator), for one, which is not asked to execute. A
+    /// block that cannot be compared has no verdict.
+    ///
+    /// `rules` is a hash of what the comparison goes by.
+    #[must_use]
+    pub fn with_l1(mut self, accuser: Arc<dyn Accuser>, rules: B256) -> Self {
+        self.l1 = Some(AgainstL1 { accuser, rules });
+        self
     }
 
     /// The same, with a bundle for every invalid block in `folder`.
@@ -108,24 +149,33 @@ impl<S: L2Source + WitnessSource + 'static> Stateless<S> {
 
 #[async_trait]
 impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
-    type Fetched = (L2Block, Result<Witness, SourceError>);
+    type Fetched = Fetched;
 
     fn chain_id(&self) -> ChainId {
         self.rules.spec.chain_id()
     }
 
     fn rules(&self) -> Option<B256> {
-        Some(self.rules.spec.hash())
+        let executing = self.rules.spec.hash();
+        Some(match &self.l1 {
+            Some(l1) => keccak256([executing, l1.rules].concat()),
+            None => executing,
+        })
     }
 
     async fn fetch(&self, number: BlockNumber) -> Result<Self::Fetched, JudgeError> {
         let block = self.source.block(number).await?;
-        let witness = self.source.witness(&block).await;
-        Ok((block, witness))
+        let accused = async {
+            let l1 = self.l1.as_ref()?;
+            Some(l1.accuser.accuse(&block).await)
+        };
+        let (witness, l1) = futures::join!(self.source.witness(&block), accused);
+        Ok(Fetched { block, witness, l1 })
     }
 
-    fn judge(&self, _number: BlockNumber, (block, witness): Self::Fetched) -> Judged {
+    fn judge(&self, _number: BlockNumber, fetched: Fetched) -> Judged {
         let started = Instant::now();
+        let Fetched { block, witness, l1 } = fetched;
         let (block, result) = match witness {
             Ok(witness) => {
                 let record = RecordedBlock {
@@ -137,6 +187,14 @@ impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
                 (block, result.map_err(JudgeError::Validate))
             }
             Err(error) => (block, Err(error.into())),
+        };
+        let result = match (result, l1) {
+            (Ok(Verdict::Valid(_)), Some(Err(error))) => Err(JudgeError::Validate(error)),
+            (Ok(Verdict::Valid(_)), Some(Ok(Some(evidence)))) => {
+                self.rules.keep_l1(&evidence);
+                Ok(Verdict::Invalid(evidence.fault().clone()))
+            }
+            (result, _) => result,
         };
         Judged {
             block: Some(block),
@@ -156,10 +214,10 @@ pub struct Recorded {
 
 impl Recorded {
     /// Recorded blocks by the rules of `spec`.
-    pub fn new(spec: ChainSpec, blocks: RecordedBlocks) -> Self {
+    pub fn new(spec: ChainSpec, blocks: impl Into<Arc<RecordedBlocks>>) -> Self {
         Self {
             rules: Rules::new(spec),
-            blocks: Arc::new(blocks),
+            blocks: blocks.into(),
         }
     }
 
@@ -233,15 +291,27 @@ impl Rules {
 
     /// Leaves a bundle. That there is none changes no verdict.
     fn keep(&self, folder: &EvidenceFolder, record: &RecordedBlock, fault: &Fault) {
-        let block = record.block.reference();
         let evidence = Evidence::new(self.spec.clone(), record.clone(), fault.clone());
         let kept = evidence
             .map_err(|error| with_causes(&error))
             .and_then(|evidence| folder.keep(&evidence).map_err(|error| with_causes(&error)));
-        match kept {
-            Ok(file) => info!(%block, file = %file.display(), "evidence"),
-            Err(reason) => warn!(%block, reason, "no evidence"),
+        tell(record.block.reference(), kept);
+    }
+
+    /// The same for what L1 has against a block.
+    fn keep_l1(&self, evidence: &L1Evidence) {
+        if let Some(folder) = &self.evidence {
+            let kept = folder.keep_l1(evidence);
+            let block = evidence.block().reference();
+            tell(block, kept.map_err(|error| with_causes(&error)));
         }
+    }
+}
+
+fn tell(block: BlockRef, kept: Result<PathBuf, String>) {
+    match kept {
+        Ok(file) => info!(%block, file = %file.display(), "evidence"),
+        Err(reason) => warn!(%block, reason, "no evidence"),
     }
 }
 

@@ -12,7 +12,7 @@ mod report;
 mod stored;
 
 pub use engine::{Backfill, BackfillConfig, BackfillError, BackfillStatus};
-pub use judge::{Judge, JudgeError, Judged, Recorded, Stateless, Validated};
+pub use judge::{Fetched, Judge, JudgeError, Judged, Recorded, Stateless, Validated};
 #[cfg(feature = "nats")]
 pub use nats::NatsQueue;
 pub use report::{
