@@ -5,7 +5,7 @@ use core::{fmt, marker::PhantomData};
 use alloy_rlp::{BufMut, Decodable, Encodable, Header as RlpHeader};
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, SeqAccess, Visitor},
 };
 
 /// Most nodes, codes, keys or headers of a witness that are read: a hundred times those of a large
@@ -28,28 +28,48 @@ impl<T, const N: usize> Default for AtMost<T, N> {
 
 impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for AtMost<T, N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List<T, const N: usize>(PhantomData<T>);
+        List::of_at_most(N).deserialize(deserializer).map(Self)
+    }
+}
 
-        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for List<T, N> {
-            type Value = AtMost<T, N>;
+/// Reads a list whose length is found out at run time.
+pub(crate) struct List<T> {
+    most: usize,
+    items: PhantomData<T>,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of at most {N} items")
+impl<T> List<T> {
+    pub(crate) const fn of_at_most(most: usize) -> Self {
+        let items = PhantomData;
+        Self { most, items }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {} items", self.most)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            if items.len() == self.most {
+                let most = self.most;
+                return Err(A::Error::custom(format_args!("more than {most} items")));
             }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = list.next_element()? {
-                    if items.len() == N {
-                        return Err(A::Error::custom(format_args!("more than {N} items")));
-                    }
-                    items.push(item);
-                }
-                Ok(AtMost(items))
-            }
+            items.push(item);
         }
-
-        deserializer.deserialize_seq(List(PhantomData))
+        Ok(items)
     }
 }
 

@@ -20,14 +20,9 @@ use crate::verify_output_proposal;
 pub trait ProposalSource: Send + Sync {
     /// The output root that is claimed for `block`, of this hash; `None` if there is no claim.
     async fn claimed_output_root(&self, block: &L2Block) -> Result<Option<B256>, SourceError>;
-
-    /// All of them, where several may be claimed: anybody may open dispute games.
-    async fn claimed_output_roots(&self, block: &L2Block) -> Result<Vec<B256>, SourceError> {
-        Ok(self.claimed_output_root(block).await?.into_iter().collect())
-    }
 }
 
-/// Compares the output root of every valid block with the claims of `P`.
+/// Compares the output root of every valid block with the claim of `P`.
 ///
 /// A wrong claim makes the verdict [`Fault::OutputRoot`](mach_core::Fault::OutputRoot), which
 /// accuses the proposal and not the block.
@@ -55,14 +50,13 @@ impl<V: BlockValidator, P: ProposalSource> BlockValidator for ProposalValidator<
         };
         let claimed = self
             .proposals
-            .claimed_output_roots(block)
+            .claimed_output_root(block)
             .await
             .map_err(|error| ValidateError::Incomplete {
                 block: block.number(),
                 source: Box::new(error),
             })?;
-        let fault =
-            (claimed.into_iter()).find_map(|claimed| verify_output_proposal(summary, claimed));
+        let fault = claimed.and_then(|claimed| verify_output_proposal(summary, claimed));
         Ok(fault.map_or(verdict, Verdict::Invalid))
     }
 }

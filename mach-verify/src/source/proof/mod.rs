@@ -15,11 +15,9 @@ mod guess;
 mod siblings;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Debug,
-};
+use std::{collections::BTreeMap, fmt::Debug};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, BlockNumber, Bytes, Sealed, U256, keccak256, map::AddressSet};
@@ -34,6 +32,8 @@ use crate::{
     trie::{NodeStore, shortened},
     witness::Ancestry,
 };
+
+pub(crate) use wanted::{Keys, Wanted};
 
 /// Most rounds of execution. One suffices for each read that depends on another, in the longest such
 /// chain of the block.
@@ -64,95 +64,6 @@ const MAX_GUESSED_KEYS: usize = 4_000;
 const FEW_SLOTS: usize = 48;
 /// How far around.
 const AROUND: u64 = 8;
-
-/// Slots by account; an account without slots is wanted itself.
-pub(crate) type Keys = BTreeMap<Address, BTreeSet<U256>>;
-
-/// What to ask a node for, at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    /// To be proven at the parent.
-    pub(crate) proofs: Keys,
-    /// Accounts whose code at the parent is needed.
-    pub(crate) codes: BTreeSet<Address>,
-    /// Ancestors whose headers are needed.
-    pub(crate) headers: BTreeSet<BlockNumber>,
-    /// To be proven after the block.
-    pub(crate) later: Keys,
-}
-
-impl Wanted {
-    pub(crate) fn is_empty(&self) -> bool {
-        self == &Self::default()
-    }
-
-    fn account(&mut self, address: Address) {
-        self.proofs.entry(address).or_default();
-    }
-
-    fn slot(&mut self, address: Address, slot: U256) {
-        self.proofs.entry(address).or_default().insert(slot);
-    }
-
-    /// An account with its code, which may be empty.
-    fn contract(&mut self, address: Address) {
-        self.account(address);
-        self.codes.insert(address);
-    }
-
-    fn has(&self, address: Address, slot: Option<U256>) -> bool {
-        (self.proofs.get(&address))
-            .is_some_and(|slots| slot.is_none_or(|slot| slots.contains(&slot)))
-    }
-
-    fn count(&self) -> usize {
-        self.proofs.len() + self.proofs.values().map(BTreeSet::len).sum::<usize>()
-    }
-
-    fn total(&self) -> usize {
-        let later: usize = self.later.values().map(BTreeSet::len).sum();
-        self.count() + self.codes.len() + self.headers.len() + self.later.len() + later
-    }
-
-    fn add(&mut self, other: Self) {
-        for (to, from) in [
-            (&mut self.proofs, other.proofs),
-            (&mut self.later, other.later),
-        ] {
-            for (address, slots) in from {
-                to.entry(address).or_default().extend(slots);
-            }
-        }
-        self.codes.extend(other.codes);
-        self.headers.extend(other.headers);
-    }
-
-    /// Whether all of these are wanted to be proven.
-    fn has_all(&self, keys: &Keys) -> bool {
-        keys.iter().all(|(address, slots)| {
-            (self.proofs.get(address)).is_some_and(|asked| slots.is_subset(asked))
-        })
-    }
-
-    /// Leaves out what `other` has.
-    fn subtract(&mut self, other: &Self) {
-        for (from, asked) in [
-            (&mut self.proofs, &other.proofs),
-            (&mut self.later, &other.later),
-        ] {
-            from.retain(|address, slots| {
-                let Some(asked) = asked.get(address) else {
-                    return true;
-                };
-                slots.retain(|slot| !asked.contains(slot));
-                !slots.is_empty()
-            });
-        }
-        self.codes.retain(|address| !other.codes.contains(address));
-        self.headers
-            .retain(|number| !other.headers.contains(number));
-    }
-}
 
 /// What comes next.
 #[derive(Debug)]

@@ -1,9 +1,22 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
-use mach_core::ports::SourceError::{NotHeld, NotYet};
+use alloy_consensus::Header;
+use alloy_primitives::{BlockNumber, Bytes, ChainId};
+use async_trait::async_trait;
+use mach_core::{
+    BlockRef, L2Block,
+    ports::{
+        L2Head, L2Source,
+        SourceError::{self, NotHeld, NotYet},
+    },
+};
 use tokio::time::Instant;
 
 use super::*;
+use crate::{Witness, source::WitnessSource};
 
 /// What an endpoint does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

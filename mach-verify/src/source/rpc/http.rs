@@ -16,6 +16,7 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
+use serde::de::DeserializeSeed;
 use tokio::sync::{Mutex, Semaphore};
 use tower::{
     Service, ServiceExt,
@@ -25,6 +26,7 @@ use tracing::debug;
 use url::Url;
 
 use super::RpcOptions;
+use crate::source::bounded::List;
 
 /// How long a connection is waited for, at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -184,7 +186,7 @@ impl Node {
         let retry_after = retry_after(&response);
         let body = self.read(response).await?;
         // Errors of JSON-RPC come with a status of success, or as JSON with another.
-        let answer: ResponsePacket = match serde_json::from_slice(&body) {
+        let answer = match parse(&body, packet.len()) {
             Ok(answer) if status != StatusCode::TOO_MANY_REQUESTS => answer,
             Err(source) if status.is_success() => {
                 let body = shorten(&body);
@@ -242,6 +244,18 @@ impl Node {
         }
         Ok(body)
     }
+}
+
+/// The answer to so many calls. One more is not read: in memory it is many times as large as here.
+fn parse(body: &[u8], calls: usize) -> Result<ResponsePacket, serde_json::Error> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'[') {
+        return serde_json::from_slice(body);
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let answers = List::of_at_most(calls).deserialize(&mut json)?;
+    json.end()?;
+    Ok(ResponsePacket::Batch(answers))
 }
 
 /// Seconds from now; the form with a date is rare, and as good as none.

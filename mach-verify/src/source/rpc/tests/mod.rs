@@ -1,5 +1,7 @@
 //! A node that is as bad as the script says, over a real socket.
 
+mod lies;
+
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     sync::atomic::AtomicUsize,
@@ -228,6 +230,35 @@ async fn answers_of_other_requests_are_refused() {
     assert!(source.block(7).await.is_err());
 }
 
+/// Nobody has asked for the rest: it is not even looked at.
+#[tokio::test]
+async fn more_answers_than_calls_are_refused() {
+    let server = Scripted::serve(|_, body| {
+        let mut answer = answer(body, |method, params| honest(method, params, 9));
+        if let Value::Array(items) = &mut answer {
+            items.push(items[0].clone());
+        }
+        Reply::Json(answer)
+    })
+    .await;
+    let client = http::client(server.url(), &options()).unwrap();
+    let mut batch = client.new_batch();
+    let waiting = ["latest", "safe"].map(|tag| {
+        batch
+            .add_call::<_, Value>("eth_getBlockByNumber", &(tag, false))
+            .unwrap()
+    });
+    let error = batch.send().await.unwrap_err();
+    let shown = format!("{error:?}");
+    assert!(shown.contains("more than 2 items"), "{shown}");
+    drop(waiting);
+    // One at a time they are what was asked for.
+    assert_eq!(
+        source(&server, &options()).block(7).await.unwrap(),
+        block(7)
+    );
+}
+
 #[tokio::test]
 async fn the_order_of_a_batch_does_not_matter() {
     let server = Scripted::serve(|_, body| {
@@ -290,66 +321,6 @@ async fn the_rate_and_the_number_at_once_are_bounded() {
     let blocks = futures::future::join_all(blocks).await;
     assert!(blocks.into_iter().all(|it| it.is_ok()));
     assert!(started.elapsed() >= Duration::from_secs(2));
-}
-
-#[tokio::test]
-async fn lies_about_blocks_are_no_blocks() {
-    // Another height, another hash, bytes that are none, a head that jumps back.
-    let lying = |lie: fn(&str, Value) -> Value| {
-        move |method: &str, params: &Value| {
-            honest(method, params, 9).map(|value| lie(method, value))
-        }
-    };
-    let server = Scripted::node(lying(|method, value| match method {
-        "debug_getRawBlock" => json!(Bytes::from(block(8).encode_rlp())),
-        _ => value,
-    }))
-    .await;
-    let error = source(&server, &options()).block(7).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            SourceError::Malformed {
-                field: "number",
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-
-    let server = Scripted::node(lying(|method, mut value| {
-        if method == "eth_getBlockByNumber" {
-            value["hash"] = json!(B256::repeat_byte(7));
-        }
-        value
-    }))
-    .await;
-    let error = source(&server, &options()).block(7).await.unwrap_err();
-    assert!(
-        matches!(error, SourceError::HashMismatch { number: 7, .. }),
-        "{error:?}"
-    );
-
-    let server = Scripted::node(lying(|method, value| match method {
-        "debug_getRawBlock" => json!("0xc0"),
-        _ => value,
-    }))
-    .await;
-    let error = source(&server, &options()).block(7).await.unwrap_err();
-    assert!(
-        matches!(error, SourceError::Block { number: 7, .. }),
-        "{error:?}"
-    );
-
-    let server = Scripted::serve(|number, body| {
-        let head = 9 - number as u64;
-        Reply::Json(answer(body, |method, params| honest(method, params, head)))
-    })
-    .await;
-    let source = source(&server, &options());
-    assert_eq!(source.head(L2Head::Unsafe).await.unwrap().number, 9);
-    assert_eq!(source.head(L2Head::Unsafe).await.unwrap().number, 8);
-    assert!(matches!(source.block(9).await, Err(SourceError::NotYet(9))));
 }
 
 #[tokio::test]

@@ -1,0 +1,289 @@
+//! How endpoints come to one answer.
+
+use std::{future::Future, time::Duration};
+
+use alloy_primitives::{B256, BlockNumber};
+use futures::{StreamExt, stream::FuturesUnordered};
+use mach_core::{BlockRef, L2Block, ports::SourceError};
+use tracing::{debug, warn};
+
+use super::{Disagreement, Matter, Quorum, QuorumError, lock};
+
+/// How long an answer is waited for once enough endpoints agree, to see who does not.
+const GRACE: Duration = Duration::from_millis(200);
+/// How long one endpoint is waited for.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Most disagreements that are kept; older ones make room.
+const MAX_DISAGREEMENTS: usize = 1024;
+
+/// What one endpoint answered.
+struct Answer<T> {
+    endpoint: usize,
+    result: Result<T, SourceError>,
+}
+
+impl<S> Quorum<S> {
+    /// Asks one endpoint, and remembers how it did.
+    async fn ask<T>(
+        &self,
+        index: usize,
+        answer: impl Future<Output = Result<T, SourceError>>,
+    ) -> Answer<T> {
+        let result = match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(SourceError::Backend(Box::new(elapsed))),
+        };
+        if let Some(endpoint) = self.0.endpoints.get(index) {
+            let mut health = lock(&endpoint.health);
+            match &result {
+                // To lag is no failure.
+                Ok(_) | Err(SourceError::NotYet(_) | SourceError::NotHeld(_)) => health.answered(),
+                Err(error) => {
+                    health.failed();
+                    debug!(endpoint = %endpoint.label, %error, "endpoint failed");
+                }
+            }
+        }
+        Answer {
+            endpoint: index,
+            result,
+        }
+    }
+
+    /// What enough endpoints say, told apart by `key`.
+    pub(super) async fn agree<'a, T, F>(
+        &'a self,
+        matter: Matter,
+        number: BlockNumber,
+        ask: impl Fn(&'a S) -> F,
+        key: impl Fn(&T) -> B256,
+    ) -> Result<T, SourceError>
+    where
+        T: PartialEq,
+        F: Future<Output = Result<T, SourceError>>,
+    {
+        let mut answers = self.collect(&self.order(self.0.needed), &ask).await;
+        if self.winner(&answers).is_none() {
+            // Those that rest may know better.
+            let rest: Vec<_> = (0..self.0.endpoints.len())
+                .filter(|index| answers.iter().all(|answer| answer.endpoint != *index))
+                .collect();
+            answers.extend(self.collect(&rest, &ask).await);
+        }
+        let winner = self.winner(&answers);
+        let agreed = winner
+            .and_then(|index| answers.get(index))
+            .and_then(|answer| answer.result.as_ref().ok())
+            .map(&key);
+        let is_split = agreed.is_none() && {
+            let mut said = answers.iter().filter_map(|it| it.result.as_ref().ok());
+            let first = said.next();
+            said.any(|it| Some(it) != first)
+        };
+        if agreed.is_some() || is_split {
+            for answer in &answers {
+                if let Ok(value) = &answer.result
+                    && Some(key(value)) != agreed
+                {
+                    self.note(answer.endpoint, matter, number, key(value), agreed);
+                }
+            }
+        }
+        match winner {
+            Some(index) => answers.swap_remove(index).result,
+            None => Err(self.undecided(number, answers, is_split)),
+        }
+    }
+
+    /// Answers of these endpoints, until enough agree and the rest had a moment.
+    async fn collect<'a, T, F>(
+        &'a self,
+        endpoints: &[usize],
+        ask: &impl Fn(&'a S) -> F,
+    ) -> Vec<Answer<T>>
+    where
+        T: PartialEq,
+        F: Future<Output = Result<T, SourceError>>,
+    {
+        let mut open: FuturesUnordered<_> = (endpoints.iter())
+            .filter_map(|index| Some((*index, self.0.endpoints.get(*index)?)))
+            .map(|(index, endpoint)| self.ask(index, ask(&endpoint.source)))
+            .collect();
+        let mut answers = Vec::new();
+        while let Some(answer) = open.next().await {
+            answers.push(answer);
+            if self.winner(&answers).is_some() {
+                break;
+            }
+        }
+        let _ = tokio::time::timeout(GRACE, async {
+            while let Some(answer) = open.next().await {
+                answers.push(answer);
+            }
+        })
+        .await;
+        answers
+    }
+
+    /// An answer that enough endpoints gave.
+    fn winner<T: PartialEq>(&self, answers: &[Answer<T>]) -> Option<usize> {
+        let said =
+            |answer: &Answer<T>, value: &T| answer.result.as_ref().is_ok_and(|it| it == value);
+        answers.iter().position(|answer| {
+            (answer.result.as_ref()).is_ok_and(|value| {
+                answers.iter().filter(|it| said(it, value)).count() >= self.0.needed
+            })
+        })
+    }
+
+    /// Why there is no answer.
+    fn undecided<T: PartialEq>(
+        &self,
+        number: BlockNumber,
+        answers: Vec<Answer<T>>,
+        is_split: bool,
+    ) -> SourceError {
+        let count = |wanted: fn(&Result<T, SourceError>) -> bool| {
+            answers
+                .iter()
+                .filter(|answer| wanted(&answer.result))
+                .count()
+        };
+        let said = count(Result::is_ok);
+        let lagging = count(|it| matches!(it, Err(SourceError::NotYet(_))));
+        let not_held = count(|it| matches!(it, Err(SourceError::NotHeld(_))));
+        let needed = self.0.needed;
+        if !is_split && lagging > 0 && said + lagging >= needed {
+            return SourceError::NotYet(number);
+        }
+        if !is_split && not_held >= needed {
+            return SourceError::NotHeld(number);
+        }
+        let error = if is_split {
+            QuorumError::Split { number, needed }
+        } else {
+            let last = answers.into_iter().find_map(|answer| answer.result.err());
+            QuorumError::TooFew {
+                said,
+                needed,
+                source: last.map(Box::new),
+            }
+        };
+        SourceError::Backend(Box::new(error))
+    }
+
+    fn note(
+        &self,
+        endpoint: usize,
+        matter: Matter,
+        number: BlockNumber,
+        said: B256,
+        agreed: Option<B256>,
+    ) {
+        let Some(endpoint) = self.0.endpoints.get(endpoint) else {
+            return;
+        };
+        lock(&endpoint.health).disagreed();
+        let disagreement = Disagreement {
+            endpoint: endpoint.label.clone(),
+            matter,
+            number,
+            said,
+            agreed,
+        };
+        warn!(
+            endpoint = %disagreement.endpoint,
+            block = number,
+            %said,
+            ?agreed,
+            "an endpoint says something else than the quorum"
+        );
+        let mut kept = lock(&self.0.disagreements);
+        if kept.back() == Some(&disagreement) {
+            return;
+        }
+        if kept.len() == MAX_DISAGREEMENTS {
+            kept.pop_front();
+        }
+        kept.push_back(disagreement);
+    }
+
+    /// Newest block that enough endpoints have: the height that enough have reached, and what they
+    /// hold there.
+    pub(super) async fn agreed_head<'a, H, B>(
+        &'a self,
+        head: impl Fn(&'a S) -> H,
+        block: impl Fn(&'a S, BlockNumber) -> B,
+    ) -> Result<BlockRef, SourceError>
+    where
+        H: Future<Output = Result<BlockRef, SourceError>>,
+        B: Future<Output = Result<BlockRef, SourceError>>,
+    {
+        let mut answers = self.collect(&self.order(self.0.needed), &head).await;
+        let count = |answers: &[Answer<BlockRef>]| {
+            answers
+                .iter()
+                .filter(|answer| answer.result.is_ok())
+                .count()
+        };
+        if count(&answers) < self.0.needed {
+            let rest: Vec<_> = (0..self.0.endpoints.len())
+                .filter(|index| answers.iter().all(|answer| answer.endpoint != *index))
+                .collect();
+            answers.extend(self.collect(&rest, &head).await);
+        }
+        if let Some(index) = self.winner(&answers) {
+            return answers.swap_remove(index).result;
+        }
+        let mut heights: Vec<_> = (answers.iter())
+            .filter_map(|answer| Some(answer.result.as_ref().ok()?.number))
+            .collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        let Some(&height) = heights.get(self.0.needed - 1) else {
+            return Err(self.undecided(0, answers, false));
+        };
+        self.agree(
+            Matter::Block,
+            height,
+            |source| block(source, height),
+            |block| block.hash,
+        )
+        .await
+    }
+
+    pub(super) async fn agreed_block<'a, F>(
+        &'a self,
+        number: BlockNumber,
+        ask: impl Fn(&'a S) -> F,
+    ) -> Result<L2Block, SourceError>
+    where
+        F: Future<Output = Result<L2Block, SourceError>>,
+    {
+        (self.agree(Matter::Block, number, ask, L2Block::hash)).await
+    }
+
+    /// What any endpoint answers, best first, `skip` of them last.
+    pub(super) async fn any<'a, T, F>(
+        &'a self,
+        skip: usize,
+        ask: impl Fn(&'a S) -> F,
+    ) -> Result<T, SourceError>
+    where
+        F: Future<Output = Result<T, SourceError>>,
+    {
+        let mut order = self.order(self.0.endpoints.len());
+        let skip = skip % order.len().max(1);
+        order.rotate_left(skip);
+        let mut error = SourceError::NotYet(0);
+        for index in order {
+            let Some(endpoint) = self.0.endpoints.get(index) else {
+                continue;
+            };
+            match self.ask(index, ask(&endpoint.source)).await.result {
+                Ok(value) => return Ok(value),
+                Err(next) => error = next,
+            }
+        }
+        Err(error)
+    }
+}
