@@ -10,7 +10,7 @@ use mach_core::{
 
 use super::Follower;
 use crate::{
-    check_body,
+    Witness, check_body,
     source::{WitnessSource, from_source, run_blocking},
 };
 
@@ -39,14 +39,8 @@ impl<W: WitnessSource> FollowValidator<W> {
     pub const fn follower(&self) -> &Arc<Follower> {
         &self.follower
     }
-}
 
-#[async_trait]
-impl<W: WitnessSource> BlockValidator for FollowValidator<W> {
-    async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
-        check_body(self.follower.spec(), block)?;
-        let witness = (self.witnesses.witness(block).await)
-            .map_err(|error| from_source(block.number(), error))?;
+    async fn verify(&self, block: &L2Block, witness: Witness) -> Result<Verdict, ValidateError> {
         let (follower, number) = (Arc::clone(&self.follower), block.number());
         let block = block.clone();
         let verdict = run_blocking(move || follower.verify_block(block, witness)).await;
@@ -54,5 +48,21 @@ impl<W: WitnessSource> BlockValidator for FollowValidator<W> {
             block: number,
             source,
         })??)
+    }
+}
+
+#[async_trait]
+impl<W: WitnessSource> BlockValidator for FollowValidator<W> {
+    async fn validate(&self, block: &L2Block) -> Result<Verdict, ValidateError> {
+        check_body(self.follower.spec(), block)?;
+        // A branch that is back: what was validated before needs nothing that is not retained.
+        if self.follower.header(&block.hash()).is_some()
+            && let Ok(verdict) = self.verify(block, Witness::default()).await
+        {
+            return Ok(verdict);
+        }
+        let witness = (self.witnesses.witness(block).await)
+            .map_err(|error| from_source(block.number(), error))?;
+        self.verify(block, witness).await
     }
 }

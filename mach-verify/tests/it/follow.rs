@@ -148,7 +148,7 @@ fn a_completed_witness_has_the_headers_that_are_read() {
     let RecordedBlock { block, witness, .. } = record;
     let verdict = follower.verify_block(block.clone(), witness.clone());
     // The follower has the parent's header; others come with the witness.
-    let mut less = witness.clone();
+    let mut less = witness;
     less.state.clear();
     less.codes.clear();
     less.headers

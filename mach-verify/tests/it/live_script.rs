@@ -181,6 +181,26 @@ async fn a_reorg_asks_for_nothing_that_is_known() {
     assert_eq!(script.asked(), (vec![7, 6, 5, 4, 8], vec![]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_asks_for_no_witness_of_a_block_that_it_has_validated() {
+    let (devnet, script) = (devnet(), Script::default());
+    let (first, second) = branches(&devnet, &script).await;
+    let follower = Follower::new(spec(&devnet), FollowLimits::default());
+    let validator = FollowValidator::new(follower, script.clone());
+    for (blocks, asked) in [
+        (&first[..], &[1, 2, 3, 4, 5, 6][..]),
+        (&second[3..], &[4, 5, 6, 7, 8]),
+        (&first[3..], &[]),
+        (&second[3..], &[]),
+    ] {
+        for block in blocks {
+            let verdict = validator.validate(block).await.unwrap();
+            assert_eq!(verdict.summary().unwrap().block, block.reference());
+        }
+        assert_eq!(script.asked().1, asked);
+    }
+}
+
 /// What was retained is gone: the source is asked, and no block is left out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_branch_that_is_back_and_was_forgotten_is_asked_for() {
