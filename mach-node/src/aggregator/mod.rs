@@ -261,7 +261,7 @@ impl<S: Scheme> Shared<S> {
         let stored = self.ledger.round(digest).await.map_err(unstored)?;
         let stored = stored.ok_or(unknown)?;
         match stored.confirmation {
-            Some(confirmation) => Ok(Found::Closed(stored, confirmation)),
+            Some(confirmation) => Ok(Found::Closed(Box::new(stored), confirmation)),
             None if stored.is_over(self.config.round_lifetime) => {
                 Err(AggregateError::Expired(*digest))
             }
@@ -375,7 +375,7 @@ impl<S: Scheme> Shared<S> {
 enum Found<S: Scheme> {
     Open(Arc<OpenRound<S>>),
     /// Confirmed, and not in memory any more.
-    Closed(StoredRound, Confirmation),
+    Closed(Box<StoredRound>, Confirmation),
 }
 
 fn unstored(error: StoreError) -> AggregateError {
