@@ -1,8 +1,11 @@
 //! What L1 says of blocks that execute as they say.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, ChainId, keccak256};
 use clap::Args;
 use eyre::{OptionExt, WrapErr};
 use mach_core::{
@@ -73,34 +76,8 @@ impl AgainstL1 {
             nodes.chain_id(),
             config.l2_chain_id
         );
-        let l1_chain = config.l1_chain_id;
-        let rules = match &args.l1_genesis {
-            Some(path) => ChainSpec::from_genesis(&read_genesis(path)?)?,
-            None => (specs.of(l1_chain))
-                .map_err(|_| eyre::eyre!("the rules of L1 chain {l1_chain} are not built in: name its genesis file with --l1-genesis"))?
-                .clone(),
-        };
-        eyre::ensure!(
-            rules.chain_id() == l1_chain,
-            "--l1-genesis is of chain {}, the L1 of --rollup-config is chain {l1_chain}",
-            rules.chain_id()
-        );
-        let mut endpoints = Vec::new();
-        for url in &args.l1 {
-            let name = shown(url);
-            let source = RpcSource::connect_with(url.clone(), &rpc.options()).await;
-            let source = source.wrap_err_with(|| format!("L1 at {name}"))?;
-            let actual = L2Source::chain_id(&source);
-            eyre::ensure!(
-                actual == l1_chain,
-                "{name} is on chain {actual}, the L1 of --rollup-config is chain {l1_chain}"
-            );
-            endpoints.push((name, source));
-        }
-        let l1: Box<dyn L1Source> = match endpoints.as_slice() {
-            [(_, source)] => Box::new(source.clone()),
-            _ => Box::new(Quorum::majority(endpoints)?),
-        };
+        let rules = l1_rules(specs, args.l1_genesis.as_deref(), config.l1_chain_id)?;
+        let l1 = connect_l1(&args.l1, rpc, config.l1_chain_id).await?;
         let executing = StatelessValidator::new(nodes.spec.clone(), Arc::clone(&nodes.source));
         let rollup = Rollup::new(config, nodes.spec.clone(), rules);
         let settlement = (args.l1_depth).map_or(Settlement::Finalized, Settlement::Depth);
@@ -137,4 +114,48 @@ impl AgainstL1 {
             }
         }
     }
+}
+
+/// Rules of the L1 of a rollup.
+pub(crate) fn l1_rules(
+    specs: &Specs,
+    genesis: Option<&Path>,
+    l1_chain: ChainId,
+) -> eyre::Result<ChainSpec> {
+    let rules = match genesis {
+        Some(path) => ChainSpec::from_genesis(&read_genesis(path)?)?,
+        None => (specs.of(l1_chain))
+            .map_err(|_| eyre::eyre!("the rules of L1 chain {l1_chain} are not built in: name its genesis file with --l1-genesis"))?
+            .clone(),
+    };
+    eyre::ensure!(
+        rules.chain_id() == l1_chain,
+        "--l1-genesis is of chain {}, the L1 of the rollup is chain {l1_chain}",
+        rules.chain_id()
+    );
+    Ok(rules)
+}
+
+/// Asks every endpoint of L1 for its chain; of several, more than half have to agree.
+pub(crate) async fn connect_l1(
+    urls: &[Url],
+    rpc: &RpcArgs,
+    l1_chain: ChainId,
+) -> eyre::Result<Box<dyn L1Source>> {
+    let mut endpoints = Vec::new();
+    for url in urls {
+        let name = shown(url);
+        let source = RpcSource::connect_with(url.clone(), &rpc.options()).await;
+        let source = source.wrap_err_with(|| format!("L1 at {name}"))?;
+        let actual = L2Source::chain_id(&source);
+        eyre::ensure!(
+            actual == l1_chain,
+            "{name} is on chain {actual}, the L1 of the rollup is chain {l1_chain}"
+        );
+        endpoints.push((name, source));
+    }
+    Ok(match endpoints.as_slice() {
+        [(_, source)] => Box::new(source.clone()),
+        _ => Box::new(Quorum::majority(endpoints)?),
+    })
 }

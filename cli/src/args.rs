@@ -97,22 +97,38 @@ pub(crate) struct VerifyArgs {
 
 /// Derive blocks from what the batcher posted on L1, and compare the published ones
 ///
-/// The block before the first is trusted, and L1; nothing else. A block that follows from L1 is
-/// executed as well. The run ends at the first block that does not follow from L1.
+/// Blocks, batches, receipts and blobs prove themselves. What is trusted is the block before the
+/// first one, and that the L1 endpoints know which blocks are L1's. A block that follows from L1 is
+/// executed as well. The run ends at the first block that is wrong, or that is not posted yet.
+///
+/// Nothing is said against a block before the L1 block that decides it is final. The first blocks
+/// take longest: the channels of a time-out's length are read again (50 L1 blocks from Granite on).
+///
+/// OP Mainnet and OP Sepolia are built in; for others --rollup-config is the rollup.json of op-node.
+/// A wrong block leaves a bundle, which `mach-cli verify BUNDLE` replays without any endpoint.
+///
+/// Exit code: 0 every block follows from L1 and is valid, 1 a block is not, 2 it is not known.
 ///
 /// Examples:
 ///   mach-cli derive --l1 http://localhost:8545 --l2 http://localhost:9545
-///       --beacon http://localhost:5052 --rollup-config rollup.json --blocks 120..=180
+///       --beacon http://localhost:5052 --blocks 140000120..=140000180
+///   mach-cli derive --l1 $L1 --l2 $L2 --beacon $BEACON --rollup-config rollup.json
+///       --checkpoint derived.json      (run it again, and it goes on where it stopped)
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(group = clap::ArgGroup::new("nodes").args(["rpc"]).required(true))]
+#[command(mut_arg("rpc", |rpc| rpc.visible_alias("l2")))]
 pub(crate) struct DeriveArgs {
-    /// JSON-RPC endpoint of L1
-    #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
-    pub(crate) l1: Url,
-
-    /// JSON-RPC endpoint of the rollup, with `debug_executionWitness`
-    #[arg(long, env = "MACH_RPC", value_name = "URL", hide_env_values = true)]
-    pub(crate) l2: Url,
+    /// JSON-RPC endpoint of L1; of several, more than half have to agree
+    #[arg(
+        long,
+        env = "MACH_L1_RPC",
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true,
+        hide_env_values = true
+    )]
+    pub(crate) l1: Vec<Url>,
 
     /// Beacon API of an L1 node, for blobs
     #[arg(long, env = "MACH_BEACON", value_name = "URL", hide_env_values = true)]
@@ -130,13 +146,27 @@ pub(crate) struct DeriveArgs {
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
 
+    /// Genesis file of an L1 that is not built in
+    #[arg(long, env = "MACH_L1_GENESIS", value_name = "FILE")]
+    pub(crate) l1_genesis: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) nodes: RpcArgs,
+
     /// Blocks to derive: `N`, `A..B` (without B), `A..=B` [default: all that are posted]
     #[arg(long, env = "MACH_BLOCKS")]
     pub(crate) blocks: Option<BlockRange>,
 
-    /// How settled the L1 blocks have to be; nearer to the head, L1 may be reorganised
+    /// File that keeps the last valid block: a later run goes on behind it
+    #[arg(long, env = "MACH_DERIVE_CHECKPOINT", value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+
+    /// How settled the L1 blocks have to be that are read; nearer to the head, L1 may be reorganised
     #[arg(long, env = "MACH_L1_HEAD", value_enum, default_value = "finalized")]
     pub(crate) l1_head: L1HeadArg,
+
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
 
     /// One JSON object a block on standard output, and a last one with the totals
     #[arg(long, env = "MACH_JSON")]

@@ -6,7 +6,8 @@ use clap::Args;
 use mach_core::{Fault, Verdict};
 use mach_verify::{
     ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body,
-    op::{L1Evidence, L1EvidenceError, Rollup},
+    derive::{DerivationEvidence, DerivationEvidenceError},
+    op::{L1Evidence, L1EvidenceError, Rollup, RollupConfig},
     source::RecordedBlock,
     verify_block,
 };
@@ -39,12 +40,15 @@ impl Bundles {
         match Evidence::read(path) {
             Ok(evidence) => replay(specs, &evidence, row),
             Err(EvidenceError::NoEvidence(recorded)) => self.judge(specs, Ok(*recorded), row),
-            // What is no block may be what L1 has against one.
+            // What is no block may be what L1 has against one, or what derivation has.
             Err(error) => match L1Evidence::read(path) {
                 Ok(evidence) => replay_l1(specs, &evidence, row),
-                Err(L1EvidenceError::File(_) | L1EvidenceError::Json(_)) => {
-                    row.result = Err(error.into());
-                }
+                Err(L1EvidenceError::Json(_)) => match DerivationEvidence::read(path) {
+                    Ok(evidence) => replay_derivation(specs, &evidence, row),
+                    Err(DerivationEvidenceError::Json(_)) => row.result = Err(error.into()),
+                    Err(error) => row.result = Err(error.into()),
+                },
+                Err(L1EvidenceError::File(_)) => row.result = Err(error.into()),
                 Err(error) => row.result = Err(error.into()),
             },
         }
@@ -88,6 +92,14 @@ impl Bundles {
     pub(crate) fn keep_l1(&self, evidence: &L1Evidence, row: &mut Row) {
         tell(self.0.keep_l1(evidence).map_err(eyre::Report::new), row);
     }
+
+    /// The same for what derivation has against a block.
+    pub(crate) fn keep_derivation(&self, evidence: &DerivationEvidence, row: &mut Row) {
+        tell(
+            self.0.keep_derivation(evidence).map_err(eyre::Report::new),
+            row,
+        );
+    }
 }
 
 fn tell(kept: eyre::Result<PathBuf>, row: &mut Row) {
@@ -117,24 +129,51 @@ fn replay(specs: &Specs, evidence: &Evidence, row: &mut Row) {
     row.result = (evidence.replay_by(spec.unwrap_or(carried))).map_err(eyre::Report::new);
 }
 
-/// Judges by the `rollup.json` that is given here, or else by that of the bundle, and says so.
+/// Judges by the `rollup.json` that is given here or is built in, or else by that of the bundle, and
+/// says so.
 fn replay_l1(specs: &Specs, evidence: &L1Evidence, row: &mut Row) {
     row.set_block(evidence.block());
     row.with_l1 = true;
-    let carried = evidence.rollup();
-    let given = (specs.rollup.as_ref()).filter(|it| it.l2_chain_id == evidence.block().chain_id);
-    let config = given.unwrap_or(&carried.config).clone();
+    let (rollup, is_known) = rollup(specs, evidence.rollup());
+    row.note(whose(is_known, "its L1 blocks are"));
+    row.result = (evidence.replay_by(&rollup))
+        .map(Verdict::Invalid)
+        .map_err(eyre::Report::new);
+}
+
+fn replay_derivation(specs: &Specs, evidence: &DerivationEvidence, row: &mut Row) {
+    row.set_block(evidence.block());
+    row.with_l1 = true;
+    let (rollup, is_known) = rollup(specs, evidence.rollup());
+    let last = evidence
+        .decided_by()
+        .map(|block| format!("block {block} is"));
+    row.note(whose(is_known, &last.unwrap_or_default()));
+    row.result = (evidence.replay_by(&rollup))
+        .map(Verdict::Invalid)
+        .map_err(eyre::Report::new);
+}
+
+/// What a verdict rests on that a bundle cannot prove.
+fn whose(is_known: bool, l1: &str) -> String {
+    if is_known {
+        format!("if {l1} L1's")
+    } else {
+        format!("if the rollup.json of the bundle is the rollup's, and {l1} L1's")
+    }
+}
+
+/// The rollup as it is known here, or else as a bundle has it; and whether it is known.
+fn rollup(specs: &Specs, carried: &Rollup) -> (Rollup, bool) {
+    let chain_id = carried.config.l2_chain_id;
+    let given = specs.rollup.clone().filter(|it| it.l2_chain_id == chain_id);
+    let known = given.or_else(|| RollupConfig::known(chain_id));
+    let is_known = known.is_some();
+    let config = known.unwrap_or_else(|| carried.config.clone());
     let rules = |chain_id, carried| specs.of(chain_id).unwrap_or(carried).clone();
     let (l2, l1) = (
         rules(config.l2_chain_id, &carried.l2),
         rules(config.l1_chain_id, &carried.l1),
     );
-    let whose = match given {
-        Some(_) => "if the L1 blocks of the bundle are L1's",
-        None => "if the rollup.json of the bundle is the rollup's, and its L1 blocks are L1's",
-    };
-    row.note(whose);
-    row.result = (evidence.replay_by(&Rollup::new(config, l2, l1)))
-        .map(Verdict::Invalid)
-        .map_err(eyre::Report::new);
+    (Rollup::new(config, l2, l1), is_known)
 }

@@ -81,10 +81,22 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// The bar, for whoever has something to say while a block takes its time.
+    pub(crate) fn bar(&self) -> ProgressBar {
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+        self.bar.clone()
+    }
+
     /// Says something to people.
     #[expect(clippy::print_stderr, reason = "standard output is for results")]
     pub(crate) fn note(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// [`Self::finish`] where there was nothing to look at any more.
+    pub(crate) fn finish_as(self, outcome: Outcome) -> Outcome {
+        let _ = self.finish();
+        outcome
     }
 
     /// Shows the rest and says how the run ends.

@@ -46,6 +46,20 @@ impl Specs {
         })
     }
 
+    /// How the rollup follows from L1: as `--rollup-config` says, or as is built in.
+    pub(crate) fn rollup_of(&self, chain_id: ChainId) -> eyre::Result<RollupConfig> {
+        let given = self.rollup.clone();
+        let config = given.or_else(|| RollupConfig::known(chain_id)).wrap_err_with(|| {
+            format!("where the batches of chain {chain_id} are on L1 is not built in: name its rollup.json with --rollup-config")
+        })?;
+        eyre::ensure!(
+            config.l2_chain_id == chain_id,
+            "--rollup-config is of chain {}, the rollup is chain {chain_id}",
+            config.l2_chain_id
+        );
+        Ok(config)
+    }
+
     pub(crate) fn of(&self, chain_id: ChainId) -> eyre::Result<&ChainSpec> {
         self.rules.get(&chain_id).wrap_err_with(|| {
             format!("the rules of chain {chain_id} are not built in: name its genesis file with --genesis, or its rollup.json with --rollup-config")
@@ -70,14 +84,6 @@ fn custom(args: &ChainArgs) -> eyre::Result<Option<ChainSpec>> {
         (None, Some(rollup)) => Some(ChainSpec::from_rollup_config(&rollup)?),
         (None, None) => None,
     })
-}
-
-/// The configuration that `--rollup-config` names.
-pub(crate) fn rollup_config(args: &ChainArgs) -> eyre::Result<RollupConfig> {
-    let path = (args.rollup_config.as_deref()).wrap_err(
-        "how the rollup follows from L1 is in its rollup.json: name it with --rollup-config",
-    )?;
-    read_rollup_config(path)
 }
 
 pub(crate) fn read_genesis(path: &Path) -> eyre::Result<Genesis> {

@@ -15,10 +15,15 @@ use clap::Parser;
 use eyre::{ContextCompat, bail, ensure};
 use mach_core::{Alert, BlockRef, Certificate, Confirmation, Fault, Statement, Verdict};
 use mach_devnet::{
-    Check, DEV_ACCOUNTS, Lie, OptimismFork, UserDeposit,
+    Check, DEV_ACCOUNTS, Devnet, Lie, OptimismFork, UserDeposit,
     stack::{Event, ServiceConfig, Stack, StackConfig, StackOperator},
 };
-use mach_verify::{Evidence, op::L1Evidence, source::recorded_files};
+use mach_verify::{
+    Evidence,
+    derive::{Driver, Finding},
+    op::L1Evidence,
+    source::recorded_files,
+};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{Instant, timeout},
@@ -34,7 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Args {
     /// How the sequencer lies: state-root, receipts-root, gas-used, dropped-transaction,
     /// altered-transaction, minted-balance, output-root; about L1: l1-origin, system-config,
-    /// dropped-deposit, altered-deposit, forged-deposit, excess-drift
+    /// dropped-deposit, altered-deposit, forged-deposit, excess-drift; about what is posted, which
+    /// deriving the rollup from L1 finds: batch-dropped, batch-altered, batch-reordered
     #[arg(long, default_value_t = Lie::StateRoot, conflicts_with = "honest")]
     lie: Lie,
 
@@ -58,12 +64,9 @@ async fn main() -> eyre::Result<()> {
     let clock = Instant::now();
     let say = |text: String| println!("{:>7.0} ms  {text}", clock.elapsed().as_secs_f64() * 1e3);
 
-    ensure!(
-        args.lie.check() != Check::Batches,
-        "{} is found by deriving the chain: see `mach-cli devnet --lie {}` and `mach-cli derive`",
-        args.lie,
-        args.lie
-    );
+    if args.lie.check() == Check::Batches && !args.honest {
+        return derive(args.lie, &say).await;
+    }
     let mut config = StackConfig {
         operators: args.operators,
         ..StackConfig::default()
@@ -193,6 +196,41 @@ async fn replay(folder: &Path, fault: &Fault) -> eyre::Result<()> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     println!("  evidence     {name}, replayed offline");
     Ok(())
+}
+
+/// Follows a rollup from nothing but L1 until a published block is not the one that was posted.
+async fn derive(lie: Lie, say: &dyn Fn(String)) -> eyre::Result<()> {
+    let devnet = Devnet::new()?;
+    for _ in 0..HONEST_BLOCKS {
+        devnet.step()?;
+    }
+    devnet.sequencer().lie_next(lie);
+    while devnet.sequencer().untold() > 0 {
+        devnet.step()?;
+    }
+    let lying = devnet.l2().head();
+    devnet.publish()?;
+    devnet.l1().mine()?;
+    say(format!(
+        "{lying} blocks published, and posted to L1 with a lie: {lie}"
+    ));
+    let (l1, l2) = (devnet.l1().clone(), devnet.l2().clone());
+    let start = l2.l2_block(0).wrap_err("there is a first block")?;
+    let mut driver = Driver::new(devnet.rollup().clone(), &start, l1.clone(), l1, l2)?;
+    loop {
+        let (block, finding) = driver.next().await?;
+        let Finding::NotDerivable(fault) = finding else {
+            say(format!("block {} follows from L1", block.number()));
+            continue;
+        };
+        say(format!("block {} does not: {fault}", block.number()));
+        ensure!(block.number() == lying, "block {lying} is the one");
+        ensure!(fault.name() == lie.fault(), "the fault is {}", fault.name());
+        let evidence = driver.accuse(&block).await?.wrap_err("there is evidence")?;
+        ensure!(evidence.replay()? == fault, "the bundle says otherwise");
+        println!("\n{lie}: found from L1 alone, and again from the bundle");
+        return Ok(());
+    }
 }
 
 fn head(stack: &Stack) -> eyre::Result<BlockRef> {

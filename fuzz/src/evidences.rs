@@ -1,8 +1,8 @@
 //! Bundles that strangers send.
 
-use mach_verify::{ChainSpec, Evidence, op::L1Evidence};
+use mach_verify::{ChainSpec, Evidence, derive::DerivationEvidence, op::L1Evidence};
 
-/// A bundle of either kind: what is read is written so that it reads the same, and says what it says
+/// A bundle of any kind: what is read is written so that it reads the same, and says what it says
 /// or nothing. Its rules are written so that they read the same too.
 pub fn evidence(data: &[u8]) {
     if let Ok(evidence) = Evidence::parse(data) {
@@ -20,6 +20,13 @@ pub fn evidence(data: &[u8]) {
     if let Ok(evidence) = L1Evidence::parse(data) {
         let json = evidence.to_json().expect("rules are numbers and names");
         assert_eq!(L1Evidence::parse(&json).ok().as_ref(), Some(&evidence));
+        if let Ok(fault) = evidence.replay() {
+            assert_eq!(&fault, evidence.fault());
+        }
+    }
+    if let Ok(evidence) = DerivationEvidence::parse(data) {
+        let json = evidence.to_json().expect("rules are numbers and names");
+        assert_eq!(DerivationEvidence::parse(&json).ok().as_ref(), Some(&evidence));
         if let Ok(fault) = evidence.replay() {
             assert_eq!(&fault, evidence.fault());
         }

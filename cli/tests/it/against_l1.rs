@@ -258,7 +258,7 @@ async fn an_l1_that_cannot_be_asked_is_named() {
     for (url, expected) in [
         (
             l2.as_str(),
-            "is on chain 77901, the L1 of --rollup-config is chain 31337",
+            "is on chain 77901, the L1 of the rollup is chain 31337",
         ),
         ("http://127.0.0.1:1", "L1 at http://127.0.0.1:1"),
     ] {

@@ -27,6 +27,10 @@ impl Served {
         }
     }
 
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
     fn derive(&self, more: &[&str]) -> Output {
         let config = self.folder.path().join("rollup.json");
         let (l1, l2) = (self.servers.l1.http_url(), self.servers.l2.http_url());
@@ -95,10 +99,103 @@ async fn a_batcher_that_left_something_out_is_an_invalid_block() {
     publish(&devnet);
     let served = Served::new(devnet).await;
     let beacon = served.servers.l1.http_url();
-    let output = served.derive(&["--beacon", &beacon]);
+    let folder = served.path("evidence");
+    let output = served.derive(&["--beacon", &beacon, "--evidence", &folder]);
     assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
     let all = lines(&output);
     let last = &all[all.len() - 2];
     assert_eq!(last["number"], lying);
     assert_eq!(last["fault"]["rule"], "batchTransactions");
+
+    // Anybody finds the same again, without an endpoint.
+    let bundle = last["evidence"].as_str().unwrap();
+    drop(served.servers);
+    let output = mach_cli(&["verify", "--json", bundle]);
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    let replayed = &lines(&output)[0];
+    assert_eq!(replayed["fault"], last["fault"]);
+    assert_eq!(replayed["hash"], last["hash"]);
+    let note = replayed["note"].as_str().unwrap();
+    assert!(note.contains("rollup.json of the bundle"), "{note}");
+    // And by a configuration of his own, which may say otherwise.
+    let config = served.folder.path().join("rollup.json");
+    let config = config.to_str().unwrap();
+    let output = mach_cli(&["verify", "--json", bundle, "--rollup-config", config]);
+    let replayed = &lines(&output)[0];
+    assert_eq!(replayed["fault"], last["fault"]);
+    let note = replayed["note"].as_str().unwrap();
+    assert!(!note.contains("rollup.json"), "{note}");
+    let mut other: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
+    other["batch_inbox_address"] = "0x00000000000000000000000000000000000000aa".into();
+    std::fs::write(config, serde_json::to_vec(&other).unwrap()).unwrap();
+    let output = mach_cli(&["verify", "--json", bundle, "--rollup-config", config]);
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_run_goes_on_behind_the_checkpoint() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..9 {
+        devnet.step().unwrap();
+    }
+    publish(&devnet);
+    let served = Served::new(devnet).await;
+    let beacon = served.servers.l1.http_url();
+    let file = served.path("derived.json");
+    let go = |more: &[&str]| {
+        let args = ["--beacon", &beacon, "--checkpoint", &file];
+        served.derive(&[&args[..], more].concat())
+    };
+    let numbers = |output: &Output| -> Vec<u64> {
+        let rows = lines(output);
+        rows.iter()
+            .filter_map(|row| row["number"].as_u64())
+            .collect()
+    };
+    let output = go(&["--blocks", "1..=4"]);
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let output = go(&["--blocks", "1..=6"]);
+    assert_eq!(numbers(&output), [5, 6]);
+    let output = go(&["--blocks", "2..=6"]);
+    assert_eq!((output.status.code(), numbers(&output)), (Some(0), vec![]));
+    assert_eq!(numbers(&go(&[])), [7, 8, 9]);
+
+    // What is on another chain is not gone on with.
+    let mut checkpoint: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(checkpoint["number"], 9);
+    checkpoint["hash"] = format!("0x{}", "11".repeat(32)).into();
+    std::fs::write(&file, serde_json::to_vec(&checkpoint).unwrap()).unwrap();
+    let output = go(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = lines(&output)[0]["error"].to_string();
+    assert!(error.contains("reorganised"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named() {
+    let served = Served::new(Devnet::new().unwrap()).await;
+    let (l1, l2) = (served.servers.l1.http_url(), served.servers.l2.http_url());
+    let output = mach_cli(&["derive", "--json", "--l1", &l1, "--l2", &l2]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = lines(&output)[0]["error"].to_string();
+    assert!(error.contains("--rollup-config"), "{error}");
+    // L1 and L2 exchanged.
+    let config = served.path("rollup.json");
+    let args = [
+        "derive",
+        "--l1",
+        &l2,
+        "--l2",
+        &l2,
+        "--rollup-config",
+        &config,
+    ];
+    let output = mach_cli(&args);
+    assert_eq!(output.status.code(), Some(2));
+    let error = errors(&output);
+    assert!(error.contains("--l1") && error.contains("chain"), "{error}");
+    let output = mach_cli(&["derive", "--l2", &l2]);
+    assert_eq!(output.status.code(), Some(2));
 }

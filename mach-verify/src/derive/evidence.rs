@@ -17,17 +17,26 @@ use mach_core::{
     BlockRef, Fault, L2Block,
     ports::{BlobSource, L1Head, L1Source, L2Head, L2Source, SourceError, ValidateError},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Driver, DriverError, Finding};
 use crate::{
     ChainSpec, evidence,
     op::{Rollup, RollupConfig},
-    source::{RecordError, read_file, write_file},
+    source::{RecordError, bounded::AtMost, read_file, write_file},
 };
 
 /// Format that is written, and the only one that is read.
 const VERSION: u64 = 1;
+
+/// Most blocks of the rollup that are read: a sequencing window has some tens of thousands.
+const MAX_ANCESTORS: usize = 1_000_000;
+/// Most L1 blocks that are read: more than a sequencing window and a channel time-out.
+const MAX_L1: usize = 10_000;
+/// Most receipts of an L1 block that are read.
+const MAX_RECEIPTS: usize = 100_000;
+/// Most blobs of an L1 block that are read.
+const MAX_BLOBS: usize = 1_000;
 
 /// Who proves what only derivation shows: `DerivationValidator`.
 #[async_trait]
@@ -194,7 +203,7 @@ impl DerivationEvidence {
         self.record.l1.values()
     }
 
-    /// Name of the file: `<chain>-<number>-<first 4 bytes of the hash>-<fault>.json.gz`.
+    /// Name of the file: `<chain>-<number>-<block>-<fault>-<what>.json.gz`, as of other evidence.
     pub fn file_name(&self) -> String {
         evidence::file_name(&self.block, &self.fault)
     }
@@ -302,7 +311,9 @@ struct Wire {
     l1_rules: ChainSpec,
     block: Bytes,
     /// The parent of the block, and what lies before that.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_ANCESTORS>")]
     ancestors: Vec<Bytes>,
+    #[serde(deserialize_with = "at_most::<_, _, MAX_L1>")]
     derived_from: Vec<WireL1>,
     finalized: BlockNumber,
 }
@@ -310,8 +321,16 @@ struct Wire {
 #[derive(Serialize, Deserialize)]
 struct WireL1 {
     block: Bytes,
+    #[serde(deserialize_with = "at_most::<_, _, MAX_RECEIPTS>")]
     receipts: Vec<Bytes>,
+    #[serde(deserialize_with = "at_most::<_, _, MAX_BLOBS>")]
     blobs: Vec<Bytes>,
+}
+
+fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>, const N: usize>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(AtMost::<T, N>::deserialize(deserializer)?.0)
 }
 
 /// What sources answered.

@@ -10,6 +10,7 @@ mod config;
 mod deposits;
 mod error;
 mod evidence;
+mod known;
 mod l1_attributes;
 mod parent;
 mod receipts;

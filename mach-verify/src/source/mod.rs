@@ -2,7 +2,7 @@
 
 mod archive;
 mod blobs;
-mod bounded;
+pub(crate) mod bounded;
 mod chain_file;
 mod l1_walk;
 mod packed;

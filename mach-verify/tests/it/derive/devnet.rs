@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_signer::SignerSync;
 use mach_core::{
-    Assurance, Fault, Verdict,
+    Assurance, Fault, L2Block, Verdict,
     ports::{BlockValidator, L1Head, ValidateError},
 };
 use mach_devnet::{
@@ -13,7 +16,7 @@ use mach_devnet::{
 use mach_verify::{
     EvidenceFolder, EvidenceValidator, WitnessMemory,
     derive::{DerivationEvidence, DerivationValidator, DeriveError, Driver, DriverError, Finding},
-    source::StatelessValidator,
+    source::{RpcSource, StatelessValidator},
 };
 
 type DevnetDriver = Driver<Chain<Ethereum>, Chain<Ethereum>, Chain<Optimism>>;
@@ -313,5 +316,53 @@ async fn a_lie_about_batches_leaves_evidence() {
         let evidence = DerivationEvidence::read(file.unwrap()).unwrap();
         assert_eq!(evidence.block().reference(), lying.reference());
         assert_eq!(evidence.replay().unwrap(), fault, "{lie:?}");
+    }
+}
+
+/// A batch that nobody published is executed on the state that proofs show.
+#[tokio::test]
+async fn what_is_on_no_chain_is_executed_from_proofs() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..4 {
+        devnet.step().unwrap();
+    }
+    devnet.sequencer().produce_quiet().unwrap();
+    let number = devnet.l2().head();
+    let published = devnet.l2().l2_block(number).unwrap();
+    let local = ([127, 0, 0, 1], 0).into();
+    let servers = devnet.serve(local, local).await.unwrap();
+    let spec = devnet.rollup().l2.clone();
+    let source = RpcSource::connect(servers.l2.http_url().parse().unwrap())
+        .await
+        .unwrap()
+        .with_proofs_only(spec.clone());
+    let executor = StatelessValidator::new(spec, source);
+    // A transfer with the nonce that comes next, and with others.
+    let next = devnet.l2().pending_nonce(DEV_ACCOUNTS[9].address).unwrap();
+    for (nonce, is_possible) in [(next, true), (next + 1, false), (next - 1, false)] {
+        let transaction = TxEip1559 {
+            chain_id: devnet.rollup().config.l2_chain_id,
+            nonce,
+            gas_limit: 21_000,
+            max_fee_per_gas: 100_000_000_000,
+            to: alloy_primitives::TxKind::Call([0x55; 20].into()),
+            value: alloy_primitives::U256::from(1),
+            ..Default::default()
+        };
+        let hash = transaction.signature_hash();
+        let signature = DEV_ACCOUNTS[9].signer().sign_hash_sync(&hash).unwrap();
+        let envelope = TxEnvelope::from(transaction.into_signed(signature));
+        let mut transactions = published.transactions.clone();
+        transactions.push(envelope.encoded_2718().into());
+        let header = Header {
+            transactions_root: super::world::root(&transactions),
+            ..published.header.inner().clone()
+        };
+        let candidate = L2Block::new(published.chain_id, header, transactions);
+        let verdict = executor.validate(&candidate).await.unwrap();
+        let fault = verdict.fault().unwrap();
+        let index = published.transactions.len() as u64;
+        let is_impossible = matches!(fault, Fault::Transaction { index: at, .. } if *at == index);
+        assert_eq!(is_impossible, !is_possible, "{nonce}: {fault}");
     }
 }

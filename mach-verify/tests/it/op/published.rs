@@ -6,8 +6,8 @@ use alloy_op_hardforks::OpHardfork;
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, address, b256, bytes, keccak256};
 use mach_verify::{
     op::{
-        AttributesFormat, DEPOSIT_EVENT, L1Attributes, SEQUENCER_FEE_VAULT, upgrade_transactions,
-        user_deposits,
+        AttributesFormat, DEPOSIT_EVENT, L1Attributes, RollupConfig, SEQUENCER_FEE_VAULT,
+        upgrade_transactions, user_deposits,
     },
     source::{RecordedBlock, recorded_files},
 };
@@ -175,6 +175,16 @@ fn real_blocks_start_with_their_l1_attributes() {
         assert_eq!(block.header.beneficiary, SEQUENCER_FEE_VAULT);
         let age = block.header.timestamp - attributes.timestamp;
         assert!(age <= 1800, "{file:?}: {age} s after its L1 origin");
+        // Bedrock makes a block every two seconds, from its first one on.
+        if let Some(RollupConfig { genesis, .. }) = RollupConfig::known(block.chain_id) {
+            let blocks = block.number() - genesis.l2.number;
+            assert_eq!(block.header.timestamp, genesis.l2_time + 2 * blocks);
+            assert!(attributes.number > genesis.l1.number);
+            assert_eq!(
+                attributes.batcher, genesis.system_config.batcher,
+                "{file:?}"
+            );
+        }
         let place = (block.chain_id, block.number());
         if let Some((chain, number, last)) = before
             && place == (chain, number + 1)
