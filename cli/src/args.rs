@@ -47,7 +47,7 @@ pub(crate) enum Command {
 ///   mach-cli verify --rpc http://localhost:9545 --l1 http://localhost:8545 \
 ///       --rollup-config rollup.json --blocks 120..=180    (deposits, L1 attributes and the like, too)
 ///   mach-cli verify --archive blocks.mach --blocks 120..=180
-///   mach-cli verify evidence/10-125-a1b2c3d4-stateRoot.json.gz
+///   mach-cli verify evidence/10-125-a1b2c3d4-stateRoot-5e6f7a8b.json.gz
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 #[command(group = clap::ArgGroup::new("nodes").args(["rpc"]).requires("blocks"))]

@@ -15,7 +15,7 @@ use mach_core::{
 };
 use mach_verify::{
     ChainSpec, Witness,
-    source::{Quorum, RecordedBlock, RpcOptions, RpcSource, WitnessSource},
+    source::{Disagreement, Quorum, RecordedBlock, RpcOptions, RpcSource, WitnessSource},
 };
 use url::Url;
 
@@ -113,6 +113,8 @@ pub(crate) struct Nodes {
     /// The endpoints, without what may be secret.
     pub(crate) name: String,
     endpoints: Vec<(String, RpcSource)>,
+    /// If several have to agree.
+    quorum: Option<Quorum<RpcSource>>,
 }
 
 impl Nodes {
@@ -170,16 +172,25 @@ impl Nodes {
         }
         let names: Vec<_> = endpoints.iter().map(|(name, _)| name.as_str()).collect();
         let name = names.join(", ");
-        let source: Arc<dyn Node> = match endpoints.as_slice() {
-            [(_, source)] if needed.get() == 1 => Arc::new(source.clone()),
-            _ => Arc::new(Quorum::new(needed, endpoints.iter().cloned()).wrap_err("--agree")?),
+        let (source, quorum): (Arc<dyn Node>, _) = match endpoints.as_slice() {
+            [(_, source)] if needed.get() == 1 => (Arc::new(source.clone()), None),
+            _ => {
+                let quorum = Quorum::new(needed, endpoints.iter().cloned()).wrap_err("--agree")?;
+                (Arc::new(quorum.clone()), Some(quorum))
+            }
         };
         Ok(Self {
             source,
             spec,
             name,
             endpoints,
+            quorum,
         })
+    }
+
+    /// Who said something else than the others, each handed out once.
+    pub(crate) fn take_disagreements(&self) -> Vec<Disagreement> {
+        (self.quorum.as_ref()).map_or_else(Vec::new, Quorum::take_disagreements)
     }
 
     pub(crate) const fn chain_id(&self) -> ChainId {

@@ -96,6 +96,9 @@ async fn verify(args: &ProposalsArgs, specs: &Specs) -> eyre::Result<Outcome> {
         row.result = verdict.map_err(|error: ValidateError| eyre::Report::new(error));
         row.elapsed = started.elapsed();
         report.add(row);
+        for disagreement in nodes.take_disagreements() {
+            report.disagreement(&disagreement);
+        }
     }
     for what in unknown {
         let mut row = Row::unknown(shown(&args.l1));

@@ -44,6 +44,9 @@ pub(crate) fn verify(
         let mut is_said = args.nodes.witness != WitnessMethod::Auto;
         while let Some(row) = rows.next().await {
             report.add(row);
+            for disagreement in nodes.take_disagreements() {
+                report.disagreement(&disagreement);
+            }
             if !is_said && let Some(node) = nodes.without_witnesses().next() {
                 is_said = true;
                 report.note(&format!(

@@ -9,6 +9,7 @@ use alloy_primitives::BlockNumber;
 use comfy_table::{Cell, CellAlignment, Color, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use mach_core::{Assurance, BlockRef, L2Block, Verdict};
+use mach_verify::source::Disagreement;
 use serde_json::{Value, json};
 
 use crate::outcome::Outcome;
@@ -85,6 +86,29 @@ impl Report {
     pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.enable_steady_tick(Duration::from_millis(100));
         self.bar.clone()
+    }
+
+    /// Says that an endpoint contradicts the others: evidence against it, and no verdict.
+    pub(crate) fn disagreement(&self, found: &Disagreement) {
+        let Disagreement {
+            endpoint,
+            number,
+            said,
+            ..
+        } = found;
+        let others = match found.agreed {
+            Some(agreed) => format!("the others say {agreed}"),
+            None => "and no others agree".to_owned(),
+        };
+        self.bar.suspend(|| {
+            if self.json {
+                print(&json!({ "disagreement": found }));
+            } else {
+                print(&format!(
+                    "DISAGREES  {endpoint}: block {number} is {said}, {others}"
+                ));
+            }
+        });
     }
 
     /// Says something to people.

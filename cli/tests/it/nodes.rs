@@ -46,13 +46,27 @@ async fn several_nodes_have_to_agree_and_need_no_witnesses() {
     assert!(!errors(&output).contains("secret"), "{}", errors(&output));
 
     // The liar is outvoted, and named where warnings go.
-    let output = call(&[&lying, &honest, &honest], &["--blocks", "1"]).await;
+    let output = call(&[&lying, &honest, &honest], &["--blocks", "1..=3"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     assert!(
         errors(&output).contains("than the quorum"),
         "{}",
         errors(&output)
     );
+    let all = lines(&output);
+    let (blocks, rest): (Vec<_>, Vec<_>) =
+        (all.iter()).partition(|line| line["verdict"] == "valid");
+    assert_eq!(blocks.len(), 3);
+    let found: Vec<_> = (rest.iter().map(|line| &line["disagreement"]))
+        .filter(|found| !found.is_null())
+        .collect();
+    assert!(!found.is_empty());
+    for found in found {
+        assert!(lying.starts_with(found["endpoint"].as_str().unwrap()));
+        let block = blocks.iter().find(|line| line["number"] == found["number"]);
+        assert_eq!(found["agreed"], block.unwrap()["hash"]);
+        assert_ne!(found["said"], found["agreed"]);
+    }
 
     // Without a quorum there is no verdict.
     let output = call(&[&lying, &honest], &["--blocks", "1"]).await;
