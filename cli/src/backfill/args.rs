@@ -45,7 +45,7 @@ pub(crate) struct BackfillArgs {
     /// Folder of recorded blocks (.json, .json.gz) of one chain
     #[arg(
         required_unless_present_any = ["rpc", "archive", "coordinate"],
-        conflicts_with = "rpc",
+        conflicts_with_all = ["rpc", "l1", "l1_depth", "l1_genesis"],
         env = "MACH_PATH"
     )]
     pub(super) path: Option<PathBuf>,
@@ -57,7 +57,12 @@ pub(crate) struct BackfillArgs {
     pub(super) l1: AgainstL1Args,
 
     /// Archive of blocks that `mach-cli record --archive` made
-    #[arg(long, env = "MACH_ARCHIVE", value_name = "FILE", conflicts_with_all = ["path", "rpc"])]
+    #[arg(
+        long,
+        env = "MACH_ARCHIVE",
+        value_name = "FILE",
+        conflicts_with_all = ["path", "rpc", "l1", "l1_depth", "l1_genesis"]
+    )]
     pub(super) archive: Option<PathBuf>,
 
     /// Blocks to verify: `N`, `A..B` (without B), `A..=B` [default: all of the folder or archive]
