@@ -244,6 +244,12 @@ impl<S: Scheme> Tally<S> {
             .map(|(_, member)| member.key.operator_id())
     }
 
+    /// The signature of this operator that counts, proved or not.
+    pub fn signature(&self, operator: &OperatorId) -> Option<&Signature<S>> {
+        let share = self.shares.get(self.keys.position(operator)?)?;
+        share.as_ref().map(|share| &share.signature)
+    }
+
     /// Stake that signed and all stake, for each quorum of the round in its order.
     pub fn quorums(&self) -> &[QuorumTally<S>] {
         &self.quorums

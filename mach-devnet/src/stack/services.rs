@@ -117,10 +117,12 @@ impl Stack {
             ),
         );
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = serve_aggregator(aggregator, loopback).await?;
+        let server = serve_aggregator(aggregator.clone(), loopback).await?;
 
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let ending = shutdown.clone();
+        tasks.spawn(async move { aggregator.run(ending).await });
         let mut status = Vec::new();
         let least = terms.thresholds.iter().min().copied();
         for member in self.operators() {

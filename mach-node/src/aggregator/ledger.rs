@@ -6,9 +6,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use mach_core::{
-    Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, SignedStatement, Statement,
-};
+use mach_core::{Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, Statement};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
@@ -46,6 +44,23 @@ impl StoredRound {
         self.opened_at.elapsed() >= lifetime
     }
 
+    /// Whether these are two copies of one round.
+    fn is_same(&self, other: &Self) -> bool {
+        self.opened_at == other.opened_at && self.terms == other.terms
+    }
+
+    fn signature<C: Curve>(
+        &self,
+        digest: &B256,
+        operator: OperatorId,
+        signature: &G1Bytes<C>,
+    ) -> Vec<u8> {
+        let mut key = self.signatures(digest);
+        key.extend(operator.0);
+        key.extend(signature.0.as_ref());
+        key
+    }
+
     /// What the keys of its signatures begin with.
     fn signatures(&self, digest: &B256) -> Vec<u8> {
         [digest.as_slice(), &self.opened_at.0.to_be_bytes()].concat()
@@ -76,12 +91,18 @@ impl Ledger {
     }
 
     pub(super) async fn round(&self, digest: &B256) -> Result<Option<StoredRound>, StoreError> {
-        let row = self.store.get(Table::Rounds, digest.as_slice()).await?;
-        row.map(|value| {
-            serde_json::from_slice(&value)
-                .map_err(|_| StoreError::damaged(Table::Rounds, digest.as_slice()))
-        })
-        .transpose()
+        let row = self.row(digest).await?;
+        Ok(row.map(|(round, _)| round))
+    }
+
+    /// A round with the bytes that it is stored as.
+    async fn row(&self, digest: &B256) -> Result<Option<(StoredRound, Vec<u8>)>, StoreError> {
+        let Some(value) = self.store.get(Table::Rounds, digest.as_slice()).await? else {
+            return Ok(None);
+        };
+        let round = serde_json::from_slice(&value)
+            .map_err(|_| StoreError::damaged(Table::Rounds, digest.as_slice()))?;
+        Ok(Some((round, value)))
     }
 
     /// The signatures of a round, in no order that means anything.
@@ -128,44 +149,47 @@ impl Ledger {
             .collect()
     }
 
-    /// Makes a signature durable, together with its round if that is not known to be stored.
+    /// Makes a signature durable, together with its round if that is not known to be stored. Answers
+    /// `false`, and does nothing, if the statement has another round.
     pub(super) async fn record<C: Curve>(
         &self,
+        digest: &B256,
         round: &StoredRound,
-        is_first: bool,
-        signed: &SignedStatement<C>,
-    ) -> Result<(), StoreError> {
-        let digest = signed.digest();
-        let mut key = round.signatures(&digest);
-        key.extend(signed.operator.0);
-        key.extend(signed.signature.0.as_ref());
+        is_stored: bool,
+        (operator, signature): (OperatorId, G1Bytes<C>),
+    ) -> Result<bool, StoreError> {
+        let key = round.signature(digest, operator, &signature);
         let signature = put(Table::Signatures, key, Vec::new());
-        if is_first {
-            let first = vec![
-                Change {
-                    expected: Expected::Absent,
-                    ..put(Table::Rounds, digest.to_vec(), encode(round)?)
-                },
-                put(
-                    Table::Unconfirmed,
-                    self.unconfirmed_key(&digest),
-                    Vec::new(),
-                ),
-                signature.clone(),
-            ];
-            if self.store.write(first).await? == Written::Applied {
-                return Ok(());
-            }
-            // Another signature came first. By now the round may even be confirmed.
+        if is_stored {
+            self.write(vec![signature]).await?;
+            return Ok(true);
         }
-        self.write(vec![signature]).await
+        let first = vec![
+            Change {
+                expected: Expected::Absent,
+                ..put(Table::Rounds, digest.to_vec(), encode(round)?)
+            },
+            put(Table::Unconfirmed, self.unconfirmed_key(digest), Vec::new()),
+            signature.clone(),
+        ];
+        if self.store.write(first).await? == Written::Applied {
+            return Ok(true);
+        }
+        let known = self.round(digest).await?;
+        if !known.is_some_and(|known| known.is_same(round)) {
+            return Ok(false);
+        }
+        // Another signature came first. By now the round may even be confirmed.
+        self.write(vec![signature]).await?;
+        Ok(true)
     }
 
-    /// Keeps a round as confirmed.
+    /// Keeps a round as confirmed. Its signatures have done what they were for.
     pub(super) async fn close(&self, digest: &B256, round: &StoredRound) -> Result<(), StoreError> {
         let closed = put(Table::Rounds, digest.to_vec(), encode(round)?);
         let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
-        self.write(vec![closed, unconfirmed]).await
+        self.write(vec![closed, unconfirmed]).await?;
+        self.remove_signatures(digest, round).await
     }
 
     /// Removes a round with its signatures, whichever part of it is there.
@@ -174,23 +198,52 @@ impl Ledger {
         digest: &B256,
         round: &StoredRound,
     ) -> Result<(), StoreError> {
-        let prefix = round.signatures(digest);
         // The round itself goes last, so that what a crash leaves is found again.
+        self.remove_signatures(digest, round).await?;
+        let row = self.row(digest).await?;
+        let Some((_, value)) = row.filter(|(stored, _)| stored.is_same(round)) else {
+            // The statement has another round by now.
+            return Ok(());
+        };
+        let round = Change {
+            expected: Expected::Value(value),
+            ..remove(Table::Rounds, digest.to_vec())
+        };
+        let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
+        self.write(vec![round, unconfirmed]).await
+    }
+
+    /// Removes these signatures of a round.
+    pub(super) async fn remove<C: Curve>(
+        &self,
+        digest: &B256,
+        round: &StoredRound,
+        signatures: &[(OperatorId, G1Bytes<C>)],
+    ) -> Result<(), StoreError> {
+        for page in signatures.chunks(PAGE) {
+            let keys = page
+                .iter()
+                .map(|(operator, signature)| round.signature(digest, *operator, signature));
+            let changes = keys.map(|key| remove(Table::Signatures, key)).collect();
+            self.write(changes).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_signatures(
+        &self,
+        digest: &B256,
+        round: &StoredRound,
+    ) -> Result<(), StoreError> {
+        let prefix = round.signatures(digest);
         loop {
             let page = self.page(&prefix, None).await?;
             if page.is_empty() {
-                break;
+                return Ok(());
             }
             let signatures = page.into_iter().map(|key| remove(Table::Signatures, key));
             self.write(signatures.collect()).await?;
         }
-        let round = Change {
-            expected: Expected::Value(encode(round)?),
-            ..remove(Table::Rounds, digest.to_vec())
-        };
-        // If there is another round of the statement by now, that one stays.
-        let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
-        self.write(vec![round, unconfirmed]).await
     }
 
     /// Keys of signatures.

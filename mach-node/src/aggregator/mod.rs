@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use backon::Retryable;
 use mach_bls::{OperatorKeys, Scheme, Tally, TallyError};
 use mach_core::{
-    Bn254, Certificate, Confirmation, Domain, OperatorId, QuorumNumbers, Round, SignedStatement,
-    Statement, Threshold,
+    Bn254, Certificate, Confirmation, Domain, G1Bytes, OperatorId, QuorumNumbers, Round,
+    SignedStatement, Statement, Threshold,
     ports::{
         AggregateError, BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError,
         SignatureAggregator, StatementConfirmer,
     },
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinError, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -28,6 +29,9 @@ use ledger::{Ledger, StoredRound};
 use rounds::{OpenRound, Rounds};
 
 pub(crate) use ledger::record;
+
+/// How often [`Aggregator::run`] tends to the rounds.
+const TEND_EVERY: Duration = Duration::from_secs(30);
 
 /// What an [`Aggregator`] serves, on which terms, within which limits.
 #[derive(Clone, Debug)]
@@ -128,50 +132,96 @@ impl<S: Scheme> Aggregator<S> {
         self.0.rounds.len()
     }
 
+    /// Tends to the rounds now and then, until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(TEND_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Err(error) = self.tend().await {
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "not every round goes on"
+                );
+            }
+        }
+    }
+
     /// Goes on with the rounds of the store that are not confirmed: forgets those that are over,
     /// makes the certificates that are due and brings them to L1. Gives how many rounds are open.
     ///
-    /// To be called when a service starts, and now and then.
+    /// To be called when a service starts, and now and then: [`Self::run`] does.
     ///
     /// Errors: [`AggregateError::Backend`] if the store does not serve, [`AggregateError::Registry`]
-    /// if L1 does not; [`AggregateError::Full`] if there are more rounds than the limit. What was
-    /// done until then is done.
+    /// if L1 does not; [`AggregateError::Full`] if there are more rounds than the limit. It is the
+    /// error of the last round that does not go on; the others do.
     pub async fn tend(&self) -> Result<usize, AggregateError> {
         let mut open = 0;
+        let mut failure = None;
         let mut after = None;
         loop {
             let page = self.0.ledger.unconfirmed(after).await.map_err(unstored)?;
             let Some(last) = page.last().copied() else {
-                return Ok(open);
+                return failure.map_or(Ok(open), Err);
             };
             let mut stored = Vec::with_capacity(page.len());
             for digest in page {
-                let round = self.0.ledger.round(&digest).await.map_err(unstored)?;
-                match round {
-                    Some(round) if self.0.is_over(&digest, &round) => {
-                        let forgotten = self.0.ledger.forget(&digest, &round).await;
-                        forgotten.map_err(unstored)?;
-                    }
-                    Some(round) => stored.push((digest, round)),
-                    // Confirmed or forgotten in between.
-                    None => {}
+                match self.0.outlived(&digest).await {
+                    Ok(Some(round)) => stored.push((digest, round.terms.reference_block())),
+                    // Over, or confirmed meanwhile.
+                    Ok(None) => {}
+                    Err(error) => failure = Some(error),
                 }
             }
             // Those of one reference block together, so that its operators are read once.
-            stored.sort_by_key(|(_, round)| round.terms.reference_block());
-            for (digest, round) in stored {
-                let round = self.0.take_up(digest, round).await?;
-                self.try_certify(digest, &round);
-                open += 1;
+            stored.sort_by_key(|(_, reference_block)| *reference_block);
+            for (digest, _) in stored {
+                match self.0.take_up(digest).await {
+                    Ok(round) => {
+                        self.try_certify(digest, &round).await?;
+                        open += 1;
+                    }
+                    Err(AggregateError::UnknownRound(_)) => {}
+                    Err(error) => failure = Some(error),
+                }
             }
             after = Some(last);
         }
     }
 
+    /// Counts a signature, makes it durable, and certifies if it was the last that was needed.
+    async fn take(&self, signed: SignedStatement<S>) -> Result<Progress, AggregateError> {
+        let digest = signed.digest();
+        let round = match self.0.find(&digest).await? {
+            Found::Open(round) => round,
+            Found::Closed(_, confirmation) => return Ok(Progress::Confirmed(confirmation)),
+        };
+        let (operator, signature) = (signed.operator, signed.signature);
+        let counting = Arc::clone(&round);
+        let counted = blocking(move || counting.add(&signed)).await?;
+        counted.map_err(|error| match error {
+            TallyError::UnknownOperator(operator) => AggregateError::UnknownOperator(operator),
+            error => {
+                warn!(%digest, %operator, %error, "signature refused");
+                AggregateError::BadSignature(operator)
+            }
+        })?;
+        self.0.record(&digest, &round, operator, signature).await?;
+        if self.try_certify(digest, &round).await?.contains(&operator) {
+            return Err(AggregateError::BadSignature(operator));
+        }
+        Ok(round.progress())
+    }
+
     /// Makes the certificate if the round is ready for it, and starts its confirmation.
-    fn try_certify(&self, digest: B256, round: &Arc<OpenRound<S>>) -> Vec<OperatorId> {
-        let Some(attempt) = round.try_certify() else {
-            return Vec::new();
+    /// Gives whose signatures turned out wrong.
+    async fn try_certify(
+        &self,
+        digest: B256,
+        round: &Arc<OpenRound<S>>,
+    ) -> Result<Vec<OperatorId>, AggregateError> {
+        let certifying = Arc::clone(round);
+        let Some(attempt) = blocking(move || certifying.try_certify()).await? else {
+            return Ok(Vec::new());
         };
         for operator in &attempt.rejected {
             warn!(%digest, %operator, "signature dropped, it is not valid");
@@ -181,7 +231,10 @@ impl<S: Scheme> Aggregator<S> {
             let (this, round) = (self.clone(), Arc::clone(round));
             tokio::spawn(async move { this.confirm(round, certificate).await });
         }
-        attempt.rejected
+        if !attempt.rejected.is_empty() {
+            self.0.prune(&digest, round).await;
+        }
+        Ok(attempt.rejected)
     }
 
     /// Brings `certificate` to L1, for as long as the round lives if L1 does not answer.
@@ -242,13 +295,25 @@ impl<S: Scheme> Shared<S> {
         }
     }
 
-    /// Whether a stored round is over: by the clock that does not jump, where it is in memory.
-    fn is_over(&self, digest: &B256, stored: &StoredRound) -> bool {
-        match self.rounds.get(digest) {
+    /// The stored round, if it is neither confirmed nor over; one that is over is forgotten.
+    async fn outlived(&self, digest: &B256) -> Result<Option<StoredRound>, AggregateError> {
+        let Some(stored) = self.ledger.round(digest).await.map_err(unstored)? else {
+            return Ok(None);
+        };
+        if stored.confirmation.is_some() {
+            return Ok(None);
+        }
+        // In memory it goes by the clock that does not jump.
+        let is_over = match self.rounds.get(digest) {
             Ok(_) => false,
             Err(AggregateError::Expired(_)) => true,
             Err(_) => stored.is_over(self.config.round_lifetime),
+        };
+        if is_over {
+            let forgotten = self.ledger.forget(digest, &stored).await;
+            return forgotten.map(|()| None).map_err(unstored);
         }
+        Ok(Some(stored))
     }
 
     /// The round of a statement that was opened, from memory or from the store.
@@ -265,48 +330,89 @@ impl<S: Scheme> Shared<S> {
             None if stored.is_over(self.config.round_lifetime) => {
                 Err(AggregateError::Expired(*digest))
             }
-            None => self.take_up(*digest, stored).await.map(Found::Open),
+            None => self.take_up(*digest).await.map(Found::Open),
         }
     }
 
     /// Brings a stored round back into memory.
-    async fn take_up(
-        &self,
-        digest: B256,
-        stored: StoredRound,
-    ) -> Result<Arc<OpenRound<S>>, AggregateError> {
+    async fn take_up(&self, digest: B256) -> Result<Arc<OpenRound<S>>, AggregateError> {
         let slot = self.rounds.slot(digest)?;
         let round = slot.get_or_try_init(|| async {
-            let keys = self.keys(stored.terms.reference_block()).await?;
-            let signatures = self.ledger.signatures(&digest, &stored).await;
-            let signatures = signatures.map_err(unstored)?;
-            let tally = Tally::new(stored.statement, self.config.domain, stored.terms, keys)
-                .map_err(malformed)?;
-            let restore = move || OpenRound::restore(tally, stored.opened_at, &signatures);
-            // Its signatures are proved.
-            let round = tokio::task::spawn_blocking(restore)
-                .await
-                .map_err(|error| AggregateError::Backend(error.into()))?;
-            info!(%digest, "round taken up again");
-            Ok::<_, AggregateError>(Arc::new(round))
+            let stored = self.ledger.round(&digest).await.map_err(unstored)?;
+            let open = stored.filter(|round| round.confirmation.is_none());
+            let open = open.ok_or(AggregateError::UnknownRound(digest))?;
+            self.restore(&digest, open).await
         });
         Ok(Arc::clone(round.await?))
+    }
+
+    async fn restore(
+        &self,
+        digest: &B256,
+        stored: StoredRound,
+    ) -> Result<Arc<OpenRound<S>>, AggregateError> {
+        let keys = self.keys(stored.terms.reference_block()).await?;
+        let signatures = self.ledger.signatures(digest, &stored).await;
+        let signatures = signatures.map_err(unstored)?;
+        let tally = Tally::new(stored.statement, self.config.domain, stored.terms, keys)
+            .map_err(malformed)?;
+        // Its signatures are proved.
+        let round =
+            blocking(move || OpenRound::restore(tally, stored.opened_at, &signatures)).await?;
+        info!(%digest, "round taken up again");
+        Ok(Arc::new(round))
     }
 
     /// Makes the signature durable that was counted.
     async fn record(
         &self,
+        digest: &B256,
         round: &OpenRound<S>,
-        signed: &SignedStatement<S>,
+        operator: OperatorId,
+        signature: G1Bytes<S>,
     ) -> Result<(), AggregateError> {
-        if !round.is_unrecorded(signed) {
-            return Ok(());
+        while round.is_unrecorded(operator, signature) {
+            let (stored, is_stored) = (round.to_stored(), round.is_stored());
+            let share = (operator, signature);
+            let recorded = self.ledger.record(digest, &stored, is_stored, share).await;
+            if !recorded.map_err(unstored)? {
+                match self.ledger.round(digest).await.map_err(unstored)? {
+                    // What is left of an earlier round does not stand in the way.
+                    Some(other) if other.is_over(self.config.round_lifetime) => {
+                        self.ledger.forget(digest, &other).await.map_err(unstored)?;
+                    }
+                    Some(_) => return Err(AggregateError::Expired(*digest)),
+                    None => {}
+                }
+                continue;
+            }
+            round.recorded(operator, signature);
+            // It turned out wrong while it was written.
+            if !round.counts(operator, &signature) {
+                let removed = self.ledger.remove(digest, &stored, &[share]).await;
+                removed.map_err(unstored)?;
+                return Err(AggregateError::BadSignature(operator));
+            }
         }
-        let (stored, is_first) = (round.to_stored(), !round.is_stored());
-        let recorded = self.ledger.record(&stored, is_first, signed);
-        recorded.await.map_err(unstored)?;
-        round.recorded(signed);
         Ok(())
+    }
+
+    /// Removes signatures from the store that do not count: anybody can send such, in every
+    /// operator's name.
+    async fn prune(&self, digest: &B256, round: &OpenRound<S>) {
+        let stored = round.to_stored();
+        let pruned = async {
+            let mut signatures = self.ledger.signatures::<S>(digest, &stored).await?;
+            signatures.retain(|(operator, signature)| !round.counts(*operator, signature));
+            self.ledger.remove(digest, &stored, &signatures).await
+        };
+        if let Err(error) = pruned.await {
+            warn!(
+                %digest,
+                error = &error as &dyn std::error::Error,
+                "wrong signatures stay in the store"
+            );
+        }
     }
 
     /// Keeps that the round is confirmed. If that fails, [`Aggregator::tend`] finds it out on L1.
@@ -362,10 +468,7 @@ impl<S: Scheme> Shared<S> {
             Some(earlier) => earlier.next(&set),
             None => OperatorKeys::new(&set),
         };
-        let keys = tokio::task::spawn_blocking(prove)
-            .await
-            .map_err(|error| AggregateError::Backend(error.into()))?;
-        let keys = Arc::new(keys.map_err(malformed)?);
+        let keys = Arc::new(blocking(prove).await?.map_err(malformed)?);
         *newest = Some(Arc::clone(&keys));
         Ok(keys)
     }
@@ -376,6 +479,18 @@ enum Found<S: Scheme> {
     Open(Arc<OpenRound<S>>),
     /// Confirmed, and not in memory any more.
     Closed(Box<StoredRound>, Confirmation),
+}
+
+/// Pairings take milliseconds, and some thousands of them seconds.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AggregateError> {
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
+/// What does not end as it should: a panic, or the runtime is going down.
+fn failed(error: JoinError) -> AggregateError {
+    AggregateError::Backend(error.into())
 }
 
 fn unstored(error: StoreError) -> AggregateError {
@@ -401,14 +516,20 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         }
         let slot = self.0.rounds.slot(digest)?;
         let round = slot.get_or_try_init(|| async {
-            // Nothing of a round that is over belongs to the new one.
-            let ledger = &self.0.ledger;
-            if let Some(over) = ledger.round(&digest).await.map_err(unstored)? {
-                ledger.forget(&digest, &over).await.map_err(unstored)?;
+            match self.0.ledger.round(&digest).await.map_err(unstored)? {
+                Some(round) if round.confirmation.is_none() && !round.is_over(lifetime) => {
+                    return self.0.restore(&digest, round).await;
+                }
+                // Nothing of a round that is over belongs to the new one.
+                Some(over) => {
+                    let forgotten = self.0.ledger.forget(&digest, &over).await;
+                    forgotten.map_err(unstored)?;
+                }
+                None => {}
             }
             let round = self.0.begin(statement).await?;
             info!(%digest, block = %statement.block(), "round opened");
-            Ok::<_, AggregateError>(Arc::new(round))
+            Ok(Arc::new(round))
         });
         Ok(round.await?.terms())
     }
@@ -417,23 +538,9 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         if signed.domain != self.0.config.domain {
             return Err(AggregateError::WrongDomain);
         }
-        let digest = signed.digest();
-        let round = match self.0.find(&digest).await? {
-            Found::Open(round) => round,
-            Found::Closed(_, confirmation) => return Ok(Progress::Confirmed(confirmation)),
-        };
-        let operator = signed.operator;
-        round.add(&signed).map_err(|error| match error {
-            TallyError::UnknownOperator(operator) => AggregateError::UnknownOperator(operator),
-            error => {
-                warn!(%digest, %operator, %error, "signature refused");
-                AggregateError::BadSignature(operator)
-            }
-        })?;
-        self.0.record(&round, &signed).await?;
-        if self.try_certify(digest, &round).contains(&operator) {
-            return Err(AggregateError::BadSignature(operator));
-        }
-        Ok(round.progress())
+        // Who goes away meanwhile does not stop what was begun.
+        let this = self.clone();
+        let taken = tokio::spawn(async move { this.take(signed).await });
+        taken.await.map_err(failed)?
     }
 }

@@ -84,7 +84,8 @@ impl<S: Scheme> Rounds<S> {
     ///
     /// Rounds that are over go first; then the oldest that is confirmed; then the oldest that
     /// nobody signed, since opening rounds costs a stranger nothing. A round that an operator
-    /// signed stays until it is over.
+    /// signed stays until it is over, and so does one that somebody works on: references to it are
+    /// given out under the lock of the table only.
     fn make_room(
         &self,
         slots: &mut HashMap<B256, (Instant, Slot<S>)>,
@@ -97,6 +98,11 @@ impl<S: Scheme> Rounds<S> {
             return Ok(());
         }
         let expendable = slots.iter().filter_map(|(digest, (since, slot))| {
+            let is_held = Arc::strong_count(slot) > 1
+                || slot.get().is_some_and(|round| Arc::strong_count(round) > 1);
+            if is_held {
+                return None;
+            }
             let phase = slot.get().map_or(Phase::Unsigned, |round| round.phase());
             let rank = match phase {
                 Phase::Confirmed(_) => 0,
@@ -118,7 +124,8 @@ impl<S: Scheme> Rounds<S> {
 /// One round.
 pub(super) struct OpenRound<S: Scheme> {
     opened: Instant,
-    opened_at: UnixTime,
+    /// Without its confirmation.
+    stored: StoredRound,
     tally: Mutex<Tally<S>>,
     phase: Mutex<Phase>,
     is_stored: AtomicBool,
@@ -147,9 +154,15 @@ impl Phase {
 
 impl<S: Scheme> OpenRound<S> {
     pub(super) fn new(tally: Tally<S>) -> Self {
+        let stored = StoredRound {
+            statement: tally.statement().clone(),
+            terms: tally.round().clone(),
+            opened_at: UnixTime::now(),
+            confirmation: None,
+        };
         Self {
             opened: Instant::now(),
-            opened_at: UnixTime::now(),
+            stored,
             tally: Mutex::new(tally),
             phase: Mutex::new(Phase::Unsigned),
             is_stored: AtomicBool::new(false),
@@ -177,19 +190,19 @@ impl<S: Scheme> OpenRound<S> {
             0 => Phase::Unsigned,
             _ => Phase::Collecting,
         };
-        let now = Instant::now();
+        let mut round = Self::new(tally);
+        round.stored.opened_at = opened_at;
+        let age = opened_at.elapsed();
+        round.opened = round.opened.checked_sub(age).unwrap_or(round.opened);
         Self {
-            opened: now.checked_sub(opened_at.elapsed()).unwrap_or(now),
-            opened_at,
-            tally: Mutex::new(tally),
             phase: Mutex::new(phase),
             is_stored: AtomicBool::new(true),
-            unrecorded: Mutex::default(),
+            ..round
         }
     }
 
     pub(super) fn terms(&self) -> Round {
-        lock(&self.tally).round().clone()
+        self.stored.terms.clone()
     }
 
     /// Whether the store has the round.
@@ -199,16 +212,13 @@ impl<S: Scheme> OpenRound<S> {
 
     /// The round as it is to be stored.
     pub(super) fn to_stored(&self) -> StoredRound {
-        let tally = lock(&self.tally);
         let confirmation = match self.phase() {
             Phase::Confirmed(confirmation) => Some(confirmation),
             _ => None,
         };
         StoredRound {
-            statement: tally.statement().clone(),
-            terms: tally.round().clone(),
-            opened_at: self.opened_at,
             confirmation,
+            ..self.stored.clone()
         }
     }
 
@@ -232,15 +242,23 @@ impl<S: Scheme> OpenRound<S> {
         Ok(())
     }
 
-    /// Whether a signature that was counted may still be lost.
-    pub(super) fn is_unrecorded(&self, signed: &SignedStatement<S>) -> bool {
-        lock(&self.unrecorded).contains(&(signed.operator, signed.signature))
+    /// Whether a signature that was counted may still be lost, and that would matter.
+    pub(super) fn is_unrecorded(&self, operator: OperatorId, signature: G1Bytes<S>) -> bool {
+        !matches!(self.phase(), Phase::Confirmed(_))
+            && lock(&self.unrecorded).contains(&(operator, signature))
     }
 
     /// A signature, and with it the round, is durable.
-    pub(super) fn recorded(&self, signed: &SignedStatement<S>) {
+    pub(super) fn recorded(&self, operator: OperatorId, signature: G1Bytes<S>) {
         self.is_stored.store(true, Ordering::Release);
-        lock(&self.unrecorded).remove(&(signed.operator, signed.signature));
+        lock(&self.unrecorded).remove(&(operator, signature));
+    }
+
+    /// Whether this signature is the operator's that counts. One that turned out wrong does not.
+    pub(super) fn counts(&self, operator: OperatorId, signature: &G1Bytes<S>) -> bool {
+        let tally = lock(&self.tally);
+        let counted = tally.signature(&operator);
+        counted.is_some_and(|counted| counted.to_bytes() == *signature)
     }
 
     /// Makes the certificate, unless one is on its way. While it is made, nobody else makes one.

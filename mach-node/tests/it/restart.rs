@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::ports::{
     Answer, Confirmer, FixedHead, FixedRegistry, HEAD, Unwritable, aggregator_on, config,
-    confirmation, confirmed, digest, sign_all, signed, signed_by, statement, until,
+    confirmation, confirmed, digest, id, sign_all, signed, signed_by, statement, until,
 };
 
 /// Four operators of whom three are enough, with what is in `store`.
@@ -167,7 +167,7 @@ async fn a_signature_that_cannot_be_stored_is_not_acknowledged() {
     before.open(&statement(1)).await.unwrap();
     before.submit(signed(1, 0)).await.unwrap();
     store.fail(true);
-    for index in [0, 1, 1, 2] {
+    for index in [0, 1, 1] {
         let outcome = before.submit(signed(1, index)).await;
         // The first was stored before.
         assert_eq!(outcome.is_ok(), index == 0, "{index}: {outcome:?}");
@@ -184,6 +184,105 @@ async fn a_signature_that_cannot_be_stored_is_not_acknowledged() {
         after.progress(digest(1)),
         Some(Progress::Collecting { signers: 2 })
     );
+}
+
+/// Anybody can send points in every operator's name, and they count until there are enough.
+#[tokio::test]
+async fn wrong_signatures_leave_nothing_in_the_store() {
+    let store = MemoryStore::new();
+    let aggregator = on(&store, &Confirmer::default());
+    sign_all(&aggregator, 1, [0]).await;
+    for _ in 0..3 {
+        aggregator.submit(signed_by(1, 1, 8)).await.unwrap();
+        assert_eq!(rows(&store).await, 4);
+        let last = aggregator.submit(signed_by(1, 2, 9)).await;
+        assert!(matches!(last, Err(AggregateError::BadSignature(it)) if it == id(2)));
+        assert_eq!(rows(&store).await, 3);
+    }
+    // A confirmed round is one row.
+    sign_all(&aggregator, 1, [1, 2]).await;
+    confirmed(&aggregator, 1).await;
+    aggregator.submit(signed(1, 3)).await.unwrap();
+    until(|| futures::executor::block_on(rows(&store)) == 1).await;
+}
+
+/// Nothing is acknowledged for a round that the store does not have.
+#[tokio::test]
+async fn a_statement_has_one_round_in_the_store() {
+    let elsewhere = MemoryStore::new();
+    sign_all(&on(&elsewhere, &Confirmer::default()), 1, [1]).await;
+    let row = elsewhere.get(Table::Rounds, digest(1).as_slice()).await;
+    let mut earlier: serde_json::Value = serde_json::from_slice(&row.unwrap().unwrap()).unwrap();
+    let opened_at = earlier["openedAt"].as_u64().unwrap();
+
+    let store = MemoryStore::new();
+    let aggregator = on(&store, &Confirmer::default());
+    aggregator.open(&statement(1)).await.unwrap();
+    for (opened_at, is_over) in [(opened_at - 60, false), (1, true)] {
+        earlier["openedAt"] = opened_at.into();
+        let change = Change {
+            table: Table::Rounds,
+            key: digest(1).to_vec(),
+            expected: Expected::Anything,
+            value: Some(serde_json::to_vec(&earlier).unwrap()),
+        };
+        assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+        let outcome = aggregator.submit(signed(1, 0)).await;
+        assert_eq!(outcome.is_ok(), is_over, "{outcome:?}");
+        assert!(is_over || matches!(outcome, Err(AggregateError::Expired(_))));
+    }
+    let after = on(&store, &Confirmer::default());
+    assert_eq!(after.tend().await.unwrap(), 1);
+    let progress = after.progress(digest(1));
+    assert_eq!(progress, Some(Progress::Collecting { signers: 1 }));
+}
+
+/// A flood of rounds does not push out what is about to be signed.
+#[tokio::test(start_paused = true)]
+async fn a_round_that_somebody_works_on_stays() {
+    let registry = FixedRegistry {
+        delay: Duration::from_secs(5),
+        ..FixedRegistry::new(4)
+    };
+    let config = AggregatorConfig {
+        max_rounds: 1,
+        ..config()
+    };
+    let store = MemoryStore::new();
+    let aggregator = aggregator_on(store, registry, &Confirmer::default(), config);
+    let opening = tokio::spawn({
+        let aggregator = aggregator.clone();
+        async move { aggregator.open(&statement(1)).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let other = aggregator.open(&statement(2)).await;
+    assert!(matches!(other, Err(AggregateError::Full(1))), "{other:?}");
+    opening.await.unwrap().unwrap();
+    // Nobody works on it now, and nobody has signed it.
+    aggregator.open(&statement(2)).await.unwrap();
+    assert_eq!(aggregator.progress(digest(1)), None);
+}
+
+/// One round that is damaged holds up no other.
+#[tokio::test]
+async fn a_damaged_round_holds_up_no_other() {
+    let store = MemoryStore::new();
+    let never = Confirmer::answering([Answer::Wait(Arc::new(Notify::new()))]);
+    let before = on(&store, &never);
+    sign_all(&before, 1, 0..3).await;
+    sign_all(&before, 2, [0]).await;
+    until(|| never.certificates().len() == 1).await;
+    let change = Change {
+        table: Table::Rounds,
+        key: digest(2).to_vec(),
+        expected: Expected::Anything,
+        value: Some(b"{}".to_vec()),
+    };
+    assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+    drop(before);
+    let after = on(&store, &Confirmer::default());
+    assert!(after.tend().await.is_err());
+    confirmed(&after, 1).await;
 }
 
 /// Whoever can write into the store can leave signatures out, and not make any.
