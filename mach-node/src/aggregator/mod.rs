@@ -1,81 +1,35 @@
 //! Collects signatures, makes certificates, has them confirmed.
 
+mod config;
 mod ledger;
 mod rounds;
+mod tend;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use alloy_primitives::{B256, ChainId};
+use alloy_primitives::B256;
 use async_trait::async_trait;
 use backon::Retryable;
 use mach_bls::{OperatorKeys, Scheme, Tally, TallyError};
 use mach_core::{
-    Bn254, Certificate, Confirmation, Domain, G1Bytes, OperatorId, QuorumNumbers, Round,
-    SignedStatement, Statement, Threshold,
+    Bn254, Certificate, Confirmation, G1Bytes, OperatorId, Round, SignedStatement, Statement,
     ports::{
         AggregateError, BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError,
         SignatureAggregator, StatementConfirmer,
     },
 };
-use tokio::{sync::Mutex, task::JoinError, time::MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Mutex, task::JoinError};
 use tracing::{error, info, warn};
 
 use crate::{
-    L1Head, RetryPolicy,
+    L1Head,
     store::{Store, StoreError},
 };
 use ledger::{Ledger, StoredRound};
 use rounds::{OpenRound, Rounds};
 
+pub use config::AggregatorConfig;
 pub(crate) use ledger::record;
-
-/// How often [`Aggregator::run`] tends to the rounds.
-const TEND_EVERY: Duration = Duration::from_secs(30);
-
-/// What an [`Aggregator`] serves, on which terms, within which limits.
-#[derive(Clone, Debug)]
-pub struct AggregatorConfig {
-    /// The service manager that certificates go to.
-    pub domain: Domain,
-    /// Rollups that statements may be about.
-    pub rollups: BTreeSet<ChainId>,
-    /// Quorums that have to sign.
-    pub quorums: QuorumNumbers,
-    /// Threshold of each quorum, in the same order.
-    pub thresholds: Vec<Threshold>,
-    /// L1 blocks that the reference block lies behind the head, at least one: a reorganisation that
-    /// is not deeper changes nothing.
-    pub reference_margin: u32,
-    /// Most rounds at a time. At the limit, a new round takes the place of one that is over, of a
-    /// confirmed one, or of one that no operator has signed.
-    pub max_rounds: usize,
-    /// How long signatures of a round are taken.
-    pub round_lifetime: Duration,
-    /// For L1 when it does not answer. While its round lives, a certificate is not given up.
-    pub retry: RetryPolicy,
-}
-
-impl AggregatorConfig {
-    /// Rounds of an hour, at most 1,024 of them, one L1 block behind the head.
-    pub fn new(
-        domain: Domain,
-        rollups: impl IntoIterator<Item = ChainId>,
-        quorums: QuorumNumbers,
-        thresholds: Vec<Threshold>,
-    ) -> Self {
-        Self {
-            domain,
-            rollups: rollups.into_iter().collect(),
-            quorums,
-            thresholds,
-            reference_margin: 1,
-            max_rounds: 1024,
-            round_lifetime: Duration::from_secs(3600),
-            retry: RetryPolicy::default(),
-        }
-    }
-}
 
 /// An aggregator on one of the curves. Clones share their rounds.
 ///
@@ -130,62 +84,6 @@ impl<S: Scheme> Aggregator<S> {
     /// Number of rounds in memory, open or confirmed.
     pub fn open_rounds(&self) -> usize {
         self.0.rounds.len()
-    }
-
-    /// Tends to the rounds now and then, until `shutdown`.
-    pub async fn run(&self, shutdown: CancellationToken) {
-        let mut ticks = tokio::time::interval(TEND_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.tend().await {
-                error!(
-                    error = &error as &dyn std::error::Error,
-                    "not every round goes on"
-                );
-            }
-        }
-    }
-
-    /// Goes on with the rounds of the store that are not confirmed: forgets those that are over,
-    /// makes the certificates that are due and brings them to L1. Gives how many rounds are open.
-    ///
-    /// To be called when a service starts, and now and then: [`Self::run`] does.
-    ///
-    /// Errors: [`AggregateError::Backend`] if the store does not serve, [`AggregateError::Registry`]
-    /// if L1 does not; [`AggregateError::Full`] if there are more rounds than the limit. It is the
-    /// error of the last round that does not go on; the others do.
-    pub async fn tend(&self) -> Result<usize, AggregateError> {
-        let mut open = 0;
-        let mut failure = None;
-        let mut after = None;
-        loop {
-            let page = self.0.ledger.unconfirmed(after).await.map_err(unstored)?;
-            let Some(last) = page.last().copied() else {
-                return failure.map_or(Ok(open), Err);
-            };
-            let mut stored = Vec::with_capacity(page.len());
-            for digest in page {
-                match self.0.outlived(&digest).await {
-                    Ok(Some(round)) => stored.push((digest, round.terms.reference_block())),
-                    // Over, or confirmed meanwhile.
-                    Ok(None) => {}
-                    Err(error) => failure = Some(error),
-                }
-            }
-            // Those of one reference block together, so that its operators are read once.
-            stored.sort_by_key(|(_, reference_block)| *reference_block);
-            for (digest, _) in stored {
-                match self.0.take_up(digest).await {
-                    Ok(round) => {
-                        self.try_certify(digest, &round).await?;
-                        open += 1;
-                    }
-                    Err(AggregateError::UnknownRound(_)) => {}
-                    Err(error) => failure = Some(error),
-                }
-            }
-            after = Some(last);
-        }
     }
 
     /// Counts a signature, makes it durable, and certifies if it was the last that was needed.
@@ -295,27 +193,6 @@ impl<S: Scheme> Shared<S> {
         }
     }
 
-    /// The stored round, if it is neither confirmed nor over; one that is over is forgotten.
-    async fn outlived(&self, digest: &B256) -> Result<Option<StoredRound>, AggregateError> {
-        let Some(stored) = self.ledger.round(digest).await.map_err(unstored)? else {
-            return Ok(None);
-        };
-        if stored.confirmation.is_some() {
-            return Ok(None);
-        }
-        // In memory it goes by the clock that does not jump.
-        let is_over = match self.rounds.get(digest) {
-            Ok(_) => false,
-            Err(AggregateError::Expired(_)) => true,
-            Err(_) => stored.is_over(self.config.round_lifetime),
-        };
-        if is_over {
-            let forgotten = self.ledger.forget(digest, &stored).await;
-            return forgotten.map(|()| None).map_err(unstored);
-        }
-        Ok(Some(stored))
-    }
-
     /// The round of a statement that was opened, from memory or from the store.
     async fn find(&self, digest: &B256) -> Result<Found<S>, AggregateError> {
         let unknown = match self.rounds.get(digest) {
@@ -332,35 +209,6 @@ impl<S: Scheme> Shared<S> {
             }
             None => self.take_up(*digest).await.map(Found::Open),
         }
-    }
-
-    /// Brings a stored round back into memory.
-    async fn take_up(&self, digest: B256) -> Result<Arc<OpenRound<S>>, AggregateError> {
-        let slot = self.rounds.slot(digest)?;
-        let round = slot.get_or_try_init(|| async {
-            let stored = self.ledger.round(&digest).await.map_err(unstored)?;
-            let open = stored.filter(|round| round.confirmation.is_none());
-            let open = open.ok_or(AggregateError::UnknownRound(digest))?;
-            self.restore(&digest, open).await
-        });
-        Ok(Arc::clone(round.await?))
-    }
-
-    async fn restore(
-        &self,
-        digest: &B256,
-        stored: StoredRound,
-    ) -> Result<Arc<OpenRound<S>>, AggregateError> {
-        let keys = self.keys(stored.terms.reference_block()).await?;
-        let signatures = self.ledger.signatures(digest, &stored).await;
-        let signatures = signatures.map_err(unstored)?;
-        let tally = Tally::new(stored.statement, self.config.domain, stored.terms, keys)
-            .map_err(malformed)?;
-        // Its signatures are proved.
-        let round =
-            blocking(move || OpenRound::restore(tally, stored.opened_at, &signatures)).await?;
-        info!(%digest, "round taken up again");
-        Ok(Arc::new(round))
     }
 
     /// Makes the signature durable that was counted.
