@@ -13,7 +13,7 @@ use alloy_primitives::{B256, BlockNumber, ChainId};
 use backon::Retryable;
 use mach_core::{
     BlockOutcome, BlockReport, L2Block, UnitReport, Verdict,
-    ports::{Claim, Completion, Lease, QueueError, Release, ValidateError, WorkQueue},
+    ports::{Claim, Completion, Lease, QueueError, Release, SourceError, ValidateError, WorkQueue},
 };
 use tokio::{
     sync::{Mutex, Notify, Semaphore, watch},
@@ -41,8 +41,8 @@ pub struct BackfillConfig {
     pub fetches: NonZeroUsize,
     /// For blocks that cannot be had or judged yet, and for a queue that does not answer.
     pub retry: RetryPolicy,
-    /// Blocks in a row that the source does not give, after all retries, before the run stops: it
-    /// is the source then, and not the blocks.
+    /// Blocks in a row that the source does not give, or that L1 says nothing of, after all retries,
+    /// before the run stops: it is the source then, and not the blocks.
     pub misses: NonZeroUsize,
     /// Time between two looks at a queue all of whose units others hold.
     pub idle: Duration,
@@ -126,7 +126,7 @@ pub struct Backfill<Q, J> {
     /// else holds one either, all is done.
     held: AtomicUsize,
     none_held: Notify,
-    /// Blocks in a row that the source did not give.
+    /// Blocks in a row that a source did not answer for.
     missed: AtomicUsize,
     status: watch::Sender<BackfillStatus>,
 }
@@ -411,9 +411,14 @@ struct Missed {
 }
 
 impl Missed {
-    /// Whether it is the source that did not answer.
-    const fn is_of_source(&self) -> bool {
-        matches!(&self.error, JudgeError::Source(error) if error.is_transient())
+    /// Whether it is a source that did not answer: that of the blocks, or L1.
+    fn is_of_source(&self) -> bool {
+        let error = match &self.error {
+            JudgeError::Source(error) => Some(error),
+            JudgeError::Validate(ValidateError::Incomplete { source, .. }) => source.downcast_ref(),
+            _ => None,
+        };
+        error.is_some_and(SourceError::is_transient)
     }
 }
 
@@ -463,9 +468,9 @@ pub enum BackfillError {
         /// Hash of the rules that blocks would be judged by.
         judge: B256,
     },
-    /// The source gives no blocks any more.
+    /// A source gives nothing any more: that of the blocks, or L1.
     #[error(
-        "the source gave none of {missed} blocks in a row, the last of them {number}: {reason}"
+        "the sources did not answer for {missed} blocks in a row, the last of them {number}: {reason}"
     )]
     SourceAway {
         /// The last of these blocks.

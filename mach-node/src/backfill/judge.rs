@@ -22,6 +22,12 @@ use tracing::{info, warn};
 
 use crate::verifier::with_causes;
 
+/// [`Judge::rules`] of [`Stateless`] for a chain by the rules of `spec`, whose comparison with L1 goes
+/// by what hashes to `l1`.
+pub fn rules_with_l1(spec: &ChainSpec, l1: B256) -> B256 {
+    keccak256([spec.hash(), l1].concat())
+}
+
 /// Brings blocks to verdicts in two steps: one that waits and one that computes, so that no core
 /// waits for a socket.
 #[async_trait]
@@ -156,10 +162,9 @@ impl<S: L2Source + WitnessSource + 'static> Judge for Stateless<S> {
     }
 
     fn rules(&self) -> Option<B256> {
-        let executing = self.rules.spec.hash();
         Some(match &self.l1 {
-            Some(l1) => keccak256([executing, l1.rules].concat()),
-            None => executing,
+            Some(l1) => rules_with_l1(&self.rules.spec, l1.rules),
+            None => self.rules.spec.hash(),
         })
     }
 

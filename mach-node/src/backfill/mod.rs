@@ -12,7 +12,9 @@ mod report;
 mod stored;
 
 pub use engine::{Backfill, BackfillConfig, BackfillError, BackfillStatus};
-pub use judge::{Fetched, Judge, JudgeError, Judged, Recorded, Stateless, Validated};
+pub use judge::{
+    Fetched, Judge, JudgeError, Judged, Recorded, Stateless, Validated, rules_with_l1,
+};
 #[cfg(feature = "nats")]
 pub use nats::NatsQueue;
 pub use report::{

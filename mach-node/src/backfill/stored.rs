@@ -35,6 +35,10 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// | `R` and index | the report of a unit |
 ///
 /// Indexes are 8 bytes, big-endian; values are JSON.
+///
+/// The last attempt at a unit is made alone: nothing else is handed out until it is over. A process
+/// that is killed as often as there are attempts costs at most one unit then, and not all that it
+/// held; and of a unit whose blocks kill it, the others do not suffer.
 #[derive(Debug)]
 pub struct StoredQueue<S> {
     store: S,
@@ -325,15 +329,28 @@ impl State {
     fn next(&mut self) -> Result<Next, QueueError> {
         self.expire();
         let plan = self.plan()?;
-        let index = self.free.first().copied().unwrap_or(self.cursor);
-        let Some(unit) = plan.unit(index) else {
+        let most = plan.attempts();
+        if self.leases.keys().any(|index| self.is_alone(*index)) {
+            return Ok(Next::Nothing(Claim::Wait));
+        }
+        let is_last = |index: &&u64| {
+            let taken = self.attempts.get(index).map_or(0, |it| it.count);
+            taken > 0 && taken.saturating_add(1) == most
+        };
+        let free = self.free.iter().find(|index| !is_last(index)).copied();
+        let index = free.unwrap_or(self.cursor);
+        let (index, unit) = match (plan.unit(index), self.free.first()) {
+            (Some(unit), _) => (index, Some(unit)),
+            (None, Some(last)) if self.leases.is_empty() => (*last, plan.unit(*last)),
+            (None, _) => (index, None),
+        };
+        let Some(unit) = unit else {
             return Ok(Next::Nothing(if self.done == plan.unit_count() {
                 Claim::Done
             } else {
                 Claim::Wait
             }));
         };
-        let most = plan.attempts();
         let until = self.deadline()?;
         self.free.remove(&index);
         self.cursor = self.cursor.max(index + 1);
@@ -356,6 +373,13 @@ impl State {
         } else {
             Next::Taken(lease, attempts.clone())
         })
+    }
+
+    /// Whether the unit is held for its last attempt, after others.
+    fn is_alone(&self, index: u64) -> bool {
+        let most = self.plan.as_ref().map_or(0, WorkPlan::attempts);
+        let taken = self.attempts.get(&index).map_or(0, |it| it.count);
+        taken > 1 && taken >= most
     }
 
     fn is_done(&self, index: u64) -> bool {

@@ -47,6 +47,8 @@ enum Trouble {
     Away,
     /// The source has no such block.
     NotHeld,
+    /// The block is there, L1 never answers.
+    L1Away,
     /// The block is there, its rules are not known.
     Unsupported,
     /// Judging it panics.
@@ -161,6 +163,11 @@ impl Judge for Scripted {
             Some(Trouble::Unsupported) => Err(ValidateError::Unsupported {
                 block: number,
                 source: "a fork of tomorrow".into(),
+            }
+            .into()),
+            Some(Trouble::L1Away) => Err(ValidateError::Incomplete {
+                block: number,
+                source: Box::new(SourceError::Backend("L1 refuses".into())),
             }
             .into()),
             Some(Trouble::Invalid) => Ok(Verdict::Invalid(fault(1))),
@@ -317,14 +324,23 @@ async fn no_more_is_fetched_and_judged_at_a_time_than_was_said() {
 /// When nothing comes any more it is the source: its blocks are not written off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_away_stops_the_run_and_loses_nothing() {
-    let gone = (41..=400).map(|number| (number, Trouble::Away));
+    stops_and_loses_nothing(Trouble::Away, "connection refused").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_l1_that_is_away_stops_the_run_and_loses_nothing() {
+    stops_and_loses_nothing(Trouble::L1Away, "L1 refuses").await;
+}
+
+async fn stops_and_loses_nothing(trouble: Trouble, reason: &str) {
+    let gone = (41..=400).map(|number| (number, trouble));
     let (queue, broken) = (queue(400).await, Script::new(400, gone));
     let error = run(&queue, &broken).await.unwrap_err();
     assert!(
         matches!(error, BackfillError::SourceAway { missed: 8, .. }),
         "{error:?}"
     );
-    assert!(error.to_string().contains("connection refused"));
+    assert!(error.to_string().contains(reason), "{error}");
     let (report, _) = collected(&queue).await;
     assert_eq!(report.undecided, 0);
     assert_eq!(report.valid + report.pending, 400);

@@ -18,7 +18,7 @@ use mach_node::{
 };
 use tempfile::TempDir;
 
-use super::{Place, claim, conformance, finish, found, plan};
+use super::{Place, claim, collected, conformance, finish, found, plan};
 
 type Queue = Arc<StoredQueue<RedbStore>>;
 
@@ -179,6 +179,47 @@ async fn a_claim_that_cannot_be_written_is_no_attempt() {
     assert_eq!(queue.claim().await.unwrap(), Claim::Done);
     let report = queue.report(0).await.unwrap().unwrap();
     assert!((report.blocks.iter()).all(|block| block.published.is_none()));
+}
+
+/// However often a process is killed, only what it had for the last time and alone is given up.
+#[tokio::test]
+async fn a_process_that_is_killed_often_gives_up_one_unit_at_most() {
+    let store = MemoryStore::new();
+    let open = async || StoredQueue::open(store.clone()).await.unwrap();
+    let queue = open().await;
+    queue.plan(&plan(4 * 4)).await.unwrap();
+    for attempt in 1..=2 {
+        let queue = open().await;
+        for unit in 0..3 {
+            let lease = claim(&queue).await;
+            assert_eq!((lease.unit.index, lease.attempt), (unit, attempt));
+        }
+    }
+    // What was not taken so often comes first; what is left waits for it, and is taken alone.
+    let queue = open().await;
+    let fresh = claim(&queue).await;
+    assert_eq!((fresh.unit.index, fresh.attempt), (3, 1));
+    assert_eq!(queue.claim().await.unwrap(), Claim::Wait);
+    finish(&queue, &fresh, "w").await;
+    let lease = claim(&queue).await;
+    assert_eq!((lease.unit.index, lease.attempt), (0, 3));
+    assert_eq!(queue.claim().await.unwrap(), Claim::Wait);
+    // Killed once more.
+    let queue = open().await;
+    for unit in 1..3 {
+        let lease = claim(&queue).await;
+        assert_eq!((lease.unit.index, lease.attempt), (unit, 3));
+        assert_eq!(queue.claim().await.unwrap(), Claim::Wait);
+        // Who is told to stop has not failed.
+        queue.release(&lease, &Release::Interrupted).await.unwrap();
+        let lease = claim(&queue).await;
+        assert_eq!((lease.unit.index, lease.attempt), (unit, 3));
+        finish(&queue, &lease, "w").await;
+    }
+    assert_eq!(queue.claim().await.unwrap(), Claim::Done);
+    let report = collected(&*Arc::new(queue)).await;
+    assert_eq!((report.valid, report.undecided), (12, 4));
+    assert_eq!(report.undecided_blocks[0].number, 100);
 }
 
 /// A claim that reached the disk after the report of its unit.
