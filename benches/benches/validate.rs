@@ -35,8 +35,8 @@ const ROUNDS: usize = 31;
 
 fn main() -> ExitCode {
     let Some(data) = std::env::var_os("MACH_DATA").map(PathBuf::from) else {
-        println!("skipped: MACH_DATA names no folder with recorded blocks");
-        return ExitCode::SUCCESS;
+        println!("nothing measured: MACH_DATA names no folder with recorded blocks");
+        return ExitCode::FAILURE;
     };
     let names: Vec<String> = std::env::args()
         .skip(1)
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         "{:<21} {:>5} | keccak recov.    EVM keccak  floor |   ours  ratio   same   wall | keccak recov.    EVM   trie  roots",
         "block", "Mgas"
     );
-    let mut missed = 0;
+    let (mut measured, mut missed) = (0, 0);
     for path in recorded_files(data.join("blocks")).unwrap() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let name = name.trim_end_matches(".json.gz");
@@ -66,6 +66,7 @@ fn main() -> ExitCode {
             continue;
         }
         let row = measure(&recorded);
+        measured += 1;
         let ratio = row.ratio(row.lever_keccak);
         print!("{name:<21} {:>5.1} |", row.gas as f64 / 1e6);
         let [used, dirty] = row.lever_keccak;
@@ -90,6 +91,10 @@ fn main() -> ExitCode {
         let is_met = ratio <= BAR;
         println!("{}", if is_met { "" } else { "  NOT MET" });
         missed += usize::from(!is_met);
+    }
+    if measured == 0 {
+        println!("nothing measured: no recorded block matches");
+        return ExitCode::FAILURE;
     }
     if missed > 0 {
         println!("{missed} blocks above {BAR}x the floor");

@@ -37,7 +37,7 @@ pub(crate) struct AgainstL1Args {
         value_name = "URL",
         value_delimiter = ',',
         hide_env_values = true,
-        requires_all = ["rpc", "rollup_config"]
+        requires = "rollup_config"
     )]
     l1: Vec<Url>,
 
@@ -54,7 +54,40 @@ pub(crate) struct AgainstL1Args {
 type Validator = OpL1Validator<StatelessValidator<Arc<dyn Node>>, Box<dyn L1Source>, Arc<dyn Node>>;
 
 /// A rollup's L1.
-pub(crate) struct AgainstL1(Validator);
+pub(crate) struct AgainstL1 {
+    validator: Validator,
+    /// A hash of what the comparison goes by.
+    rules: B256,
+}
+
+impl AgainstL1Args {
+    /// A hash of what the comparison goes by; `None` if there is none. No endpoint is asked.
+    pub(crate) fn rules(&self, specs: &Specs) -> eyre::Result<Option<B256>> {
+        if self.l1.is_empty() {
+            return Ok(None);
+        }
+        let config = specs.rollup.clone();
+        let config = config.ok_or_eyre("--l1 needs --rollup-config")?;
+        let l1 = l1_rules(specs, self.l1_genesis.as_deref(), config.l1_chain_id)?;
+        let l2 = specs.of(config.l2_chain_id)?.clone();
+        self.hash(&Rollup::new(config, l2, l1)).map(Some)
+    }
+
+    fn hash(&self, rollup: &Rollup) -> eyre::Result<B256> {
+        let config = keccak256(serde_json::to_vec(&rollup.config)?);
+        // A block that a shallow L1 block makes valid may be accused by the final one.
+        let depth = match self.settlement() {
+            Settlement::Finalized => u64::MAX,
+            Settlement::Depth(depth) => depth,
+        };
+        let parts = [&config[..], &rollup.l1.hash()[..], &depth.to_be_bytes()];
+        Ok(keccak256(parts.concat()))
+    }
+
+    fn settlement(&self) -> Settlement {
+        (self.l1_depth).map_or(Settlement::Finalized, Settlement::Depth)
+    }
+}
 
 impl AgainstL1 {
     /// Asks every endpoint of L1 for its chain; `None` if there is none.
@@ -80,17 +113,17 @@ impl AgainstL1 {
         let l1 = connect_l1(&args.l1, rpc, config.l1_chain_id).await?;
         let executing = StatelessValidator::new(nodes.spec.clone(), Arc::clone(&nodes.source));
         let rollup = Rollup::new(config, nodes.spec.clone(), rules);
-        let settlement = (args.l1_depth).map_or(Settlement::Finalized, Settlement::Depth);
+        let settlement = args.settlement();
         let validator = OpL1Validator::new(executing, rollup, l1, Arc::clone(&nodes.source));
-        Ok(Some(Self(validator.with_settlement(settlement))))
+        Ok(Some(Self {
+            rules: args.hash(validator.rollup())?,
+            validator: validator.with_settlement(settlement),
+        }))
     }
 
     /// Who compares, for others to ask, and a hash of what it goes by.
-    pub(crate) fn into_accuser(self) -> eyre::Result<(Arc<dyn Accuser>, B256)> {
-        let Rollup { config, l1, .. } = self.0.rollup();
-        let config = keccak256(serde_json::to_vec(config)?);
-        let rules = keccak256([config, l1.hash()].concat());
-        Ok((Arc::new(self.0), rules))
+    pub(crate) fn into_accuser(self) -> (Arc<dyn Accuser>, B256) {
+        (Arc::new(self.validator), self.rules)
     }
 
     /// Compares a block with L1, whose row says that it executes as it says. What L1 has against it
@@ -98,7 +131,7 @@ impl AgainstL1 {
     ///
     /// Returns whether a later try may find what this one did not.
     pub(crate) async fn compare(&self, block: &L2Block, bundles: &Bundles, row: &mut Row) -> bool {
-        match self.0.accuse(block).await {
+        match self.validator.accuse(block).await {
             Ok(evidence) => {
                 row.with_l1 = true;
                 if let Some(evidence) = evidence {

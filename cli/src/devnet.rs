@@ -14,7 +14,7 @@ use mach_devnet::{
     stack::{Event, ServiceConfig, Stack, StackConfig},
 };
 
-use crate::{args::DevnetArgs, l1::now, outcome::Outcome, remote::runtime};
+use crate::{args::DevnetArgs, l1::now, outcome::Outcome, remote::runtime, signals::Ended};
 use folder::{Folder, Urls};
 
 /// Blocks that are there before anything is printed, so that what is printed can be verified at once.
@@ -91,6 +91,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
     if let Some(lie) = args.lie {
         stack.devnet().sequencer().lie_next(lie);
     }
+    let mut ended = Ended::new()?;
     let running = stack.devnet().run(Duration::from_millis(args.block_time));
     let mut told = None;
     loop {
@@ -99,10 +100,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
                 Some(event) => tell(&event, &mut told),
                 None => break,
             },
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                break;
-            }
+            () = ended.wait() => break,
         }
     }
     drop(running);

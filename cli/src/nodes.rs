@@ -193,6 +193,11 @@ impl Nodes {
         (self.quorum.as_ref()).map_or_else(Vec::new, Quorum::take_disagreements)
     }
 
+    /// The endpoints if several have to agree.
+    pub(crate) fn quorum(&self) -> Option<Quorum<RpcSource>> {
+        self.quorum.clone()
+    }
+
     pub(crate) const fn chain_id(&self) -> ChainId {
         self.spec.chain_id()
     }

@@ -37,9 +37,9 @@ use crate::{
 ///       --chain-id 10 --coordinate
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-#[command(mut_arg("rpc", |arg| arg.help("JSON-RPC endpoint; several share the work")))]
-#[command(mut_arg("agree", |arg| arg.help(
-    "Endpoints that have to agree on every block [default: each is asked for a share of the blocks]"
+#[command(mut_arg("rpc", |arg| arg.help(
+    "JSON-RPC endpoint; of several, more than half have to agree on every block, and each gives a share \
+     of the witnesses"
 )))]
 pub(crate) struct BackfillArgs {
     /// Folder of recorded blocks (.json, .json.gz) of one chain
@@ -123,7 +123,8 @@ pub(crate) struct BackfillArgs {
     pub(super) worker: bool,
 
     /// Put the blocks into the queue, wait for workers and report; verify nothing. What the verdicts
-    /// go by (--genesis, --rollup-config, --l1) has to be said here as to the workers
+    /// go by (--genesis, --rollup-config, --l1, --l1-depth, --l1-genesis) has to be said here as to the
+    /// workers
     #[arg(long, env = "MACH_COORDINATE", requires_all = ["queue", "blocks"])]
     pub(super) coordinate: bool,
 

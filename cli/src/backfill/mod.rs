@@ -19,7 +19,7 @@ use mach_core::{
     ports::{QueueError, QueueProgress, WorkQueue},
 };
 use mach_node::backfill::{
-    Backfill, BackfillConfig, BackfillReport, BackfillStatus, Judge, ReportError,
+    Backfill, BackfillConfig, BackfillReport, BackfillStatus, Judge, ReportError, rules_with_l1,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -70,15 +70,19 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
                 let plan = plan(args, chain_id, blocks)?;
                 // Where the rules are not known, each worker brings its own.
                 Some(match specs.of(chain_id) {
-                    Ok(spec) => plan.with_rules(spec.hash()),
+                    Ok(spec) => plan.with_rules(match args.l1.rules(specs)? {
+                        Some(l1) => rules_with_l1(spec, l1),
+                        None => spec.hash(),
+                    }),
                     Err(_) => plan,
                 })
             }
             _ => eyre::bail!("of which chain are the blocks? name it with --chain-id"),
         },
     };
-    let mut file = args.report.as_deref().map(ReportFile::create).transpose()?;
     let (queue, told) = queue::open(args, wanted.as_ref()).await?;
+    // Not before: who has the queue may be writing it.
+    let mut file = args.report.as_deref().map(ReportFile::create).transpose()?;
     let held = match &wanted {
         Some(wanted) => queue::put(&queue, wanted, &told).await?,
         None => {

@@ -1,6 +1,12 @@
 //! Where the blocks of a backfill come from.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use alloy_primitives::{B256, BlockNumber, ChainId};
 use async_trait::async_trait;
@@ -12,7 +18,9 @@ use mach_core::{
 use mach_node::backfill::{Judge, Recorded, Stateless};
 use mach_verify::{
     ChainSpec, EvidenceFolder, Witness,
-    source::{Archive, RecordedBlock, RecordedBlocks, RpcSource, WitnessSource, recorded_files},
+    source::{
+        Archive, Quorum, RecordedBlock, RecordedBlocks, RpcSource, WitnessSource, recorded_files,
+    },
 };
 
 use super::{args::BackfillArgs, queue::Queue};
@@ -70,14 +78,11 @@ impl Source {
         let nodes = Nodes::connect(&args.nodes, specs).await?;
         let l1 = AgainstL1::connect(&args.l1, &args.nodes, specs, &nodes).await?;
         let with_l1 = l1.is_some();
-        let blocks: Arc<dyn Node> = match args.nodes.agree {
-            Some(_) => Arc::clone(&nodes.source),
-            None => Arc::new(Sharing(nodes.endpoints().cloned().collect())),
-        };
+        let blocks: Arc<dyn Node> = Arc::new(Sharing::new(&nodes));
         let judge = Stateless::new(nodes.spec.clone(), Arc::clone(&blocks));
         let mut judge = judge.with_evidence(evidence);
         if let Some(l1) = l1 {
-            let (accuser, rules) = l1.into_accuser()?;
+            let (accuser, rules) = l1.into_accuser();
             judge = judge.with_l1(accuser, rules);
         }
         Ok(Self {
@@ -186,58 +191,63 @@ fn folder(path: &Path) -> eyre::Result<RecordedBlocks> {
     Ok(blocks)
 }
 
-/// Nodes of one chain that share the work. A block is asked for at one of them, and at the others
-/// if that one does not give it.
-///
-/// No node is trusted with a verdict, and which chain they are on shows where blocks meet: all of
-/// a range have to link.
-#[derive(Clone, Debug)]
-struct Sharing(Vec<RpcSource>);
+/// Nodes that agree on the blocks and share the witnesses, which are most of the work and prove
+/// themselves.
+#[derive(Clone)]
+struct Sharing {
+    agreed: Arc<dyn Node>,
+    nodes: Vec<RpcSource>,
+    /// How the nodes do, in the same order.
+    quorum: Option<Quorum<RpcSource>>,
+    /// Whose turn it is.
+    turn: Arc<AtomicUsize>,
+}
 
 impl Sharing {
-    /// All nodes, beginning with the one whose turn block `number` is.
-    fn in_turn(&self, number: BlockNumber) -> impl Iterator<Item = &RpcSource> {
-        // The remainder is smaller than a length.
-        let first = (number % self.0.len().max(1) as u64) as usize;
-        self.0.iter().cycle().skip(first).take(self.0.len())
+    fn new(nodes: &Nodes) -> Self {
+        Self {
+            agreed: Arc::clone(&nodes.source),
+            nodes: nodes.endpoints().cloned().collect(),
+            quorum: nodes.quorum(),
+            turn: Arc::default(),
+        }
+    }
+
+    /// The nodes, beginning with the one whose turn it is; those that failed just now come last.
+    fn in_turn(&self) -> impl Iterator<Item = &RpcSource> {
+        let health = self.quorum.as_ref().map_or_else(Vec::new, Quorum::health);
+        let is_resting = |index: &usize| health.get(*index).is_some_and(|it| it.is_resting);
+        let count = self.nodes.len();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count.max(1);
+        let turns = (0..count).cycle().skip(first).take(count);
+        let (resting, ready): (Vec<_>, Vec<_>) = turns.partition(is_resting);
+        let order = ready.into_iter().chain(resting);
+        order.filter_map(|index| self.nodes.get(index))
     }
 }
 
 #[async_trait]
 impl L2Source for Sharing {
     fn chain_id(&self) -> ChainId {
-        self.0.first().map_or(0, L2Source::chain_id)
+        self.agreed.chain_id()
     }
 
-    /// What every node has.
     async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
-        let mut lowest: Option<BlockRef> = None;
-        for node in &self.0 {
-            let head = node.head(head).await?;
-            if lowest.is_none_or(|lowest| head.number < lowest.number) {
-                lowest = Some(head);
-            }
-        }
-        lowest.ok_or(SourceError::NotYet(0))
+        self.agreed.head(head).await
     }
 
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
-        let mut outcome = Err(SourceError::NotHeld(number));
-        for node in self.in_turn(number) {
-            outcome = better(outcome, node.block(number).await);
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
+        self.agreed.block(number).await
     }
 }
 
 #[async_trait]
 impl WitnessSource for Sharing {
+    /// From the node whose turn it is, or the first after it that answers. What is asked for again,
+    /// since it was of no use, comes from another one.
     async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
         let mut outcome = Err(SourceError::NotHeld(block.number()));
-        for node in self.in_turn(block.number()) {
+        for node in self.in_turn() {
             outcome = better(outcome, node.witness(block).await);
             if outcome.is_ok() {
                 break;

@@ -350,8 +350,26 @@ async fn a_backfill_is_compared_with_l1() {
     assert_eq!(code, Some(1), "{again:?}");
     assert_eq!(again[0]["fault"], found["fault"]);
 
+    // Who only plans says what is compared and needs no source: here it comes as far as the queue.
+    let plan = [
+        "backfill",
+        "--queue",
+        "nats://127.0.0.1:1/x",
+        "--coordinate",
+    ];
+    let of = ["--chain-id", "77901", "--blocks", &blocks, "--l1", &l1];
+    let rules = ["--rollup-config", &rollup];
+    let (code, _, errors) = run(&[&plan[..], &of, &rules].concat()).await;
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("queue x on nats://127.0.0.1:1"), "{errors}");
+
     // What one found is not taken for what the other would find.
-    for (checkpoint, more) in [(&without, &["--l1", l1.as_str()][..]), (&with, &[])] {
+    let shallow = ["--l1", &l1, "--l1-depth", "1"];
+    for (checkpoint, more) in [
+        (&without, &["--l1", l1.as_str()][..]),
+        (&with, &[]),
+        (&with, &shallow),
+    ] {
         let (code, told, errors) = backfill(checkpoint, more).await;
         assert_eq!(code, Some(2), "{told:?}");
         assert!(errors.contains("belongs to another backfill"), "{errors}");

@@ -7,6 +7,7 @@ use std::{
 };
 
 use mach_devnet::{Devnet, DevnetConfig, Lie};
+use mach_node::store::RedbStore;
 use mach_verify::source::{Archive, RpcSource};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -336,6 +337,37 @@ async fn blocks_of_nodes_are_verified() {
     );
 }
 
+/// Of three nodes one lies, or is down: the others outvote it.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_node_of_three_neither_accuses_nor_stops_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (honest, lying) = (Devnet::new().unwrap(), Devnet::new().unwrap());
+    for number in 1..=12 {
+        honest.sequencer().produce().unwrap();
+        if number == 5 {
+            lying.sequencer().lie_next(Lie::ReceiptsRoot);
+        }
+        lying.sequencer().produce().unwrap();
+    }
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let honest = honest.serve(loopback, loopback).await.unwrap();
+    let lying = lying.serve(loopback, loopback).await.unwrap();
+    let (url, lying) = (honest.l2.http_url(), lying.l2.http_url());
+    for (name, third) in [("lying", lying.as_str()), ("down", "http://127.0.0.1:1")] {
+        let checkpoint = folder.path().join(name);
+        let urls = format!("{third},{url},{url}");
+        let fixed = ["--rpc", &urls, "--blocks", "1..=12", "--json"];
+        let quick = ["--rpc-retries", "0", "--checkpoint", text(&checkpoint)];
+        let args = [&fixed[..], &quick].concat();
+        let mut command = backfill(&folder, &args);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let lines = done(&output.await.unwrap(), 0);
+        assert_eq!(lines[12]["valid"], 12, "{name}");
+        assert_eq!(lines[12]["linked"], true, "{name}");
+    }
+    assert!(!folder.path().join("evidence").exists());
+}
+
 #[tokio::test]
 async fn undecided_blocks_are_listed_and_tried_again_when_asked() {
     let folder = tempfile::tempdir().unwrap();
@@ -439,6 +471,31 @@ async fn what_is_in_the_way_is_said_before_the_work() {
         let error = errors(&output);
         assert!(error.contains(expected), "{args:?}: {error}");
     }
+}
+
+/// A second process writes no report of what another one is at.
+#[tokio::test]
+async fn a_second_process_leaves_the_report_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(&folder, 4, &[]).await;
+    let [checkpoint, report, part] =
+        ["c.redb", "report.json", "report.json.part"].map(|name| folder.path().join(name));
+    let first = RedbStore::open(&checkpoint).unwrap();
+    std::fs::write(&part, "of the first").unwrap();
+    let args = ["--archive", text(&archive), "--report", text(&report)];
+    let run = || {
+        let mut command = backfill(&folder, &args);
+        command.args(["--checkpoint", text(&checkpoint)]);
+        command.output().unwrap()
+    };
+    let output = run();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("is running already"));
+    assert_eq!(std::fs::read_to_string(&part).unwrap(), "of the first");
+
+    drop(first);
+    assert_eq!(run().status.code(), Some(0));
+    assert!(report.exists() && !part.exists());
 }
 
 /// A NATS server of its own, if there is a program.

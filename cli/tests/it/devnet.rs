@@ -90,10 +90,23 @@ impl Devnet {
 }
 
 impl Drop for Devnet {
+    /// Ends it as a service manager does.
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            return;
+        }
+        assert_eq!(end(&mut self.child, "-TERM"), Some(0));
     }
+}
+
+/// Sends a signal, and gives the exit code that follows.
+fn end(child: &mut Child, signal: &str) -> Option<i32> {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status();
+    assert!(sent.unwrap().success());
+    child.wait().unwrap().code()
 }
 
 fn succeeded(command: &str, output: &Output, code: i32) {
@@ -113,10 +126,7 @@ fn followed(mut shell: Command) {
     let mut valid = output.lines().map(Result::unwrap);
     let valid = valid.by_ref().filter(|line| line.contains("valid"));
     assert_eq!(valid.take(20).count(), 20);
-    let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status();
-    assert!(sent.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(end(&mut child, "-INT"), Some(0));
 }
 
 /// Every command is true at once, in the order in which it is printed.
