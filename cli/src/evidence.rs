@@ -6,6 +6,7 @@ use clap::Args;
 use mach_core::{Fault, Verdict};
 use mach_verify::{
     ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body,
+    cross_check::{ConsistencyEvidence, ConsistencyEvidenceError},
     derive::{DerivationEvidence, DerivationEvidenceError},
     op::{L1Evidence, L1EvidenceError, Rollup, RollupConfig},
     source::RecordedBlock,
@@ -40,12 +41,20 @@ impl Bundles {
         match Evidence::read(path) {
             Ok(evidence) => replay(specs, &evidence, row),
             Err(EvidenceError::NoEvidence(recorded)) => self.judge(specs, Ok(*recorded), row),
-            // What is no block may be what L1 has against one, or what derivation has.
+            // What is no block may be what L1 or derivation has against one, or it itself.
             Err(error) => match L1Evidence::read(path) {
                 Ok(evidence) => replay_l1(specs, &evidence, row),
                 Err(L1EvidenceError::Json(_)) => match DerivationEvidence::read(path) {
                     Ok(evidence) => replay_derivation(specs, &evidence, row),
-                    Err(DerivationEvidenceError::Json(_)) => row.result = Err(error.into()),
+                    Err(DerivationEvidenceError::Json(_)) => {
+                        match ConsistencyEvidence::read(path) {
+                            Ok(evidence) => replay_consistency(&evidence, row),
+                            Err(ConsistencyEvidenceError::Json(_)) => {
+                                row.result = Err(error.into())
+                            }
+                            Err(error) => row.result = Err(error.into()),
+                        }
+                    }
                     Err(error) => row.result = Err(error.into()),
                 },
                 Err(L1EvidenceError::File(_)) => row.result = Err(error.into()),
@@ -137,6 +146,15 @@ fn replay_l1(specs: &Specs, evidence: &L1Evidence, row: &mut Row) {
     let (rollup, is_known) = rollup(specs, evidence.rollup());
     row.note(whose(is_known, "its L1 blocks are"));
     row.result = (evidence.replay_by(&rollup))
+        .map(Verdict::Invalid)
+        .map_err(eyre::Report::new);
+}
+
+fn replay_consistency(evidence: &ConsistencyEvidence, row: &mut Row) {
+    let block = evidence.block();
+    row.set_block(block);
+    row.note(format!("if the block is of chain {}", block.chain_id));
+    row.result = (evidence.replay())
         .map(Verdict::Invalid)
         .map_err(eyre::Report::new);
 }

@@ -1,12 +1,17 @@
 //! `mach-cli proposals`: output roots that stand on L1, each compared with the block that it is
 //! about.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use eyre::WrapErr;
+use alloy_primitives::{BlockNumber, ChainId};
+use async_trait::async_trait;
+use eyre::{OptionExt, WrapErr};
 use mach_core::{
-    Fault, Verdict,
-    ports::{L1Source, L2Head, ValidateError},
+    BlockRef, Fault, L2Block, Verdict,
+    ports::{L1Source, L2Head, L2Source, SourceError, ValidateError},
 };
 use mach_verify::{
     WitnessMemory,
@@ -14,7 +19,7 @@ use mach_verify::{
     proposals::{
         L1Proposals, Proposal, ProposalChecker, ProposalContract, ProposalEvents, ProposalStatus,
     },
-    source::{RecordedBlock, RpcSource, StatelessValidator},
+    source::{RecordedBlock, RpcSource, StatelessValidator, WitnessSource},
 };
 
 use crate::{
@@ -61,7 +66,8 @@ async fn verify(args: &ProposalsArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let bundles = Bundles::new(&args.evidence.folder);
     let witnesses = WitnessMemory::new(Arc::clone(&nodes.source));
     let validator = StatelessValidator::new(nodes.spec.clone(), &witnesses);
-    let checker = ProposalChecker::new(Arc::clone(&nodes.source), validator);
+    let blocks = Judged::new(Arc::clone(&nodes.source));
+    let checker = ProposalChecker::new(&blocks, validator);
     let checker = checker.with_head(match args.head {
         SettledHead::Safe => L2Head::Safe,
         SettledHead::Finalized => L2Head::Finalized,
@@ -85,7 +91,7 @@ async fn verify(args: &ProposalsArgs, specs: &Specs) -> eyre::Result<Outcome> {
         row.number = Some(proposal.block);
         let verdict = checker.check(proposal).await;
         if let Ok(Verdict::Invalid(fault)) = &verdict {
-            match evidence(&nodes, &witnesses, proposal).await {
+            match evidence(&blocks, &witnesses, proposal) {
                 Ok(recorded) => bundles.keep(&nodes.spec, recorded, fault, &mut row),
                 Err(error) => row.note(format!("no evidence: {error:#}")),
             }
@@ -127,23 +133,118 @@ fn unknown(opaque: u64, dropped: u64) -> Vec<String> {
 }
 
 /// The block of a proposal with the witness that it was judged by.
-async fn evidence(
-    nodes: &Nodes,
-    witnesses: &WitnessMemory<Arc<dyn Node>>,
+fn evidence<W: WitnessSource>(
+    blocks: &Judged<Arc<dyn Node>>,
+    witnesses: &WitnessMemory<W>,
     proposal: &Proposal,
 ) -> eyre::Result<RecordedBlock> {
-    let block = nodes.source.block(proposal.block).await?;
+    let block = blocks.last(proposal.block);
+    let block = block.ok_or_eyre("the block is not remembered")?;
     let witness = witnesses.remembered(block.hash());
     Ok(RecordedBlock {
-        witness: witness.ok_or_else(|| eyre::eyre!("the block was replaced"))?,
+        witness: witness.ok_or_eyre("the witness is not remembered")?,
         block,
         source: Some(format!("{} in L1 block {}", proposal.kind, proposal.l1)),
     })
 }
 
+/// Blocks of a source, the last of which is kept: a node that is asked once more may say something
+/// else than what was judged.
+struct Judged<S> {
+    source: S,
+    last: Mutex<Option<L2Block>>,
+}
+
+impl<S> Judged<S> {
+    const fn new(source: S) -> Self {
+        let last = Mutex::new(None);
+        Self { source, last }
+    }
+
+    /// The block that was handed out last, if it is the one at this height.
+    fn last(&self, number: BlockNumber) -> Option<L2Block> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone().filter(|block| block.number() == number)
+    }
+}
+
+#[async_trait]
+impl<S: L2Source> L2Source for Judged<S> {
+    fn chain_id(&self) -> ChainId {
+        self.source.chain_id()
+    }
+
+    async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
+        self.source.head(head).await
+    }
+
+    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        let block = self.source.block(number).await?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(block.clone());
+        Ok(block)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use alloy_consensus::Header;
+    use alloy_primitives::{B256, Sealed, U256};
+    use mach_devnet::Devnet;
+    use mach_verify::{Witness, proposals::ProposalKind};
+
     use super::*;
+
+    /// A node that has another block each time, and a witness for each.
+    struct Fickle(Mutex<Vec<L2Block>>);
+
+    #[async_trait]
+    impl L2Source for Fickle {
+        fn chain_id(&self) -> ChainId {
+            901
+        }
+
+        async fn head(&self, _head: L2Head) -> Result<BlockRef, SourceError> {
+            Err(SourceError::NotYet(0))
+        }
+
+        async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+            let block = self.0.lock().unwrap().pop();
+            block.ok_or(SourceError::NotHeld(number))
+        }
+    }
+
+    #[async_trait]
+    impl WitnessSource for Fickle {
+        async fn witness(&self, _block: &L2Block) -> Result<Witness, SourceError> {
+            Ok(Witness::default())
+        }
+    }
+
+    #[tokio::test]
+    async fn evidence_is_of_the_block_that_was_judged() {
+        let devnet = Devnet::new().unwrap();
+        devnet.sequencer().produce().unwrap();
+        let block = devnet.l2().l2_block(1).unwrap();
+        let mut other = block.clone();
+        other.header = Sealed::new(Header {
+            extra_data: vec![7].into(),
+            ..block.header.inner().clone()
+        });
+        let node: Arc<dyn Node> = Arc::new(Fickle(Mutex::new(vec![other, block.clone()])));
+        let (blocks, witnesses) = (Judged::new(node.clone()), WitnessMemory::new(node));
+        let proposal = Proposal {
+            kind: ProposalKind::Output { index: U256::ZERO },
+            output_root: B256::ZERO,
+            block: 1,
+            l1: block.reference(),
+        };
+        assert!(evidence(&blocks, &witnesses, &proposal).is_err());
+        let judged = blocks.block(1).await.unwrap();
+        witnesses.witness(&judged).await.unwrap();
+        let kept = evidence(&blocks, &witnesses, &proposal).unwrap();
+        assert_eq!(kept.block, block);
+    }
 
     #[test]
     fn what_was_not_compared_is_said() {

@@ -26,7 +26,7 @@ pub use chain::ChainVerifier;
 pub use error::ExecuteError;
 pub use evidence::{
     Accuser, EVIDENCE_VERSION, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator,
-    MAX_BUNDLES, ReplayError, WitnessMemory,
+    MAX_BUNDLES, PendingEvidence, ReplayError, WitnessMemory,
 };
 pub use output_root::{output_root, verify_output_proposal};
 pub use phases::Phases;

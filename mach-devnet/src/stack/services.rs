@@ -18,7 +18,7 @@ use mach_node::{
     store::MemoryStore,
 };
 use mach_verify::{
-    EvidenceFolder, EvidenceValidator, WitnessMemory,
+    EvidenceFolder, EvidenceValidator, PendingEvidence, WitnessMemory,
     follow::{FollowLimits, FollowValidator, Follower},
     op::OpL1Validator,
     source::{OpNode, ProposalValidator, RpcSource},
@@ -67,6 +67,7 @@ pub struct Services {
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
     status: Vec<tokio::sync::watch::Receiver<VerifierStatus>>,
+    bundles: Vec<PendingEvidence>,
 }
 
 impl Stack {
@@ -124,6 +125,7 @@ impl Stack {
         let ending = shutdown.clone();
         tasks.spawn(async move { aggregator.run(ending).await });
         let mut status = Vec::new();
+        let mut bundles = Vec::new();
         let least = terms.thresholds.iter().min().copied();
         for member in self.operators() {
             let signer = member.signer().map_err(StackError::from)?;
@@ -162,6 +164,7 @@ impl Stack {
                 Some(path) => {
                     let folder = EvidenceFolder::new(path);
                     let kept = EvidenceValidator::new(spec, validator, witnesses, folder);
+                    bundles.push(kept.pending());
                     Arc::new(kept.with_l1(against_l1).with_follower(follower))
                 }
                 None => Arc::new(validator),
@@ -186,6 +189,7 @@ impl Stack {
                 shutdown,
                 tasks,
                 status,
+                bundles,
             },
             receiver,
         ))
@@ -203,10 +207,14 @@ impl Services {
         self.status.iter().map(|status| status.borrow().clone())
     }
 
-    /// Stops every verifier; outcomes that wait for the aggregator get a moment.
+    /// Stops every verifier; outcomes that wait for the aggregator get a moment, and
+    /// bundles that are being made are finished.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         while self.tasks.join_next().await.is_some() {}
+        for bundles in &self.bundles {
+            bundles.finished().await;
+        }
     }
 }
 

@@ -13,8 +13,10 @@
 
 mod commitment;
 mod consistency;
+mod evidence;
 mod validator;
 
 pub use commitment::{Commitment, CommitmentEvent, L1Commitment, L1CommitmentEvents, Word};
 pub use consistency::{check_consistency, recovered_sender};
+pub use evidence::{ConsistencyEvidence, ConsistencyEvidenceError};
 pub use validator::{BlockHashes, CrossCheckError, CrossCheckValidator, SenderSource};

@@ -1,13 +1,15 @@
-use alloy_primitives::{Address, B256, BlockNumber};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, BlockNumber, Bytes, Sealed};
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{
-    Assurance, BlockRef, ExecutionSummary, L2Block, Verdict,
+    Assurance, BlockRef, ExecutionSummary, Fault, L2Block, Verdict,
     ports::{BlockValidator, BoxError, L1Source, L2Source, SourceError, ValidateError},
 };
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{Commitment, L1Commitment, check_consistency, recovered_sender};
+use super::{Commitment, ConsistencyEvidence, L1Commitment, check_consistency, recovered_sender};
+use crate::{EvidenceFolder, source::run_blocking};
 
 /// Knows the hash of the block at a height. Every [`L2Source`] does.
 #[async_trait]
@@ -82,6 +84,7 @@ pub struct CrossCheckValidator<P> {
     required: usize,
     senders: Option<Box<dyn SenderSource>>,
     l1: Option<Box<dyn L1Commitment>>,
+    evidence: Option<EvidenceFolder>,
 }
 
 impl<P> core::fmt::Debug for CrossCheckValidator<P> {
@@ -103,6 +106,7 @@ impl<P: L1Source> CrossCheckValidator<P> {
             required: 0,
             senders: None,
             l1: None,
+            evidence: None,
         }
     }
 
@@ -129,6 +133,14 @@ impl<P: L1Source> CrossCheckValidator<P> {
     #[must_use]
     pub fn with_commitment(mut self, l1: impl L1Commitment + 'static) -> Self {
         self.l1 = Some(Box::new(l1));
+        self
+    }
+
+    /// The same with a bundle for every invalid block in `folder`, which
+    /// [`ConsistencyEvidence`] replays. That there is none changes no verdict, and is logged.
+    #[must_use]
+    pub fn with_evidence(mut self, folder: EvidenceFolder) -> Self {
+        self.evidence = Some(folder);
         self
     }
 
@@ -178,6 +190,32 @@ impl<P: L1Source> CrossCheckValidator<P> {
         Ok(())
     }
 
+    /// Leaves a bundle of the very parts that the verdict follows from.
+    async fn keep(
+        &self,
+        block: &L2Block,
+        parent: Sealed<Header>,
+        receipts: Vec<Bytes>,
+        fault: &Fault,
+    ) {
+        let Some(folder) = self.evidence.clone() else {
+            return;
+        };
+        let (accused, fault, block) = (block.reference(), fault.clone(), block.clone());
+        let kept = run_blocking(move || -> Result<_, BoxError> {
+            let evidence = ConsistencyEvidence::new(block, parent, receipts, fault)?;
+            Ok(folder.keep_consistency(&evidence)?)
+        });
+        match kept.await.flatten() {
+            Ok(file) => info!(block = %accused, file = %file.display(), "evidence kept"),
+            Err(error) => warn!(
+                block = %accused,
+                error = &*error as &dyn std::error::Error,
+                "no evidence"
+            ),
+        }
+    }
+
     async fn check_senders(&self, block: &L2Block) -> Result<(), ValidateError> {
         let Some(senders) = &self.senders else {
             return Ok(());
@@ -225,6 +263,7 @@ impl<P: L1Source> BlockValidator for CrossCheckValidator<P> {
         let receipts = self.primary.receipts(&block.header).await;
         let receipts = receipts.map_err(|error| incomplete(number, error))?;
         if let Some(fault) = check_consistency(block, &parent, &receipts)? {
+            self.keep(block, parent, receipts, &fault).await;
             return Ok(Verdict::Invalid(fault));
         }
         self.check_senders(block).await?;

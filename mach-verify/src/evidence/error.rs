@@ -6,6 +6,7 @@ use mach_core::{Fault, Verdict, ports::BoxError};
 use super::EVIDENCE_VERSION;
 use crate::{
     ExecuteError,
+    cross_check::ConsistencyEvidenceError,
     derive::DerivationEvidenceError,
     op::L1EvidenceError,
     source::{RecordError, RecordedBlock},
@@ -58,6 +59,9 @@ pub enum EvidenceError {
     /// Evidence of derivation cannot be written.
     #[error(transparent)]
     Derivation(#[from] DerivationEvidenceError),
+    /// Evidence of a contradiction cannot be written.
+    #[error(transparent)]
+    Consistency(#[from] ConsistencyEvidenceError),
     /// The folder is full.
     #[error("{} holds {count} bundles already", path.display())]
     Full {

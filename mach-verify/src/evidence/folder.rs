@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Evidence, EvidenceError};
 use crate::{
+    cross_check::ConsistencyEvidence,
     derive::DerivationEvidence,
     op::L1Evidence,
     source::{RecordError, recorded_files},
@@ -58,6 +59,16 @@ impl EvidenceFolder {
     ///
     /// Errors: [`EvidenceError::Derivation`], [`EvidenceError::Record`], [`EvidenceError::Full`].
     pub fn keep_derivation(&self, evidence: &DerivationEvidence) -> Result<PathBuf, EvidenceError> {
+        self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
+    }
+
+    /// [`Self::keep`] for a block that contradicts itself.
+    ///
+    /// Errors: [`EvidenceError::Consistency`], [`EvidenceError::Record`], [`EvidenceError::Full`].
+    pub fn keep_consistency(
+        &self,
+        evidence: &ConsistencyEvidence,
+    ) -> Result<PathBuf, EvidenceError> {
         self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
     }
 

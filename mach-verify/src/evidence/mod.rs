@@ -1,5 +1,6 @@
 //! What proves an accusation to whoever was not there.
 
+mod beside;
 mod error;
 mod folder;
 mod format;
@@ -14,13 +15,14 @@ use crate::{
     verify_output_proposal,
 };
 
+pub use beside::PendingEvidence;
 pub use error::{EvidenceError, ReplayError};
 pub use folder::{EvidenceFolder, MAX_BUNDLES};
 pub use format::EVIDENCE_VERSION;
 pub use validator::{Accuser, EvidenceValidator, WitnessMemory};
 
 /// What this version calls itself in the evidence that it makes.
-const SOFTWARE: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+pub(crate) const SOFTWARE: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
 /// A bundle that anybody replays offline to the same fault: the block, its witness with the header
 /// of its parent, the rules of its chain, and which program found which fault.

@@ -4,10 +4,7 @@ use std::{
     num::NonZeroUsize,
     ops::RangeInclusive,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use alloy_primitives::B256;
@@ -19,7 +16,7 @@ use mach_core::{
 };
 use tracing::{info, warn};
 
-use super::{Evidence, EvidenceFolder};
+use super::{Evidence, EvidenceFolder, PendingEvidence};
 use crate::{
     ChainSpec, Witness,
     derive::DerivationAccuser,
@@ -44,9 +41,6 @@ pub trait Accuser: Send + Sync {
     async fn accuse(&self, block: &L2Block) -> Result<Option<L1Evidence>, ValidateError>;
 }
 
-/// Bundles that are made beside at once; each has a block and its witness in memory.
-const MAX_BESIDE: usize = 8;
-
 /// Leaves a bundle for every block that `V` calls invalid.
 ///
 /// The verdict does not wait for it: where there is a tokio runtime, the bundle is replayed and
@@ -67,7 +61,7 @@ struct Maker<W> {
     derivation: Option<Arc<dyn DerivationAccuser>>,
     follower: Option<Arc<Follower>>,
     /// Bundles that are being made beside.
-    beside: Arc<AtomicUsize>,
+    beside: PendingEvidence,
 }
 
 impl<W> Clone for Maker<W> {
@@ -79,7 +73,7 @@ impl<W> Clone for Maker<W> {
             l1: self.l1.clone(),
             derivation: self.derivation.clone(),
             follower: self.follower.clone(),
-            beside: Arc::clone(&self.beside),
+            beside: self.beside.clone(),
         }
     }
 }
@@ -117,7 +111,7 @@ impl<V, W> EvidenceValidator<V, W> {
             l1: None,
             derivation: None,
             follower: None,
-            beside: Arc::default(),
+            beside: PendingEvidence::default(),
         };
         Self { blocks, maker }
     }
@@ -142,6 +136,11 @@ impl<V, W> EvidenceValidator<V, W> {
     pub fn with_follower(mut self, follower: Arc<Follower>) -> Self {
         self.maker.follower = Some(follower);
         self
+    }
+
+    /// The bundles that are being made, for whoever ends the process to wait for.
+    pub fn pending(&self) -> PendingEvidence {
+        self.maker.beside.clone()
     }
 }
 
@@ -196,7 +195,7 @@ impl<V: BlockValidator, W: WitnessSource + 'static> BlockValidator for EvidenceV
             // Now, before the next blocks push it out.
             let witness = self.maker.witnesses.remembered(block.hash());
             let (maker, block, fault) = (self.maker.clone(), block.clone(), fault.clone());
-            let place = Place::take(&self.maker.beside);
+            let place = self.maker.beside.place();
             let has_place = place.is_some();
             let work = async move {
                 let _place = place;
@@ -217,23 +216,6 @@ impl<V: BlockValidator, W: WitnessSource + 'static> BlockValidator for EvidenceV
             }
         }
         Ok(verdict)
-    }
-}
-
-/// One of so many that may be made beside, until it is dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
-        let place = Self(Arc::clone(taken));
-        // Dropped again if there were enough already.
-        (taken.fetch_add(1, Ordering::Relaxed) < MAX_BESIDE).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

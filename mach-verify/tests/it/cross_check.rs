@@ -1,23 +1,27 @@
 //! Blocks that are not executed: what they say of themselves, what others say of them.
 
+use std::path::Path;
+
 use alloy_consensus::{Header, SignableTransaction, TxEnvelope, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, BlockNumber, Bytes, Sealed, Signature, b256, bytes};
 use async_trait::async_trait;
 use mach_core::{
-    Assurance, BlockRef, Fault, L2Block, Verdict,
+    Assurance, BlockRef, Fault, L2Block, Mismatch, Verdict,
     ports::{BlockValidator, L1Source, L2Source, SourceError, ValidateError},
 };
 use mach_devnet::{Chain, DEV_ACCOUNTS, Devnet, Ethereum, L2_OUTPUT_ORACLE, Lie};
 use mach_verify::{
-    ExecuteError,
+    EvidenceFolder, ExecuteError,
     cross_check::{
-        BlockHashes, Commitment, CommitmentEvent, CrossCheckError, CrossCheckValidator,
-        L1Commitment, L1CommitmentEvents, SenderSource, Word, check_consistency, recovered_sender,
+        BlockHashes, Commitment, CommitmentEvent, ConsistencyEvidence, ConsistencyEvidenceError,
+        CrossCheckError, CrossCheckValidator, L1Commitment, L1CommitmentEvents, SenderSource, Word,
+        check_consistency, recovered_sender,
     },
     op::Settlement,
-    source::{RpcHashes, RpcSource},
+    source::{RpcHashes, RpcSource, recorded_files},
 };
+use serde_json::Value;
 
 /// An L1 with a contract call that logs, and its block.
 fn chain() -> (Devnet, L2Block) {
@@ -94,6 +98,52 @@ async fn what_a_header_contradicts_of_its_own_is_a_fault() {
     ));
 }
 
+/// What is in a bundle gives the same fault again, and with any part changed none at all.
+fn replays_to(file: &Path, fault: &Fault) {
+    let evidence = ConsistencyEvidence::read(file).unwrap();
+    let replayed = evidence.replay().unwrap();
+    let json = |fault: &Fault| serde_json::to_string(fault).unwrap();
+    assert_eq!(json(&replayed), json(fault));
+    let bytes = evidence.to_json().unwrap();
+    let again = ConsistencyEvidence::parse(&bytes).unwrap();
+    assert_eq!(again, evidence);
+    assert_eq!(again.to_json().unwrap(), bytes);
+
+    let change = |field: &str, value: Value| {
+        let mut object: Value = serde_json::from_slice(&bytes).unwrap();
+        assert!(object.get(field).is_some(), "{field}");
+        object[field] = value;
+        let bytes = serde_json::to_vec(&object).unwrap();
+        ConsistencyEvidence::parse(&bytes).and_then(|evidence| evidence.replay())
+    };
+    use ConsistencyEvidenceError as Error;
+    let other = Fault::Number(Mismatch {
+        claimed: 1,
+        computed: 2,
+    });
+    let other = serde_json::to_value(other).unwrap();
+    assert!(matches!(change("fault", other), Err(Error::Differs { .. })));
+    assert!(matches!(
+        change("version", 2.into()),
+        Err(Error::Version(2))
+    ));
+    assert!(matches!(
+        change("ownReceipts", Value::Array(vec![])),
+        Err(Error::Parts(ExecuteError::Body { .. }))
+    ));
+    let header = Bytes::from(alloy_rlp::encode(Header::default()));
+    assert!(matches!(
+        change("parentHeader", serde_json::to_value(header).unwrap()),
+        Err(Error::Parts(ExecuteError::MissingParent { .. }))
+    ));
+    for field in ["parentHeader", "block"] {
+        assert!(matches!(
+            change(field, "0xc0".into()),
+            Err(Error::Field(name)) if name == field
+        ));
+    }
+}
+
 /// Deposits of a rollup carry no signature, its other transactions do.
 #[tokio::test]
 async fn a_rollups_blocks_are_consistent_and_lies_about_logs_and_gas_are_not() {
@@ -111,12 +161,24 @@ async fn a_rollups_blocks_are_consistent_and_lies_about_logs_and_gas_are_not() {
         let number = devnet.sequencer().produce().unwrap();
         let node = RpcSource::new(devnet.l2().client(), 901);
         let block = L2Source::block(&node, number).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let evidence = EvidenceFolder::new(folder.path());
         let verdict = CrossCheckValidator::new(node.clone())
             .with_senders(node)
+            .with_evidence(evidence)
             .validate(&block)
             .await
             .unwrap();
         assert_eq!(verdict.fault().map(Fault::name), fault, "{lie:?}");
+        let bundles = recorded_files(folder.path()).unwrap();
+        if let Verdict::Invalid(fault) = &verdict {
+            let [file] = &bundles[..] else {
+                panic!("{bundles:?}");
+            };
+            replays_to(file, fault);
+        } else {
+            assert_eq!(bundles.len(), 0);
+        }
         if let Verdict::Valid(summary) = verdict {
             assert_eq!(summary.assurance, Assurance::CrossChecked);
             assert!(!summary.assurance.is_proven());

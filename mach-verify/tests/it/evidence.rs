@@ -308,7 +308,9 @@ async fn a_validator_leaves_a_bundle_of_every_lie() {
             let bundles = EvidenceFolder::new(folder.path());
             let validator = EvidenceValidator::new(spec.clone(), proposals, witnesses, bundles);
             let block = node.block(number).await.unwrap();
-            validator.validate(&block).await.unwrap()
+            let verdict = validator.validate(&block).await.unwrap();
+            validator.pending().finished().await;
+            verdict
         };
         assert!(matches!(validate(honest).await, Verdict::Valid(_)));
         assert!(recorded_files(folder.path()).unwrap().is_empty());
@@ -316,7 +318,7 @@ async fn a_validator_leaves_a_bundle_of_every_lie() {
         let verdict = validate(lying).await;
         assert_eq!(verdict.fault().map(Fault::name), Some(lie.fault()));
         drop(devnet);
-        let evidence = Evidence::read(bundle(folder.path()).await).unwrap();
+        let evidence = Evidence::read(bundle(folder.path())).unwrap();
         assert_eq!(evidence.replay().unwrap(), verdict);
     }
 }
@@ -341,25 +343,16 @@ async fn a_validator_leaves_a_bundle_of_what_l1_contradicts() {
     let fault = verdict.fault().unwrap();
     assert_eq!(fault.name(), Lie::SystemConfig.fault());
 
-    let file = bundle(folder.path()).await;
+    validator.pending().finished().await;
+    let file = bundle(folder.path());
     let evidence = L1Evidence::read(&file).unwrap();
     assert_eq!(evidence.replay_by(&rollup).unwrap(), *fault);
     assert_eq!(bundles.keep_l1(&evidence).unwrap(), file);
 }
 
-/// The only file in a folder, once it is there: no verdict waits for it.
-async fn bundle(folder: &Path) -> PathBuf {
-    let wait = async {
-        loop {
-            match recorded_files(folder) {
-                Ok(files) if !files.is_empty() => break files,
-                _ => tokio::time::sleep(Duration::from_millis(2)).await,
-            }
-        }
-    };
-    let mut files = tokio::time::timeout(Duration::from_secs(60), wait)
-        .await
-        .unwrap();
+/// The only file in a folder.
+fn bundle(folder: &Path) -> PathBuf {
+    let mut files = recorded_files(folder).unwrap();
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
 }
