@@ -6,10 +6,14 @@ use alloy_consensus::{EMPTY_ROOT_HASH, Header, SignableTransaction, TxEip1559, T
 use alloy_network::eip2718::Encodable2718;
 use alloy_primitives::{TxKind, U256, hex, keccak256};
 use alloy_signer::SignerSync;
-use mach_core::L2Block;
+use mach_core::{
+    Fault, L2Block,
+    ports::{BlockValidator, L2Source},
+};
 use mach_devnet::{DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, L2_OUTPUT_ORACLE, Lie};
 use mach_verify::{
-    Witness,
+    EvidenceFolder, Witness,
+    cross_check::CrossCheckValidator,
     source::{Archive, RecordedBlock, RpcSource},
 };
 use serde_json::{Value, json};
@@ -530,4 +534,26 @@ fn a_rollup_config_gives_the_rules_of_a_chain() {
         "{}",
         errors(&output)
     );
+}
+
+/// What was found without executing anything is found again offline, by its own kind of bundle.
+#[tokio::test]
+async fn a_block_that_contradicts_itself_is_judged_by_its_bundle() {
+    let devnet = Devnet::new().unwrap();
+    devnet.sequencer().produce().unwrap();
+    devnet.sequencer().lie_next(Lie::GasUsed);
+    let number = devnet.sequencer().produce().unwrap();
+    let node = RpcSource::new(devnet.l2().client(), devnet.l2().chain_id());
+    let block = L2Source::block(&node, number).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let validator =
+        CrossCheckValidator::new(node).with_evidence(EvidenceFolder::new(folder.path()));
+    let verdict = validator.validate(&block).await.unwrap();
+
+    let output = verify(folder.path());
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    let line = lines(&output).remove(0);
+    assert_eq!(line["number"], number);
+    let found: Fault = serde_json::from_value(line["fault"].clone()).unwrap();
+    assert_eq!(Some(&found), verdict.fault());
 }
