@@ -11,6 +11,7 @@ use super::{
     epochs::Epochs,
     stream::BatchStream,
 };
+use crate::op::Rollup;
 
 /// What a look for the next batch gives.
 #[derive(Debug)]
@@ -37,13 +38,33 @@ pub(super) struct Batches {
     conflict: Option<Conflict>,
 }
 
-/// A span that contradicted what was derived before it (Holocene).
+/// A batch that not all implementations treat alike (Holocene), and how far that reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Conflict {
-    /// L1 block that completed the span.
+struct Conflict {
+    /// L1 block that completed the batch.
     inclusion: BlockNumber,
-    /// Second of the last block of the span.
-    last_timestamp: u64,
+    /// Highest L1 block that can be the origin of one of its blocks, or that it waits for.
+    epoch: BlockNumber,
+    /// Second of the last block that may differ.
+    until: u64,
+}
+
+impl Conflict {
+    /// Ends where the L1 origin is too old for a block, once that L1 block is known: a batch of a
+    /// few bytes may name seconds that are months ahead.
+    fn shorten(&mut self, rollup: &Rollup, epochs: &Epochs) {
+        let (first, _) = epochs.first_two();
+        let first = first.filter(|first| first.number() > self.epoch);
+        let Some(epoch) = first.or_else(|| epochs.get(self.epoch)) else {
+            return;
+        };
+        let next = epochs.get(epoch.number().saturating_add(1));
+        let drift = rollup.max_sequencer_drift(epoch.timestamp());
+        let end = epoch.timestamp().saturating_add(drift);
+        // An empty block may stay behind until the next L1 block.
+        let end = next.map_or(end, |next| end.max(next.timestamp()));
+        self.until = self.until.min(end);
+    }
 }
 
 impl Batches {
@@ -52,18 +73,22 @@ impl Batches {
         self.span = None;
     }
 
-    /// L1 block with a span that says of the block at `timestamp` what it may say under the rules
-    /// of some implementations only.
+    /// L1 block with a batch that may decide the block at `timestamp` under the rules of some
+    /// implementations only.
     ///
-    /// Specification and implementations drop such a span since August 2026, and took the blocks
-    /// behind the contradiction before. A rollup that goes on without them has shown which of the
-    /// two it follows as soon as it is past the end of the span.
+    /// Specification and implementations drop a span that contradicts derived blocks since August
+    /// 2026, and took the blocks behind the contradiction before. A rollup that goes on without
+    /// them has shown which of the two it follows as soon as it is past the end of the span.
+    ///
+    /// A batch that needs an L1 block behind its own is skipped, or kept until that block comes, and
+    /// the rest of its channel lost then.
     ///
     /// Source: <https://github.com/ethereum-optimism/specs/pull/928>,
-    /// <https://github.com/ethereum-optimism/optimism/pull/22215>
+    /// <https://github.com/ethereum-optimism/optimism/pull/22215>,
+    /// <https://github.com/ethereum-optimism/optimism/pull/22629>
     pub(super) fn conflict(&self, timestamp: u64) -> Option<BlockNumber> {
         self.conflict
-            .filter(|conflict| timestamp <= conflict.last_timestamp)
+            .filter(|conflict| timestamp <= conflict.until)
             .map(|conflict| conflict.inclusion)
     }
 
@@ -82,6 +107,9 @@ impl Batches {
             && let Some(batch) = self.next_of_span(context, epochs)
         {
             return Found::Batch(batch);
+        }
+        if let Some(conflict) = &mut self.conflict {
+            conflict.shorten(context.rollup, epochs);
         }
         epochs.start_at(context.safe.origin.number);
         if behind {
@@ -161,11 +189,16 @@ impl Batches {
                                 return Found::NeedsAncestor(number);
                             }
                             Validity::Conflict => {
-                                self.note_conflict(context.inclusion, span.last_timestamp());
+                                let end = (span.last_epoch(), span.last_timestamp());
+                                self.note_conflict(context, epochs, end);
                                 stream.flush();
                             }
                             // Implementations skip what they cannot decide and read on.
-                            Validity::Past | Validity::Undecided => {}
+                            Validity::Undecided => {
+                                let end = (span.last_epoch(), u64::MAX);
+                                self.note_conflict(context, epochs, end);
+                            }
+                            Validity::Past => {}
                             _ => stream.flush(),
                         }
                         continue;
@@ -174,7 +207,12 @@ impl Batches {
             };
             match context.check_singular(epochs, &batch) {
                 Validity::Accept => return Found::Batch(batch),
-                Validity::Past | Validity::Undecided => {}
+                Validity::Undecided => {
+                    // It waits for its L1 origin, or for the one after it.
+                    let end = (batch.epoch_number.saturating_add(1), u64::MAX);
+                    self.note_conflict(context, epochs, end);
+                }
+                Validity::Past => {}
                 _ => {
                     self.span = None;
                     stream.flush();
@@ -183,16 +221,27 @@ impl Batches {
         }
     }
 
-    fn note_conflict(&mut self, inclusion: BlockNumber, last_timestamp: u64) {
-        if self
-            .conflict
-            .is_none_or(|known| known.last_timestamp < last_timestamp)
-        {
-            self.conflict = Some(Conflict {
-                inclusion,
-                last_timestamp,
-            });
+    /// Notes a batch that reaches to this L1 origin and this second.
+    fn note_conflict(
+        &mut self,
+        context: &Context<'_>,
+        epochs: &Epochs,
+        (epoch, timestamp): (BlockNumber, u64),
+    ) {
+        // Nobody keeps a batch for longer than a sequencing window.
+        let window = context.rollup.config.seq_window_size;
+        let last = context.inclusion.saturating_add(window);
+        let mut conflict = Conflict {
+            inclusion: context.inclusion,
+            epoch: epoch.min(last),
+            until: timestamp,
+        };
+        conflict.shorten(context.rollup, epochs);
+        if let Some(known) = self.conflict {
+            conflict.epoch = conflict.epoch.max(known.epoch);
+            conflict.until = conflict.until.max(known.until);
         }
+        self.conflict = Some(conflict);
     }
 
     /// Before Holocene: the first batch that fits, in the order of inclusion.

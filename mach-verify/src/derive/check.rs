@@ -23,7 +23,7 @@ pub(super) enum Validity {
     Future,
     /// More L1 blocks are needed to decide. From Holocene on nobody waits for them.
     Undecided,
-    /// This earlier block of the rollup is needed to decide.
+    /// This earlier block of the rollup, the parent of all that are kept, is needed to decide.
     NeedsAncestor(BlockNumber),
     /// It overlaps with derived blocks and contradicts them, which is a reason to drop it that not
     /// all implementations know (Holocene).
@@ -188,7 +188,7 @@ impl Context<'_> {
             return Validity::Drop;
         };
         let Some(parent) = self.history.get(parent) else {
-            return Validity::NeedsAncestor(parent);
+            return self.before_history(batch, parent);
         };
         if !batch.follows(parent.hash) || batch.first_epoch() > parent.origin.saturating_add(1) {
             return Validity::Drop;
@@ -221,6 +221,20 @@ impl Context<'_> {
             (false, false) => Validity::Drop,
             (false, true) => Validity::Conflict,
         }
+    }
+
+    /// What is known of a span whose parent, at this height, lies before all blocks that are kept.
+    ///
+    /// The batcher chooses its second and its L1 origin, so that one may be old and the other not.
+    /// L1 origins never go back: that of the parent is at most the first that is kept.
+    fn before_history(&self, batch: &SpanBatch, parent: BlockNumber) -> Validity {
+        let newest = self.history.first_origin().saturating_add(1);
+        if batch.first_epoch() > newest || parent < self.rollup.config.genesis.l2.number {
+            return Validity::Drop;
+        }
+        self.history
+            .next_ancestor()
+            .map_or(Validity::Drop, Validity::NeedsAncestor)
     }
 
     /// Number of derived blocks from `timestamp` on; `None` if no block has that time.

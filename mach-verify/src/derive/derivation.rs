@@ -41,8 +41,11 @@ pub enum Step<'a> {
 /// there; blocks whose inclusion is final never have to be derived again.
 ///
 /// Memory: the channels that the protocol permits (100 MB, from Fjord on 1 GB before Holocene and
-/// 100 MB after it), the headers and deposits of L1 blocks within a sequencing window, and 112
-/// bytes for every rollup block within it.
+/// 100 MB after it), the headers and deposits of L1 blocks within a sequencing window, 112 bytes for
+/// every rollup block within it, and the channel that is read with the span that is decoded from it
+/// (100 MB each from Fjord on, 10 MB before). Before Holocene batches that are posted ahead of their
+/// time wait in a queue, which the protocol does not bound. [`Driver`](super::Driver) has all of it
+/// twice while it suspects a block.
 ///
 /// Source: <https://specs.optimism.io/protocol/derivation.html>
 #[derive(Clone, Debug)]

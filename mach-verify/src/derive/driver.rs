@@ -8,7 +8,10 @@ use mach_core::{
     ports::{BlobSource, BlockValidator, L1Head, L1Source, L2Source, SourceError, ValidateError},
 };
 
-use super::{Derivation, DerivationEvidence, DeriveError, DerivedBlock, Origin, Step};
+use super::{
+    Derivation, DerivationEvidence, DeriveError, DerivedBlock, Origin, Step,
+    evidence::MAX_RECORD_BYTES,
+};
 use crate::op::Rollup;
 
 /// What following from L1 says of a published block.
@@ -315,6 +318,9 @@ pub enum DriverError {
     /// Whether the transactions of a batch can be executed is not known.
     #[error("whether the batch of the block can be executed is not known")]
     Execute(#[from] ValidateError),
+    /// What decides the block is more than a bundle of evidence holds.
+    #[error("block {0} is decided by more than the {MAX_RECORD_BYTES} bytes that evidence holds")]
+    TooLarge(BlockNumber),
 }
 
 impl DriverError {
@@ -324,6 +330,7 @@ impl DriverError {
             Self::Source(error) => error.is_transient(),
             Self::Derive(error) => error.is_transient(),
             Self::Execute(error) => error.is_transient(),
+            Self::TooLarge(_) => false,
         }
     }
 

@@ -71,9 +71,9 @@ pub enum DeriveError {
     /// There is no derived block to compare with.
     #[error("block {0} is not derived yet")]
     NotYet(BlockNumber),
-    /// A block differs from what follows, but a span batch contradicted blocks before it, which
-    /// not all versions of op-node and kona took for a reason to drop it.
-    #[error("a span batch in L1 block {0} contradicts blocks that were derived before it")]
+    /// A block differs from what follows, but a batch before it contradicted derived blocks or
+    /// named L1 blocks behind its own, which not all versions of op-node and kona treat alike.
+    #[error("a batch in L1 block {0} is one that implementations do not treat alike")]
     Conflict(BlockNumber),
     /// Whether the batch or what replaces it counts depends on whether its transactions can be
     /// executed.

@@ -23,7 +23,7 @@ use super::{Driver, DriverError, Finding};
 use crate::{
     ChainSpec, evidence,
     op::{Rollup, RollupConfig},
-    source::{RecordError, bounded::AtMost, read_file, write_file},
+    source::{MAX_FILE_BYTES, RecordError, bounded::AtMost, read_file, write_file},
 };
 
 /// Format that is written, and the only one that is read.
@@ -37,6 +37,12 @@ const MAX_L1: usize = 10_000;
 const MAX_RECEIPTS: usize = 100_000;
 /// Most blobs of an L1 block that are read.
 const MAX_BLOBS: usize = 1_000;
+/// Most bytes of what a bundle is made from: JSON has two digits for each.
+pub(super) const MAX_RECORD_BYTES: u64 = MAX_FILE_BYTES / 2;
+/// Bytes that an item takes at most besides its content.
+const ITEM_BYTES: usize = 8;
+/// Bytes that a block takes at most besides its transactions.
+const BLOCK_BYTES: usize = 2_048;
 
 /// Who proves what only derivation shows: `DerivationValidator`.
 #[async_trait]
@@ -54,8 +60,10 @@ pub trait DerivationAccuser: Send + Sync {
 /// Everything in it proves itself, as it does for [`Derivation`](super::Derivation): ancestors by
 /// their hashes, up from the parent that the block names; L1 blocks by theirs, up from the L1
 /// origin of an ancestor; bodies, receipts and blobs by their headers. What is left to look at is
-/// [`Self::rollup`], and that [`Self::decided_by`] is on L1 for good. What it costs is to read a
-/// channel time-out of L1 blocks again: some 60 of them from Granite on, and their receipts.
+/// [`Self::rollup`], and that [`Self::decided_by`] is on L1 for good. What it costs is to read L1
+/// blocks and their receipts again: a channel time-out of them (50 from Granite on) and those up to the
+/// block that decides, a sequencing window at most, so that some 3,650 blocks show what was left out on
+/// OP Mainnet. A bundle of more than half of [`MAX_FILE_BYTES`] is not made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivationEvidence {
     rollup: Rollup,
@@ -114,7 +122,7 @@ impl DerivationEvidence {
         blobs: &B,
         l2: &S,
     ) -> Result<Option<Self>, DriverError> {
-        let tape = Tape::default();
+        let tape = Tape::new(MAX_RECORD_BYTES);
         let l2 = Recorder {
             inner: l2,
             tape: &tape,
@@ -129,11 +137,16 @@ impl DerivationEvidence {
             tape: &tape,
         };
         let mut driver = Driver::new(rollup.clone(), &parent, l1, blobs, l2)?;
-        let Finding::NotDerivable(fault) = driver.check(block).await? else {
+        let finding = driver.check(block).await;
+        drop(driver);
+        let tape = tape.into_inner();
+        if tape.is_full {
+            return Err(DriverError::TooLarge(block.number()));
+        }
+        let Finding::NotDerivable(fault) = finding? else {
             return Ok(None);
         };
-        drop(driver);
-        let record = tape.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let record = tape.record;
         Ok(Some(Self {
             rollup: rollup.clone(),
             block: block.clone(),
@@ -356,13 +369,62 @@ impl Record {
 }
 
 /// A record that is being made.
-#[derive(Debug, Default)]
-struct Tape(Mutex<Record>);
+#[derive(Debug)]
+struct Tape(Mutex<Taped>);
+
+#[derive(Debug)]
+struct Taped {
+    record: Record,
+    /// Bytes that may still come.
+    left: u64,
+    /// Whether something did not fit.
+    is_full: bool,
+}
 
 impl Tape {
-    fn note(&self, note: impl FnOnce(&mut Record)) {
-        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn new(limit: u64) -> Self {
+        Self(Mutex::new(Taped {
+            record: Record::default(),
+            left: limit,
+            is_full: false,
+        }))
     }
+
+    /// Keeps what takes `bytes`, which L1 block or ancestor `number` has.
+    ///
+    /// Errors: [`SourceError::NotHeld`] if that is too much, which ends derivation.
+    fn note(
+        &self,
+        number: BlockNumber,
+        bytes: usize,
+        note: impl FnOnce(&mut Record),
+    ) -> Result<(), SourceError> {
+        let mut taped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left) = taped.left.checked_sub(bytes as u64) else {
+            taped.is_full = true;
+            return Err(SourceError::NotHeld(number));
+        };
+        taped.left = left;
+        note(&mut taped.record);
+        Ok(())
+    }
+
+    fn into_inner(self) -> Taped {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes of items in a list.
+fn bytes_of<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> usize {
+    let bytes = items.into_iter().map(|item| item.len() + ITEM_BYTES);
+    bytes.sum()
+}
+
+/// Bytes of a block.
+fn bytes_of_block(block: &L2Block) -> usize {
+    BLOCK_BYTES
+        + block.header.extra_data.len()
+        + bytes_of(block.transactions.iter().map(|it| &it[..]))
 }
 
 /// A source whose answers are kept.
@@ -380,7 +442,8 @@ impl<T: L1Source> L1Source for Recorder<'_, T> {
 
     async fn head(&self, head: L1Head) -> Result<BlockRef, SourceError> {
         let found = self.inner.head(head).await?;
-        self.tape.note(|record| record.finalized = found.number);
+        self.tape
+            .note(found.number, 0, |record| record.finalized = found.number)?;
         Ok(found)
     }
 
@@ -395,19 +458,20 @@ impl<T: L1Source> L1Source for Recorder<'_, T> {
             receipts: Vec::new(),
             blobs: Vec::new(),
         };
-        self.tape.note(|record| {
+        self.tape.note(number, bytes_of_block(&block), |record| {
             record.l1.insert(number, l1);
-        });
+        })?;
         Ok(block)
     }
 
     async fn receipts(&self, header: &Sealed<Header>) -> Result<Vec<Bytes>, SourceError> {
         let receipts = self.inner.receipts(header).await?;
-        self.tape.note(|record| {
+        let bytes = bytes_of(receipts.iter().map(|it| &it[..]));
+        self.tape.note(header.number, bytes, |record| {
             if let Some(l1) = record.l1.get_mut(&header.number) {
                 l1.receipts.clone_from(&receipts);
             }
-        });
+        })?;
         Ok(receipts)
     }
 }
@@ -420,11 +484,12 @@ impl<T: BlobSource> BlobSource for Recorder<'_, T> {
         hashes: &[B256],
     ) -> Result<Vec<Box<Blob>>, SourceError> {
         let blobs = self.inner.blobs(header, hashes).await?;
-        self.tape.note(|record| {
+        let bytes = bytes_of(blobs.iter().map(|it| it.as_slice()));
+        self.tape.note(header.number, bytes, |record| {
             if let Some(l1) = record.l1.get_mut(&header.number) {
                 l1.blobs.clone_from(&blobs);
             }
-        });
+        })?;
         Ok(blobs)
     }
 }
@@ -442,9 +507,9 @@ impl<T: L2Source> L2Source for Recorder<'_, T> {
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
         let block = self.inner.block(number).await?;
         let copy = block.clone();
-        self.tape.note(|record| {
+        self.tape.note(number, bytes_of_block(&block), |record| {
             record.l2.insert(number, copy);
-        });
+        })?;
         Ok(block)
     }
 }
@@ -521,5 +586,31 @@ fn ready<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tape_that_is_full_says_so() {
+        let tape = Tape::new(1_000);
+        tape.note(1, 600, |record| record.finalized = 1).unwrap();
+        let error = tape.note(2, 401, |record| record.finalized = 2);
+        assert!(matches!(error, Err(SourceError::NotHeld(2))));
+        let taped = tape.into_inner();
+        assert!(taped.is_full);
+        assert_eq!(taped.record.finalized, 1);
+        // What is counted is what the JSON object has, and not less.
+        let block = L2Block::new(
+            1,
+            Header {
+                extra_data: vec![7; 32].into(),
+                ..Default::default()
+            },
+            vec![vec![1; 500].into(), vec![2].into()],
+        );
+        assert!(bytes_of_block(&block) >= block.encode_rlp().len() + ITEM_BYTES);
     }
 }

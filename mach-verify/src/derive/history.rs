@@ -75,6 +75,11 @@ impl History {
         self.blocks.front()?.number.checked_sub(1)
     }
 
+    /// Height of the L1 origin of the first block that is kept.
+    pub(super) fn first_origin(&self) -> BlockNumber {
+        self.blocks.front().map_or(0, |first| first.origin)
+    }
+
     /// Puts `block` before all others. `false` if it is not the parent of the first.
     pub(super) fn prepend(&mut self, block: PastBlock) -> bool {
         let is_parent = self

@@ -7,7 +7,7 @@ use mach_core::{
 };
 use tokio::sync::Mutex;
 
-use super::{DerivationAccuser, DerivationEvidence, Driver, DriverError, Finding};
+use super::{DerivationAccuser, DerivationEvidence, DeriveError, Driver, DriverError, Finding};
 
 /// Validates with `V`, and then compares with what follows from L1: the verdict on a block that
 /// holds is [`Assurance::Derived`].
@@ -15,7 +15,9 @@ use super::{DerivationAccuser, DerivationEvidence, Driver, DriverError, Finding}
 /// Blocks come in order, from the one behind the start of the driver; a block that was derived is
 /// so again when it is asked for once more. One that the batcher has not posted yet is
 /// [`ValidateError::Incomplete`]: this validator is for safe blocks. So is every block after L1 or
-/// the rollup was reorganised, until [`Self::restart`].
+/// the rollup was reorganised, until [`Self::restart`]. Blocks that are skipped, because whoever asks
+/// gave up on them for example, are taken from the source of the driver and derived on the way, without
+/// being executed.
 #[derive(Debug)]
 pub struct DerivationValidator<V, L, B, S> {
     inner: V,
@@ -61,6 +63,9 @@ where
         if is_known {
             return Ok(Verdict::Valid(derived(summary)));
         }
+        catch_up(&mut driver, block)
+            .await
+            .map_err(|error| from_driver(block.number(), error))?;
         let finding = driver.check(block).await;
         match finding.map_err(|error| from_driver(block.number(), error))? {
             Finding::NotDerivable(fault) => Ok(Verdict::Invalid(fault)),
@@ -82,6 +87,21 @@ where
         let evidence = driver.accuse(block).await;
         evidence.map_err(|error| from_driver(block.number(), error))
     }
+}
+
+/// Derives what lies between the last derived block and `block`.
+async fn catch_up<L: L1Source, B: BlobSource, S: L2Source>(
+    driver: &mut Driver<L, B, S>,
+    block: &L2Block,
+) -> Result<(), DriverError> {
+    while driver.derivation().head().number.saturating_add(1) < block.number() {
+        let (_, finding) = driver.next().await?;
+        if let Finding::NotDerivable(_) = finding {
+            let (block, parent) = (block.reference(), driver.derivation().head());
+            return Err(DeriveError::WrongParent { block, parent }.into());
+        }
+    }
+    Ok(())
 }
 
 /// What was executed on a claim stays that.

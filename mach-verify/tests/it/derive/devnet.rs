@@ -204,6 +204,44 @@ async fn a_derived_block_says_so_in_its_verdict() {
     assert!(error.is_transient(), "{error:?}");
 }
 
+/// Whoever asks gives up on a block that the batcher leaves out for long, and asks for later ones.
+#[tokio::test]
+async fn a_validator_derives_what_was_skipped() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..4 {
+        devnet.step().unwrap();
+    }
+    let spec = devnet.rollup().l2.clone();
+    let inner = StatelessValidator::new(spec, devnet.l2().clone());
+    let validator = DerivationValidator::new(inner, driver(&devnet));
+    // Neither is posted.
+    for number in [3, 4] {
+        let block = devnet.l2().l2_block(number).unwrap();
+        let error = validator.validate(&block).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+    }
+    devnet.publish().unwrap();
+    devnet.l1().mine().unwrap();
+    let block = devnet.l2().l2_block(4).unwrap();
+    let verdict = validator.validate(&block).await.unwrap();
+    assert!(matches!(verdict, Verdict::Valid(summary) if summary.assurance == Assurance::Derived));
+
+    // Nothing is said of what lies behind a block that does not follow from L1.
+    devnet.sequencer().lie_next(Lie::BatchDropped);
+    devnet.step().unwrap();
+    for _ in 0..4 {
+        devnet.step().unwrap();
+    }
+    devnet.publish().unwrap();
+    devnet.l1().mine().unwrap();
+    let block = devnet.l2().l2_block(devnet.l2().head()).unwrap();
+    let error = validator.validate(&block).await.unwrap_err();
+    assert!(
+        matches!(error, ValidateError::Incomplete { .. }),
+        "{error:?}"
+    );
+}
+
 #[tokio::test]
 async fn an_l1_that_is_reorganised_is_followed_again() {
     let devnet = Devnet::new().unwrap();

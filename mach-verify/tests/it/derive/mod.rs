@@ -373,6 +373,136 @@ fn a_span_beyond_l1_is_skipped_and_the_rest_of_its_channel_read() {
     assert!(later.follow(&mut later.derivation()).unwrap().is_empty());
 }
 
+/// Six blocks for each L1 block; those of an L1 block are posted as a span two L1 blocks later.
+fn posted_at_once(fork: OpHardfork, l1_blocks: usize) -> World {
+    let mut world = two_epochs(fork);
+    while world.l1.len() < l1_blocks {
+        let epoch = world.l1.len() - 2;
+        let channel = world.span((epoch * 6).max(1)..=epoch * 6 + 5);
+        world.post(&[data(&frames(epoch as u8, &channel, 1_000_000))]);
+        let newest = world.l1.len() - 1;
+        world.l2.truncate(newest * 6);
+        for _ in 0..6 {
+            world.sequence(newest, vec![]);
+        }
+    }
+    world.l2.truncate((l1_blocks - 2) * 6);
+    world
+}
+
+/// The batcher chooses the second of a span and its L1 origin: one may be old and the other not.
+#[test]
+fn a_span_with_an_old_second_and_a_new_origin_is_dropped() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = posted_at_once(fork, 70);
+        let mut derivation = world.derivation();
+        assert_eq!(world.follow(&mut derivation).unwrap().len(), 407);
+        for _ in 0..6 {
+            world.sequence(68, vec![]);
+        }
+        let mut blocks = world.blocks(1..=410);
+        let origin = world.l1[68].reference();
+        for block in &mut blocks {
+            block.epoch = (origin.number, origin.hash);
+        }
+        let bad = encode::channel(&[encode::span(&blocks, origin.number, START)]);
+        world.post(&[data(&frames(200, &bad, 1_000_000))]);
+        let good = world.span(408..=413);
+        world.post(&[data(&frames(201, &good, 1_000_000))]);
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(
+            numbers(&derived),
+            (408..=413).collect::<Vec<_>>(),
+            "{fork:?}"
+        );
+    }
+}
+
+/// The span began before all blocks that are looked at to find where channels begin.
+#[test]
+fn derivation_goes_on_from_the_middle_of_a_long_span() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = World::new(fork);
+        world.rollup.config.seq_window_size = 100;
+        world.idle(70);
+        for number in 1..=380 {
+            world.sequence(number / 6, vec![]);
+        }
+        let channel = world.span(1..=380);
+        world.post(&[data(&frames(1, &channel, 1_000_000))]);
+        let start = &world.l2[370];
+        let mut derivation =
+            mach_verify::derive::Derivation::new(world.rollup.clone(), start).unwrap();
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(
+            numbers(&derived),
+            (371..=380).collect::<Vec<_>>(),
+            "{fork:?}"
+        );
+    }
+}
+
+/// A span of a few bytes may name months of blocks. And a version that keeps a span until L1 decides
+/// it (optimism#22629) loses the rest of its channel, and may take other blocks than we do.
+#[test]
+fn a_doubt_ends_with_what_the_last_l1_origin_permits() {
+    let mut start = World::new(OpHardfork::Jovian);
+    start.idle(1);
+    for number in 1..=5 {
+        start.sequence(0, vec![transaction(number)]);
+    }
+    let first = start.span(1..=4);
+    start.post(&[data(&frames(1, &first, 1_000_000))]);
+    let mut blocks = start.blocks(4..=4);
+    blocks[0].transactions.clear();
+    let contradicts = millions(encode::span(&blocks, 100, START));
+    let mut blocks = start.blocks(2..=5);
+    for (epoch, block) in (101..).zip(&mut blocks) {
+        block.epoch = (epoch, B256::repeat_byte(1));
+    }
+    let is_beyond = encode::span(&blocks, 100, START);
+    // 1,800 seconds after L1 block 100, which has the second of block 0, and after L1 block 104.
+    for (span, end) in [(contradicts, 900), (is_beyond, 924)] {
+        let mut world = start.clone();
+        world.post(&[data(&frames(2, &encode::channel(&[span]), 1_000_000))]);
+        let mut posted = 4;
+        for number in 6..=940 {
+            if world.l1.len() <= number / 6 {
+                let channel = world.span(posted + 1..=number - 1);
+                world.post(&[data(&frames(number as u8, &channel, 1_000_000))]);
+                posted = number - 1;
+            }
+            world.sequence(number / 6, vec![]);
+        }
+        let channel = world.span(posted + 1..=940);
+        world.post(&[data(&frames(3, &channel, 1_000_000))]);
+        assert_eq!(world.follow(&mut world.derivation()).unwrap().len(), 940);
+
+        for different in [5, end, end + 1] {
+            let mut lying = world.clone();
+            lying.l2.truncate(different);
+            lying.sequence(different / 6, vec![transaction(999)]);
+            let stop = lying.follow(&mut lying.derivation()).unwrap_err();
+            if different <= end {
+                assert_eq!(stop, Stop::Error(DeriveError::Conflict(103)), "{different}");
+            } else {
+                assert!(matches!(stop, Stop::Fault(_)), "{different}: {stop:?}");
+            }
+        }
+    }
+}
+
+/// A span of one block without transactions, with 9,999,999 of them behind it.
+fn millions(mut span: Vec<u8>) -> Vec<u8> {
+    // The count of blocks, their bits, and the count of transactions of each of them.
+    let head = span.len() - 3;
+    assert_eq!(span[head..], [1, 0, 0]);
+    span.truncate(head);
+    span.extend([0x80, 0xad, 0xe2, 0x04]);
+    span.resize(span.len() + 10_000_000 / 8 + 10_000_000, 0);
+    span
+}
+
 /// A span says ten million blocks in as many bytes, which compress to almost nothing.
 #[test]
 fn a_span_of_millions_of_blocks_gives_them_one_at_a_time() {
@@ -381,13 +511,7 @@ fn a_span_of_millions_of_blocks_gives_them_one_at_a_time() {
     for _ in 1..=5 {
         world.sequence(0, vec![]);
     }
-    let mut span = encode::span(&world.blocks(1..=1), 100, START);
-    // The count of blocks, their bits, and the count of transactions of each of them.
-    let head = span.len() - 3;
-    assert_eq!(span[head..], [1, 0, 0]);
-    span.truncate(head);
-    span.extend([0x80, 0xad, 0xe2, 0x04]);
-    span.resize(span.len() + 10_000_000 / 8 + 10_000_000, 0);
+    let span = millions(encode::span(&world.blocks(1..=1), 100, START));
     let channel = encode::channel(&[span]);
     assert!(channel.len() < 20_000);
     world.post(&[data(&frames(1, &channel, 1_000_000))]);
@@ -437,19 +561,7 @@ fn channels_are_looked_for_as_far_back_as_any_time_out_reaches() {
 #[test]
 fn derivation_goes_on_from_any_block() {
     for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
-        let mut world = two_epochs(fork);
-        // Each epoch is posted two L1 blocks after it began.
-        while world.l1.len() < 70 {
-            let epoch = world.l1.len() - 2;
-            let channel = world.span((epoch * 6).max(1)..=epoch * 6 + 5);
-            world.post(&[data(&frames(epoch as u8, &channel, 1_000_000))]);
-            let newest = world.l1.len() - 1;
-            world.l2.truncate(newest * 6);
-            for _ in 0..6 {
-                world.sequence(newest, vec![]);
-            }
-        }
-        world.l2.truncate(68 * 6);
+        let world = posted_at_once(fork, 70);
         let start = &world.l2[63 * 6 + 2];
         let mut derivation =
             mach_verify::derive::Derivation::new(world.rollup.clone(), start).unwrap();
