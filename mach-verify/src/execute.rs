@@ -130,8 +130,11 @@ pub(crate) fn execute<S: State>(
     watch: &Watch,
 ) -> (Result<Execution, Stop<S::Error>>, Option<S::Error>) {
     let mut overlay = Overlay::new(state).with_watch(watch.clone());
-    let transactions = transactions
-        .unwrap_or_else(|| watch.during(Phase::Recovery, || Transactions::of(spec, block)));
+    let transactions = transactions.unwrap_or_else(|| {
+        watch.during(Phase::Recovery, || {
+            Transactions::of(spec, block, Threads::Pool)
+        })
+    });
     let outcome = match transactions {
         Transactions::Optimism(decoded) => optimism::execute(spec, block, decoded, &mut overlay),
         Transactions::Ethereum(decoded) => ethereum::execute(spec, block, decoded, &mut overlay),
@@ -210,13 +213,22 @@ pub(crate) enum Transactions {
 
 impl Transactions {
     /// Decodes those of `block` by the rules of its stack; needs no state.
-    pub(crate) fn of(spec: &ChainSpec, block: &L2Block) -> Self {
+    pub(crate) fn of(spec: &ChainSpec, block: &L2Block, threads: Threads) -> Self {
         if spec.is_optimism() {
-            return Self::Optimism(decode_all(block, true));
+            return Self::Optimism(decode_all(block, true, threads));
         }
         let strict = spec.is_homestead_active_at_block(block.number());
-        Self::Ethereum(decode_all(block, strict))
+        Self::Ethereum(decode_all(block, strict, threads))
     }
+}
+
+/// Where senders are recovered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// On those of the rayon pool, with the feature `parallel`.
+    Pool,
+    /// On the caller's: other blocks are at work on the others.
+    Own,
 }
 
 /// One transaction of the body, decoded, or why it is none.
@@ -244,14 +256,18 @@ fn decode<T: Decodable2718 + SignerRecoverable>(bytes: &Bytes, strict: bool) -> 
     Ok(Recovered::new_unchecked(transaction, sender))
 }
 
-/// [`decode`] for all transactions of `block`; on all threads with the feature `parallel`.
+/// [`decode`] for all transactions of `block`.
 fn decode_all<T: Decodable2718 + SignerRecoverable + Send>(
     block: &L2Block,
     strict: bool,
+    threads: Threads,
 ) -> Vec<Decoded<T>> {
     #[cfg(feature = "parallel")]
-    let transactions = block.transactions.par_iter();
-    #[cfg(not(feature = "parallel"))]
+    if threads == Threads::Pool {
+        let transactions = block.transactions.par_iter();
+        return transactions.map(|bytes| decode(bytes, strict)).collect();
+    }
+    let _ = threads;
     let transactions = block.transactions.iter();
     transactions.map(|bytes| decode(bytes, strict)).collect()
 }

@@ -12,8 +12,8 @@ use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope};
 use op_revm::constants::OPERATOR_FEE_RECIPIENT;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, check_gas, commit, decode_all, failed, invalid,
-    machine,
+    Decoded, Execution, Overlay, State, Stop, Threads, check_gas, commit, decode_all, failed,
+    invalid, machine,
     receipts::{self, Receipts},
     stopped,
     vault::VaultWatch,
@@ -57,7 +57,7 @@ pub(super) fn reads_vault<S: State>(
     let _ = run(
         spec,
         block,
-        decode_all(block, true),
+        decode_all(block, true, Threads::Pool),
         factory.create_evm_with_inspector(overlay, env, &mut watch),
     );
     watch.is_read

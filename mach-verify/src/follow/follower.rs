@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ChainSpec, ExecuteError, Witness,
-    execute::Transactions,
+    execute::{Threads, Transactions},
     header,
     state::{AnalysedCode, BlockHashes, Recorder, TrieState},
     trie::WitnessNodes,
@@ -168,10 +168,19 @@ impl Follower {
     /// Blocks can be prepared in any order and while others are verified; it is cheaper after the
     /// block before was verified, and then [`Self::verify`] has less to do.
     pub fn prepare(&self, block: L2Block, witness: Witness) -> Prepared {
+        self.prepare_on(Threads::Pool, block, witness)
+    }
+
+    pub(super) fn prepare_on(
+        &self,
+        threads: Threads,
+        block: L2Block,
+        witness: Witness,
+    ) -> Prepared {
         let fresh = self.fresh(&witness);
         // A block whose rules are not known is not executed either.
         let is_known = check_rules(&self.spec, &block).is_ok();
-        let transactions = is_known.then(|| Transactions::of(&self.spec, &block));
+        let transactions = is_known.then(|| Transactions::of(&self.spec, &block, threads));
         Prepared {
             block,
             witness,

@@ -10,7 +10,7 @@ use std::{
 use mach_core::{Assurance, L2Block, Verdict};
 
 use super::{Follower, Prepared};
-use crate::{ExecuteError, Witness};
+use crate::{ExecuteError, Witness, execute::Threads};
 
 /// Verdicts in the order of the blocks, each with its block. Made by [`Follower::verify_all`].
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Follower {
             let thread = thread::Builder::new().name("mach-follow".to_owned());
             thread.spawn(move || {
                 while let Some((block, witness, answer)) = take(&work) {
-                    let prepared = follower.prepare(block, witness);
+                    let prepared = follower.prepare_on(Threads::Own, block, witness);
                     let verdict = follower.verify(&prepared);
                     // Whoever does not wait for it has gone.
                     let _ = answer.send((prepared, verdict));
