@@ -168,7 +168,7 @@ async fn follow(
         };
         row.elapsed = started.elapsed();
         let is_derived = driver.derivation().head().number == row.number.unwrap_or_default();
-        let is_invalid = matches!(row.result, Ok(Verdict::Invalid(_)));
+        let is_valid = matches!(row.result, Ok(Verdict::Valid(_)));
         match (checkpoint, &row.result) {
             (Some(path), Ok(Verdict::Valid(summary))) => {
                 let kept = Checkpoint::of(nodes.chain_id(), summary.block).write(path);
@@ -178,8 +178,9 @@ async fn follow(
             _ => checkpoint = None,
         }
         report.add(row);
-        // Nothing behind an invalid block, or one that does not follow from L1, does.
-        if !is_derived || is_invalid {
+        // Nothing behind an invalid block follows from L1, and of one behind a block without a
+        // verdict it is not known.
+        if !is_derived || !is_valid {
             break;
         }
         left = left.map(|left| left - 1);

@@ -133,6 +133,28 @@ async fn a_batcher_that_left_something_out_is_an_invalid_block() {
     assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
 }
 
+/// It follows from L1, and execution gives something else: what is built on it is not printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_of_blocks_behind_an_invalid_one() {
+    let devnet = Devnet::new().unwrap();
+    devnet.step().unwrap();
+    devnet.sequencer().lie_next(Lie::StateRoot);
+    devnet.step().unwrap();
+    let lying = devnet.l2().head();
+    for _ in 0..3 {
+        devnet.step().unwrap();
+    }
+    publish(&devnet);
+    let served = Served::new(devnet).await;
+    let beacon = served.servers.l1.http_url();
+    let output = served.derive(&["--beacon", &beacon]);
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    let all = lines(&output);
+    let last = &all[all.len() - 2];
+    assert_eq!(last["number"], lying);
+    assert_eq!(last["fault"]["rule"], "stateRoot");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_run_goes_on_behind_the_checkpoint() {
     let devnet = Devnet::new().unwrap();
