@@ -20,7 +20,13 @@ pub struct Verdicts {
     answers: mpsc::Receiver<mpsc::Receiver<Answer>>,
 }
 
-type Answer = (Prepared, Result<Verdict, ExecuteError>);
+#[derive(Debug)]
+enum Answer {
+    /// What came with the block is gone, on the thread that made the most of it.
+    Final(L2Block, Result<Verdict, ExecuteError>),
+    /// The blocks before may change the verdict.
+    Again(Box<Prepared>),
+}
 
 /// Blocks to take, each together with the place of its answer.
 struct Work<I> {
@@ -55,8 +61,13 @@ impl Follower {
                 while let Some((block, witness, answer)) = take(&work) {
                     let prepared = follower.prepare_on(Threads::Own, block, witness);
                     let verdict = follower.verify(&prepared);
+                    let told = if is_final(&verdict) {
+                        Answer::Final(prepared.into_parts().0, verdict)
+                    } else {
+                        Answer::Again(Box::new(prepared))
+                    };
                     // Whoever does not wait for it has gone.
-                    let _ = answer.send((prepared, verdict));
+                    let _ = answer.send(told);
                 }
             })?;
         }
@@ -92,11 +103,13 @@ impl Iterator for Verdicts {
     type Item = (L2Block, Result<Verdict, ExecuteError>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (prepared, mut verdict) = self.answers.recv().ok()?.recv().ok()?;
-        if !is_final(&verdict) {
+        Some(match self.answers.recv().ok()?.recv().ok()? {
+            Answer::Final(block, verdict) => (block, verdict),
             // All blocks before this one have been verified by now.
-            verdict = self.follower.verify(&prepared);
-        }
-        Some((prepared.into_parts().0, verdict))
+            Answer::Again(prepared) => {
+                let verdict = self.follower.verify(&prepared);
+                (prepared.into_parts().0, verdict)
+            }
+        })
     }
 }
