@@ -23,7 +23,7 @@ pub struct Verdicts {
 #[derive(Debug)]
 enum Answer {
     /// What came with the block is gone, on the thread that made the most of it.
-    Final(L2Block, Result<Verdict, ExecuteError>),
+    Final(Box<(L2Block, Result<Verdict, ExecuteError>)>),
     /// The blocks before may change the verdict.
     Again(Box<Prepared>),
 }
@@ -62,7 +62,7 @@ impl Follower {
                     let prepared = follower.prepare_on(Threads::Own, block, witness);
                     let verdict = follower.verify(&prepared);
                     let told = if is_final(&verdict) {
-                        Answer::Final(prepared.into_parts().0, verdict)
+                        Answer::Final(Box::new((prepared.into_parts().0, verdict)))
                     } else {
                         Answer::Again(Box::new(prepared))
                     };
@@ -104,7 +104,7 @@ impl Iterator for Verdicts {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.answers.recv().ok()?.recv().ok()? {
-            Answer::Final(block, verdict) => (block, verdict),
+            Answer::Final(judged) => *judged,
             // All blocks before this one have been verified by now.
             Answer::Again(prepared) => {
                 let verdict = self.follower.verify(&prepared);
