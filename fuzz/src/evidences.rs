@@ -26,7 +26,10 @@ pub fn evidence(data: &[u8]) {
     }
     if let Ok(evidence) = DerivationEvidence::parse(data) {
         let json = evidence.to_json().expect("rules are numbers and names");
-        assert_eq!(DerivationEvidence::parse(&json).ok().as_ref(), Some(&evidence));
+        assert_eq!(
+            DerivationEvidence::parse(&json).ok().as_ref(),
+            Some(&evidence)
+        );
         if let Ok(fault) = evidence.replay() {
             assert_eq!(&fault, evidence.fault());
         }
