@@ -42,7 +42,6 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .on_thread_start(alone)
         .enable_all()
         .build()
         .unwrap();
@@ -82,19 +81,6 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Lets this thread recover senders by itself: of two that the machine has, a run on one core would
-/// use both.
-fn alone() {
-    thread_local! {
-        static POOL: rayon::ThreadPool = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .use_current_thread()
-            .build()
-            .unwrap();
-    }
-    POOL.with(|_| ());
 }
 
 #[derive(Default)]
@@ -137,7 +123,7 @@ fn backfill(runtime: &Runtime, spec: &ChainSpec, archive: &Path, checkpoint: &Pa
         let blocks = RecordedBlocks::from_archive(Archive::open(archive).unwrap());
         let judge = Recorded::new(spec.clone(), blocks);
         let config = BackfillConfig::with_jobs(NonZeroUsize::new(jobs).unwrap());
-        let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge, config));
+        let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge, config).unwrap());
         backfill.run(&CancellationToken::new()).await.unwrap();
         let report = BackfillReport::collect(&queue, |_| Ok::<(), std::convert::Infallible>(()));
         assert!(report.await.unwrap().is_valid());

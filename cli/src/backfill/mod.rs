@@ -169,7 +169,7 @@ async fn judged<J: Judge>(
     meter: &mut Meter,
     stop: &CancellationToken,
 ) -> eyre::Result<BackfillStatus> {
-    let backfill = Arc::new(Backfill::new(Arc::clone(queue), judge, config(args)));
+    let backfill = Arc::new(Backfill::new(Arc::clone(queue), judge, config(args))?);
     let status = backfill.status();
     let run = backfill.run(stop);
     tokio::pin!(run);

@@ -1,7 +1,9 @@
 //! The loop from units to reports.
 
 use std::{
+    io,
     num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +18,7 @@ use mach_core::{
     ports::{Claim, Completion, Lease, QueueError, Release, SourceError, ValidateError, WorkQueue},
 };
 use tokio::{
-    sync::{Mutex, Notify, Semaphore, watch},
+    sync::{Mutex, Notify, Semaphore, oneshot, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,9 @@ const MAX_BLOCK_RECORD_BYTES: usize = 3 * 1024;
 
 /// Most units that a process takes at a time, whatever it was told.
 const MAX_LANES: usize = 4096;
+
+/// Stack of a job: while it waits for a sender it may judge another block.
+const STACK_BYTES: usize = 16 << 20;
 
 /// How a [`Backfill`] shares out what its machine has.
 #[derive(Clone, Debug)]
@@ -117,7 +122,9 @@ pub struct Backfill<Q, J> {
     queue: Q,
     judge: Arc<J>,
     config: BackfillConfig,
-    cores: Arc<Semaphore>,
+    /// A thread for each job. What is fetched waits for them, so that none of them is idle between
+    /// two blocks; the senders of a block are recovered on them, too.
+    jobs: rayon::ThreadPool,
     /// Units that are worked on: one block of each is in memory.
     room: Semaphore,
     /// Held by who sleeps because there was nothing to take, so that the others do not ask either.
@@ -133,20 +140,28 @@ pub struct Backfill<Q, J> {
 
 impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
     /// A backfill that has not started.
-    pub fn new(queue: Q, judge: J, config: BackfillConfig) -> Self {
-        let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
-        Self {
+    ///
+    /// Errors: if the threads cannot be started.
+    pub fn new(queue: Q, judge: J, config: BackfillConfig) -> io::Result<Self> {
+        let jobs = rayon::ThreadPoolBuilder::new()
+            .num_threads(config.jobs.get())
+            .thread_name(|index| format!("mach-job-{index}"))
+            .stack_size(STACK_BYTES)
+            .build()
+            .map_err(io::Error::other)?;
+        let room = config.blocks_in_memory().min(Semaphore::MAX_PERMITS);
+        Ok(Self {
             queue,
             judge: Arc::new(judge),
-            cores: Arc::new(permits(config.jobs.get())),
-            room: permits(config.blocks_in_memory()),
+            jobs,
+            room: Semaphore::new(room),
             rest: Mutex::new(()),
             held: AtomicUsize::new(0),
             none_held: Notify::new(),
             config,
             missed: AtomicUsize::new(0),
             status: watch::Sender::default(),
-        }
+        })
     }
 
     /// Follows what this backfill does.
@@ -331,15 +346,15 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
             .fetch(number)
             .await
             .map_err(|error| Missed { block: None, error })?;
-        // Nobody closes the semaphore.
-        let core = Arc::clone(&self.cores).acquire_owned().await.ok();
         let judge = Arc::clone(&self.judge);
-        let judged = tokio::task::spawn_blocking(move || {
-            let judged = judge.judge(number, fetched);
-            drop(core);
-            judged
-        })
-        .await;
+        let (sender, judged) = oneshot::channel();
+        self.jobs.spawn(move || {
+            // A panic is no verdict, and ends no thread.
+            let judged = catch_unwind(AssertUnwindSafe(|| judge.judge(number, fetched)));
+            let _ = sender.send(judged);
+        });
+        let judged = judged.await.map_err(|error| error.to_string());
+        let judged = judged.and_then(|judged| judged.map_err(|_| "judging it panicked".to_owned()));
         let Judged {
             block,
             result,

@@ -225,7 +225,8 @@ async fn queue(last: u64) -> Queue {
 }
 
 async fn run(queue: &Queue, script: &Arc<Script>) -> Result<(), BackfillError> {
-    let backfill = Backfill::new(Arc::clone(queue), Scripted(Arc::clone(script)), config());
+    let backfill =
+        Backfill::new(Arc::clone(queue), Scripted(Arc::clone(script)), config()).unwrap();
     Arc::new(backfill).run(&CancellationToken::new()).await
 }
 
@@ -358,7 +359,8 @@ async fn a_run_that_is_stopped_gives_back_what_it_has() {
         Script::slow(400, [], Duration::from_millis(1)),
     );
     for _ in 0..3 {
-        let backfill = Backfill::new(Arc::clone(&queue), Scripted(Arc::clone(&script)), config());
+        let backfill =
+            Backfill::new(Arc::clone(&queue), Scripted(Arc::clone(&script)), config()).unwrap();
         let backfill = Arc::new(backfill);
         let (stop, mut status) = (CancellationToken::new(), backfill.status());
         let running = tokio::spawn({
@@ -400,7 +402,7 @@ async fn a_run_ends_when_its_last_unit_does() {
         idle: Duration::from_secs(3600),
         ..config()
     };
-    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), Scripted(script), config));
+    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), Scripted(script), config).unwrap());
     let stop = CancellationToken::new();
     let run = tokio::time::timeout(Duration::from_secs(60), backfill.run(&stop));
     run.await.unwrap().unwrap();
@@ -496,7 +498,7 @@ async fn a_verdict_that_does_not_fit_is_said_to_be_there() {
         queue: Arc::clone(&queue),
         most: 8192,
     };
-    let backfill = Arc::new(Backfill::new(narrow, Scripted(script), config()));
+    let backfill = Arc::new(Backfill::new(narrow, Scripted(script), config()).unwrap());
     backfill.run(&CancellationToken::new()).await.unwrap();
     let (report, blocks) = collected(&queue).await;
     assert_eq!((report.valid, report.invalid, report.undecided), (6, 1, 1));
@@ -514,7 +516,7 @@ async fn a_unit_that_cannot_be_handed_in_is_given_back() {
         queue: Arc::clone(&queue),
         most: 1,
     };
-    let backfill = Backfill::new(narrow, Scripted(Script::new(40, [])), config());
+    let backfill = Backfill::new(narrow, Scripted(Script::new(40, [])), config()).unwrap();
     let outcome = Arc::new(backfill).run(&CancellationToken::new()).await;
     assert!(matches!(
         outcome,
@@ -561,7 +563,7 @@ async fn a_block_on_record_is_not_tried_again() {
     queue.plan(&plan).await.unwrap();
     let mut config = config();
     config.retry.min_delay = Duration::from_secs(3600);
-    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge(), config));
+    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge(), config).unwrap());
     let stop = CancellationToken::new();
     let run = tokio::time::timeout(Duration::from_secs(60), backfill.run(&stop));
     run.await.unwrap().unwrap();
@@ -598,7 +600,7 @@ impl BlockValidator for Elsewhere {
 async fn any_validator_judges_and_what_it_proves_is_said() {
     let (queue, script) = (queue(10).await, Script::new(10, []));
     let judge = Validated::new(Elsewhere(Arc::clone(&script)), Elsewhere(script));
-    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge, config()));
+    let backfill = Arc::new(Backfill::new(Arc::clone(&queue), judge, config()).unwrap());
     backfill.run(&CancellationToken::new()).await.unwrap();
     let (report, _) = collected(&queue).await;
     assert_eq!((report.valid, report.unproven), (10, 10));
