@@ -1,7 +1,11 @@
 //! What a service must not forget: ordered tables that change all at once or not at all.
 
+mod group;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod redb;
+mod sealed;
 
 use alloy_primitives::hex;
 use async_trait::async_trait;
@@ -9,6 +13,8 @@ use auto_impl::auto_impl;
 use mach_core::{Domain, ports::BoxError};
 
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 pub use redb::RedbStore;
 
 /// Version of the layout that this release reads and writes.

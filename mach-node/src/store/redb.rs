@@ -14,16 +14,13 @@ use redb::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
     TableError, WriteTransaction,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::{Change, Expected, Row, Store, StoreError, Table, Written};
-
-/// Most writes that become durable together.
-const MAX_GROUP: usize = 1024;
-/// Most writes that wait.
-const MAX_WAITING: usize = 16 * 1024;
-/// Bytes of the checksum before each value.
-const CHECKSUM_BYTES: usize = 4;
+use super::{
+    Change, Expected, Row, Store, StoreError, Table, Written,
+    group::{MAX_GROUP, Outcomes, Write, Writes, answer},
+    sealed::{seal, unseal},
+};
 
 /// A [`Store`] in a redb file. Clones share it; a second process is refused.
 ///
@@ -39,7 +36,7 @@ pub struct RedbStore(Arc<Shared>);
 struct Shared {
     database: Arc<Database>,
     /// There until the end.
-    writes: Option<mpsc::Sender<Write>>,
+    writes: Option<Writes>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -50,13 +47,6 @@ impl Drop for Shared {
             let _ = writer.join();
         }
     }
-}
-
-/// Changes that wait for their commit.
-#[derive(Debug)]
-struct Write {
-    changes: Vec<Change>,
-    answer: oneshot::Sender<Result<Written, StoreError>>,
 }
 
 impl RedbStore {
@@ -82,7 +72,7 @@ impl RedbStore {
 
     fn with(database: Database) -> Result<Self, StoreError> {
         let database = Arc::new(database);
-        let (writes, waiting) = mpsc::channel(MAX_WAITING);
+        let (writes, waiting) = Writes::channel();
         let writer = Arc::clone(&database);
         let writer = thread::Builder::new()
             .name("mach-store".to_owned())
@@ -139,12 +129,9 @@ impl Store for RedbStore {
     }
 
     async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
-        let (answer, answered) = oneshot::channel();
         let stopped = || StoreError::backend("the writer has stopped");
-        let write = Write { changes, answer };
         let writes = self.0.writes.as_ref().ok_or_else(stopped)?;
-        writes.send(write).await.map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())?
+        writes.write(changes).await
     }
 }
 
@@ -152,29 +139,14 @@ impl Store for RedbStore {
 fn write_all(database: &Database, mut waiting: mpsc::Receiver<Write>) {
     let mut group = Vec::new();
     while waiting.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
-        match commit(database, &group) {
-            Ok(outcomes) => {
-                for (write, outcome) in group.drain(..).zip(outcomes) {
-                    // Whoever went away does not want to know.
-                    let _ = write.answer.send(outcome);
-                }
-            }
-            Err(error) => {
-                tracing::error!(reason = chain(&error), "the store cannot be written");
-                for write in group.drain(..) {
-                    let _ = write.answer.send(Err(again(&error)));
-                }
-            }
-        }
+        let outcomes = commit(database, &group);
+        answer(&mut group, outcomes);
     }
 }
 
 /// One commit of many writes, each of which applies whole or not at all. A damaged row is the
 /// failure of the write that meets it, and of no other.
-fn commit(
-    database: &Database,
-    group: &[Write],
-) -> Result<Vec<Result<Written, StoreError>>, StoreError> {
+fn commit(database: &Database, group: &[Write]) -> Outcomes {
     let mut transaction = database.begin_write().map_err(StoreError::backend)?;
     // After a crash the file opens at once, without a scan.
     transaction.set_quick_repair(true);
@@ -261,30 +233,6 @@ const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'s
     TableDefinition::new(table.name())
 }
 
-fn seal(table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(CHECKSUM_BYTES + value.len());
-    sealed.extend(checksum(table, key, value));
-    sealed.extend(value);
-    sealed
-}
-
-fn unseal<'a>(table: Table, key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    (stored.split_first_chunk::<CHECKSUM_BYTES>())
-        .filter(|(sum, value)| **sum == checksum(table, key, value))
-        .map(|(_, value)| value)
-        .ok_or_else(|| StoreError::damaged(table, key))
-}
-
-/// The length of the key stands between key and value, so that neither can take from the other.
-fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(table.name().as_bytes());
-    sum.update(&(key.len() as u64).to_be_bytes());
-    sum.update(key);
-    sum.update(value);
-    sum.finalize().to_be_bytes()
-}
-
 fn unopened_table(error: TableError) -> StoreError {
     match error {
         TableError::Storage(error) => unread(error),
@@ -303,29 +251,10 @@ fn unread(error: StorageError) -> StoreError {
     }
 }
 
-/// The failure of a commit, for each of those who waited for it.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unreadable(cause) => StoreError::Unreadable(chain(cause.as_ref()).into()),
-        StoreError::Backend(cause) => StoreError::backend(chain(cause.as_ref())),
-        other => StoreError::backend(chain(other)),
-    }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     fn put(key: &[u8], expected: Expected) -> Change {
@@ -381,19 +310,5 @@ mod tests {
         }
         let read = store.get(Table::Guard, b"bad").await;
         assert!(matches!(read, Err(StoreError::Damaged { .. })));
-    }
-
-    /// What cannot pass is not tried again by whoever waited for the same commit.
-    #[test]
-    fn a_failed_commit_is_told_as_what_it_is() {
-        let damaged = again(&StoreError::Unreadable("a page is gone".into()));
-        assert!(!damaged.is_transient());
-        let full = std::io::Error::other("no space left on device");
-        let full = again(&StoreError::backend(full));
-        assert!(full.is_transient());
-        assert_eq!(
-            chain(&full),
-            "the store is not available: no space left on device"
-        );
     }
 }

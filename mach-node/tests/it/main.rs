@@ -15,6 +15,8 @@ mod kill;
 mod limits;
 mod operator;
 mod ports;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod queue;
 mod reorg;
 mod restart;

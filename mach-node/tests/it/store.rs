@@ -28,7 +28,7 @@ async fn get(store: &impl Store, key: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The suite. `store` is empty.
-async fn conforms(store: impl Store + Clone + 'static) {
+pub(crate) async fn conforms(store: impl Store + Clone + 'static) {
     changes_are_made_all_or_none(&store).await;
     rows_come_in_the_order_of_their_keys(&store).await;
     of_two_who_replace_one_value_one_succeeds(store).await;
