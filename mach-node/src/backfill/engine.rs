@@ -1,6 +1,7 @@
 //! The loop from units to reports.
 
 use std::{
+    any::Any,
     io,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -354,7 +355,7 @@ impl<Q: WorkQueue + 'static, J: Judge> Backfill<Q, J> {
             let _ = sender.send(judged);
         });
         let judged = judged.await.map_err(|error| error.to_string());
-        let judged = judged.and_then(|judged| judged.map_err(|_| "judging it panicked".to_owned()));
+        let judged = judged.and_then(|judged| judged.map_err(|panic| said(panic.as_ref())));
         let Judged {
             block,
             result,
@@ -443,6 +444,16 @@ fn internal(
 ) -> JudgeError {
     let source = source.into();
     JudgeError::Validate(ValidateError::Internal { block, source })
+}
+
+/// What somebody said who panicked.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = (panic.downcast_ref::<String>().map(String::as_str))
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    format!(
+        "judging it panicked: {}",
+        text.unwrap_or("it did not say why")
+    )
 }
 
 /// The report with nothing of what is long: whoever publishes an absurd header must not keep the

@@ -33,7 +33,7 @@ const PAGE: usize = 1024;
 /// for no longer than its transaction may be idle. Reads after the lock have to see what its last
 /// holder wrote, which they do at the level `read committed`.
 const SETTINGS: [(&str, &str); 5] = [
-    ("default_transaction_isolation", "read\\ committed"),
+    ("default_transaction_isolation", "read committed"),
     ("synchronous_commit", "on"),
     ("idle_in_transaction_session_timeout", "500ms"),
     ("lock_timeout", "5s"),
