@@ -3,6 +3,7 @@
 mod aggregator;
 pub mod backfill;
 mod guard;
+pub mod http;
 mod l1_head;
 mod operator;
 mod retry;

@@ -14,7 +14,8 @@ use mach_core::ports::{BlockValidator, L2Head, SignatureAggregator};
 use mach_node::{
     Aggregator, AggregatorConfig, MemoryGuard, Operator, OperatorConfig, ProviderHead, RetryPolicy,
     TermsPolicy, Verifier, VerifierConfig, VerifierStatus,
-    rpc::{AggregatorServer, RemoteAggregator, RemoteError, ServeError, serve_aggregator},
+    http::{HttpConfig, HttpLimits, HttpServer, ServeError},
+    rpc::{RemoteAggregator, RemoteError, serve_aggregator},
     store::MemoryStore,
 };
 use mach_verify::{
@@ -63,7 +64,7 @@ impl Default for ServiceConfig {
 /// They reach the rollup and L1 in the process, and the aggregator over HTTP on the loopback.
 #[derive(Debug)]
 pub struct Services {
-    server: AggregatorServer,
+    server: HttpServer,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
     status: Vec<tokio::sync::watch::Receiver<VerifierStatus>>,
@@ -118,7 +119,13 @@ impl Stack {
             ),
         );
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = serve_aggregator(aggregator.clone(), loopback).await?;
+        // All operators have the same address here.
+        let limits = HttpLimits {
+            rate: None,
+            ..HttpLimits::default()
+        };
+        let listening = HttpConfig::new(loopback).with_limits(limits);
+        let server = serve_aggregator(aggregator.clone(), listening).await?;
 
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();

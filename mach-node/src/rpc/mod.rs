@@ -14,7 +14,7 @@ mod error;
 mod server;
 
 pub use client::{RemoteAggregator, RemoteError};
-pub use server::{AggregatorServer, ServeError, serve_aggregator};
+pub use server::{aggregator_router, serve_aggregator};
 
 /// Largest request that is read and largest answer that is sent, in bytes: a statement with its
 /// signature has less than one thousand.

@@ -11,6 +11,7 @@ mod aggregator;
 mod backfill;
 mod curves;
 mod guard;
+mod http;
 mod kill;
 mod limits;
 mod operator;

@@ -12,7 +12,8 @@ use mach_core::{
 };
 use mach_node::{
     AggregatorConfig,
-    rpc::{AggregatorServer, MAX_MESSAGE_BYTES, RemoteAggregator, serve_aggregator},
+    http::HttpServer,
+    rpc::{MAX_MESSAGE_BYTES, RemoteAggregator, serve_aggregator},
 };
 
 use crate::ports::{
@@ -22,9 +23,7 @@ use crate::ports::{
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-async fn serve(
-    aggregator: impl SignatureAggregator + 'static,
-) -> (AggregatorServer, RemoteAggregator) {
+async fn serve(aggregator: impl SignatureAggregator + 'static) -> (HttpServer, RemoteAggregator) {
     let server = serve_aggregator(aggregator, ANY_PORT).await.unwrap();
     let remote = RemoteAggregator::new(&server.url()).unwrap();
     (server, remote)
