@@ -17,7 +17,7 @@ mod signer;
 mod tally;
 
 pub use batch::invalid_shares;
-pub use certificate::{CertificateError, verify_certificate};
+pub use certificate::{CertificateError, verify_certificate, verify_self_contained};
 pub use key::{KeyError, SecretKey, SecretKeyError, ValidKey};
 pub use operators::{OperatorKeys, OperatorKeysError};
 pub use point::PointError;

@@ -2,7 +2,8 @@
 
 use alloy_primitives::{B256, map::B256Map};
 use mach_core::{
-    Bn254, G2Bytes, NonSigner, OperatorId, OperatorSet, QuorumNumbers, QuorumTally, Stake,
+    Bn254, G2Bytes, NonSigner, OperatorId, OperatorSet, QuorumNumbers, QuorumStake, QuorumTally,
+    Stake,
 };
 
 use crate::batch::mismatches;
@@ -114,6 +115,7 @@ impl<S: Scheme> OperatorKeys<S> {
                 non_signers.push(NonSigner {
                     id: member.key.operator_id(),
                     key_g1: member.key.g1_bytes(),
+                    stakes: self.stakes(member).collect(),
                 });
             }
         }
@@ -128,6 +130,17 @@ impl<S: Scheme> OperatorKeys<S> {
             quorums,
             apk_g2,
         }
+    }
+
+    fn stakes<'a>(&'a self, member: &'a Member<S>) -> impl Iterator<Item = QuorumStake> + 'a {
+        let named = |(position, stake): &(usize, Stake)| {
+            let quorum = self.tallies.get(*position)?.quorum;
+            Some(QuorumStake {
+                quorum,
+                stake: *stake,
+            })
+        };
+        member.stakes.iter().filter_map(named)
     }
 
     fn build(

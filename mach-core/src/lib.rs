@@ -2,6 +2,7 @@
 
 mod block;
 mod certificate;
+mod certificate_file;
 mod curve;
 mod fault;
 pub mod legacy;
@@ -14,7 +15,11 @@ mod verdict;
 mod work;
 
 pub use block::{BlockError, BlockRef, L2Block, MAX_BLOCK_BYTES};
-pub use certificate::{Certificate, Confirmation, NonSigner, QuorumTally};
+pub use certificate::{Certificate, Confirmation, NonSigner, QuorumStake, QuorumTally};
+pub use certificate_file::{
+    CERTIFICATE_VERSION, CertificateFile, CertificateFileError, MAX_CERTIFICATE_BYTES,
+    OperatorsFile,
+};
 pub use curve::{Bls12381, Bn254, Curve, G1Bytes, G2Bytes, WireBytes};
 pub use fault::{Fault, Mismatch};
 pub use operator::{Operator, OperatorId, OperatorSet};

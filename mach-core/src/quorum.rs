@@ -61,10 +61,12 @@ impl From<QuorumNumbers> for Vec<u8> {
 }
 
 /// Weight of an operator in a quorum: an unsigned 96-bit number, as in the StakeRegistry.
+///
+/// In JSON it is a decimal string: JavaScript reads numbers with 53 bits.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
-#[serde(try_from = "u128", into = "u128")]
+#[serde(try_from = "String", into = "String")]
 pub struct Stake(u128);
 
 impl Stake {
@@ -109,6 +111,26 @@ impl TryFrom<u128> for Stake {
 impl From<Stake> for u128 {
     fn from(stake: Stake) -> Self {
         stake.0
+    }
+}
+
+impl TryFrom<String> for Stake {
+    type Error = QuorumError;
+
+    /// Reads digits, as [`Self`]'s `Display` writes them.
+    fn try_from(text: String) -> Result<Self, QuorumError> {
+        let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit())
+            && (text == "0" || !text.starts_with('0'));
+        match text.parse() {
+            Ok(weight) if is_canonical => Self::new(weight),
+            _ => Err(QuorumError::NotAStake),
+        }
+    }
+}
+
+impl From<Stake> for String {
+    fn from(stake: Stake) -> Self {
+        stake.0.to_string()
     }
 }
 
@@ -175,6 +197,9 @@ pub enum QuorumError {
     /// A stake has more than 96 bits.
     #[error("stake {0} has more than 96 bits")]
     StakeTooHigh(u128),
+    /// A text is not a stake in decimal digits.
+    #[error("the stake is not a decimal number of at most 96 bits")]
+    NotAStake,
     /// A threshold is not from 1 to 100 percent.
     #[error("threshold of {0} % is not from 1 to 100")]
     Threshold(u8),
@@ -224,6 +249,27 @@ mod tests {
                 .unwrap()
                 .is_met(Stake::ZERO, Stake::ZERO)
         );
+    }
+
+    #[test]
+    fn a_stake_is_written_in_decimal_digits() {
+        // 2^96 - 1, by another calculator.
+        let json = r#""79228162514264337593543950335""#;
+        assert_eq!(serde_json::to_string(&Stake::MAX).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Stake>(json).unwrap(), Stake::MAX);
+        for wrong in [
+            "1",
+            r#""""#,
+            r#""+1""#,
+            r#""01""#,
+            r#"" 1""#,
+            r#""-1""#,
+            r#""0x1""#,
+            r#""79228162514264337593543950336""#,
+            r#""999999999999999999999999999999999999999999""#,
+        ] {
+            assert!(serde_json::from_str::<Stake>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

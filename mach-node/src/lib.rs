@@ -2,6 +2,7 @@
 
 mod aggregator;
 pub mod backfill;
+pub mod finality;
 mod guard;
 pub mod http;
 mod l1_head;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use alloy_primitives::{B256, U256};
 use mach_bls::{CertificateError, OperatorKeys, PointError, verify_certificate};
 use mach_core::{
-    Attestation, Certificate, Domain, G1Bytes, G2Bytes, NonSigner, QuorumNumbers, Round, Stake,
-    Statement, Threshold,
+    Attestation, Certificate, Domain, G1Bytes, G2Bytes, NonSigner, QuorumNumbers, QuorumStake,
+    Round, Stake, Statement, Threshold,
 };
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::fixture::{
 };
 
 /// Two quorums of five operators of which one is absent in the first and two in the second.
-fn certificate<S: TestCurve>() -> (Arc<OperatorKeys<S>>, Certificate<S>) {
+pub(crate) fn certificate<S: TestCurve>() -> (Arc<OperatorKeys<S>>, Certificate<S>) {
     let members: [(U256, u128); 5] = std::array::from_fn(|index| (number(index as u64 + 1), 20));
     let keys = keys::<S>(&[&members[..4], &members]);
     let mut tally = tally(&keys, 60);
@@ -25,15 +25,24 @@ fn certificate<S: TestCurve>() -> (Arc<OperatorKeys<S>>, Certificate<S>) {
     (keys, certificate)
 }
 
-fn absentee<S: TestCurve>(key: u64) -> NonSigner<S> {
+/// The first four are in quorum 0, everybody is in quorum 1.
+pub(crate) fn absentee<S: TestCurve>(key: u64) -> NonSigner<S> {
     let operator = operator::<S>(secret::<S>(number(key)).public_key());
+    let stake = |quorum| QuorumStake {
+        quorum,
+        stake: Stake::new(20).unwrap(),
+    };
     NonSigner {
         id: operator.id(),
         key_g1: operator.key_g1,
+        stakes: [0, 1][usize::from(key > 4)..]
+            .iter()
+            .map(|quorum| stake(*quorum))
+            .collect(),
     }
 }
 
-fn round(quorums: [u8; 2], thresholds: [u8; 2], reference_block: u32) -> Round {
+pub(crate) fn round(quorums: [u8; 2], thresholds: [u8; 2], reference_block: u32) -> Round {
     let thresholds = thresholds.map(|percent| Threshold::percent(percent).unwrap());
     let quorums = QuorumNumbers::new(quorums).unwrap();
     Round::new(quorums, thresholds.to_vec(), reference_block).unwrap()
@@ -97,7 +106,10 @@ fn every_changed_field_is_named<S: TestCurve>() {
             },
             E::Quorum(0),
         ),
-        (|it| it.non_signers.push(it.non_signers[1]), E::NonSigners),
+        (
+            |it| it.non_signers.push(it.non_signers[1].clone()),
+            E::NonSigners,
+        ),
         (|it| it.non_signers.reverse(), E::NonSigners),
         (|it| it.non_signers.push(absentee(9)), E::NonSigners),
         (

@@ -14,5 +14,6 @@ mod keys;
 #[cfg(feature = "keystore")]
 mod keystore;
 mod m2;
+mod self_contained;
 mod tally;
 mod vectors;

@@ -16,7 +16,7 @@ use mach_contracts_bindings::{
 };
 use mach_core::{
     Alert, AlertKind, Attestation, BlockRef, Certificate, Domain, G1Bytes, NonSigner, OperatorId,
-    OperatorSet, QuorumNumbers, QuorumTally, Stake, Statement, Threshold,
+    OperatorSet, QuorumNumbers, QuorumStake, QuorumTally, Stake, Statement, Threshold,
     ports::{ConfirmError, OperatorRegistry, RegistryError, StatementConfirmer},
 };
 use mach_devnet::{Chain, DEV_ACCOUNTS, DevnetConfig, Ethereum, Mining};
@@ -284,9 +284,17 @@ fn sign(
         .iter()
         .map(|index| {
             let key_g1 = G1Bytes::from(sol_g1(key(*index).g1()));
+            let id = OperatorId::from_key(&key_g1);
+            let stake = |quorum| set.stake(quorum, &id);
             NonSigner {
-                id: OperatorId::from_key(&key_g1),
+                id,
                 key_g1,
+                stakes: (set.quorums().iter())
+                    .filter_map(|quorum| {
+                        let stake = stake(quorum)?;
+                        Some(QuorumStake { quorum, stake })
+                    })
+                    .collect(),
             }
         })
         .collect();

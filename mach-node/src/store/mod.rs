@@ -35,16 +35,19 @@ pub enum Table {
     Signatures,
     /// Which rounds are not confirmed on L1.
     Unconfirmed,
+    /// What applications ask for: [`FinalityIndex`](crate::finality::FinalityIndex).
+    Finality,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
         Self::Signatures,
         Self::Unconfirmed,
+        Self::Finality,
     ];
 
     /// Name of the table in a database.
@@ -55,6 +58,7 @@ impl Table {
             Self::Rounds => "rounds",
             Self::Signatures => "signatures",
             Self::Unconfirmed => "unconfirmed",
+            Self::Finality => "finality",
         }
     }
 
@@ -66,6 +70,7 @@ impl Table {
             Self::Rounds | Self::Signatures | Self::Unconfirmed => {
                 crate::aggregator::record(self, key)
             }
+            Self::Finality => crate::finality::record(key),
         }
     }
 }

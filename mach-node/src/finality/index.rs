@@ -1,0 +1,528 @@
+//! The index: certificates and chains in, answers out.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use alloy_primitives::{B256, BlockNumber, ChainId, TxHash, keccak256};
+use mach_bls::verify_self_contained;
+use mach_core::{Certificate, CertificateFile, Confirmation, L2Block, Statement as Signed};
+use tokio::sync::Mutex;
+
+use super::{
+    FinalityConfig, FinalityError,
+    hub::{Hub, Subscription},
+    links::Place,
+    rollup::{Known, Rollup, Statement, confirmed},
+    rows,
+    view::{
+        AlertView, AttestationView, BlockView, FinalityEvent, Heads, RollupView, StakeShare,
+        TransactionView,
+    },
+};
+use crate::store::{Change, Store, Written};
+
+/// Transactions of one block that can be asked for.
+const MAX_TRANSACTIONS: usize = 1 << 16;
+/// Rows that are removed at a time.
+const MAX_REMOVED: usize = 1024;
+
+/// What became of the blocks of some rollups: seen, attested, confirmed, alerted. Clones share it.
+///
+/// What it was told is on the disk before it is told to others, and is there again after a restart.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "holds a port")]
+pub struct FinalityIndex(Arc<Shared>);
+
+struct Shared {
+    config: FinalityConfig,
+    store: Arc<dyn Store>,
+    rollups: RwLock<BTreeMap<ChainId, Rollup>>,
+    /// Held by whoever changes something, from the store to the events.
+    writer: Mutex<()>,
+    hub: Hub,
+}
+
+/// What became of a block of the rollup's node.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It was known.
+    Known,
+    /// It is the newest one now.
+    Taken,
+    /// Its parent is not known: the index needs that first.
+    Unlinked,
+}
+
+impl FinalityIndex {
+    /// The index with what `store` has of it.
+    ///
+    /// Errors: [`FinalityError::Store`].
+    pub async fn open(
+        store: impl Store + 'static,
+        config: FinalityConfig,
+    ) -> Result<Self, FinalityError> {
+        let store: Arc<dyn Store> = Arc::new(store);
+        let mut rollups = BTreeMap::new();
+        for chain_id in &config.rollups {
+            let mut rollup = Rollup::new(*chain_id);
+            for block in rows::blocks(&*store, *chain_id).await? {
+                // Rows follow each other, for they are written and removed at the ends only.
+                rollup.links.put(block);
+            }
+            for statement in rows::statements(&*store, *chain_id).await? {
+                take(&mut rollup, statement);
+            }
+            rollups.insert(*chain_id, rollup);
+        }
+        Ok(Self(Arc::new(Shared {
+            config,
+            store,
+            rollups: RwLock::new(rollups),
+            writer: Mutex::new(()),
+            hub: Hub::new(),
+        })))
+    }
+
+    // ------------------------------------------------------------------ what comes in
+
+    /// Takes a certificate that the aggregator made. One with more stake takes the place of an
+    /// earlier one.
+    ///
+    /// Checks what it proves by itself; that its operators are those of L1 is for whoever made it.
+    ///
+    /// Errors: [`FinalityError`].
+    pub async fn certified(&self, certificate: &Certificate) -> Result<(), FinalityError> {
+        if certificate.domain != self.0.config.domain {
+            return Err(FinalityError::OtherDomain);
+        }
+        verify_self_contained(certificate)?;
+        let digest = certificate.digest();
+        let rollup = certificate.statement.rollup_chain_id();
+        let stake = StakeShare::new(&certificate.round, &certificate.quorums);
+        let mut statement = match &certificate.statement {
+            Signed::Alert(alert) => Statement::Alert(AlertView::new(alert, digest, stake)),
+            Signed::Attestation(attestation) => Statement::Attestation(AttestationView {
+                digest,
+                rollup,
+                block: attestation.block,
+                stake,
+                confirmation: None,
+            }),
+        };
+        let _writing = self.0.writer.lock().await;
+        let is_news = self.with(rollup, |rollup| match rollup.statement(&digest) {
+            None => true,
+            Some(known) => keep(&mut statement, &known),
+        })?;
+        if !is_news {
+            return Ok(());
+        }
+        let json = CertificateFile(certificate.clone()).to_json();
+        let changes = vec![
+            rows::put_statement(&statement)?,
+            rows::put_certificate(rollup, &digest, json),
+        ];
+        self.write(changes).await?;
+        let event = match &statement {
+            Statement::Attestation(it) => FinalityEvent::Attested(it.clone()),
+            Statement::Alert(it) => FinalityEvent::Alerted(it.clone()),
+        };
+        self.change(rollup, event, |rollup| take(rollup, statement));
+        self.prune(rollup).await
+    }
+
+    /// Takes that a statement stands on L1. One without a certificate here changes nothing.
+    ///
+    /// Errors: [`FinalityError::Store`].
+    pub async fn confirmed(&self, confirmation: &Confirmation) -> Result<(), FinalityError> {
+        let _writing = self.0.writer.lock().await;
+        let digest = confirmation.digest;
+        let Some(statement) = self.find(&digest, |known| confirmed(known, *confirmation)) else {
+            return Ok(());
+        };
+        self.write(vec![rows::put_statement(&statement)?]).await?;
+        let event = FinalityEvent::Confirmed {
+            rollup: statement.rollup(),
+            digest,
+            block: statement.block(),
+            is_alert: matches!(statement, Statement::Alert(_)),
+            confirmation: *confirmation,
+        };
+        self.change(statement.rollup(), event, |rollup| take(rollup, statement));
+        Ok(())
+    }
+
+    /// Takes that an alert was withdrawn on L1.
+    ///
+    /// Errors: [`FinalityError::Store`].
+    pub async fn resolved(&self, digest: B256) -> Result<(), FinalityError> {
+        self.set_resolved(digest, true).await
+    }
+
+    /// Takes that an alert that was withdrawn stands again.
+    ///
+    /// Errors: [`FinalityError::Store`].
+    pub async fn reopened(&self, digest: B256) -> Result<(), FinalityError> {
+        self.set_resolved(digest, false).await
+    }
+
+    async fn set_resolved(&self, digest: B256, is_resolved: bool) -> Result<(), FinalityError> {
+        let _writing = self.0.writer.lock().await;
+        let found = self.find(&digest, |known| match known {
+            Known::Alert(alert) if alert.is_resolved != is_resolved => Some(AlertView {
+                is_resolved,
+                ..(*alert).clone()
+            }),
+            _ => None,
+        });
+        let Some(alert) = found else {
+            return Ok(());
+        };
+        let statement = Statement::Alert(alert.clone());
+        self.write(vec![rows::put_statement(&statement)?]).await?;
+        let (rollup, block) = (alert.rollup, alert.block);
+        let event = if is_resolved {
+            FinalityEvent::Resolved {
+                rollup,
+                digest,
+                block,
+            }
+        } else {
+            FinalityEvent::Alerted(alert)
+        };
+        self.change(rollup, event, |rollup| take(rollup, statement));
+        Ok(())
+    }
+
+    /// Takes how much stake has signed an attestation so far. That is no proof, and not kept.
+    pub fn signed(&self, digest: B256, statement: &Signed, stake: StakeShare) {
+        if let Signed::Attestation(attestation) = statement {
+            let (rollup, block) = (attestation.rollup_chain_id, attestation.block);
+            self.update(rollup, |rollup| rollup.signed(digest, block, stake));
+        }
+    }
+
+    /// Takes that a round has ended without a certificate.
+    pub fn expired(&self, digest: B256) {
+        for rollup in self.writable().values_mut() {
+            rollup.expired(&digest);
+        }
+    }
+
+    /// Takes a block of the rollup's node. Blocks come in order; one that replaces others takes
+    /// their place.
+    ///
+    /// The block's hash is trusted to be that of its header, as every
+    /// [`L2Source`](mach_core::ports::L2Source) has to see to.
+    ///
+    /// Errors: [`FinalityError`].
+    pub async fn seen(&self, block: &L2Block) -> Result<Seen, FinalityError> {
+        let (chain_id, reference) = (block.chain_id, block.reference());
+        let _writing = self.0.writer.lock().await;
+        let parent = block.header.parent_hash;
+        let place = self.with(chain_id, |rollup| rollup.links.place(reference, parent))?;
+        let replaced = match place {
+            Place::Known => return Ok(Seen::Known),
+            Place::Unlinked => return Ok(Seen::Unlinked),
+            Place::OnTop { replaced } => replaced,
+        };
+        let transactions = block.transactions.iter().take(MAX_TRANSACTIONS);
+        let transactions: Vec<_> = transactions.map(keccak256).collect();
+        let mut changes = Vec::new();
+        for block in &replaced {
+            let removed = rows::remove_block(&*self.0.store, chain_id, block.number, &transactions);
+            changes.extend(removed.await?);
+            if block.number == reference.number {
+                // The row of the block comes last, and is written below.
+                changes.pop();
+            }
+        }
+        changes.extend(rows::put_block(chain_id, reference, &transactions));
+        self.write(changes).await?;
+        self.update(chain_id, |rollup| {
+            rollup.replace(replaced);
+            rollup.links.put(reference);
+        });
+        self.prune(chain_id).await?;
+        Ok(Seen::Taken)
+    }
+
+    /// Forgets the chain of the rollup's node, so that it can start anew at another block.
+    ///
+    /// Errors: [`FinalityError`].
+    pub async fn restart(&self, rollup: ChainId) -> Result<(), FinalityError> {
+        let _writing = self.0.writer.lock().await;
+        while let Some(first) = self.with(rollup, |rollup| rollup.links.first())? {
+            let removed = rows::remove_block(&*self.0.store, rollup, first.number, &[]);
+            self.write(removed.await?).await?;
+            self.update(rollup, |rollup| rollup.links.drop_first());
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------------ what is asked
+
+    /// The rollups that are served, ascending by chain id.
+    pub fn rollups(&self) -> Vec<RollupView> {
+        let rollups = self.readable();
+        rollups.values().map(|it| self.view(it)).collect()
+    }
+
+    /// One rollup.
+    ///
+    /// Errors: [`FinalityError::UnknownRollup`].
+    pub fn rollup(&self, rollup: ChainId) -> Result<RollupView, FinalityError> {
+        self.with(rollup, |rollup| self.view(rollup))
+    }
+
+    /// The newest blocks of a rollup.
+    ///
+    /// Errors: [`FinalityError::UnknownRollup`].
+    pub fn heads(&self, rollup: ChainId) -> Result<Heads, FinalityError> {
+        self.with(rollup, Rollup::heads)
+    }
+
+    /// What is known of the block at a height.
+    ///
+    /// Errors: [`FinalityError::UnknownRollup`].
+    pub fn block_at(
+        &self,
+        rollup: ChainId,
+        number: BlockNumber,
+    ) -> Result<BlockView, FinalityError> {
+        self.with(rollup, |rollup| rollup.at(number))
+    }
+
+    /// What is known of the block with this hash.
+    ///
+    /// Errors: [`FinalityError::UnknownRollup`].
+    pub fn block_with_hash(&self, rollup: ChainId, hash: B256) -> Result<BlockView, FinalityError> {
+        self.with(rollup, |rollup| rollup.with_hash(hash))
+    }
+
+    /// What is known of a transaction's block.
+    ///
+    /// Errors: [`FinalityError`].
+    pub async fn transaction(
+        &self,
+        rollup: ChainId,
+        transaction: TxHash,
+    ) -> Result<TransactionView, FinalityError> {
+        self.with(rollup, |_| ())?;
+        // While it is looked at, the block may be replaced.
+        let _writing = self.0.writer.lock().await;
+        let number = rows::transaction(&*self.0.store, rollup, &transaction).await?;
+        let block = self.with(rollup, |rollup| match number {
+            Some(number) => rollup.at(number),
+            None => rollup.unknown(),
+        })?;
+        Ok(TransactionView { transaction, block })
+    }
+
+    /// Certified attestations of a rollup, newest first, at most `limit`, below `before`.
+    ///
+    /// Errors: [`FinalityError::UnknownRollup`].
+    pub fn attestations(
+        &self,
+        rollup: ChainId,
+        before: Option<BlockNumber>,
+        limit: usize,
+    ) -> Result<Vec<AttestationView>, FinalityError> {
+        self.with(rollup, |rollup| {
+            let newest = rollup.attestations_before(before).take(limit);
+            newest.cloned().collect()
+        })
+    }
+
+    /// Certified alerts of a rollup, ascending by block, resolved ones included.
+    ///
+    /// Errors: [`FinalityError::UnknownRollup`].
+    pub fn alerts(&self, rollup: ChainId) -> Result<Vec<AlertView>, FinalityError> {
+        self.with(rollup, |rollup| rollup.alerts().cloned().collect())
+    }
+
+    /// The certificate of a statement, as the JSON of a [`CertificateFile`].
+    ///
+    /// Errors: [`FinalityError::UnknownStatement`] if there is none.
+    pub async fn certificate(
+        &self,
+        rollup: ChainId,
+        digest: B256,
+    ) -> Result<Vec<u8>, FinalityError> {
+        self.with(rollup, |_| ())?;
+        let certificate = rows::certificate(&*self.0.store, rollup, &digest).await?;
+        certificate.ok_or(FinalityError::UnknownStatement(digest))
+    }
+
+    /// Digest of the attestation of exactly this height.
+    ///
+    /// Errors: [`FinalityError::UnknownRollup`].
+    pub fn attestation_at(
+        &self,
+        rollup: ChainId,
+        number: BlockNumber,
+    ) -> Result<Option<B256>, FinalityError> {
+        self.with(rollup, |rollup| {
+            rollup.attestation_at(number).map(|it| it.digest)
+        })
+    }
+
+    /// Where the statements count.
+    pub fn config(&self) -> &FinalityConfig {
+        &self.0.config
+    }
+
+    /// Everything that happens after the event `last`. It begins with a snapshot if there is no such
+    /// event, or too much has happened since.
+    pub(super) fn subscribe(&self, last: Option<u64>) -> Subscription {
+        // No event comes between what is known and where the stream begins.
+        let rollups = self.readable();
+        let snapshot = || FinalityEvent::Snapshot {
+            rollups: rollups.values().map(|it| self.view(it)).collect(),
+        };
+        self.0.hub.subscribe(last, snapshot)
+    }
+
+    // ------------------------------------------------------------------ inside
+
+    /// Removes what is too old. Called with the writer's lock.
+    async fn prune(&self, chain_id: ChainId) -> Result<(), FinalityError> {
+        let retain = self.0.config.retain.max(1);
+        let too_many = |rollup: &Rollup| {
+            let is_full = rollup.links.len() as u64 > retain;
+            is_full.then(|| rollup.links.first()).flatten()
+        };
+        let mut changes = Vec::new();
+        let mut dropped = 0;
+        if let Some(first) = self.with(chain_id, too_many)? {
+            let removed = rows::remove_block(&*self.0.store, chain_id, first.number, &[]);
+            changes.extend(removed.await?);
+            dropped = 1;
+        }
+        let newest = |rollup: &Rollup| {
+            let attested = rollup.attestations_before(None).next();
+            let attested = attested.map(|it| it.block.number);
+            attested.max(rollup.links.head().map(|it| it.number))
+        };
+        let oldest = self.with(chain_id, newest)?.unwrap_or_default();
+        let oldest = oldest.saturating_sub(retain);
+        let mut gone = Vec::new();
+        self.update(chain_id, |rollup| {
+            gone = rollup.prune(oldest);
+            (0..dropped).for_each(|_| rollup.links.drop_first());
+        });
+        let gone = gone.iter().take(MAX_REMOVED);
+        changes.extend(gone.flat_map(|digest| rows::remove_statement(chain_id, digest)));
+        if !changes.is_empty() {
+            self.write(changes).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<(), FinalityError> {
+        // Whatever was there, nobody else writes these rows.
+        match self.0.store.write(changes).await? {
+            Written::Applied | Written::Conflict { .. } => Ok(()),
+        }
+    }
+
+    /// Changes a rollup and tells what happened.
+    fn change(&self, chain_id: ChainId, event: FinalityEvent, change: impl FnOnce(&mut Rollup)) {
+        self.tell(chain_id, Some(event), change);
+    }
+
+    fn update(&self, chain_id: ChainId, change: impl FnOnce(&mut Rollup)) {
+        self.tell(chain_id, None, change);
+    }
+
+    /// Under one lock, so that whoever subscribes knows a change or hears of it.
+    fn tell(
+        &self,
+        chain_id: ChainId,
+        event: Option<FinalityEvent>,
+        change: impl FnOnce(&mut Rollup),
+    ) {
+        let mut rollups = self.writable();
+        let Some(rollup) = rollups.get_mut(&chain_id) else {
+            return;
+        };
+        let before = rollup.heads();
+        change(rollup);
+        if let Some(event) = event {
+            self.0.hub.send(event);
+        }
+        let heads = rollup.heads();
+        if heads != before {
+            self.0.hub.send(FinalityEvent::Head {
+                rollup: chain_id,
+                heads,
+            });
+        }
+    }
+
+    fn find<T>(&self, digest: &B256, read: impl Fn(&Known<'_>) -> Option<T>) -> Option<T> {
+        let rollups = self.readable();
+        let known = rollups.values().find_map(|it| it.statement(digest))?;
+        read(&known)
+    }
+
+    fn with<T>(
+        &self,
+        chain_id: ChainId,
+        read: impl FnOnce(&Rollup) -> T,
+    ) -> Result<T, FinalityError> {
+        let rollups = self.readable();
+        let rollup = rollups.get(&chain_id);
+        let rollup = rollup.ok_or(FinalityError::UnknownRollup(chain_id))?;
+        Ok(read(rollup))
+    }
+
+    fn view(&self, rollup: &Rollup) -> RollupView {
+        RollupView {
+            rollup: rollup.chain_id,
+            heads: rollup.heads(),
+            alerts: rollup.standing().cloned().collect(),
+            first_block: rollup.links.first().map(|it| it.number),
+            domain: self.0.config.domain,
+        }
+    }
+
+    fn readable(&self) -> RwLockReadGuard<'_, BTreeMap<ChainId, Rollup>> {
+        let rollups = self.0.rollups.read();
+        rollups.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writable(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<ChainId, Rollup>> {
+        let rollups = self.0.rollups.write();
+        rollups.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn take(rollup: &mut Rollup, statement: Statement) {
+    match statement {
+        Statement::Attestation(attestation) => rollup.attest(attestation),
+        Statement::Alert(alert) => rollup.accuse(alert),
+    }
+}
+
+/// Keeps of a statement what its new certificate does not say. Answers whether the certificate says
+/// more than the one that is known.
+fn keep(statement: &mut Statement, known: &Known<'_>) -> bool {
+    match (statement, known) {
+        (Statement::Attestation(new), Known::Attestation(old)) => {
+            new.confirmation = old.confirmation;
+            new.stake.percent > old.stake.percent
+        }
+        (Statement::Alert(new), Known::Alert(old)) => {
+            new.confirmation = old.confirmation;
+            // The same alert is raised anew only on L1.
+            new.is_resolved = old.is_resolved;
+            new.stake.percent > old.stake.percent
+        }
+        // Two statements of different kinds have different digests.
+        _ => false,
+    }
+}
