@@ -160,7 +160,7 @@ async fn a_certificate_of_a_tally_altered_anywhere_is_refused() {
         ),
         (
             "a non-signer twice",
-            |c| c.non_signers.push(c.non_signers[0]),
+            |c| c.non_signers.push(c.non_signers[0].clone()),
             "NonSignersNotAscending",
         ),
         (
