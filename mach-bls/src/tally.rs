@@ -250,6 +250,12 @@ impl<S: Scheme> Tally<S> {
         share.as_ref().map(|share| &share.signature)
     }
 
+    /// All operators of the round, ascending by id, and whether their signatures count.
+    pub fn members(&self) -> impl Iterator<Item = (OperatorId, bool)> {
+        let members = self.shares.iter().zip(self.keys.members());
+        members.map(|(share, member)| (member.key.operator_id(), share.is_some()))
+    }
+
     /// Stake that signed and all stake, for each quorum of the round in its order.
     pub fn quorums(&self) -> &[QuorumTally<S>] {
         &self.quorums

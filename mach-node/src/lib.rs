@@ -12,7 +12,7 @@ pub mod rpc;
 pub mod store;
 mod verifier;
 
-pub use aggregator::{Aggregator, AggregatorConfig};
+pub use aggregator::{Aggregator, AggregatorConfig, QuorumView, RoundEvent, RoundState, RoundView};
 pub use guard::{
     GuardFile, GuardFileError, GuardFileMetadata, INTERCHANGE_VERSION, ImportSummary, MemoryGuard,
     RollupHistory, StoredGuard,

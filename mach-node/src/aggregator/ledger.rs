@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use mach_core::{Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, Statement};
+use mach_core::{Certificate, Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, Statement};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
@@ -184,6 +184,31 @@ impl Ledger {
         Ok(true)
     }
 
+    /// Keeps the best certificate of a statement.
+    pub(super) async fn keep<C: Curve>(
+        &self,
+        digest: &B256,
+        certificate: &Certificate<C>,
+    ) -> Result<(), StoreError> {
+        let certificate = serde_json::to_vec(certificate).map_err(StoreError::backend)?;
+        self.write(vec![put(Table::Certificates, digest.to_vec(), certificate)])
+            .await
+    }
+
+    pub(super) async fn certificate<C: Curve>(
+        &self,
+        digest: &B256,
+    ) -> Result<Option<Certificate<C>>, StoreError> {
+        let value = self
+            .store
+            .get(Table::Certificates, digest.as_slice())
+            .await?;
+        let damaged = |_| StoreError::damaged(Table::Certificates, digest.as_slice());
+        value
+            .map(|value| serde_json::from_slice(&value).map_err(damaged))
+            .transpose()
+    }
+
     /// Keeps a round as confirmed. Its signatures have done what they were for.
     pub(super) async fn close(&self, digest: &B256, round: &StoredRound) -> Result<(), StoreError> {
         let closed = put(Table::Rounds, digest.to_vec(), encode(round)?);
@@ -300,6 +325,7 @@ pub(crate) fn record(table: Table, key: &[u8]) -> Option<String> {
                 B256::from(operator)
             ))
         }
+        Table::Certificates => Some(format!("the certificate of statement {digest}")),
         _ => Some(format!("the round of statement {digest}")),
     }
 }

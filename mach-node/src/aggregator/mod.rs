@@ -4,6 +4,7 @@ mod config;
 mod ledger;
 mod rounds;
 mod tend;
+mod view;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +19,10 @@ use mach_core::{
         SignatureAggregator, StatementConfirmer,
     },
 };
-use tokio::{sync::Mutex, task::JoinError};
+use tokio::{
+    sync::{Mutex, broadcast},
+    task::JoinError,
+};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -27,9 +31,14 @@ use crate::{
 };
 use ledger::{Ledger, StoredRound};
 use rounds::{OpenRound, Rounds};
+use view::Events;
 
 pub use config::AggregatorConfig;
 pub(crate) use ledger::record;
+pub use view::{QuorumView, RoundEvent, RoundState, RoundView};
+
+/// Most rounds that are shown.
+const VIEWED_ROUNDS: usize = 64;
 
 /// An aggregator on one of the curves. Clones share their rounds.
 ///
@@ -54,6 +63,7 @@ struct Shared<S: Scheme> {
     ledger: Ledger,
     /// Keys of the newest operator set.
     keys: Mutex<Option<Arc<OperatorKeys<S>>>>,
+    events: Events<S>,
 }
 
 impl<S: Scheme> Aggregator<S> {
@@ -73,12 +83,31 @@ impl<S: Scheme> Aggregator<S> {
             l1,
             confirmer: Box::new(confirmer),
             keys: Mutex::new(None),
+            events: Events::new(),
         }))
     }
 
     /// How far the round of the statement with this digest is; `None` if there is no round.
     pub fn progress(&self, digest: B256) -> Option<Progress> {
         Some(self.0.rounds.get(&digest).ok()?.progress())
+    }
+
+    /// What happens from now on. Who is too slow misses events, and is told how many.
+    pub fn events(&self) -> broadcast::Receiver<RoundEvent<S>> {
+        self.0.events.subscribe()
+    }
+
+    /// The newest 64 rounds in memory, newest first.
+    pub fn rounds(&self) -> Vec<RoundView> {
+        let rounds = self.0.rounds.newest(VIEWED_ROUNDS).into_iter();
+        rounds.map(|(digest, round)| round.view(digest)).collect()
+    }
+
+    /// The best certificate of the statement with this digest, however long ago it was made.
+    ///
+    /// Errors: [`StoreError`].
+    pub async fn certificate(&self, digest: B256) -> Result<Option<Certificate<S>>, StoreError> {
+        self.0.ledger.certificate(&digest).await
     }
 
     /// Number of rounds in memory, open or confirmed.
@@ -104,6 +133,9 @@ impl<S: Scheme> Aggregator<S> {
             }
         })?;
         self.0.record(&digest, &round, operator, signature).await?;
+        self.0
+            .events
+            .tell(|| RoundEvent::Signed(round.view(digest)));
         if self.try_certify(digest, &round).await?.contains(&operator) {
             return Err(AggregateError::BadSignature(operator));
         }
@@ -142,6 +174,20 @@ impl<S: Scheme> Aggregator<S> {
         let Shared {
             confirmer, config, ..
         } = &*self.0;
+        let digest = certificate.digest();
+        if let Err(error) = self.0.ledger.keep(&digest, &certificate).await {
+            error!(
+                %digest,
+                error = &error as &dyn std::error::Error,
+                "the certificate was not stored"
+            );
+            return;
+        }
+        let certificate = Arc::new(certificate);
+        self.0.events.tell(|| RoundEvent::Certified {
+            view: round.view(digest),
+            certificate: Arc::clone(&certificate),
+        });
         loop {
             let outcome = (|| confirmer.confirm(&certificate))
                 .retry(config.retry.backoff())
@@ -157,12 +203,17 @@ impl<S: Scheme> Aggregator<S> {
             let error = match outcome {
                 Ok(confirmation) => {
                     round.confirmed(confirmation);
-                    return self.0.close(&certificate.digest(), &round).await;
+                    let confirmed = RoundEvent::Confirmed {
+                        digest,
+                        confirmation,
+                    };
+                    self.0.events.tell(|| confirmed);
+                    return self.0.close(&digest, &round).await;
                 }
                 Err(error) => error,
             };
             error!(
-                digest = %certificate.digest(),
+                %digest,
                 error = &error as &dyn std::error::Error,
                 "the certificate was not confirmed"
             );
@@ -377,6 +428,9 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
             }
             let round = self.0.begin(statement).await?;
             info!(%digest, block = %statement.block(), "round opened");
+            self.0
+                .events
+                .tell(|| RoundEvent::Opened(round.view(digest)));
             Ok(Arc::new(round))
         });
         Ok(round.await?.terms())

@@ -22,7 +22,10 @@ use mach_core::{
 };
 use tokio::{sync::OnceCell, time::Instant};
 
-use super::ledger::{StoredRound, UnixTime};
+use super::{
+    ledger::{StoredRound, UnixTime},
+    view::{RoundState, RoundView},
+};
 
 /// Place of one round. Whoever comes first fills it; all others wait for that.
 type Slot<S> = Arc<OnceCell<Arc<OpenRound<S>>>>;
@@ -69,6 +72,18 @@ impl<S: Scheme> Rounds<S> {
             return Err(AggregateError::Expired(*digest));
         }
         Ok(Arc::clone(round))
+    }
+
+    /// The newest rounds, newest first.
+    pub(super) fn newest(&self, most: usize) -> Vec<(B256, Arc<OpenRound<S>>)> {
+        let slots = lock(&self.slots);
+        let mut rounds: Vec<_> = (slots.iter())
+            .filter_map(|(digest, (_, slot))| Some((*digest, Arc::clone(slot.get()?))))
+            .collect();
+        drop(slots);
+        rounds.sort_by_key(|(digest, round)| (std::cmp::Reverse(round.opened), *digest));
+        rounds.truncate(most);
+        rounds
     }
 
     /// Number of rounds that are open or remembered.
@@ -293,6 +308,16 @@ impl<S: Scheme> OpenRound<S> {
             Phase::Confirming => Progress::Reached { signers },
             Phase::Confirmed(confirmation) => Progress::Confirmed(confirmation),
         }
+    }
+
+    pub(super) fn view(&self, digest: B256) -> RoundView {
+        let tally = lock(&self.tally);
+        let state = match self.phase() {
+            Phase::Unsigned | Phase::Collecting => RoundState::Collecting,
+            Phase::Confirming => RoundState::Certified,
+            Phase::Confirmed(confirmation) => RoundState::Confirmed(confirmation),
+        };
+        RoundView::new(digest, &tally, state)
     }
 
     pub(super) fn is_expired(&self, lifetime: Duration) -> bool {

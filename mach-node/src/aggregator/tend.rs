@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::{
-    Aggregator, Shared, blocking, ledger::StoredRound, malformed, rounds::OpenRound, unstored,
+    Aggregator, RoundEvent, Shared, blocking, ledger::StoredRound, malformed, rounds::OpenRound,
+    unstored,
 };
 
 /// How often [`Aggregator::run`] tends to the rounds.
@@ -90,7 +91,9 @@ impl<S: Scheme> Shared<S> {
             Err(_) => stored.is_over(self.config.round_lifetime),
         };
         if is_over {
-            let forgotten = self.ledger.forget(digest, &stored).await;
+            let digest = *digest;
+            self.events.tell(|| RoundEvent::Expired { digest });
+            let forgotten = self.ledger.forget(&digest, &stored).await;
             return forgotten.map(|()| None).map_err(unstored);
         }
         Ok(Some(stored))

@@ -37,17 +37,20 @@ pub enum Table {
     Unconfirmed,
     /// What applications ask for: [`FinalityIndex`](crate::finality::FinalityIndex).
     Finality,
+    /// The best certificate of each statement, by its digest.
+    Certificates,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
         Self::Signatures,
         Self::Unconfirmed,
         Self::Finality,
+        Self::Certificates,
     ];
 
     /// Name of the table in a database.
@@ -59,6 +62,7 @@ impl Table {
             Self::Signatures => "signatures",
             Self::Unconfirmed => "unconfirmed",
             Self::Finality => "finality",
+            Self::Certificates => "certificates",
         }
     }
 
@@ -67,7 +71,7 @@ impl Table {
         match self {
             Self::Guard => crate::guard::record(key),
             Self::Work => crate::backfill::record(key),
-            Self::Rounds | Self::Signatures | Self::Unconfirmed => {
+            Self::Rounds | Self::Signatures | Self::Unconfirmed | Self::Certificates => {
                 crate::aggregator::record(self, key)
             }
             Self::Finality => crate::finality::record(key),

@@ -10,6 +10,7 @@
 mod aggregator;
 mod backfill;
 mod curves;
+mod events;
 mod guard;
 mod http;
 mod kill;

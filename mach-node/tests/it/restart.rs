@@ -199,11 +199,11 @@ async fn wrong_signatures_leave_nothing_in_the_store() {
         assert!(matches!(last, Err(AggregateError::BadSignature(it)) if it == id(2)));
         assert_eq!(rows(&store).await, 3);
     }
-    // A confirmed round is one row.
+    // A confirmed round is one row, and its certificate another.
     sign_all(&aggregator, 1, [1, 2]).await;
     confirmed(&aggregator, 1).await;
     aggregator.submit(signed(1, 3)).await.unwrap();
-    until(|| futures::executor::block_on(rows(&store)) == 1).await;
+    until(|| futures::executor::block_on(rows(&store)) == 2).await;
 }
 
 /// Nothing is acknowledged for a round that the store does not have.
