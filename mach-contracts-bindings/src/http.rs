@@ -30,6 +30,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// Errors: the URL is not `http://` or `https://`.
 pub fn http_provider(url: Url) -> Result<RootProvider, TransportError> {
+    http_client(url).map(RootProvider::new)
+}
+
+/// A client with the bounds of [`http_provider`].
+pub(crate) fn http_client(url: Url) -> Result<RpcClient, TransportError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(TransportErrorKind::custom_str(
             "the URL is not http:// or https://",
@@ -43,7 +48,7 @@ pub fn http_provider(url: Url) -> Result<RootProvider, TransportError> {
         .build()
         .map_err(TransportErrorKind::custom)?;
     let transport = Http { client, url };
-    Ok(RootProvider::new(RpcClient::new(transport, is_local)))
+    Ok(RpcClient::new(transport, is_local))
 }
 
 #[derive(Clone, Debug)]

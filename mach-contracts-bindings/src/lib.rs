@@ -18,6 +18,7 @@ mod revert;
 mod service_manager;
 mod service_managers;
 mod submit;
+mod web3signer;
 
 pub use artifact::Artifact;
 pub use bls12381::{Bls12381Verifier, bls12381_key_digest};
@@ -49,3 +50,4 @@ pub use submit::{
     Account, AttemptLog, FileLog, Finished, LogError, MemoryLog, Outcome, Record, SubmitError,
     SubmitPolicy, Submitter,
 };
+pub use web3signer::{Web3Signer, Web3SignerError};

@@ -9,6 +9,7 @@ mod l1_head;
 mod operator;
 mod retry;
 pub mod rpc;
+pub mod signers;
 pub mod store;
 mod verifier;
 

@@ -23,5 +23,6 @@ mod queue;
 mod reorg;
 mod restart;
 mod rpc;
+mod signers;
 mod store;
 mod verifier;

@@ -1,0 +1,5 @@
+//! Keys that are elsewhere.
+
+mod cerberus;
+
+pub use cerberus::{CerberusConfig, CerberusError, CerberusSigner};
