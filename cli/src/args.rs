@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Devnet(DevnetArgs),
     Keys(crate::keys::KeysArgs),
     Guard(crate::guard::GuardArgs),
+    Breaker(crate::breaker::BreakerArgs),
     #[command(flatten)]
     L1(L1Command),
 }

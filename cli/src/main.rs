@@ -4,6 +4,7 @@ mod against_l1;
 mod args;
 mod backfill;
 mod block_range;
+mod breaker;
 mod derive;
 mod devnet;
 mod environment;
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Command::Devnet(args) => devnet::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Guard(args) => guard::run(args),
+        Command::Breaker(args) => breaker::run(args),
         Command::L1(command) => l1::run(command),
     };
     outcome.unwrap_or_else(Outcome::from_error).into()

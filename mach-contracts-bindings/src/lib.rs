@@ -42,8 +42,8 @@ pub use registration::{
 pub use registry::{ContractRegistry, KeyCache, KeyCacheError, Registered};
 pub use revert::{CustomError, Revert};
 pub use service_manager::{
-    Action, Admin, AdminCommand, AdminError, DigestKind, Generation, Probe, ProbeError, Role,
-    ServiceManager, Terms, TermsError,
+    Action, ActiveAlert, Admin, AdminCommand, AdminError, DigestKind, Generation, Probe,
+    ProbeError, Role, RollupStanding, ServiceManager, Terms, TermsError,
 };
 pub use service_managers::{RollupStatus, ServiceManagers};
 pub use submit::{

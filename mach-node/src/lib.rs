@@ -2,6 +2,7 @@
 
 mod aggregator;
 pub mod backfill;
+pub mod breaker;
 pub mod finality;
 mod guard;
 pub mod http;

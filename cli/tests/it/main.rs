@@ -9,6 +9,7 @@
 
 mod against_l1;
 mod backfill;
+mod breaker;
 mod derive;
 mod devnet;
 mod follow;

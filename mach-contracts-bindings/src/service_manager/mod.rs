@@ -3,6 +3,7 @@
 mod admin;
 mod legacy;
 mod probe;
+mod standing;
 
 use alloy_primitives::{Address, B256, ChainId, U256};
 use alloy_provider::{DynProvider, Provider};
@@ -16,6 +17,7 @@ use crate::{
 
 pub use admin::{Action, Admin, AdminCommand, AdminError, Role};
 pub use probe::{DigestKind, Generation, Probe, ProbeError};
+pub use standing::{ActiveAlert, RollupStanding};
 
 /// Reads of one service manager.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@
 
 mod aggregator;
 mod backfill;
+mod breaker;
 mod curves;
 mod events;
 mod guard;

@@ -1,0 +1,179 @@
+//! A feed from the service manager on L1.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use alloy_primitives::{Address, B256, ChainId, TxHash};
+use alloy_provider::{DynProvider, Provider};
+use async_trait::async_trait;
+use mach_contracts_bindings::{ActiveAlert, Probe};
+use mach_core::Confirmation;
+use tracing::debug;
+
+use super::{AlertFeed, FeedError, FeedEvent, StandingAlert};
+
+/// Most alerts that are read.
+const MAX_ALERTS: u64 = 1_025;
+
+/// Reads a service manager, of any generation, again and again.
+///
+/// Each look is a snapshot of one L1 block. Alerts of V3 come with what they say, and a moment later
+/// with their transaction; of older ones the contract keeps the hash alone, and no attested block.
+#[derive(Clone, Debug)]
+pub struct L1Feed {
+    provider: DynProvider,
+    service_manager: Address,
+    rollup: ChainId,
+    poll_interval: Duration,
+    max_age: Option<Duration>,
+    probe: Option<Probe>,
+    /// Whether L1 was looked at before.
+    is_later: bool,
+    transactions: BTreeMap<B256, Option<TxHash>>,
+    /// Alerts whose transaction is looked for.
+    incomplete: VecDeque<StandingAlert>,
+}
+
+impl L1Feed {
+    /// Looks at `service_manager` every `poll_interval`. Nothing is sent yet.
+    pub fn new(
+        provider: impl Provider + 'static,
+        service_manager: Address,
+        rollup: ChainId,
+        poll_interval: Duration,
+    ) -> Self {
+        Self {
+            provider: provider.erased(),
+            service_manager,
+            rollup,
+            poll_interval,
+            max_age: None,
+            probe: None,
+            is_later: false,
+            transactions: BTreeMap::new(),
+            incomplete: VecDeque::new(),
+        }
+    }
+
+    /// A newest block that is older than this says that the node lags: it counts as not heard.
+    #[must_use]
+    pub const fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    async fn probe(&mut self) -> Result<Probe, FeedError> {
+        if let Some(probe) = &self.probe {
+            return Ok(probe.clone());
+        }
+        let probe = Probe::read(self.provider.clone(), self.service_manager);
+        let probe = probe.await.map_err(told)?;
+        let enabled = probe.enabled_rollups(&[self.rollup]).await.map_err(told)?;
+        if enabled.is_empty() {
+            return Err(told(NotWatched {
+                service_manager: self.service_manager,
+                rollup: self.rollup,
+            }));
+        }
+        self.probe = Some(probe.clone());
+        Ok(probe)
+    }
+
+    async fn look(&mut self) -> Result<FeedEvent, FeedError> {
+        let probe = self.probe().await?;
+        let standing = probe.standing(self.rollup, MAX_ALERTS).await;
+        let standing = standing.map_err(told)?;
+        if let Some(limit) = self.max_age {
+            let age = age(standing.timestamp);
+            if age > limit {
+                return Err(told(TooOld { age, limit }));
+            }
+        }
+        let stands = |digest: &B256| standing.alerts.iter().any(|it| it.message_hash == *digest);
+        self.transactions.retain(|digest, _| stands(digest));
+        self.incomplete.clear();
+        let alerts: Vec<_> = standing.alerts.iter().map(|it| self.alert(it)).collect();
+        Ok(FeedEvent::Snapshot {
+            alerts,
+            attested: standing.attested,
+        })
+    }
+
+    fn alert(&mut self, active: &ActiveAlert) -> StandingAlert {
+        let digest = active.message_hash;
+        let transaction = self.transactions.get(&digest).copied();
+        let alert = StandingAlert {
+            digest,
+            statement: active.alert.clone(),
+            confirmation: active.submitted_at.map(|l1_block| Confirmation {
+                digest,
+                transaction: transaction.flatten(),
+                l1_block,
+                gas_used: None,
+            }),
+        };
+        if transaction.is_none() && alert.confirmation.is_some() {
+            self.incomplete.push_back(alert.clone());
+        }
+        alert
+    }
+
+    /// The next alert whose transaction is found. It has been in force without it.
+    async fn complete(&mut self) -> Option<StandingAlert> {
+        let probe = self.probe.clone()?;
+        while let Some(mut alert) = self.incomplete.pop_front() {
+            let confirmation = alert.confirmation.as_mut()?;
+            let found = probe.alert_transaction(alert.digest, confirmation.l1_block);
+            match found.await {
+                Ok(transaction) => {
+                    self.transactions.insert(alert.digest, transaction);
+                    confirmation.transaction = transaction;
+                    return Some(alert);
+                }
+                // The next look tries again.
+                Err(error) => debug!(digest = %alert.digest, %error, "transaction is not found"),
+            }
+        }
+        None
+    }
+}
+
+#[async_trait]
+impl AlertFeed for L1Feed {
+    async fn next(&mut self) -> Result<FeedEvent, FeedError> {
+        if let Some(alert) = self.complete().await {
+            return Ok(FeedEvent::Alerted(Box::new(alert)));
+        }
+        if self.is_later {
+            tokio::time::sleep(self.poll_interval).await;
+        }
+        self.is_later = true;
+        self.look().await
+    }
+}
+
+fn told(error: impl std::error::Error + Send + Sync + 'static) -> FeedError {
+    FeedError(Box::new(error))
+}
+
+fn age(timestamp: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
+        .saturating_sub(Duration::from_secs(timestamp))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the newest block of L1 is {} s old, more than {} s", .age.as_secs(), .limit.as_secs())]
+struct TooOld {
+    age: Duration,
+    limit: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the service manager {service_manager} takes no alerts about rollup {rollup}")]
+struct NotWatched {
+    service_manager: Address,
+    rollup: ChainId,
+}

@@ -1,0 +1,135 @@
+//! Alerts that stand on L1.
+
+use std::time::Duration;
+
+use mach_contracts_bindings::{AdminCommand, Generation};
+use mach_core::{Statement, ports::BoxError};
+use mach_devnet::{
+    DEV_ACCOUNTS, Lie,
+    stack::{ServiceConfig, Stack, StackConfig},
+};
+use mach_node::breaker::{
+    ALERT_STANDS, AlertFeed, Breaker, BreakerLimits, FeedEvent, GateState, L1Feed, Policy,
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{ROLLUP, config, listen, post};
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Operators find a lie, their certificate puts the alert on L1, the breaker reads it there and trips;
+/// the owner removes the alert, and it recovers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lie_trips_the_breaker_until_its_alert_is_removed() -> Result<(), BoxError> {
+    let stack = Stack::start(&StackConfig {
+        operators: 2,
+        ..StackConfig::default()
+    })
+    .await?;
+    for operator in stack.operators() {
+        stack.opt_in(operator).await?;
+    }
+    let (services, _events) = stack.start_services(ServiceConfig::default()).await?;
+    let node = stack.devnet().l2().serve("127.0.0.1:0".parse()?).await?;
+    let feed = L1Feed::new(
+        stack.l1().clone(),
+        stack.deployment().service_manager,
+        ROLLUP,
+        POLL,
+    );
+    let config = config(&node.http_url(), Policy::PinLatest);
+    let breaker = Breaker::new(&config, BreakerLimits::default(), feed)?;
+    let (url, _server) = listen(&breaker).await;
+    let reach = async |state| {
+        let reached = breaker.gate().reach(state);
+        timeout(Duration::from_secs(60), reached).await.unwrap();
+    };
+    reach(GateState::Serving).await;
+    stack.devnet().step()?;
+    while breaker.gate().status().attested.map(|block| block.number) != Some(1) {
+        tokio::time::sleep(POLL).await;
+    }
+
+    stack.devnet().sequencer().lie_next(Lie::StateRoot);
+    stack.devnet().step()?;
+    reach(GateState::Tripped).await;
+    // A look later it is known which transaction it was.
+    let alert = loop {
+        let alert = breaker.gate().status().alerts.remove(0);
+        if alert
+            .confirmation
+            .is_some_and(|it| it.transaction.is_some())
+        {
+            break alert;
+        }
+        tokio::time::sleep(POLL).await;
+    };
+    let statement = alert.statement.clone().unwrap();
+    assert_eq!(statement.block.number, 2);
+    assert_eq!(
+        Statement::from(statement).digest(&stack.domain()),
+        alert.digest
+    );
+    let ask = async |method: &str, params: Value| -> Value {
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        serde_json::from_str(&post(&url, &call.to_string()).await.1).unwrap()
+    };
+    assert_eq!(ask("eth_blockNumber", json!([])).await["result"], "0x1");
+    let error = ask("eth_sendRawTransaction", json!(["0x00"])).await["error"].take();
+    assert_eq!(
+        (&error["code"], &error["data"]["digest"]),
+        (&json!(ALERT_STANDS), &json!(alert.digest))
+    );
+
+    let owner = &DEV_ACCOUNTS[0];
+    let command = AdminCommand::RemoveAlert {
+        rollup: ROLLUP,
+        message_hash: alert.digest,
+    };
+    let service_manager = stack.deployment().service_manager;
+    for action in command.actions(service_manager, Generation::V3)? {
+        let request = alloy_rpc_types_eth::TransactionRequest::default()
+            .from(owner.address)
+            .to(action.to)
+            .input(action.calldata.into());
+        use alloy_provider::Provider;
+        let l1 = stack.devnet().l1().signing_provider(owner);
+        let receipt = l1.send_transaction(request).await?.get_receipt().await?;
+        assert!(receipt.status());
+    }
+    reach(GateState::Serving).await;
+    assert_eq!(ask("eth_blockNumber", json!([])).await["result"], "0x2");
+    services.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_l1_that_says_nothing_of_the_rollup_is_not_heard() -> Result<(), BoxError> {
+    let stack = Stack::start(&StackConfig {
+        operators: 1,
+        ..StackConfig::default()
+    })
+    .await?;
+    let feed = |address, rollup| L1Feed::new(stack.l1().clone(), address, rollup, POLL);
+    let service_manager = stack.deployment().service_manager;
+    let mut good = feed(service_manager, ROLLUP);
+    let nothing = FeedEvent::Snapshot {
+        alerts: vec![],
+        attested: None,
+    };
+    assert_eq!(good.next().await?, nothing);
+    let cause = async |mut feed: L1Feed| {
+        let error = feed.next().await.unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    let told = cause(feed(service_manager, 10)).await;
+    assert!(told.ends_with("takes no alerts about rollup 10"), "{told}");
+    let told = cause(feed(DEV_ACCOUNTS[5].address, ROLLUP)).await;
+    assert!(told.contains("there is no contract at"), "{told}");
+    // The devnet's clock stands at the first of January 2026.
+    let lagging = feed(service_manager, ROLLUP).with_max_age(Duration::from_secs(60));
+    let told = cause(lagging).await;
+    assert!(told.starts_with("the newest block of L1 is"), "{told}");
+    Ok(())
+}
