@@ -33,8 +33,23 @@ pub(crate) enum Command {
     Keys(crate::keys::KeysArgs),
     Guard(crate::guard::GuardArgs),
     Breaker(crate::breaker::BreakerArgs),
+    Init(crate::init::InitArgs),
+    Config(crate::config_cmd::ConfigCommandArgs),
+    Operator(crate::services::OperatorArgs),
+    Aggregator(crate::services::AggregatorArgs),
+    Verifier(crate::services::VerifierArgs),
     #[command(flatten)]
     L1(L1Command),
+}
+
+impl Command {
+    /// Whether it stays up, and logs as its configuration says.
+    pub(crate) const fn is_service(&self) -> bool {
+        matches!(
+            self,
+            Self::Operator(_) | Self::Aggregator(_) | Self::Verifier(_)
+        )
+    }
 }
 
 /// Re-execute blocks and compare every header field that follows from execution

@@ -5,12 +5,15 @@ mod args;
 mod backfill;
 mod block_range;
 mod breaker;
+mod config;
+mod config_cmd;
 mod derive;
 mod devnet;
 mod environment;
 mod evidence;
 mod follow;
 mod guard;
+mod init;
 mod keys;
 mod l1;
 mod nodes;
@@ -20,6 +23,7 @@ mod proposals;
 mod record;
 mod remote;
 mod report;
+mod services;
 mod signals;
 mod spec;
 mod verify;
@@ -34,7 +38,10 @@ use crate::{
 fn main() -> std::process::ExitCode {
     let command = environment::beaten_by_flags(Cli::command(), std::env::args_os());
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    outcome::init_logging();
+    // A service's logs are what its configuration says.
+    if !cli.command.is_service() {
+        outcome::init_logging();
+    }
     let outcome = match &cli.command {
         Command::Verify(args) => verify::run(args),
         Command::Follow(args) => follow::run(args),
@@ -46,6 +53,11 @@ fn main() -> std::process::ExitCode {
         Command::Keys(args) => keys::run(args),
         Command::Guard(args) => guard::run(args),
         Command::Breaker(args) => breaker::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Config(args) => config_cmd::run(args),
+        Command::Operator(args) => services::run_operator(args),
+        Command::Aggregator(args) => services::run_aggregator(args),
+        Command::Verifier(args) => services::run_verifier(args),
         Command::L1(command) => l1::run(command),
     };
     outcome.unwrap_or_else(Outcome::from_error).into()

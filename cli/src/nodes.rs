@@ -17,6 +17,7 @@ use mach_verify::{
     ChainSpec, Witness,
     source::{Disagreement, Quorum, RecordedBlock, RpcOptions, RpcSource, WitnessSource},
 };
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::spec::Specs;
@@ -78,7 +79,8 @@ pub(crate) struct RpcArgs {
 }
 
 /// Where witnesses come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum WitnessMethod {
     /// `debug_executionWitness`, and proofs where a node does not serve that
     #[default]
@@ -90,6 +92,22 @@ pub(crate) enum WitnessMethod {
 }
 
 impl RpcArgs {
+    /// What the flags are by default, for these endpoints, with at most `rate` requests in a second.
+    pub(crate) fn of(rpc: Vec<Url>, rate: Option<NonZeroU32>) -> Self {
+        let options = RpcOptions::default();
+        Self {
+            rpc,
+            witness: WitnessMethod::default(),
+            agree: None,
+            rpc_timeout: 60,
+            rpc_max_response: 512,
+            rpc_rate: rate,
+            rpc_concurrency: options.concurrent_requests,
+            rpc_retries: 4,
+            rpc_batch: options.batch_size,
+        }
+    }
+
     pub(crate) fn options(&self) -> RpcOptions {
         RpcOptions {
             timeout: Duration::from_secs(self.rpc_timeout),

@@ -2,7 +2,10 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
+use eyre::WrapErr;
 use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
 
 /// What a command says of the blocks that it saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,4 +52,21 @@ pub(crate) fn init_logging() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+}
+
+/// Logs of a service, as its configuration says; `RUST_LOG` beats the level.
+pub(crate) fn init_service_logging(log: &crate::config::Log) -> eyre::Result<()> {
+    let filter = match EnvFilter::try_from_default_env() {
+        Ok(filter) => filter,
+        Err(_) => EnvFilter::try_new(&log.level).wrap_err("log.level")?,
+    };
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match log.format {
+        LogFormat::Pretty => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+    Ok(())
 }

@@ -7,11 +7,14 @@ pub mod finality;
 mod guard;
 pub mod http;
 mod l1_head;
+pub mod metrics;
+pub mod node_api;
 mod operator;
 mod retry;
 pub mod rpc;
 pub mod signers;
 pub mod store;
+mod verified;
 mod verifier;
 
 pub use aggregator::{Aggregator, AggregatorConfig, QuorumView, RoundEvent, RoundState, RoundView};
@@ -20,8 +23,12 @@ pub use guard::{
     RollupHistory, StoredGuard,
 };
 pub use l1_head::{L1Head, ProviderHead};
-pub use operator::{Operator, OperatorConfig, TermsError, TermsPolicy};
+pub use operator::{
+    Operator, OperatorConfig, Outbox, OutboxConfig, OutboxSink, OutboxStatus, TermsError,
+    TermsPolicy,
+};
 pub use retry::RetryPolicy;
+pub use verified::{ResumeError, VerifiedBlocks};
 pub use verifier::{
     MAX_DELIVERIES, Reorg, SHUTDOWN_GRACE, Undecided, Verifier, VerifierConfig, VerifierStatus,
 };

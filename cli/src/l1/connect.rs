@@ -56,7 +56,13 @@ impl L1 {
     ///
     /// Errors: what is wrong with it, and how to mend it.
     pub(crate) async fn deployment(&self, name: &str) -> eyre::Result<Deployment> {
-        let file = self.deployment_file(name)?;
+        self.resolve(&self.deployment_file(name)?).await
+    }
+
+    /// The deployment of a file as it is on the chain.
+    ///
+    /// Errors: what is wrong with it, and how to mend it.
+    pub(crate) async fn resolve(&self, file: &DeploymentFile) -> eyre::Result<Deployment> {
         file.resolve(self.provider.clone()).await.map_err(|error| {
             let finding = Finding::from(&error);
             eyre::eyre!(clean(finding.to_string(), &self.url))
@@ -83,10 +89,14 @@ pub(crate) async fn connect(args: &L1Args) -> eyre::Result<(L1, DeploymentFile)>
     Ok((l1, file))
 }
 
+/// Whether a deployment is meant to be a file, and not one that is built in.
+pub(crate) fn names_a_file(name: &str) -> bool {
+    Path::new(name).extension().is_some() || name.contains(std::path::is_separator)
+}
+
 fn deployment_file(name: &str, chain_id: u64) -> eyre::Result<DeploymentFile> {
     let path = Path::new(name);
-    let looks_like_a_file = path.extension().is_some() || name.contains(std::path::is_separator);
-    if !looks_like_a_file && !path.is_file() {
+    if !names_a_file(name) && !path.is_file() {
         return Ok(KnownDeployment::find(name, Some(chain_id))
             .wrap_err("name another --deployment, or a deployment file")?
             .file());

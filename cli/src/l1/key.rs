@@ -12,7 +12,7 @@ use mach_bls::{
 };
 use mach_core::G1Bytes;
 
-use crate::password::password_args;
+use crate::password::{self, password_args};
 
 use super::{
     args::{EcdsaArgs, WhoArgs},
@@ -113,6 +113,36 @@ pub(crate) fn bls(path: &Path, password: &BlsPasswordArgs) -> eyre::Result<Secre
     match unlock(path, KeyKind::Bn254, || password.read())? {
         Secret::Bn254(key) => Ok(key),
         _ => bail!("{} holds no BN254 key", path.display()),
+    }
+}
+
+/// The BLS key of a service. Its password is in the file, in the environment, or asked for.
+pub(crate) fn bls_with(path: &Path, password_file: Option<&Path>) -> eyre::Result<SecretKey> {
+    let variable = "OPERATOR_BLS_KEY_PASSWORD";
+    let password = || password_of("the BLS key file", password_file, variable);
+    match unlock(path, KeyKind::Bn254, password)? {
+        Secret::Bn254(key) => Ok(key),
+        _ => bail!("{} holds no BN254 key", path.display()),
+    }
+}
+
+/// The account of a service that pays for transactions, likewise.
+pub(crate) fn ecdsa_with(
+    path: &Path,
+    password_file: Option<&Path>,
+) -> eyre::Result<PrivateKeySigner> {
+    let variable = "OPERATOR_ECDSA_KEY_PASSWORD";
+    let password = || password_of("the ECDSA key file", password_file, variable);
+    match unlock(path, KeyKind::Ecdsa, password)? {
+        Secret::Ecdsa(key) => Ok(PrivateKeySigner::from_slice(key.to_bytes().as_slice())?),
+        _ => bail!("{} holds no ECDSA key", path.display()),
+    }
+}
+
+fn password_of(what: &str, file: Option<&Path>, variable: &str) -> eyre::Result<Password> {
+    match password::given(file, variable)? {
+        Some(password) => Ok(password),
+        None => password::prompt(what, "a password file in the configuration", variable),
     }
 }
 

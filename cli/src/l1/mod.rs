@@ -17,7 +17,9 @@ mod status;
 mod step;
 
 pub(crate) use args::L1Command;
+pub(crate) use connect::{L1, names_a_file};
 pub(crate) use doctor::now;
+pub(crate) use key::{bls_with, ecdsa_with};
 
 use crate::{outcome::Outcome, remote::runtime};
 

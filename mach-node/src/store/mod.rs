@@ -39,11 +39,15 @@ pub enum Table {
     Finality,
     /// The best certificate of each statement, by its digest.
     Certificates,
+    /// Up to which block each rollup is verified: [`VerifiedBlocks`](crate::VerifiedBlocks).
+    Verified,
+    /// Statements that no aggregator has taken yet: [`Outbox`](crate::Outbox).
+    Outbox,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
@@ -51,6 +55,8 @@ impl Table {
         Self::Unconfirmed,
         Self::Finality,
         Self::Certificates,
+        Self::Verified,
+        Self::Outbox,
     ];
 
     /// Name of the table in a database.
@@ -63,6 +69,8 @@ impl Table {
             Self::Unconfirmed => "unconfirmed",
             Self::Finality => "finality",
             Self::Certificates => "certificates",
+            Self::Verified => "verified",
+            Self::Outbox => "outbox",
         }
     }
 
@@ -75,6 +83,8 @@ impl Table {
                 crate::aggregator::record(self, key)
             }
             Self::Finality => crate::finality::record(key),
+            Self::Verified => crate::verified::record(key),
+            Self::Outbox => crate::operator::record(key),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The way along the chain, through reorgs.
 
+use std::time::Instant;
+
 use alloy_primitives::BlockNumber;
 use backon::BackoffBuilder;
 use futures::{SinkExt, channel::mpsc};
@@ -10,7 +12,7 @@ use mach_core::{
 use mach_verify::follow::{Branch, Fork};
 use tracing::{error, warn};
 
-use super::{NoVerdict, Reorg, Verifier, wait};
+use super::{NoVerdict, Outcome, Reorg, Verifier, wait};
 
 /// Nobody takes outcomes any more, or there is no further height.
 struct Ended;
@@ -39,15 +41,22 @@ type IsNext = bool;
 
 impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
     /// Gives outcomes in the order of the blocks, for ever.
-    pub(super) async fn follow(&self, mut outcomes: mpsc::Sender<(L2Block, Verdict)>) {
+    pub(super) async fn follow(&self, mut outcomes: mpsc::Sender<Outcome>) {
         let mut at = Position {
             next: self.config.start,
             // The parent of the first block is trusted.
             branch: Branch::new(self.config.max_reorg, true),
         };
+        for block in &self.trusted {
+            at.branch.push(block, true, || true);
+        }
         loop {
             match self.source.head(self.config.head).await {
                 Ok(head) => {
+                    self.status.send_if_modified(|status| {
+                        status.head_at = Some(Instant::now());
+                        status.head.replace(head) != Some(head)
+                    });
                     self.look_at_finality().await;
                     if let Err(Ended) = self.advance(&mut at, head, &mut outcomes).await {
                         return;
@@ -80,7 +89,7 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
         &self,
         at: &mut Position,
         head: BlockRef,
-        outcomes: &mut mpsc::Sender<(L2Block, Verdict)>,
+        outcomes: &mut mpsc::Sender<Outcome>,
     ) -> Result<(), Ended> {
         // A branch that is no longer than ours shows by the hash of its head.
         let known = at.branch.get(head.number);
@@ -96,10 +105,14 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
                     continue;
                 }
                 Ok(Look::Judged(block, verdict, is_next)) => {
-                    if self.is_to_be_told(&mut at.branch, &block, &verdict, is_next)
-                        && outcomes.send((block, verdict)).await.is_err()
-                    {
-                        return Err(Ended);
+                    if self.is_to_be_told(&mut at.branch, &block, &verdict, is_next) {
+                        let may_be_built_on = *at.branch.note();
+                        let outcome = Outcome {
+                            block,
+                            verdict,
+                            may_be_built_on,
+                        };
+                        outcomes.send(outcome).await.map_err(|_| Ended)?;
                     }
                 }
                 // The head went back: the block is not undecided, it is not there.

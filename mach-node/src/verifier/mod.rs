@@ -1,20 +1,21 @@
 //! The loop from published blocks to verdicts.
 
+mod delivery;
 mod follow;
 mod status;
 
 use std::time::Duration;
 
 use alloy_primitives::BlockNumber;
-use backon::{BackoffBuilder, ExponentialBackoff, Retryable};
-use futures::{StreamExt, channel::mpsc, future, stream::FuturesUnordered};
+use backon::{BackoffBuilder, ExponentialBackoff};
+use futures::{channel::mpsc, future};
 use mach_core::{
-    Alert, L2Block, Statement, StatementError, Verdict,
-    ports::{AlertSink, BlockValidator, L2Source, SinkError, SourceError, ValidateError},
+    Alert, L2Block, Verdict,
+    ports::{AlertSink, BlockValidator, L2Source, SourceError, ValidateError},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 pub use status::{Reorg, Undecided, VerifierConfig, VerifierStatus};
 
@@ -45,7 +46,17 @@ pub struct Verifier<S, V, K> {
     validator: V,
     sink: K,
     config: VerifierConfig,
+    /// Blocks that the first one follows, the oldest first.
+    trusted: Vec<L2Block>,
     status: watch::Sender<VerifierStatus>,
+}
+
+/// What was found about a block, on its way to the sink.
+struct Outcome {
+    block: L2Block,
+    verdict: Verdict,
+    /// Whether it is valid, and so are its ancestors down to the first block.
+    may_be_built_on: bool,
 }
 
 impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
@@ -60,8 +71,25 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
             validator,
             sink,
             config,
+            trusted: Vec::new(),
             status: watch::Sender::new(status),
         }
+    }
+
+    /// Begins behind the last of `trusted`: blocks of one branch, the oldest first, that were
+    /// verified before. What comes next has to follow them. If there are none this changes nothing.
+    #[must_use]
+    pub fn behind(mut self, trusted: Vec<L2Block>) -> Self {
+        if let Some(last) = trusted.last() {
+            let (next, verified) = (last.number().saturating_add(1), last.reference());
+            self.config.start = next;
+            self.status.send_modify(|status| {
+                status.next = next;
+                status.verified = Some(verified);
+            });
+            self.trusted = trusted;
+        }
+        self
     }
 
     /// Follows what this verifier does.
@@ -101,23 +129,6 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
         }
     }
 
-    /// Delivers what comes until nothing more can come, some outcomes at a time.
-    async fn deliver_all(&self, mut waiting: mpsc::Receiver<(L2Block, Verdict)>) {
-        let mut deliveries = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                outcome = waiting.next(), if deliveries.len() < MAX_DELIVERIES => match outcome {
-                    Some((block, verdict)) => deliveries.push(async move {
-                        self.deliver(&block, &verdict).await;
-                    }),
-                    None => break,
-                },
-                Some(()) = deliveries.next() => {}
-            }
-        }
-        while deliveries.next().await.is_some() {}
-    }
-
     /// One block, judged by itself, again if that may help.
     async fn decide(&self, number: BlockNumber) -> Result<(L2Block, Verdict), NoVerdict> {
         let mut retries = self.config.retry.backoff().build();
@@ -136,38 +147,6 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
         let block = self.source.block(number).await?;
         let verdict = self.validator.validate(&block).await?;
         Ok((block, verdict))
-    }
-
-    async fn deliver(&self, block: &L2Block, verdict: &Verdict) {
-        let statement = match Statement::new(block, verdict) {
-            Ok(statement) => statement,
-            Err(error @ StatementError::Unproven(_)) => {
-                debug!(%error, "nothing to say");
-                return;
-            }
-            Err(error) => {
-                warn!(%error, "nothing to say");
-                return;
-            }
-        };
-        let deliver = || async {
-            match &statement {
-                Statement::Alert(alert) => self.sink.raise(alert).await,
-                Statement::Attestation(attestation) => self.sink.attest(attestation).await,
-            }
-        };
-        let delivered = deliver
-            .retry(self.config.retry.backoff())
-            .when(SinkError::is_transient)
-            .await;
-        if let Err(error) = delivered {
-            self.status.send_modify(|status| status.undelivered += 1);
-            error!(
-                block = %block.reference(),
-                error = &error as &dyn std::error::Error,
-                "the outcome was not delivered"
-            );
-        }
     }
 
     fn record(&self, block: &L2Block, verdict: &Verdict) {

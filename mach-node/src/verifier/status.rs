@@ -1,6 +1,9 @@
 //! How a verifier is set up, and how far it is.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use alloy_primitives::BlockNumber;
 use mach_core::{BlockRef, ports::L2Head};
@@ -44,6 +47,13 @@ impl VerifierConfig {
 pub struct VerifierStatus {
     /// The block that is looked at next.
     pub next: BlockNumber,
+    /// The head that was seen last.
+    pub head: Option<BlockRef>,
+    /// When that was; a source that does not answer is not seen.
+    pub head_at: Option<Instant>,
+    /// The newest block that was found valid on valid ancestors, where everything that was found up
+    /// to it is delivered.
+    pub verified: Option<BlockRef>,
     /// The last block with a verdict.
     pub last: Option<BlockRef>,
     /// Blocks that are valid.
@@ -68,6 +78,14 @@ pub struct VerifierStatus {
     /// verified. Nothing was attested since; a human has to look, and start again from a trusted
     /// block.
     pub broken: Option<Reorg>,
+}
+
+impl VerifierStatus {
+    /// Blocks of the head's chain that were not looked at yet; `None` before the first head.
+    pub fn lag(&self) -> Option<u64> {
+        let head = self.head?.number;
+        Some(head.saturating_add(1).saturating_sub(self.next))
+    }
 }
 
 /// The source has left the branch that it gave before.

@@ -1,5 +1,7 @@
 //! An operator: from what was verified to signatures.
 
+mod outbox;
+
 use std::{num::NonZeroU64, sync::Arc};
 
 use async_trait::async_trait;
@@ -15,6 +17,9 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::{L1Head, RetryPolicy};
+
+pub(crate) use outbox::record;
+pub use outbox::{Outbox, OutboxConfig, OutboxSink, OutboxStatus};
 
 /// What an operator says, to whom, and on which terms.
 #[derive(Clone, Debug)]
@@ -142,6 +147,28 @@ impl Operator {
             l1,
             config,
         }))
+    }
+
+    /// Where its signatures count.
+    pub(crate) fn domain(&self) -> Domain {
+        self.0.config.domain
+    }
+
+    /// How many aggregators it sends to.
+    pub(crate) fn aggregators(&self) -> usize {
+        self.0.aggregators.len()
+    }
+
+    /// Signs `statement` and sends it once to the aggregator at this position.
+    pub(crate) async fn offer(
+        &self,
+        statement: &Statement,
+        index: usize,
+    ) -> Result<Progress, SinkError> {
+        match self.0.aggregators.get(index) {
+            Some(aggregator) => self.0.send(statement, aggregator).await,
+            None => Err(refused("no aggregator is named")),
+        }
     }
 
     /// Signs `statement` and sends it, until one aggregator has taken it.

@@ -1,0 +1,420 @@
+//! What can be configured. The names are those of the file.
+
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use alloy_primitives::{Address, BlockNumber, ChainId};
+use mach_core::ports::L2Head;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::{Endpoint, Span, value::list};
+use crate::nodes::WitnessMethod;
+
+/// All of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) l1: L1,
+    pub(crate) store: Store,
+    pub(crate) operator: Operator,
+    pub(crate) aggregator: Aggregator,
+    pub(crate) verifier: Verifier,
+    pub(crate) api: Api,
+    pub(crate) breaker: Breaker,
+    pub(crate) metrics: Metrics,
+    pub(crate) log: Log,
+    #[serde(rename = "rollup")]
+    pub(crate) rollups: Vec<Rollup>,
+}
+
+/// The chain that the contracts are on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct L1 {
+    /// JSON-RPC endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rpc: Option<Endpoint>,
+    /// A built-in deployment by name, or a deployment file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deployment: Option<String>,
+    /// Instead of a deployment: where operators register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registry_coordinator: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operator_state_retriever: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) service_manager: Option<Address>,
+    /// No operator registered before this block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from_block: Option<BlockNumber>,
+}
+
+/// Where services keep what they must not forget.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Store {
+    /// One file for each service.
+    pub(crate) folder: PathBuf,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("data"),
+        }
+    }
+}
+
+/// `operator run`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Operator {
+    /// Name that the node API tells.
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bls_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bls_password_file: Option<PathBuf>,
+    /// URLs.
+    #[serde(deserialize_with = "list")]
+    pub(crate) aggregators: Vec<Endpoint>,
+    /// Least threshold that is accepted, in percent; the service manager's by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) least_threshold: Option<u8>,
+    /// Most L1 blocks that a reference block may lie behind; the service manager's by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_reference_age: Option<u64>,
+    /// How long an aggregator that is away is tried while another has taken the signature.
+    pub(crate) resend_for: Span,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node_api: Option<SocketAddr>,
+}
+
+impl Default for Operator {
+    fn default() -> Self {
+        Self {
+            name: "mach".to_owned(),
+            bls_key: None,
+            bls_password_file: None,
+            aggregators: Vec::new(),
+            least_threshold: None,
+            max_reference_age: None,
+            resend_for: Span(Duration::from_secs(3600)),
+            node_api: None,
+        }
+    }
+}
+
+/// `aggregator run`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Aggregator {
+    pub(crate) listen: SocketAddr,
+    /// Account that pays for confirmations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ecdsa_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ecdsa_password_file: Option<PathBuf>,
+    /// Certificates are tried against the contract and not sent.
+    pub(crate) dry_run: bool,
+    /// L1 blocks that a reference block lies behind the head.
+    pub(crate) reference_margin: u32,
+    pub(crate) max_rounds: usize,
+    pub(crate) round_lifetime: Span,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+impl Default for Aggregator {
+    fn default() -> Self {
+        Self {
+            // The original's sample port.
+            listen: SocketAddr::from(([127, 0, 0, 1], 8290)),
+            ecdsa_key: None,
+            ecdsa_password_file: None,
+            dry_run: false,
+            reference_margin: 1,
+            max_rounds: 1024,
+            round_lifetime: Span(Duration::from_secs(3600)),
+            tls_certificate: None,
+            tls_key: None,
+        }
+    }
+}
+
+/// `verifier run`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Verifier {
+    /// An operator's verifier-facing API, which alerts are reported to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node_api: Option<SocketAddr>,
+}
+
+/// Finality for applications, served by the aggregator.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Api {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `breaker`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Breaker {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Where Prometheus finds each service, at `/metrics`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) aggregator: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verifier: Option<SocketAddr>,
+}
+
+/// Logs go to standard error.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// A level, or what is shown of which part: `info,mach_node=debug`.
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::default(),
+        }
+    }
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A rollup that is verified.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rollup {
+    pub(crate) chain_id: ChainId,
+    /// JSON-RPC endpoints; of several, more than half have to agree.
+    #[serde(default, deserialize_with = "list")]
+    pub(crate) rpc: Vec<Endpoint>,
+    /// Endpoints that have to agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agree: Option<NonZeroUsize>,
+    /// Requests in a second to one endpoint, which is the pace of catching up, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rpc_rate: Option<NonZeroU32>,
+    #[serde(default)]
+    pub(crate) witness: WitnessMethod,
+    /// Of a chain that is not built in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) genesis: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rollup_config: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) head: Head,
+    /// First block; later runs go on where the one before stopped.
+    #[serde(default)]
+    pub(crate) start: Start,
+    /// Every how many blocks a valid block is attested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attest_every: Option<NonZeroU64>,
+    /// L1 endpoints that blocks are compared with.
+    #[serde(default, deserialize_with = "list")]
+    pub(crate) l1: Vec<Endpoint>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) l1_genesis: Option<PathBuf>,
+    /// L1 blocks behind one that settle it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) l1_depth: Option<u64>,
+    /// An op-node whose output roots are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) op_node: Option<Endpoint>,
+    /// Folder for bundles of invalid blocks.
+    #[serde(default = "evidence")]
+    pub(crate) evidence: PathBuf,
+    /// Between two looks at the head.
+    #[serde(default = "poll_interval")]
+    pub(crate) poll_interval: Span,
+    /// Blocks that the verifier may be behind before the node API says so.
+    #[serde(default = "max_lag")]
+    pub(crate) max_lag: u64,
+}
+
+fn evidence() -> PathBuf {
+    PathBuf::from("evidence")
+}
+
+const fn poll_interval() -> Span {
+    Span(Duration::from_secs(1))
+}
+
+const fn max_lag() -> u64 {
+    100
+}
+
+impl Rollup {
+    /// A rollup with the defaults.
+    pub(crate) fn new(chain_id: ChainId) -> Self {
+        Self {
+            chain_id,
+            rpc: Vec::new(),
+            agree: None,
+            rpc_rate: None,
+            witness: WitnessMethod::default(),
+            genesis: None,
+            rollup_config: None,
+            head: Head::default(),
+            start: Start::default(),
+            attest_every: None,
+            l1: Vec::new(),
+            l1_genesis: None,
+            l1_depth: None,
+            op_node: None,
+            evidence: evidence(),
+            poll_interval: poll_interval(),
+            max_lag: max_lag(),
+        }
+    }
+}
+
+/// Which head is followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Head {
+    #[default]
+    Unsafe,
+    Safe,
+    Finalized,
+}
+
+impl From<Head> for L2Head {
+    fn from(head: Head) -> Self {
+        match head {
+            Head::Unsafe => Self::Unsafe,
+            Head::Safe => Self::Safe,
+            Head::Finalized => Self::Finalized,
+        }
+    }
+}
+
+/// First block of the first run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The head.
+    #[default]
+    Latest,
+    /// This one.
+    At(BlockNumber),
+}
+
+impl Serialize for Start {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Latest => serializer.serialize_str("latest"),
+            Self::At(number) => serializer.serialize_u64(*number),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Start {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            At(BlockNumber),
+            Named(String),
+        }
+
+        match Given::deserialize(deserializer) {
+            Ok(Given::At(number)) => Ok(Self::At(number)),
+            Ok(Given::Named(name)) if name == "latest" => Ok(Self::Latest),
+            _ => Err(de::Error::custom("no block number, and not `latest`")),
+        }
+    }
+}
+
+impl Config {
+    /// Calls `look` with every file that has to be there, and its key.
+    pub(crate) fn for_each_named_file(&mut self, mut look: impl FnMut(&str, &std::path::Path)) {
+        self.for_each_path(|key, path| {
+            if !key.ends_with(".folder") && !key.ends_with(".evidence") {
+                look(key, path);
+            }
+        });
+    }
+
+    /// Calls `change` with every path and its key.
+    pub(super) fn for_each_path(&mut self, mut change: impl FnMut(&str, &mut PathBuf)) {
+        change("store.folder", &mut self.store.folder);
+        let named = [
+            ("operator.bls_key", &mut self.operator.bls_key),
+            (
+                "operator.bls_password_file",
+                &mut self.operator.bls_password_file,
+            ),
+            ("aggregator.ecdsa_key", &mut self.aggregator.ecdsa_key),
+            (
+                "aggregator.ecdsa_password_file",
+                &mut self.aggregator.ecdsa_password_file,
+            ),
+            (
+                "aggregator.tls_certificate",
+                &mut self.aggregator.tls_certificate,
+            ),
+            ("aggregator.tls_key", &mut self.aggregator.tls_key),
+        ];
+        for (key, path) in named {
+            if let Some(path) = path {
+                change(key, path);
+            }
+        }
+        if let Some(deployment) = &mut self.l1.deployment
+            && crate::l1::names_a_file(deployment)
+        {
+            let mut path = PathBuf::from(&*deployment);
+            change("l1.deployment", &mut path);
+            *deployment = path.display().to_string();
+        }
+        for rollup in &mut self.rollups {
+            let key = |name: &str| format!("rollup.{}.{name}", rollup.chain_id);
+            change(&key("evidence"), &mut rollup.evidence);
+            let named = [
+                ("genesis", &mut rollup.genesis),
+                ("rollup_config", &mut rollup.rollup_config),
+                ("l1_genesis", &mut rollup.l1_genesis),
+            ];
+            for (name, path) in named {
+                if let Some(path) = path {
+                    change(&format!("rollup.{}.{name}", rollup.chain_id), path);
+                }
+            }
+        }
+    }
+}

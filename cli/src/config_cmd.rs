@@ -1,0 +1,215 @@
+//! `mach-cli config`: the configuration file, checked, shown, and made of the original's.
+
+use std::path::PathBuf;
+
+use alloy_primitives::ChainId;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::{
+    args::ChainArgs,
+    config::{self, Config, ConfigArgs},
+    outcome::{Outcome, print_json_error},
+    spec::Specs,
+};
+
+/// Check and show the configuration file of the services, or make one of the original's files
+///
+/// Examples:
+///   mach-cli config check --config operator.toml
+///   mach-cli config show --origin                  every value, and where it was set
+///   mach-cli config import operator.yaml .env mach-config.toml --chain-id 10 > mach.toml
+///
+/// Exit codes: 0 done, 1 something is wrong with the configuration, 2 failure.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ConfigCommandArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Check(CheckArgs),
+    Show(ShowArgs),
+    Import(ImportArgs),
+}
+
+/// Check a configuration file, and the values that the environment lays over it
+///
+/// Every key has to be known and every value one of its kind. What is named and is not there, such as
+/// a key file, is told. No node is asked.
+///
+/// Examples:
+///   mach-cli config check
+///   mach-cli config check --config operator.toml --json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// One JSON object on standard output
+    #[arg(long, env = "MACH_JSON")]
+    json: bool,
+}
+
+/// Show the configuration that is in force, without what URLs hide
+///
+/// Examples:
+///   mach-cli config show
+///   mach-cli config show --origin --set log.level=debug
+///   mach-cli config show --json | jq '.values[] | select(.origin != "default")'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct ShowArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Say of every value where it was set
+    #[arg(long)]
+    origin: bool,
+
+    /// One JSON object on standard output, always with origins
+    #[arg(long, env = "MACH_JSON")]
+    json: bool,
+}
+
+/// Make a configuration file of those of the original MACH AVS
+///
+/// Takes its operator and aggregator YAML, `mach-config.toml`, `avs_configs.json`,
+/// `operator_proxy.yaml` and `.env` files, several at once. Prints our TOML, and on standard error
+/// what has no counterpart. Passwords are never taken over.
+///
+/// Examples:
+///   mach-cli config import operator.yaml > mach.toml
+///   mach-cli config import avs_configs.json operator_proxy.yaml .env > mach.toml
+///   mach-cli config import mach-config.toml --chain-id 10
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+struct ImportArgs {
+    /// The original's files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+
+    /// Rollup that a mach-config.toml is about, which it does not say
+    #[arg(long, env = "MACH_CHAIN_ID", value_name = "ID")]
+    chain_id: Option<ChainId>,
+
+    /// One JSON object on standard output
+    #[arg(long, env = "MACH_JSON")]
+    json: bool,
+}
+
+pub(crate) fn run(args: &ConfigCommandArgs) -> eyre::Result<Outcome> {
+    match &args.command {
+        ConfigCommand::Check(args) => check(args),
+        ConfigCommand::Show(args) => show(args),
+        ConfigCommand::Import(args) => import(args),
+    }
+}
+
+fn check(args: &CheckArgs) -> eyre::Result<Outcome> {
+    let loaded = match args.config.load() {
+        Ok(loaded) => loaded,
+        // A file that is not there is another matter than one that is wrong.
+        Err(error) if !args.config.config.is_file() => return Err(error),
+        Err(error) => {
+            if args.json {
+                print_json_error(&error);
+            } else {
+                Outcome::from_error(error);
+            }
+            return Ok(Outcome::Invalid);
+        }
+    };
+    let wrong = contradictions(&loaded.config);
+    let mut missing = Vec::new();
+    let mut config = loaded.config;
+    config.for_each_named_file(|key, path| {
+        if !path.exists() {
+            missing.push(format!("{key}: there is no {}", path.display()));
+        }
+    });
+    if args.json {
+        say(&json!({ "valid": wrong.is_empty(), "wrong": wrong, "missing": missing }).to_string());
+    } else {
+        for line in wrong.iter().chain(&missing) {
+            say(line);
+        }
+        if wrong.is_empty() {
+            say(&format!("{} is valid", args.config.config.display()));
+        }
+    }
+    Ok(if wrong.is_empty() {
+        Outcome::Valid
+    } else {
+        Outcome::Invalid
+    })
+}
+
+/// What no service would begin with.
+fn contradictions(config: &Config) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for rollup in &config.rollups {
+        let args = ChainArgs {
+            genesis: rollup.genesis.clone(),
+            rollup_config: rollup.rollup_config.clone(),
+        };
+        let named = [&args.genesis, &args.rollup_config];
+        if named.into_iter().flatten().any(|path| !path.exists()) {
+            continue;
+        }
+        let found = Specs::load(&args).and_then(|specs| specs.of(rollup.chain_id).map(|_| ()));
+        if let Err(error) = found {
+            wrong.push(format!("rollup {}: {error:#}", rollup.chain_id));
+        }
+        if rollup.rpc.is_empty() {
+            wrong.push(format!("rollup {}: rpc is not set", rollup.chain_id));
+        }
+    }
+    if config.l1.deployment.is_some() && config.l1.registry_coordinator.is_some() {
+        wrong.push("l1.deployment and l1.registry_coordinator exclude each other".to_owned());
+    }
+    let least = config.operator.least_threshold;
+    if least.is_some_and(|percent| percent > 100) {
+        wrong.push("operator.least_threshold is a share in percent".to_owned());
+    }
+    if config.aggregator.tls_certificate.is_some() != config.aggregator.tls_key.is_some() {
+        wrong.push("aggregator.tls_certificate and tls_key need each other".to_owned());
+    }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
+        wrong.push(format!("log.level: {error}"));
+    }
+    wrong
+}
+
+fn show(args: &ShowArgs) -> eyre::Result<Outcome> {
+    let loaded = args.config.load()?;
+    if args.json {
+        say(&config::to_json(&loaded)?.to_string());
+    } else {
+        say(config::to_toml(&loaded, args.origin)?.trim_end());
+    }
+    Ok(Outcome::Valid)
+}
+
+#[expect(clippy::print_stderr, reason = "standard output is the file")]
+fn import(args: &ImportArgs) -> eyre::Result<Outcome> {
+    let imported = config::import(&args.files, args.chain_id)?;
+    let text = crate::init::document(&imported.config, imported.role);
+    if args.json {
+        say(&json!({ "config": text, "notes": imported.notes }).to_string());
+        return Ok(Outcome::Valid);
+    }
+    say(text.trim_end());
+    for note in &imported.notes {
+        eprintln!("mach-cli: {note}");
+    }
+    Ok(Outcome::Valid)
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,459 @@
+//! The text of a configuration file.
+
+use toml::{Table, Value};
+
+use super::Role;
+use crate::config::{Config, Endpoint, Rollup};
+
+/// Key, what it is, an example. This is the reference of the configuration.
+const KEYS: &[(&str, &str, &str)] = &[
+    (
+        "l1.rpc",
+        "JSON-RPC endpoint of the chain that the contracts are on",
+        "\"http://localhost:8545\"",
+    ),
+    (
+        "l1.deployment",
+        "A built-in deployment by name, or a deployment file",
+        "\"altlayer\"",
+    ),
+    (
+        "l1.registry_coordinator",
+        "Instead of a deployment: where operators register",
+        "\"0x…\"",
+    ),
+    (
+        "l1.operator_state_retriever",
+        "Instead of a deployment: the reads that clients need",
+        "\"0x…\"",
+    ),
+    (
+        "l1.service_manager",
+        "If it is not the registry coordinator's own",
+        "\"0x…\"",
+    ),
+    (
+        "l1.from_block",
+        "No operator registered before this block: saves reading the events of years",
+        "19426587",
+    ),
+    (
+        "store.folder",
+        "Folder for what services must not forget, one file for each",
+        "\"data\"",
+    ),
+    ("operator.name", "Name that the node API tells", "\"mach\""),
+    (
+        "operator.bls_key",
+        "Key file of the BLS key",
+        "\"operator.bls.json\"",
+    ),
+    (
+        "operator.bls_password_file",
+        "File with its password; else the environment's OPERATOR_BLS_KEY_PASSWORD, else a prompt",
+        "\"password.txt\"",
+    ),
+    (
+        "operator.aggregators",
+        "Aggregators that signatures go to",
+        "[\"http://127.0.0.1:8290\"]",
+    ),
+    (
+        "operator.least_threshold",
+        "Least threshold of a round that is signed, in percent; by default the contract's",
+        "66",
+    ),
+    (
+        "operator.max_reference_age",
+        "Most L1 blocks that a round's reference block may lie behind; by default the contract's",
+        "300",
+    ),
+    (
+        "operator.resend_for",
+        "How long an aggregator that is away is tried once another has taken a signature",
+        "\"1h\"",
+    ),
+    (
+        "operator.node_api",
+        "Where EigenLayer's node API is served",
+        "\"127.0.0.1:9091\"",
+    ),
+    (
+        "aggregator.listen",
+        "Where operators reach the aggregator",
+        "\"127.0.0.1:8290\"",
+    ),
+    (
+        "aggregator.ecdsa_key",
+        "Key file of the account that pays for confirmations",
+        "\"aggregator.ecdsa.json\"",
+    ),
+    (
+        "aggregator.ecdsa_password_file",
+        "File with its password; else the environment's OPERATOR_ECDSA_KEY_PASSWORD, else a prompt",
+        "\"password.txt\"",
+    ),
+    (
+        "aggregator.dry_run",
+        "Certificates are tried against the contract and not sent",
+        "true",
+    ),
+    (
+        "aggregator.reference_margin",
+        "L1 blocks that a reference block lies behind the head: reorganisations up to that change nothing",
+        "1",
+    ),
+    ("aggregator.max_rounds", "Most rounds at a time", "1024"),
+    (
+        "aggregator.round_lifetime",
+        "How long signatures of a round are taken",
+        "\"1h\"",
+    ),
+    (
+        "aggregator.tls_certificate",
+        "Certificate chain in PEM, to serve TLS",
+        "\"cert.pem\"",
+    ),
+    ("aggregator.tls_key", "Its key in PEM", "\"key.pem\""),
+    (
+        "verifier.operator",
+        "Verifier-facing API of an operator, which alerts are reported to",
+        "\"http://127.0.0.1:8901\"",
+    ),
+    (
+        "verifier.node_api",
+        "Where EigenLayer's node API is served",
+        "\"127.0.0.1:9095\"",
+    ),
+    (
+        "api.listen",
+        "Where the aggregator serves finality and the dashboard",
+        "\"127.0.0.1:8080\"",
+    ),
+    (
+        "breaker.listen",
+        "Where applications reach the rollup through the circuit breaker",
+        "\"127.0.0.1:8546\"",
+    ),
+    (
+        "metrics.operator",
+        "Where Prometheus finds the operator, at /metrics",
+        "\"127.0.0.1:9092\"",
+    ),
+    (
+        "metrics.aggregator",
+        "The same of the aggregator",
+        "\"127.0.0.1:9093\"",
+    ),
+    (
+        "metrics.verifier",
+        "The same of the verifier",
+        "\"127.0.0.1:9094\"",
+    ),
+    (
+        "log.level",
+        "error, warn, info, debug, trace, or of which part what: info,mach_node=debug",
+        "\"info\"",
+    ),
+    ("log.format", "pretty or json", "\"json\""),
+    ("rollup.chain_id", "EIP-155 id of the rollup", "10"),
+    (
+        "rollup.rpc",
+        "JSON-RPC endpoints; of several, more than half have to agree",
+        "[\"http://localhost:9545\"]",
+    ),
+    (
+        "rollup.agree",
+        "Endpoints that have to agree, if it is not more than half",
+        "2",
+    ),
+    (
+        "rollup.rpc_rate",
+        "Requests in a second to one endpoint: the pace of catching up, too",
+        "50",
+    ),
+    (
+        "rollup.witness",
+        "Where witnesses come from: auto, debug (debug_executionWitness), proofs (eth_getProof)",
+        "\"auto\"",
+    ),
+    (
+        "rollup.genesis",
+        "Genesis file (geth or op-geth) of a chain that is not built in",
+        "\"genesis.json\"",
+    ),
+    (
+        "rollup.rollup_config",
+        "Or its rollup.json of op-node",
+        "\"rollup.json\"",
+    ),
+    (
+        "rollup.head",
+        "Which head is followed: unsafe, safe or finalized",
+        "\"unsafe\"",
+    ),
+    (
+        "rollup.start",
+        "First block, or latest for the head; later runs go on where the last stopped, unless this is changed",
+        "\"latest\"",
+    ),
+    (
+        "rollup.attest_every",
+        "Every how many blocks a valid block is attested; without it only alerts are signed",
+        "100",
+    ),
+    (
+        "rollup.l1",
+        "L1 endpoints that blocks are compared with: deposits, attributes, configuration, drift",
+        "[\"http://localhost:8545\"]",
+    ),
+    (
+        "rollup.l1_genesis",
+        "Genesis file of an L1 that is not built in",
+        "\"l1-genesis.json\"",
+    ),
+    (
+        "rollup.l1_depth",
+        "L1 blocks behind one that settle it, so that it accuses; by default L1 finalizes it",
+        "64",
+    ),
+    (
+        "rollup.op_node",
+        "An op-node whose output roots are compared",
+        "\"http://localhost:7545\"",
+    ),
+    (
+        "rollup.evidence",
+        "Folder for a bundle of every invalid block",
+        "\"evidence\"",
+    ),
+    (
+        "rollup.poll_interval",
+        "Between two looks at the head",
+        "\"1s\"",
+    ),
+    (
+        "rollup.max_lag",
+        "Blocks behind the head from which the node API says that the verifier is catching up",
+        "100",
+    ),
+];
+
+/// What a section is about.
+const SECTIONS: [(&str, &str); 9] = [
+    ("l1", "The L1 that the contracts are on."),
+    ("store", "What services must not forget."),
+    ("operator", "mach-cli operator run"),
+    ("aggregator", "mach-cli aggregator run"),
+    ("verifier", "mach-cli verifier run"),
+    ("api", "Finality for applications."),
+    ("breaker", "mach-cli breaker"),
+    ("metrics", "Prometheus."),
+    (
+        "log",
+        "Logs go to standard error; RUST_LOG beats the level.",
+    ),
+];
+
+const HEAD: &str = "\
+# Configuration of mach's services. A value is beaten by its environment twin (l1.rpc by MACH_L1_RPC,
+# start of rollup 10 by MACH_ROLLUP_10_START), and that by --set l1.rpc=...
+# Passwords never stand here: they come from files, the environment or a prompt.
+# Paths are looked for beside this file. mach-cli config check says what is wrong with it.
+";
+
+impl Role {
+    fn needs(self, section: &str) -> bool {
+        let needed: &[&str] = match self {
+            Self::All => return true,
+            Self::Operator => &["l1", "store", "operator", "metrics", "log", "rollup"],
+            Self::Aggregator => &[
+                "l1",
+                "store",
+                "aggregator",
+                "api",
+                "metrics",
+                "log",
+                "rollup",
+            ],
+            Self::Verifier => &["store", "verifier", "metrics", "log", "rollup"],
+            Self::Breaker => &["breaker", "log", "rollup"],
+        };
+        needed.contains(&section)
+    }
+
+    /// Keys of a section for several services that are somebody else's.
+    fn is_others(self, key: &str) -> bool {
+        let mine = match self {
+            Self::All | Self::Breaker => return false,
+            Self::Operator => "metrics.operator",
+            Self::Aggregator => "metrics.aggregator",
+            Self::Verifier => "metrics.verifier",
+        };
+        key.starts_with("metrics.") && key != mine
+    }
+}
+
+/// A file that means `config`: what is not set, or is as it is without being set, stands there as a
+/// comment.
+pub(crate) fn document(config: &Config, role: Role) -> String {
+    let mut text = HEAD.to_owned();
+    let (values, defaults) = (table(config), table(&Config::default()));
+    for (section, about) in SECTIONS {
+        if !role.needs(section) {
+            continue;
+        }
+        text.push_str(&format!("\n# {about}\n[{section}]\n"));
+        let of = |table: &Table| table.get(section).and_then(Value::as_table).cloned();
+        let (set, unset) = (
+            of(&values).unwrap_or_default(),
+            of(&defaults).unwrap_or_default(),
+        );
+        keys(&mut text, role, section, &set, &unset);
+    }
+    if !role.needs("rollup") {
+        return text;
+    }
+    let unset = rollup_table(&Rollup::new(0));
+    text.push_str("\n# A rollup; there may be several.\n");
+    for rollup in &config.rollups {
+        text.push_str("[[rollup]]\n");
+        keys(&mut text, role, "rollup", &rollup_table(rollup), &unset);
+        text.push('\n');
+    }
+    if config.rollups.is_empty() {
+        text.push_str("# [[rollup]]\n");
+        keys(&mut text, role, "rollup", &Table::new(), &Table::new());
+    }
+    text
+}
+
+fn keys(text: &mut String, role: Role, section: &str, set: &Table, unset: &Table) {
+    for (key, about, example) in KEYS {
+        let Some(name) = key
+            .strip_prefix(section)
+            .and_then(|it| it.strip_prefix('.'))
+        else {
+            continue;
+        };
+        if role.is_others(key) {
+            continue;
+        }
+        text.push_str(&format!("# {about}\n"));
+        match (set.get(name), unset.get(name)) {
+            (Some(value), default) if Some(value) != default => {
+                text.push_str(&format!("{name} = {value}\n"));
+            }
+            (Some(value), _) if !is_empty(value) => {
+                text.push_str(&format!("# {name} = {value}\n"));
+            }
+            _ => text.push_str(&format!("# {name} = {example}\n")),
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// The values, with URLs as they are.
+fn table(config: &Config) -> Table {
+    // Every value of the schema is one of TOML's.
+    let mut table = Table::try_from(config).unwrap_or_default();
+    let mut put = |section: &str, key: &str, value: Option<Value>| {
+        let section = table.get_mut(section).and_then(Value::as_table_mut);
+        if let (Some(section), Some(value)) = (section, value) {
+            section.insert(key.to_owned(), value);
+        }
+    };
+    put("l1", "rpc", config.l1.rpc.as_ref().map(url));
+    put(
+        "operator",
+        "aggregators",
+        Some(urls(&config.operator.aggregators)),
+    );
+    put(
+        "verifier",
+        "operator",
+        config.verifier.operator.as_ref().map(url),
+    );
+    table
+}
+
+fn rollup_table(rollup: &Rollup) -> Table {
+    let mut table = Table::try_from(rollup).unwrap_or_default();
+    table.insert("rpc".to_owned(), urls(&rollup.rpc));
+    table.insert("l1".to_owned(), urls(&rollup.l1));
+    if let Some(node) = &rollup.op_node {
+        table.insert("op_node".to_owned(), url(node));
+    }
+    table
+}
+
+fn url(endpoint: &Endpoint) -> Value {
+    Value::String(endpoint.0.to_string())
+}
+
+fn urls(endpoints: &[Endpoint]) -> Value {
+    Value::Array(endpoints.iter().map(url).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys_of_schema;
+
+    #[test]
+    fn every_key_is_explained_once() {
+        let explained: Vec<_> = KEYS.iter().map(|(key, ..)| (*key).to_owned()).collect();
+        let mut known = keys_of_schema();
+        let mut sorted = explained.clone();
+        known.sort();
+        sorted.sort();
+        assert_eq!(sorted, known);
+    }
+
+    #[test]
+    fn what_is_commented_out_can_be_taken_in() {
+        let text = document(&Config::default(), Role::All);
+        let mut taken = String::new();
+        for line in text.lines() {
+            let is_example = |line: &str| {
+                let name = line.split(" = ").next().unwrap_or_default();
+                line.contains(" = ")
+                    && name
+                        .chars()
+                        .all(|it| it.is_ascii_lowercase() || it == '_' || it.is_ascii_digit())
+            };
+            let line = match line.strip_prefix("# ") {
+                Some(line) if is_example(line) || line == "[[rollup]]" => line,
+                _ => line,
+            };
+            taken.push_str(&line.replace("0x…", "0x0000000000000000000000000000000000000001"));
+            taken.push('\n');
+        }
+        let config: Config = toml::from_str(&taken).unwrap();
+        assert_eq!(config.rollups.len(), 1);
+        assert_eq!(config.operator.least_threshold, Some(66));
+    }
+
+    #[test]
+    fn a_document_means_what_it_was_made_of() {
+        let mut config = Config::default();
+        let node: Endpoint = serde_json::from_str("\"https://node.example/key\"").unwrap();
+        config.l1.rpc = Some(node.clone());
+        config.aggregator.max_rounds = 7;
+        config.rollups.push(Rollup {
+            rpc: vec![node.clone()],
+            ..Rollup::new(901)
+        });
+        let text = document(&config, Role::All);
+        let read: Config = toml::from_str(&text).unwrap();
+        assert_eq!(table(&read), table(&config));
+        assert_eq!(read.rollups[0].rpc, [node]);
+        assert_eq!(
+            rollup_table(&read.rollups[0]),
+            rollup_table(&config.rollups[0])
+        );
+    }
+}

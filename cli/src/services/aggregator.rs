@@ -1,0 +1,144 @@
+//! `mach-cli aggregator run`.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy_network::EthereumWallet;
+use eyre::{OptionExt, WrapErr};
+use mach_contracts_bindings::{
+    ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter,
+};
+use mach_node::{
+    Aggregator, AggregatorConfig, metrics::Metrics, node_api::Service, rpc::serve_aggregator,
+};
+use tracing::{info, warn};
+
+use super::{
+    chain::Chain,
+    health::{self, Probe},
+    lifecycle::{Lifecycle, open_store},
+};
+use crate::{config::Config, l1, outcome::Outcome};
+
+/// Between two looks at what was sent to L1.
+const TEND_INTERVAL: Duration = Duration::from_secs(12);
+
+pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
+    let settings = &config.aggregator;
+    eyre::ensure!(!config.rollups.is_empty(), "no [[rollup]] is configured");
+    let store = open_store(config, "aggregator").await?;
+    let chain = Chain::connect(&config.l1).await?;
+    let mut life = Lifecycle::new()?;
+    let metrics = Metrics::new()?;
+    metrics.install();
+
+    let confirmer = Arc::new(confirmer(config, &chain).await?);
+    let aggregator_config = AggregatorConfig {
+        reference_margin: settings.reference_margin,
+        max_rounds: settings.max_rounds,
+        round_lifetime: settings.round_lifetime.0,
+        ..AggregatorConfig::new(
+            chain.deployment.domain(),
+            config.rollups.iter().map(|rollup| rollup.chain_id),
+            chain.terms.quorums.clone(),
+            chain.terms.thresholds.clone(),
+        )
+    };
+    let aggregator: Aggregator = Aggregator::new(
+        store.clone(),
+        chain.registry(&config.store.folder).await?,
+        chain.head.clone(),
+        Arc::clone(&confirmer),
+        aggregator_config,
+    );
+    let server = serve_aggregator(aggregator.clone(), settings.listen)
+        .await
+        .wrap_err_with(|| format!("aggregator.listen {}", settings.listen))?;
+    info!(url = server.url(), "aggregator");
+
+    let (shutdown, running) = (life.shutdown.clone(), aggregator.clone());
+    life.work.spawn(async move {
+        running.run(shutdown).await;
+        Ok(())
+    });
+    let shutdown = life.shutdown.clone();
+    life.helpers.spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(TEND_INTERVAL) => {}
+                () = shutdown.cancelled() => return,
+            }
+            if let Some(submitter) = confirmer.submitter()
+                && let Err(error) = submitter.tend().await
+            {
+                warn!(
+                    "transactions are not looked after: {:#}",
+                    eyre::Report::new(error)
+                );
+            }
+        }
+    });
+    let rounds = aggregator.clone();
+    #[expect(clippy::cast_precision_loss, reason = "bounded by max_rounds")]
+    metrics.watch(move || rounds_in_memory(rounds.open_rounds() as f64));
+    let probes = vec![
+        Probe::l1(&mut life, chain.head.clone()),
+        Probe::store(&mut life, store),
+    ];
+    let services = vec![Service {
+        id: "ServiceAggregator",
+        name: "Aggregator",
+        ..health::process(
+            "collects signatures: L1 answers, the store takes rows",
+            probes,
+        )
+    }];
+    metrics.watch_services(services);
+    if let Some(address) = config.metrics.aggregator {
+        life.serve("metrics", metrics.router(), address).await?;
+    }
+    let outcome = life.run().await;
+    drop(server);
+    outcome
+}
+
+/// What brings certificates to L1, with what an earlier process had sent.
+async fn confirmer(config: &Config, chain: &Chain) -> eyre::Result<ContractConfirmer> {
+    let settings = &config.aggregator;
+    let (manager, retriever) = (
+        chain.deployment.service_manager,
+        chain.deployment.operator_state_retriever,
+    );
+    if settings.dry_run {
+        warn!("certificates are tried against the contract and not sent");
+        let confirmer = ContractConfirmer::dry_run(chain.provider.clone(), manager, retriever);
+        return Ok(confirmer.await?);
+    }
+    let key = settings.ecdsa_key.as_ref();
+    let key =
+        key.ok_or_eyre("aggregator.ecdsa_key is not set: an account that pays, or dry_run")?;
+    let signer = l1::ecdsa_with(key, settings.ecdsa_password_file.as_deref())?;
+    let account = signer.address();
+    let path = config.store.folder.join(format!(
+        "transactions-{}-{account}.jsonl",
+        chain.deployment.l1_chain_id
+    ));
+    let log = FileLog::open(&path).map_err(|error| match error {
+        LogError::InUse(_) => eyre::eyre!(
+            "another process sends transactions of {account}: {}",
+            path.display()
+        ),
+        error => eyre::Report::new(error).wrap_err(path.display().to_string()),
+    })?;
+    let wallet = EthereumWallet::from(signer);
+    let submitter = Submitter::resume(chain.provider.clone(), wallet, SubmitPolicy::default(), log);
+    let submitter = submitter.await.map_err(|error| match error {
+        SubmitError::Log(error) => eyre::Report::new(error).wrap_err(path.display().to_string()),
+        error => error.into(),
+    })?;
+    info!(%account, "certificates are sent by");
+    Ok(ContractConfirmer::connect(submitter, manager, retriever).await?)
+}
+
+fn rounds_in_memory(count: f64) {
+    mach_node::metrics::set_rounds(count);
+}

@@ -1,0 +1,360 @@
+//! What an operator has to say, kept until it is heard.
+
+mod queue;
+
+use std::{
+    collections::BTreeSet,
+    num::NonZeroU64,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use alloy_primitives::B256;
+use async_trait::async_trait;
+use futures::{StreamExt, stream::FuturesUnordered};
+use mach_core::{
+    Alert, Attestation, Domain, Statement,
+    ports::{AlertSink, SinkError},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::Operator;
+use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
+use queue::{Entry, Queue};
+
+/// Most statements that are being sent at a time.
+const MAX_SENDING: usize = 64;
+/// Rows that are read at a time.
+const PAGE: usize = 1024;
+/// Between two looks at what is due.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long and how much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxConfig {
+    /// How long the other aggregators are tried once one has taken a signature.
+    pub resend_for: Duration,
+    /// Most statements that wait. At the limit the oldest attestation is given up: a later one of
+    /// its rollup covers it. Alerts are not given up.
+    pub limit: usize,
+}
+
+impl Default for OutboxConfig {
+    /// One hour, which is as long as a round lives, and 65,536 statements.
+    fn default() -> Self {
+        Self {
+            resend_for: Duration::from_secs(3600),
+            limit: 65_536,
+        }
+    }
+}
+
+/// Statements on their way to the aggregators of an [`Operator`]. Clones share them.
+///
+/// A statement is durable before the verifier goes on, and it is sent until every aggregator has
+/// taken or refused it, through restarts: an aggregator that is away for a day misses nothing. It
+/// is the [`Operator`] that asks its guard and signs, so that the same statement always comes with
+/// the same signature. Alerts go before attestations, and older ones before newer ones.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "holds ports")]
+pub struct Outbox<S>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    store: S,
+    operator: Operator,
+    domain: Domain,
+    config: OutboxConfig,
+    queue: Mutex<Queue>,
+    queued: Notify,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    received: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    given_up: AtomicU64,
+}
+
+/// How an [`Outbox`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxStatus {
+    /// Statements that wait for an aggregator.
+    pub waiting: usize,
+    /// Statements since the process began.
+    pub received: u64,
+    /// Those that an aggregator has taken.
+    pub accepted: u64,
+    /// Those that are refused for good.
+    pub refused: u64,
+    /// Attestations that were given up at the limit.
+    pub given_up: u64,
+}
+
+/// A row.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    statement: Statement,
+    /// Seconds since 1970.
+    queued_at: u64,
+}
+
+impl<S: Store> Outbox<S> {
+    /// The outbox of `operator` in `store`, with what an earlier process left there.
+    ///
+    /// Errors: [`StoreError`].
+    pub async fn open(
+        store: S,
+        operator: Operator,
+        config: OutboxConfig,
+    ) -> Result<Self, StoreError> {
+        let domain = operator.domain();
+        let mut left = Vec::new();
+        let (prefix, mut after) = (domain_key(&domain), None::<Vec<u8>>);
+        loop {
+            let rows = (store.scan(Table::Outbox, &prefix, after.as_deref(), PAGE)).await?;
+            for (key, value) in &rows {
+                let stored: Stored = serde_json::from_slice(value)
+                    .map_err(|_| StoreError::damaged(Table::Outbox, key))?;
+                left.push(stored);
+            }
+            match rows.into_iter().next_back() {
+                Some((last, _)) => after = Some(last),
+                None => break,
+            }
+        }
+        left.sort_by_key(|stored| (stored.queued_at, stored.statement.block().number));
+        let mut queue = Queue::default();
+        for stored in left {
+            let digest = stored.statement.digest(&domain);
+            queue.push(digest, Entry::new(stored.statement, stored.queued_at));
+        }
+        if !queue.is_empty() {
+            info!(
+                statements = queue.len(),
+                "statements of an earlier run are sent"
+            );
+        }
+        Ok(Self(Arc::new(Inner {
+            store,
+            operator,
+            domain,
+            config,
+            queue: Mutex::new(queue),
+            queued: Notify::new(),
+            counts: Counts::default(),
+        })))
+    }
+
+    /// Where the verifier of one rollup puts its outcomes. Every how many blocks a valid one is
+    /// attested; `None` attests nothing.
+    pub fn sink(&self, attest_every: Option<NonZeroU64>) -> OutboxSink<S> {
+        OutboxSink {
+            outbox: Self(Arc::clone(&self.0)),
+            attest_every,
+        }
+    }
+
+    /// How it is.
+    pub fn status(&self) -> OutboxStatus {
+        let Counts {
+            received,
+            accepted,
+            refused,
+            given_up,
+        } = &self.0.counts;
+        OutboxStatus {
+            waiting: self.0.queue().len(),
+            received: received.load(Relaxed),
+            accepted: accepted.load(Relaxed),
+            refused: refused.load(Relaxed),
+            given_up: given_up.load(Relaxed),
+        }
+    }
+
+    /// Sends what waits, until `shutdown`. What is being sent then is left, and sent by the next
+    /// process.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut sending = FuturesUnordered::new();
+        loop {
+            while sending.len() < MAX_SENDING
+                && let Some((digest, entry)) = self.0.queue().take_due()
+            {
+                sending.push(self.0.send(digest, entry));
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(()) = sending.next() => {}
+                () = self.0.queued.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+}
+
+impl<S: Store> Inner<S> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the statement durable.
+    async fn put(&self, statement: Statement) -> Result<(), SinkError> {
+        let digest = statement.digest(&self.domain);
+        if self.queue().contains(&digest) {
+            return Ok(());
+        }
+        let mut changes = Vec::new();
+        if self.queue().len() >= self.config.limit {
+            let Some(oldest) = self.queue().give_up() else {
+                return Err(backend("too many alerts wait for an aggregator".into()));
+            };
+            self.counts.given_up.fetch_add(1, Relaxed);
+            warn!(digest = %oldest, "attestation given up, too many wait");
+            changes.push(self.removal(&oldest));
+        }
+        let queued_at = now();
+        let stored = Stored {
+            statement,
+            queued_at,
+        };
+        let value = serde_json::to_vec(&stored).map_err(|error| backend(error.into()))?;
+        changes.push(Change {
+            table: Table::Outbox,
+            key: self.key(&digest),
+            expected: Expected::Anything,
+            value: Some(value),
+        });
+        let written = self.store.write(changes).await;
+        match written.map_err(|error| backend(error.into()))? {
+            Written::Applied => {}
+            Written::Conflict { .. } => return Err(backend("the store has changed".into())),
+        }
+        let entry = Entry::new(stored.statement, queued_at);
+        if self.queue().push(digest, entry) {
+            self.counts.received.fetch_add(1, Relaxed);
+        }
+        self.queued.notify_one();
+        Ok(())
+    }
+
+    /// Offers the statement once to every aggregator that has not answered yet.
+    async fn send(&self, digest: B256, mut entry: Entry) {
+        let count = self.operator.aggregators();
+        let waiting = (0..count).filter(|index| !entry.settled.contains(index));
+        let offers = waiting.map(|index| {
+            let statement = &entry.statement;
+            async move { (index, self.operator.offer(statement, index).await) }
+        });
+        let offers: Vec<_> = offers.collect();
+        let mut settled = BTreeSet::new();
+        let mut accepted = false;
+        let mut last = None;
+        for (index, outcome) in futures::future::join_all(offers).await {
+            match outcome {
+                Ok(progress) => {
+                    debug!(%digest, ?progress, "signature taken");
+                    accepted = true;
+                    settled.insert(index);
+                }
+                Err(error) if error.is_transient() => {
+                    debug!(%digest, error = &error as &dyn std::error::Error, "to be sent again");
+                    last = Some(error);
+                }
+                Err(error) => {
+                    warn!(%digest, error = &error as &dyn std::error::Error, "refused");
+                    settled.insert(index);
+                }
+            }
+        }
+        entry.settled.extend(settled);
+        if accepted && !entry.is_accepted {
+            entry.is_accepted = true;
+            self.counts.accepted.fetch_add(1, Relaxed);
+        }
+        let is_settled = entry.settled.len() >= count;
+        let age = Duration::from_secs(now().saturating_sub(entry.queued_at));
+        let is_late = entry.is_accepted && age >= self.config.resend_for;
+        if !is_settled && !is_late {
+            if let (Some(error), true) = (last, entry.is_first_failure()) {
+                warn!(
+                    %digest, block = %entry.statement.block(),
+                    error = &error as &dyn std::error::Error,
+                    "an aggregator did not take the signature, it is sent again"
+                );
+            }
+            self.queue().put_back(digest, entry);
+            return;
+        }
+        if !entry.is_accepted {
+            self.counts.refused.fetch_add(1, Relaxed);
+            error!(%digest, block = %entry.statement.block(), "no aggregator takes the statement");
+        } else {
+            info!(%digest, block = %entry.statement.block(), "signature taken");
+        }
+        self.queue().done(&digest);
+        if let Err(error) = self.store.write(vec![self.removal(&digest)]).await {
+            // Sent once more by the next process, which changes nothing.
+            warn!(%digest, error = &error as &dyn std::error::Error, "stays in the outbox");
+        }
+    }
+
+    fn removal(&self, digest: &B256) -> Change {
+        Change {
+            table: Table::Outbox,
+            key: self.key(digest),
+            expected: Expected::Anything,
+            value: None,
+        }
+    }
+
+    fn key(&self, digest: &B256) -> Vec<u8> {
+        [domain_key(&self.domain).as_slice(), digest.as_slice()].concat()
+    }
+}
+
+/// What a row is about.
+pub(crate) fn record(key: &[u8]) -> Option<String> {
+    let digest: [u8; 32] = key.get(28..)?.try_into().ok()?;
+    Some(format!("statement {} on its way", B256::from(digest)))
+}
+
+/// One rollup's way into an [`Outbox`].
+#[expect(missing_debug_implementations, reason = "holds ports")]
+pub struct OutboxSink<S> {
+    outbox: Outbox<S>,
+    attest_every: Option<NonZeroU64>,
+}
+
+#[async_trait]
+impl<S: Store> AlertSink for OutboxSink<S> {
+    async fn raise(&self, alert: &Alert) -> Result<(), SinkError> {
+        self.outbox.0.put(Statement::from(alert.clone())).await
+    }
+
+    async fn attest(&self, attestation: &Attestation) -> Result<(), SinkError> {
+        match self.attest_every {
+            Some(every) if attestation.block.number.is_multiple_of(every.get()) => {
+                let statement = Statement::from(attestation.clone());
+                self.outbox.0.put(statement).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
+
+fn backend(error: mach_core::ports::BoxError) -> SinkError {
+    SinkError::Backend(error)
+}
