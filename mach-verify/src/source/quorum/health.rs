@@ -6,6 +6,9 @@ use tokio::time::Instant;
 /// First and longest rest of an endpoint that failed.
 const RESTS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
+/// How long an endpoint may leave everything that it is asked unanswered before that is a failure.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// How an endpoint does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +33,8 @@ pub(super) struct Health {
     /// Failures since the last answer.
     in_a_row: u32,
     rests_until: Option<Instant>,
+    /// When it was asked first what it has not answered, nor anything since.
+    silent_since: Option<Instant>,
 }
 
 /// Smaller is better.
@@ -45,6 +50,7 @@ impl Health {
         self.answered += 1;
         self.in_a_row = 0;
         self.rests_until = None;
+        self.silent_since = None;
     }
 
     pub(super) fn failed(&mut self) {
@@ -55,6 +61,16 @@ impl Health {
             .min(longest);
         self.in_a_row = self.in_a_row.saturating_add(1);
         self.rests_until = Instant::now().checked_add(rest);
+        self.silent_since = None;
+    }
+
+    /// Nobody waits any longer for what was asked at `asked`. That is no failure of an endpoint that
+    /// is merely slower than the others, once.
+    pub(super) fn unanswered(&mut self, asked: Instant) {
+        let since = *self.silent_since.get_or_insert(asked);
+        if since.elapsed() >= SILENCE {
+            self.failed();
+        }
     }
 
     pub(super) const fn disagreed(&mut self) {

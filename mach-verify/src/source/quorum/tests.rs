@@ -186,6 +186,32 @@ async fn an_endpoint_that_hangs_costs_a_moment() {
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
+/// The others answer before anybody would call it late.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_goes_on_hanging_fails_and_rests() {
+    let quorum = quorum([Does::Hangs, Does::Holds(1000), Does::Holds(1000)]);
+    let started = Instant::now();
+    for number in 1..=200 {
+        assert_eq!(quorum.block(number).await.unwrap(), block(number, 0));
+    }
+    let health = &quorum.health()[0];
+    assert!(health.failed > 0 && health.is_resting, "{health:?}");
+    // The others are not waited with: some seconds until it is noticed, and seldom again.
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+/// Who says that it is far ahead need not be there.
+#[tokio::test(start_paused = true)]
+async fn a_liar_far_ahead_does_not_hide_the_head_of_the_others() {
+    let quorum = quorum([Does::Lies(7), Does::Holds(100), Does::Holds(98)]);
+    let head = quorum.head(L2Head::Unsafe).await.unwrap();
+    assert_eq!(head, block(98, 0).reference());
+}
+
 #[tokio::test(start_paused = true)]
 async fn endpoints_that_all_differ_decide_nothing() {
     let quorum = quorum([Does::Lies(1), Does::Lies(2), Does::Holds(100)]);

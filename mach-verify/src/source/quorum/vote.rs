@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 use alloy_primitives::{B256, BlockNumber};
 use futures::{StreamExt, stream::FuturesUnordered};
 use mach_core::{BlockRef, L2Block, ports::SourceError};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Disagreement, Matter, Quorum, QuorumError, lock};
@@ -105,6 +106,7 @@ impl<S> Quorum<S> {
         T: PartialEq,
         F: Future<Output = Result<T, SourceError>>,
     {
+        let asked = Instant::now();
         let mut open: FuturesUnordered<_> = (endpoints.iter())
             .filter_map(|index| Some((*index, self.0.endpoints.get(*index)?)))
             .map(|(index, endpoint)| self.ask(index, ask(&endpoint.source)))
@@ -122,6 +124,13 @@ impl<S> Quorum<S> {
             }
         })
         .await;
+        for index in endpoints {
+            if answers.iter().all(|answer| answer.endpoint != *index)
+                && let Some(endpoint) = self.0.endpoints.get(*index)
+            {
+                lock(&endpoint.health).unanswered(asked);
+            }
+        }
         answers
     }
 
@@ -208,8 +217,8 @@ impl<S> Quorum<S> {
         kept.push_back(disagreement);
     }
 
-    /// Newest block that enough endpoints have: the height that enough have reached, and what they
-    /// hold there.
+    /// Newest block that enough endpoints have: at the height that enough say they have reached, or at
+    /// the next lower one that is somebody's head, since who says so may not hold it.
     pub(super) async fn agreed_head<'a, H, B>(
         &'a self,
         head: impl Fn(&'a S) -> H,
@@ -239,16 +248,22 @@ impl<S> Quorum<S> {
             .filter_map(|answer| Some(answer.result.as_ref().ok()?.number))
             .collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
-        let Some(&height) = heights.get(self.0.needed - 1) else {
-            return Err(self.undecided(0, answers, false));
-        };
-        self.agree(
-            Matter::Block,
-            height,
-            |source| block(source, height),
-            |block| block.hash,
-        )
-        .await
+        let mut reached = heights.split_off((self.0.needed - 1).min(heights.len()));
+        reached.dedup();
+        let mut error = None;
+        for height in reached {
+            let agreed = self.agree(
+                Matter::Block,
+                height,
+                |source| block(source, height),
+                |block| block.hash,
+            );
+            match agreed.await {
+                Ok(head) => return Ok(head),
+                Err(undecided) => error = error.or(Some(undecided)),
+            }
+        }
+        Err(error.unwrap_or_else(|| self.undecided(0, answers, false)))
     }
 
     pub(super) async fn agreed_block<'a, F>(
