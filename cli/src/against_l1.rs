@@ -135,7 +135,7 @@ impl AgainstL1 {
             Ok(evidence) => {
                 row.with_l1 = true;
                 if let Some(evidence) = evidence {
-                    bundles.keep_l1(&evidence, row);
+                    bundles.keep_bundle(&evidence, row);
                     row.result = Ok(Verdict::Invalid(evidence.fault().clone()));
                 }
                 false

@@ -158,7 +158,7 @@ async fn follow(
             Ok((block, Finding::NotDerivable(fault))) => {
                 row.set_block(&block);
                 match driver.accuse(&block).await {
-                    Ok(Some(evidence)) => bundles.keep_derivation(&evidence, &mut row),
+                    Ok(Some(evidence)) => bundles.keep_bundle(&evidence, &mut row),
                     Ok(None) => row.note("no evidence: L1 has changed"),
                     Err(error) => row.note(format!("no evidence: {:#}", explain(error))),
                 }

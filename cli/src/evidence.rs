@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mach_core::{Fault, Verdict};
 use mach_verify::{
-    ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body,
+    Bundle, ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body,
     cross_check::{ConsistencyEvidence, ConsistencyEvidenceError},
     derive::{DerivationEvidence, DerivationEvidenceError},
     op::{L1Evidence, L1EvidenceError, Rollup, RollupConfig},
@@ -97,17 +97,9 @@ impl Bundles {
         tell(keep(), row);
     }
 
-    /// The same for what L1 has against a block.
-    pub(crate) fn keep_l1(&self, evidence: &L1Evidence, row: &mut Row) {
-        tell(self.0.keep_l1(evidence).map_err(eyre::Report::new), row);
-    }
-
-    /// The same for what derivation has against a block.
-    pub(crate) fn keep_derivation(&self, evidence: &DerivationEvidence, row: &mut Row) {
-        tell(
-            self.0.keep_derivation(evidence).map_err(eyre::Report::new),
-            row,
-        );
+    /// The same for a bundle that is there.
+    pub(crate) fn keep_bundle(&self, evidence: &impl Bundle, row: &mut Row) {
+        tell(self.0.keep(evidence).map_err(eyre::Report::new), row);
     }
 }
 

@@ -19,7 +19,7 @@ use mach_devnet::{
     stack::{Event, ServiceConfig, Stack, StackConfig, StackOperator},
 };
 use mach_verify::{
-    Evidence,
+    Bundle, Evidence,
     derive::{Driver, Finding},
     op::L1Evidence,
     source::recorded_files,

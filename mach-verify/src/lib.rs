@@ -25,7 +25,7 @@ pub use body::check_body;
 pub use chain::ChainVerifier;
 pub use error::ExecuteError;
 pub use evidence::{
-    Accuser, EVIDENCE_VERSION, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator,
+    Accuser, Bundle, EVIDENCE_VERSION, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator,
     MAX_BUNDLES, PendingEvidence, ReplayError, WitnessMemory,
 };
 pub use output_root::{output_root, verify_output_proposal};

@@ -1,9 +1,13 @@
 //! `derive`, on a devnet whose batcher posts to its L1.
 
-use std::process::Output;
+use std::{net::SocketAddr, process::Output};
 
 use mach_devnet::{Devnet, DevnetServers, Lie};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{errors, lines, mach_cli};
 
@@ -32,15 +36,20 @@ impl Served {
     }
 
     fn derive(&self, more: &[&str]) -> Output {
+        self.derive_from(&self.servers.l2.http_url(), more)
+    }
+
+    /// The rollup from another node.
+    fn derive_from(&self, l2: &str, more: &[&str]) -> Output {
         let config = self.folder.path().join("rollup.json");
-        let (l1, l2) = (self.servers.l1.http_url(), self.servers.l2.http_url());
+        let l1 = self.servers.l1.http_url();
         let args = [
             "derive",
             "--json",
             "--l1",
             &l1,
             "--l2",
-            &l2,
+            l2,
             "--rollup-config",
             config.to_str().unwrap(),
             "--l1-head",
@@ -153,6 +162,88 @@ async fn nothing_is_said_of_blocks_behind_an_invalid_one() {
     let last = &all[all.len() - 2];
     assert_eq!(last["number"], lying);
     assert_eq!(last["fault"]["rule"], "stateRoot");
+}
+
+/// A node that serves blocks, and no witness of one of them.
+async fn without_witness(node: SocketAddr, block: u64) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(relay(client, node, format!("\"0x{block:x}\"")));
+        }
+    });
+    address
+}
+
+/// One request, passed on as it is.
+async fn relay(client: TcpStream, node: SocketAddr, block: String) -> std::io::Result<()> {
+    let mut client = BufReader::new(client);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        client.read_line(&mut line).await?;
+        let line = line.trim().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    client.read_exact(&mut body).await?;
+    let text = String::from_utf8_lossy(&body);
+    let mut methods = ["debug_executionWitness", "eth_getProof"].iter();
+    let head = |length: usize| {
+        format!(
+            "Host: {node}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n"
+        )
+    };
+    let mut answer = Vec::new();
+    if text.contains(&block) && methods.any(|method| text.contains(method)) {
+        let calls: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let error = |call: &serde_json::Value| {
+            let error = serde_json::json!({ "code": -32000, "message": "the state is gone" });
+            serde_json::json!({ "jsonrpc": "2.0", "id": call["id"], "error": error })
+        };
+        let said = match calls.as_array() {
+            Some(calls) => calls.iter().map(error).collect::<Vec<_>>().into(),
+            None => error(&calls),
+        };
+        let said = said.to_string();
+        answer.extend(format!("HTTP/1.1 200 OK\r\n{}{said}", head(said.len())).into_bytes());
+    } else {
+        let mut node = TcpStream::connect(node).await?;
+        let request = format!("POST / HTTP/1.1\r\n{}", head(length));
+        node.write_all(request.as_bytes()).await?;
+        node.write_all(&body).await?;
+        node.read_to_end(&mut answer).await?;
+    }
+    client.write_all(&answer).await
+}
+
+/// It follows from L1, and whether it executes is not known: nor is it of what is built on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_of_blocks_behind_one_without_a_verdict() {
+    let devnet = Devnet::new().unwrap();
+    for _ in 0..6 {
+        devnet.step().unwrap();
+    }
+    publish(&devnet);
+    let served = Served::new(devnet).await;
+    let beacon = served.servers.l1.http_url();
+    let node = served.servers.l2.http_url();
+    let node = node.strip_prefix("http://").unwrap().parse().unwrap();
+    let node = format!("http://{}", without_witness(node, 4).await);
+    let args = ["--beacon", &beacon, "--rpc-retries", "0", "--blocks", "1..=6"];
+    let output = served.derive_from(&node, &args);
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    let all = lines(&output);
+    let numbers: Vec<_> = all.iter().filter_map(|row| row["number"].as_u64()).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    assert!(all[3]["error"].is_string(), "{}", all[3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,8 @@ async fn each_lie_about_l1_has_its_fault() {
             devnet.step().unwrap();
         }
         let lying = devnet.l2().head();
+        // A node has to stand by a block before it is said to name another L1.
+        devnet.publish().unwrap();
         for number in 1..=lying {
             let fault = fault(&devnet, number).await;
             let expected = (number == lying).then_some(lie.fault());

@@ -306,7 +306,7 @@ impl Rules {
     /// The same for what L1 has against a block.
     fn keep_l1(&self, evidence: &L1Evidence) {
         if let Some(folder) = &self.evidence {
-            let kept = folder.keep_l1(evidence);
+            let kept = folder.keep(evidence);
             let block = evidence.block().reference();
             tell(block, kept.map_err(|error| with_causes(&error)));
         }

@@ -1,7 +1,5 @@
 //! What proves that a block contradicts itself, to whoever was not there.
 
-use std::path::Path;
-
 use alloy_consensus::Header;
 use alloy_primitives::{Bytes, ChainId, Sealed};
 use alloy_rlp::Decodable;
@@ -10,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::check_consistency;
 use crate::{
-    ExecuteError, evidence,
-    source::{RecordError, read_file, write_file},
+    Bundle, ExecuteError, evidence,
+    source::{
+        RecordError,
+        bounded::{AtMost, MAX_TRANSACTIONS},
+    },
 };
 
 /// Format that is written, and the only one that is read.
@@ -101,16 +102,16 @@ impl ConsistencyEvidence {
     pub const fn fault(&self) -> &Fault {
         &self.fault
     }
+}
 
-    /// Name of the file: `<chain>-<number>-<block>-<fault>-<what>.json.gz`, as of all bundles.
-    pub fn file_name(&self) -> String {
+impl Bundle for ConsistencyEvidence {
+    type Error = ConsistencyEvidenceError;
+
+    fn file_name(&self) -> String {
         evidence::file_name(&self.block, &self.fault)
     }
 
-    /// The JSON object. The same evidence gives the same bytes.
-    ///
-    /// Errors: [`ConsistencyEvidenceError::Json`].
-    pub fn to_json(&self) -> Result<Vec<u8>, ConsistencyEvidenceError> {
+    fn to_json(&self) -> Result<Vec<u8>, ConsistencyEvidenceError> {
         let wire = Wire {
             version: VERSION,
             software: evidence::SOFTWARE.to_owned(),
@@ -118,15 +119,12 @@ impl ConsistencyEvidence {
             chain_id: self.block.chain_id,
             block: self.block.encode_rlp().into(),
             parent_header: alloy_rlp::encode(self.parent.inner()).into(),
-            own_receipts: self.receipts.clone(),
+            own_receipts: AtMost(self.receipts.clone()),
         };
         Ok(serde_json::to_vec(&wire)?)
     }
 
-    /// Reads the JSON object. What it says is not checked before [`Self::replay`].
-    ///
-    /// Errors: [`ConsistencyEvidenceError`].
-    pub fn parse(json: &[u8]) -> Result<Self, ConsistencyEvidenceError> {
+    fn parse(json: &[u8]) -> Result<Self, ConsistencyEvidenceError> {
         let wire: Wire = serde_json::from_slice(json)?;
         if wire.version != VERSION {
             return Err(ConsistencyEvidenceError::Version(wire.version));
@@ -140,25 +138,9 @@ impl ConsistencyEvidence {
         Ok(Self {
             block: block.map_err(|_| ConsistencyEvidenceError::Field("block"))?,
             parent,
-            receipts: wire.own_receipts,
+            receipts: wire.own_receipts.0,
             fault: wire.fault,
         })
-    }
-
-    /// Reads a file of at most [`MAX_FILE_BYTES`](crate::source::MAX_FILE_BYTES); one that ends in
-    /// `.gz` is decompressed.
-    ///
-    /// Errors: [`ConsistencyEvidenceError`].
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, ConsistencyEvidenceError> {
-        Self::parse(&read_file(path.as_ref())?)
-    }
-
-    /// Writes a file that [`Self::read`] reads; one that ends in `.gz` is compressed. It appears
-    /// whole or not at all.
-    ///
-    /// Errors: [`ConsistencyEvidenceError`].
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ConsistencyEvidenceError> {
-        Ok(write_file(path.as_ref(), &self.to_json()?)?)
     }
 }
 
@@ -172,5 +154,5 @@ struct Wire {
     block: Bytes,
     parent_header: Bytes,
     /// Of the block itself, unlike those of L1 in other bundles.
-    own_receipts: Vec<Bytes>,
+    own_receipts: AtMost<Bytes, MAX_TRANSACTIONS>,
 }

@@ -204,7 +204,7 @@ impl<P: L1Source> CrossCheckValidator<P> {
         let (accused, fault, block) = (block.reference(), fault.clone(), block.clone());
         let kept = run_blocking(move || -> Result<_, BoxError> {
             let evidence = ConsistencyEvidence::new(block, parent, receipts, fault)?;
-            Ok(folder.keep_consistency(&evidence)?)
+            Ok(folder.keep(&evidence)?)
         });
         match kept.await.flatten() {
             Ok(file) => info!(block = %accused, file = %file.display(), "evidence kept"),

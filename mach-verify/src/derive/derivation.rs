@@ -15,7 +15,8 @@ use super::{
 };
 use crate::header::transactions_root;
 use crate::op::{
-    BlockAttributes, L1Attributes, L1Error, L1View, Parent, Rollup, SystemConfig, verify_against_l1,
+    Basis, BlockAttributes, L1Attributes, L1Error, L1View, Parent, Rollup, SystemConfig,
+    judge_against_l1,
 };
 
 /// What derivation does next.
@@ -138,18 +139,34 @@ impl Derivation {
     /// What is wrong with a published block where the derived one has to be; `None` if it is that.
     ///
     /// The same as [`DerivedBlock::check`], but a block that breaks a rule of
-    /// [`verify_against_l1`] has the fault that is named there, whatever its batch says.
+    /// [`verify_against_l1`](crate::op::verify_against_l1) has the fault that is named there, whatever its batch says.
     ///
     /// Errors: [`DeriveError`], as there.
     pub fn check(&self, block: &L2Block) -> Result<Option<Fault>, DeriveError> {
         let derived = self.derived.as_ref();
         let derived = derived.ok_or(DeriveError::NotYet(block.number()))?;
         let fault = derived.check(block)?;
-        Ok(fault.map(|fault| self.broken_rule(block, derived.inclusion).unwrap_or(fault)))
+        Ok(fault.map(|fault| {
+            let rule = self.broken_rule(block, derived.inclusion);
+            rule.map_or(fault, |(fault, _)| fault)
+        }))
+    }
+
+    /// Whether a block that is not the derived one may have been right on an L1 that was reorganised
+    /// since: it names an L1 block that is not there, or not known here.
+    pub(super) fn may_be_orphaned(&self, block: &L2Block) -> bool {
+        let next = self.safe.origin.number.saturating_add(1);
+        let names_another = L1Attributes::of_block(block).is_ok_and(|claimed| {
+            let epoch = self.epochs.get(claimed.number);
+            claimed.number == next && epoch.is_none_or(|epoch| epoch.hash() != claimed.hash)
+        });
+        let inclusion = self.derived.as_ref().map(|derived| derived.inclusion);
+        let rule = inclusion.and_then(|inclusion| self.broken_rule(block, inclusion));
+        names_another || matches!(rule, Some((_, Basis::Canonical)))
     }
 
     /// What L1 says of a block without its batch, as far as L1 is known here.
-    fn broken_rule(&self, block: &L2Block, inclusion: BlockRef) -> Option<Fault> {
+    fn broken_rule(&self, block: &L2Block, inclusion: BlockRef) -> Option<(Fault, Basis)> {
         let claimed = L1Attributes::of_block(block).ok();
         let origin = claimed.and_then(|claimed| self.epochs.get(claimed.number));
         let behind = origin.map_or(0, |origin| origin.number().saturating_add(1));
@@ -161,7 +178,7 @@ impl Derivation {
             following: &following.collect::<Vec<_>>(),
             settled: Some(inclusion.number),
         };
-        verify_against_l1(&self.rollup, &self.safe, block, &view).ok()?
+        judge_against_l1(&self.rollup, &self.safe, block, &view).ok()?
     }
 
     /// The next block if L1 decides it, or what is needed to know.

@@ -1,6 +1,6 @@
 //! Derivation over ports.
 
-use std::{fmt, sync::Arc};
+use std::{collections::VecDeque, fmt, sync::Arc};
 
 use alloy_primitives::{B256, BlockNumber};
 use mach_core::{
@@ -12,7 +12,11 @@ use super::{
     Derivation, DerivationEvidence, DeriveError, DerivedBlock, Origin, Step,
     evidence::MAX_RECORD_BYTES,
 };
-use crate::op::Rollup;
+use crate::op::{Rollup, is_stood_by};
+
+/// Most L1 blocks of which it is remembered what they decided: more than come between two final
+/// ones. Each takes 80 bytes.
+const MAX_DECIDED: usize = 10_000;
 
 /// What following from L1 says of a published block.
 #[must_use]
@@ -32,8 +36,10 @@ pub enum Finding {
 ///
 /// It goes as far as the finalized L1 block, unless [`Self::with_head`] says otherwise. Nearer to
 /// the head, L1 may be reorganised: that is [`DeriveError::L1Reorg`] once another L1 block comes,
-/// and [`Self::restart`] begins again. Nothing is said against a block before the L1 block that
-/// decides it is final and still there: until then it is [`DeriveError::Unsettled`].
+/// and [`Self::recover`] or [`Self::restart`] begins again. Nothing is said against a block before the L1 block that
+/// decides it is final and still there: until then it is [`DeriveError::Unsettled`]. A block whose
+/// L1 origin is gone is left over from before a reorganisation, which its node may have missed: it
+/// is [`DeriveError::Orphaned`] unless the rollup's source serves it as safe.
 ///
 /// From Holocene on a batch whose transactions cannot be executed gives way to a block with nothing
 /// but deposits. Only who executes the batch knows: [`Self::with_executor`], or whoever says so with
@@ -48,6 +54,16 @@ pub struct Driver<L, B, S> {
     l1_head: BlockNumber,
     derivation: Derivation,
     suspicion: Option<Box<Suspicion>>,
+    /// The block that is trusted.
+    start: BlockRef,
+    /// The last block that each L1 block decided.
+    decided: VecDeque<Decided>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    block: BlockRef,
+    inclusion: BlockRef,
 }
 
 /// A block that is not what its first batch says, while it is not known whether that batch counts.
@@ -90,6 +106,8 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
             head: L1Head::Finalized,
             l1_head: 0,
             suspicion: None,
+            start: start.reference(),
+            decided: VecDeque::new(),
         })
     }
 
@@ -119,7 +137,45 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
         self.derivation = Derivation::new(self.derivation.rollup().clone(), start)?;
         self.suspicion = None;
         self.l1_head = 0;
+        self.start = start.reference();
+        self.decided.clear();
         Ok(())
+    }
+
+    /// Begins again behind the last block that a final L1 block decided, or behind the start if there
+    /// is none: that block follows from L1 whatever is reorganised.
+    ///
+    /// Errors: [`DriverError`]; it stays where it was then. [`DeriveError::WrongAncestor`] if the
+    /// rollup's source has another block there.
+    pub async fn recover(&mut self) -> Result<(), DriverError> {
+        let finalized = self.l1.head(L1Head::Finalized).await?.number;
+        let mut start = self.start;
+        for decided in self.decided.iter().rev() {
+            let inclusion = decided.inclusion;
+            if inclusion.number <= finalized
+                && self.l1.header(inclusion.number).await?.seal() == inclusion.hash
+            {
+                start = decided.block;
+                break;
+            }
+        }
+        let block = self.l2.block(start.number).await?;
+        if block.reference() != start {
+            return Err(DeriveError::WrongAncestor(block.reference()).into());
+        }
+        self.restart(&block)
+    }
+
+    /// Whether the rollup's source has left the branch of [`Derivation::head`].
+    ///
+    /// Errors: [`DriverError`].
+    pub async fn is_left(&self) -> Result<bool, DriverError> {
+        let head = self.derivation.head();
+        match self.l2.block(head.number).await {
+            Ok(block) => Ok(block.reference() != head),
+            Err(SourceError::NotYet(_)) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How far it is.
@@ -169,6 +225,11 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
                     let fault = suspicion.as_ref().map_or(fault, |it| it.fault.clone());
                     let inclusion = derived.inclusion;
                     self.confirm(inclusion).await?;
+                    if self.derivation.may_be_orphaned(block)
+                        && !is_stood_by(&self.l2, block).await?
+                    {
+                        return Err(DeriveError::Orphaned(block.reference()).into());
+                    }
                     return Ok(Finding::NotDerivable(fault));
                 }
                 (Some(fault), suspicion) => {
@@ -212,6 +273,20 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
         let derived = derived.ok_or(DeriveError::NotYet(block.number()))?;
         self.derivation.accept(block)?;
         self.suspicion = None;
+        let decided = Decided {
+            block: block.reference(),
+            inclusion: derived.inclusion,
+        };
+        match self.decided.back_mut() {
+            Some(last) if last.inclusion == decided.inclusion => *last = decided,
+            _ => {
+                // Without the oldest there is still the start.
+                if self.decided.len() == MAX_DECIDED {
+                    self.decided.pop_front();
+                }
+                self.decided.push_back(decided);
+            }
+        }
         Ok(Finding::Derived(Box::new(derived)))
     }
 
@@ -334,8 +409,8 @@ impl DriverError {
         }
     }
 
-    /// Whether L1, or the rollup, was reorganised under the driver: [`Driver::restart`] begins
-    /// again.
+    /// Whether L1, or the rollup, was reorganised under the driver: [`Driver::recover`] or
+    /// [`Driver::restart`] begins again.
     pub const fn is_reorg(&self) -> bool {
         matches!(
             self,
@@ -344,6 +419,18 @@ impl DriverError {
                     | DeriveError::L1Replaced { .. }
                     | DeriveError::WrongOrigin { .. }
                     | DeriveError::WrongParent { .. }
+            )
+        )
+    }
+
+    /// Whether L1 was reorganised under the driver, whatever the rollup did.
+    pub(super) const fn is_l1_reorg(&self) -> bool {
+        matches!(
+            self,
+            Self::Derive(
+                DeriveError::L1Reorg { .. }
+                    | DeriveError::L1Replaced { .. }
+                    | DeriveError::WrongOrigin { .. }
             )
         )
     }

@@ -22,6 +22,10 @@ pub enum DeriveError {
     /// A block differs from what follows, but the L1 block that decides it is not final.
     #[error("L1 block {0}, which decides the next block, is not final yet")]
     Unsettled(BlockRef),
+    /// A block names an L1 block that is not there, and its node does not, or no longer, call it
+    /// safe: it may be left over from an L1 that was reorganised.
+    #[error("block {0} is not, or no longer, served as safe")]
+    Orphaned(BlockRef),
     /// L1 has another block where the one was that decided the next block: it was reorganised.
     #[error("L1 has block {block}, the next block was decided by {inclusion}")]
     L1Replaced {
@@ -92,7 +96,11 @@ impl DeriveError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::L1(error) => error.is_transient(),
-            Self::Body(..) | Self::Blob { .. } | Self::NotYet(_) | Self::Unsettled(_) => true,
+            Self::Body(..)
+            | Self::Blob { .. }
+            | Self::NotYet(_)
+            | Self::Unsettled(_)
+            | Self::Orphaned(_) => true,
             _ => false,
         }
     }

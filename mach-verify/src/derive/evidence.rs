@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     pin::pin,
     sync::{Mutex, PoisonError},
     task::{Context, Poll, Waker},
@@ -21,9 +20,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Driver, DriverError, Finding};
 use crate::{
-    ChainSpec, evidence,
+    Bundle, ChainSpec, evidence,
     op::{Rollup, RollupConfig},
-    source::{MAX_FILE_BYTES, RecordError, bounded::AtMost, read_file, write_file},
+    source::{MAX_FILE_BYTES, RecordError, bounded::AtMost},
 };
 
 /// Format that is written, and the only one that is read.
@@ -146,7 +145,9 @@ impl DerivationEvidence {
         let Finding::NotDerivable(fault) = finding? else {
             return Ok(None);
         };
-        let record = tape.record;
+        let mut record = tape.record;
+        // What the source serves in its place is the block itself.
+        record.l2.remove(&block.number());
         Ok(Some(Self {
             rollup: rollup.clone(),
             block: block.clone(),
@@ -168,6 +169,7 @@ impl DerivationEvidence {
     pub fn replay_by(&self, rollup: &Rollup) -> Result<Fault, DerivationEvidenceError> {
         let source = Replay {
             record: &self.record,
+            accused: &self.block,
             l1_chain_id: rollup.config.l1_chain_id,
             l2_chain_id: rollup.config.l2_chain_id,
         };
@@ -215,16 +217,16 @@ impl DerivationEvidence {
     pub fn l1(&self) -> impl Iterator<Item = &EvidenceL1> {
         self.record.l1.values()
     }
+}
 
-    /// Name of the file: `<chain>-<number>-<block>-<fault>-<what>.json.gz`, as of other evidence.
-    pub fn file_name(&self) -> String {
+impl Bundle for DerivationEvidence {
+    type Error = DerivationEvidenceError;
+
+    fn file_name(&self) -> String {
         evidence::file_name(&self.block, &self.fault)
     }
 
-    /// The JSON object. The same evidence gives the same bytes.
-    ///
-    /// Errors: [`DerivationEvidenceError::Json`] for rules that cannot be written.
-    pub fn to_json(&self) -> Result<Vec<u8>, DerivationEvidenceError> {
+    fn to_json(&self) -> Result<Vec<u8>, DerivationEvidenceError> {
         let l1 = self.record.l1.values().map(|l1| WireL1 {
             block: l1.block.encode_rlp().into(),
             receipts: l1.receipts.clone(),
@@ -249,10 +251,7 @@ impl DerivationEvidence {
         Ok(serde_json::to_vec(&wire)?)
     }
 
-    /// Reads the JSON object. What it says is not checked before [`Self::replay`].
-    ///
-    /// Errors: [`DerivationEvidenceError`].
-    pub fn parse(json: &[u8]) -> Result<Self, DerivationEvidenceError> {
+    fn parse(json: &[u8]) -> Result<Self, DerivationEvidenceError> {
         let wire: Wire = serde_json::from_slice(json)?;
         if wire.version != VERSION {
             return Err(DerivationEvidenceError::Version(wire.version));
@@ -294,22 +293,6 @@ impl DerivationEvidence {
             record,
             fault: wire.fault,
         })
-    }
-
-    /// Reads a file of at most [`MAX_FILE_BYTES`](crate::source::MAX_FILE_BYTES); one that ends in
-    /// `.gz` is decompressed.
-    ///
-    /// Errors: [`DerivationEvidenceError`].
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, DerivationEvidenceError> {
-        Self::parse(&read_file(path.as_ref())?)
-    }
-
-    /// Writes a file that [`Self::read`] reads; one that ends in `.gz` is compressed. It appears
-    /// whole or not at all.
-    ///
-    /// Errors: [`DerivationEvidenceError`].
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DerivationEvidenceError> {
-        Ok(write_file(path.as_ref(), &self.to_json()?)?)
     }
 }
 
@@ -518,6 +501,7 @@ impl<T: L2Source> L2Source for Recorder<'_, T> {
 #[derive(Clone, Copy, Debug)]
 struct Replay<'a> {
     record: &'a Record,
+    accused: &'a L2Block,
     l1_chain_id: ChainId,
     l2_chain_id: ChainId,
 }
@@ -570,13 +554,15 @@ impl L2Source for Replay<'_> {
         self.l2_chain_id
     }
 
+    /// A block without a node that stands by it is not accused.
     async fn head(&self, _head: L2Head) -> Result<BlockRef, SourceError> {
-        let last = self.record.l2.values().next_back();
-        let last = last.ok_or(SourceError::NotHeld(0))?;
-        Ok(last.reference())
+        Ok(self.accused.reference())
     }
 
     async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
+        if number == self.accused.number() {
+            return Ok(self.accused.clone());
+        }
         self.record.l2(number)
     }
 }

@@ -1,12 +1,7 @@
 use std::path::{Path, PathBuf};
 
-use super::{Evidence, EvidenceError};
-use crate::{
-    cross_check::ConsistencyEvidence,
-    derive::DerivationEvidence,
-    op::L1Evidence,
-    source::{RecordError, recorded_files},
-};
+use super::{Bundle, EvidenceError};
+use crate::source::{RecordError, recorded_files};
 
 /// Bundles that a folder takes unless it is told otherwise: a chain that is followed by the wrong
 /// rules has a fault in every block, and is not to fill the disk.
@@ -43,45 +38,13 @@ impl EvidenceFolder {
     /// Writes `evidence` to its own file, whole or not at all, and says which. A bundle that is
     /// there already stays.
     ///
-    /// Errors: [`EvidenceError::Record`], [`EvidenceError::Full`].
-    pub fn keep(&self, evidence: &Evidence) -> Result<PathBuf, EvidenceError> {
-        self.put(&evidence.file_name(), |file| evidence.write(file))
-    }
-
-    /// [`Self::keep`] for what L1 has against a block.
-    ///
-    /// Errors: [`EvidenceError::L1`], [`EvidenceError::Record`], [`EvidenceError::Full`].
-    pub fn keep_l1(&self, evidence: &L1Evidence) -> Result<PathBuf, EvidenceError> {
-        self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
-    }
-
-    /// [`Self::keep`] for what derivation has against a block.
-    ///
-    /// Errors: [`EvidenceError::Derivation`], [`EvidenceError::Record`], [`EvidenceError::Full`].
-    pub fn keep_derivation(&self, evidence: &DerivationEvidence) -> Result<PathBuf, EvidenceError> {
-        self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
-    }
-
-    /// [`Self::keep`] for a block that contradicts itself.
-    ///
-    /// Errors: [`EvidenceError::Consistency`], [`EvidenceError::Record`], [`EvidenceError::Full`].
-    pub fn keep_consistency(
-        &self,
-        evidence: &ConsistencyEvidence,
-    ) -> Result<PathBuf, EvidenceError> {
-        self.put(&evidence.file_name(), |file| Ok(evidence.write(file)?))
-    }
-
-    fn put(
-        &self,
-        name: &str,
-        write: impl FnOnce(&Path) -> Result<(), EvidenceError>,
-    ) -> Result<PathBuf, EvidenceError> {
+    /// Errors: [`EvidenceError`].
+    pub fn keep<B: Bundle>(&self, evidence: &B) -> Result<PathBuf, EvidenceError> {
         std::fs::create_dir_all(&self.path).map_err(|source| RecordError::Io {
             path: self.path.clone(),
             source,
         })?;
-        let file = self.path.join(name);
+        let file = self.path.join(evidence.file_name());
         if file.exists() {
             return Ok(file);
         }
@@ -92,7 +55,7 @@ impl EvidenceFolder {
                 count,
             });
         }
-        write(&file)?;
+        evidence.write(&file).map_err(Into::into)?;
         Ok(file)
     }
 }

@@ -1,7 +1,5 @@
 //! Bundles as bytes.
 
-use std::path::Path;
-
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes, Sealed};
 use alloy_rlp::Decodable;
@@ -9,11 +7,8 @@ use mach_core::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Evidence, EvidenceError};
-use crate::{
-    ChainSpec,
-    source::{RecordedBlock, read_file, write_file},
-};
+use super::{Bundle, Evidence, EvidenceError, file_name};
+use crate::{ChainSpec, source::RecordedBlock};
 
 /// Format that is written, and the only one that is read.
 pub const EVIDENCE_VERSION: u64 = 1;
@@ -45,19 +40,14 @@ struct RawWire<'a> {
     other_parent: Option<&'a RawValue>,
 }
 
-impl Evidence {
-    /// Reads a file of at most [`MAX_FILE_BYTES`](crate::source::MAX_FILE_BYTES); one that ends in
-    /// `.gz` is decompressed. What it says is not checked before [`Self::replay`].
-    ///
-    /// Errors: [`EvidenceError`].
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, EvidenceError> {
-        Self::parse(&read_file(path.as_ref())?)
+impl Bundle for Evidence {
+    type Error = EvidenceError;
+
+    fn file_name(&self) -> String {
+        file_name(self.block(), self.fault())
     }
 
-    /// Reads the JSON object.
-    ///
-    /// Errors: [`EvidenceError`].
-    pub fn parse(json: &[u8]) -> Result<Self, EvidenceError> {
+    fn parse(json: &[u8]) -> Result<Self, EvidenceError> {
         let (recorded, evidence) = RecordedBlock::parse_with_evidence(json)?;
         let Some(evidence) = evidence else {
             return Err(EvidenceError::NoEvidence(Box::new(recorded)));
@@ -101,25 +91,16 @@ impl Evidence {
         })
     }
 
-    /// The JSON object. The same evidence gives the same bytes.
-    pub fn to_json(&self) -> Vec<u8> {
+    fn to_json(&self) -> Result<Vec<u8>, EvidenceError> {
         let header = |header: &Sealed<Header>| alloy_rlp::encode(header.inner()).into();
-        self.recorded.to_json_with(Some(&Wire {
+        Ok(self.recorded.to_json_with(Some(&Wire {
             version: EVIDENCE_VERSION,
             software: &self.software,
             fault: &self.fault,
             rules_hash: self.spec.hash(),
             rules: &self.spec,
             other_parent: self.parent.as_ref().map(header),
-        }))
-    }
-
-    /// Writes a file that [`Self::read`] reads; one that ends in `.gz` is compressed. It appears
-    /// whole or not at all.
-    ///
-    /// Errors: [`EvidenceError::Record`].
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), EvidenceError> {
-        Ok(write_file(path.as_ref(), &self.to_json())?)
+        })))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What proves an accusation to whoever was not there.
 
 mod beside;
+mod bundle;
 mod error;
 mod folder;
 mod format;
@@ -16,6 +17,7 @@ use crate::{
 };
 
 pub use beside::PendingEvidence;
+pub use bundle::Bundle;
 pub use error::{EvidenceError, ReplayError};
 pub use folder::{EvidenceFolder, MAX_BUNDLES};
 pub use format::EVIDENCE_VERSION;
@@ -175,13 +177,6 @@ impl Evidence {
     /// Name and version of the program that found it.
     pub fn software(&self) -> &str {
         &self.software
-    }
-
-    /// Name of the file: `<chain>-<number>-<block>-<fault>-<what>.json.gz`, with the first 4 bytes of
-    /// the block's hash and of the hash of the fault's JSON, so that two wrong output roots that are
-    /// claimed for one block have a file each.
-    pub fn file_name(&self) -> String {
-        file_name(self.block(), &self.fault)
     }
 }
 

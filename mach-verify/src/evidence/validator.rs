@@ -158,7 +158,7 @@ impl<W: WitnessSource + 'static> Maker<W> {
             let Some(evidence) = found.filter(|evidence| *evidence.fault() == fault) else {
                 return Err("L1 does not say so any more".into());
             };
-            return run_blocking(move || Ok(self.folder.keep_l1(&evidence)?)).await?;
+            return run_blocking(move || Ok(self.folder.keep(&evidence)?)).await?;
         }
         if let Some(derivation) = &self.derivation
             && SHOWN_BY_DERIVATION.contains(&fault.code())
@@ -167,7 +167,7 @@ impl<W: WitnessSource + 'static> Maker<W> {
             let Some(evidence) = found.filter(|evidence| *evidence.fault() == fault) else {
                 return Err("derivation does not say so any more".into());
             };
-            return run_blocking(move || Ok(self.folder.keep_derivation(&evidence)?)).await?;
+            return run_blocking(move || Ok(self.folder.keep(&evidence)?)).await?;
         }
         let witness = match witness {
             Some(witness) => witness,

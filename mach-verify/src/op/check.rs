@@ -51,27 +51,54 @@ pub fn verify_against_l1(
     block: &L2Block,
     l1: &L1View<'_>,
 ) -> Result<Option<Fault>, L1Error> {
+    let found = judge_against_l1(rollup, parent, block, l1)?;
+    Ok(found.map(|(fault, _)| fault))
+}
+
+/// [`verify_against_l1`], and what the fault is relative to.
+pub(crate) fn judge_against_l1(
+    rollup: &Rollup,
+    parent: &Parent,
+    block: &L2Block,
+    l1: &L1View<'_>,
+) -> Result<Option<(Fault, Basis)>, L1Error> {
     let time = block.header.timestamp;
     rollup.l2.check_supported(block.number(), time)?;
     match check(rollup, parent, block, l1) {
         Ok(()) => Ok(None),
         Err(Stop::Unknown(error)) => Err(error),
-        Err(Stop::Fault(fault)) => match rollup.l2.doubt(time) {
+        Err(Stop::Fault(fault, basis)) => match rollup.l2.doubt(time) {
             Some(doubt) => Err(doubt.into()),
-            None => Ok(Some(*fault)),
+            None => Ok(Some((*fault, basis))),
         },
     }
 }
 
+/// What makes a fault one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// The L1 blocks that the block and its parent name.
+    Named,
+    /// The L1 blocks that are there now: the block may have been right on an L1 that was
+    /// reorganised since.
+    Canonical,
+}
+
 /// Why the check ends early.
 enum Stop {
-    Fault(Box<Fault>),
+    Fault(Box<Fault>, Basis),
     Unknown(L1Error),
 }
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
-        Self::Fault(Box::new(fault))
+        Self::Fault(Box::new(fault), Basis::Named)
+    }
+}
+
+impl Stop {
+    fn canonical(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault), Basis::Canonical)
     }
 }
 
@@ -151,7 +178,7 @@ fn origin<'a>(
     if origin.seal() != claimed.hash {
         settled(origin, l1.following.first(), l1)?;
     }
-    same_hash(claimed.hash, origin.seal())?;
+    same_hash(claimed.hash, origin.seal()).map_err(Stop::canonical)?;
     if claimed.number > least {
         same_hash(parent.origin.hash, origin.parent_hash)?;
     }
@@ -312,7 +339,8 @@ fn sequencer_drift(
         return Ok(());
     }
     settled(next, l1.following.get(1), l1)?;
-    Err(fault(last.max(next.timestamp.saturating_sub(1))).into())
+    let last = last.max(next.timestamp.saturating_sub(1));
+    Err(Stop::canonical(fault(last)))
 }
 
 fn header_fields(header: &Header, expected: &BlockAttributes) -> Result<(), Stop> {

@@ -58,6 +58,10 @@ pub enum L1Error {
     /// The block contradicts an L1 block that may still be replaced.
     #[error("L1 block {0} is not settled yet")]
     Unsettled(BlockNumber),
+    /// The block contradicts L1 as it is now, and its node does not, or no longer, call it safe: it
+    /// may be left over from an L1 that was reorganised.
+    #[error("block {0} is not, or no longer, served as safe")]
+    Orphaned(BlockRef),
     /// The receipts are not those of the L1 block.
     #[error("receipts of L1 block {block} are not usable")]
     Receipts {
@@ -98,6 +102,7 @@ impl L1Error {
                 | Self::MissingReceipts(_)
                 | Self::MissingNext(_)
                 | Self::Unsettled(_)
+                | Self::Orphaned(_)
                 | Self::Receipts { .. }
                 | Self::Origin { .. }
         )

@@ -1,7 +1,5 @@
 //! What proves that L1 contradicts a block, to whoever was not there.
 
-use std::path::Path;
-
 use alloy_consensus::Header;
 use alloy_primitives::{BlockNumber, Bytes, Sealed};
 use alloy_rlp::Decodable;
@@ -10,9 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{L1Error, L1View, Parent, Rollup, RollupConfig, proven_receipts, verify_against_l1};
 use crate::{
-    ChainSpec, evidence,
+    Bundle, ChainSpec, evidence,
     header::transactions_root,
-    source::{RecordError, read_file, write_file},
+    source::{
+        RecordError,
+        bounded::{AtMost, MAX_TRANSACTIONS},
+    },
 };
 
 /// Format that is written, and the only one that is read.
@@ -164,16 +165,16 @@ impl L1Evidence {
     pub const fn fault(&self) -> &Fault {
         &self.fault
     }
+}
 
-    /// Name of the file: `<chain>-<number>-<first 4 bytes of the hash>-<fault>.json.gz`.
-    pub fn file_name(&self) -> String {
+impl Bundle for L1Evidence {
+    type Error = L1EvidenceError;
+
+    fn file_name(&self) -> String {
         evidence::file_name(&self.block, &self.fault)
     }
 
-    /// The JSON object. The same evidence gives the same bytes.
-    ///
-    /// Errors: [`L1EvidenceError::Json`] for rules that cannot be written.
-    pub fn to_json(&self) -> Result<Vec<u8>, L1EvidenceError> {
+    fn to_json(&self) -> Result<Vec<u8>, L1EvidenceError> {
         let header = |header: &Sealed<Header>| Bytes::from(alloy_rlp::encode(header.inner()));
         let wire = Wire {
             version: VERSION,
@@ -185,23 +186,17 @@ impl L1Evidence {
             parent: self.parent.encode_rlp().into(),
             block: self.block.encode_rlp().into(),
             origin: self.facts.origin.as_ref().map(header),
-            receipts: self.facts.receipts.clone(),
-            following: self.facts.following.iter().map(header).collect(),
+            receipts: self.facts.receipts.clone().map(AtMost),
+            following: AtMost(self.facts.following.iter().map(header).collect()),
             settled: self.facts.settled,
         };
         Ok(serde_json::to_vec(&wire)?)
     }
 
-    /// Reads the JSON object. What it says is not checked before [`Self::replay`].
-    ///
-    /// Errors: [`L1EvidenceError`].
-    pub fn parse(json: &[u8]) -> Result<Self, L1EvidenceError> {
+    fn parse(json: &[u8]) -> Result<Self, L1EvidenceError> {
         let wire: Wire = serde_json::from_slice(json)?;
         if wire.version != VERSION {
             return Err(L1EvidenceError::Version(wire.version));
-        }
-        if wire.following.len() > MAX_FOLLOWING {
-            return Err(L1EvidenceError::Field("following"));
         }
         let chain_id = wire.rules.chain_id();
         let chains = (wire.rollup.l2_chain_id, wire.rollup.l1_chain_id);
@@ -221,6 +216,7 @@ impl L1Evidence {
         let origin = wire.origin.as_ref().map(|bytes| header(bytes, "origin"));
         let following = wire
             .following
+            .0
             .iter()
             .map(|bytes| header(bytes, "following"));
         Ok(Self {
@@ -228,29 +224,13 @@ impl L1Evidence {
             block: block(&wire.block, "block")?,
             facts: L1Facts {
                 origin: origin.transpose()?,
-                receipts: wire.receipts,
+                receipts: wire.receipts.map(|list| list.0),
                 following: following.collect::<Result<_, _>>()?,
                 settled: wire.settled,
             },
             rollup: Rollup::new(wire.rollup, wire.rules, wire.l1_rules),
             fault: wire.fault,
         })
-    }
-
-    /// Reads a file of at most [`MAX_FILE_BYTES`](crate::source::MAX_FILE_BYTES); one that ends in
-    /// `.gz` is decompressed.
-    ///
-    /// Errors: [`L1EvidenceError`].
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, L1EvidenceError> {
-        Self::parse(&read_file(path.as_ref())?)
-    }
-
-    /// Writes a file that [`Self::read`] reads; one that ends in `.gz` is compressed. It appears
-    /// whole or not at all.
-    ///
-    /// Errors: [`L1EvidenceError`].
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), L1EvidenceError> {
-        Ok(write_file(path.as_ref(), &self.to_json()?)?)
     }
 }
 
@@ -266,7 +246,7 @@ struct Wire {
     parent: Bytes,
     block: Bytes,
     origin: Option<Bytes>,
-    receipts: Option<Vec<Bytes>>,
-    following: Vec<Bytes>,
+    receipts: Option<AtMost<Bytes, MAX_TRANSACTIONS>>,
+    following: AtMost<Bytes, MAX_FOLLOWING>,
     settled: Option<BlockNumber>,
 }

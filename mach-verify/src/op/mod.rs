@@ -19,6 +19,7 @@ mod upgrades;
 mod validator;
 
 pub use attributes::{BlockAttributes, SEQUENCER_FEE_VAULT};
+pub(crate) use check::{Basis, judge_against_l1};
 pub use check::{L1View, verify_against_l1};
 pub use config::{ChainOpConfig, ForkTimes, Rollup, RollupConfig, RollupGenesis};
 pub use deposits::{DEPOSIT_EVENT, DepositError, user_deposits};
@@ -31,4 +32,5 @@ pub use parent::Parent;
 pub use receipts::{ReceiptsError, proven_receipts};
 pub use system_config::{CONFIG_UPDATE_EVENT, SystemConfig};
 pub use upgrades::{UpgradeTransaction, upgrade_transactions};
+pub(crate) use validator::is_stood_by;
 pub use validator::{OpL1Validator, Settlement};

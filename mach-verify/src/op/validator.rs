@@ -7,11 +7,13 @@ use alloy_primitives::{BlockNumber, Bytes, Sealed};
 use async_trait::async_trait;
 use mach_core::{
     Fault, L2Block, Verdict,
-    ports::{BlockValidator, BoxError, L1Head, L1Source, L2Source, SourceError, ValidateError},
+    ports::{
+        BlockValidator, BoxError, L1Head, L1Source, L2Head, L2Source, SourceError, ValidateError,
+    },
 };
 
 use super::{
-    L1Error, L1Evidence, L1Facts, L1View, Parent, Rollup, proven_receipts, verify_against_l1,
+    Basis, L1Error, L1Evidence, L1Facts, L1View, Parent, Rollup, judge_against_l1, proven_receipts,
 };
 use crate::{Accuser, header::transactions_root};
 
@@ -36,6 +38,10 @@ pub enum Settlement {
 ///
 /// Which L1 block is canonical is the one thing that `L` is trusted with, and only below
 /// [`Settlement`]: use a node of your own, or a quorum. A single wrong answer of it is noticed.
+///
+/// A block that was right on an L1 that was reorganised since is wrong on the L1 that is there now,
+/// and a rollup node that missed the reorganisation still serves it. What rests on which L1 block is
+/// there now is therefore said only of blocks that `S` serves as safe: [`L1Error::Orphaned`].
 #[derive(Debug)]
 pub struct OpL1Validator<V, L, S> {
     inner: V,
@@ -53,7 +59,7 @@ where
     S: L2Source,
 {
     /// Validator that asks `l1` for L1 blocks, and `parents` for the parent of a block that does
-    /// not follow the one before.
+    /// not follow the one before, and for what is safe.
     pub const fn new(inner: V, rollup: Rollup, l1: L, parents: S) -> Self {
         Self {
             inner,
@@ -115,8 +121,14 @@ where
         let parent = self.parent(block).await?;
         let mut known = Known::default();
         loop {
-            let error = match verify_against_l1(&self.rollup, &parent, block, &known.view()) {
-                Ok(fault) => return Ok((fault, known.facts)),
+            let error = match judge_against_l1(&self.rollup, &parent, block, &known.view()) {
+                Ok(None) => return Ok((None, known.facts)),
+                Ok(Some((fault, basis))) => {
+                    if basis == Basis::Canonical {
+                        self.confirm(block).await?;
+                    }
+                    return Ok((Some(fault), known.facts));
+                }
                 Err(error) => error,
             };
             match error {
@@ -145,6 +157,16 @@ where
                 }
                 error => return Err(from_l1(number, error)),
             }
+        }
+    }
+
+    /// Errors: unless the source stands by `block`.
+    async fn confirm(&self, block: &L2Block) -> Result<(), ValidateError> {
+        let number = block.number();
+        match is_stood_by(&self.parents, block).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(from_l1(number, L1Error::Orphaned(block.reference()))),
+            Err(error) => Err(incomplete(number, error)),
         }
     }
 
@@ -275,6 +297,18 @@ impl Known {
             settled: self.facts.settled,
         }
     }
+}
+
+/// Whether `source` serves `block` as safe, now.
+pub(crate) async fn is_stood_by<S: L2Source>(
+    source: &S,
+    block: &L2Block,
+) -> Result<bool, SourceError> {
+    if source.head(L2Head::Safe).await?.number < block.number() {
+        return Ok(false);
+    }
+    let served = source.block(block.number()).await?;
+    Ok(served.header.hash_slow() == block.header.hash_slow())
 }
 
 fn incomplete(block: BlockNumber, error: SourceError) -> ValidateError {

@@ -4,7 +4,7 @@ use core::{fmt, marker::PhantomData};
 
 use alloy_rlp::{BufMut, Decodable, Encodable, Header as RlpHeader};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, Error, SeqAccess, Visitor},
 };
 
@@ -13,11 +13,11 @@ use serde::{
 pub(crate) const MAX_ITEMS: usize = 4_000_000;
 
 /// Most transactions or receipts of one block that are read: fifty times those of a large block.
-#[cfg(feature = "rpc")]
 pub(crate) const MAX_TRANSACTIONS: usize = 100_000;
 
 /// A list of at most `N` items. One more is an error, before the rest is looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub(crate) struct AtMost<T, const N: usize>(pub(crate) Vec<T>);
 
 impl<T, const N: usize> Default for AtMost<T, N> {

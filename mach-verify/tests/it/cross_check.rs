@@ -12,7 +12,7 @@ use mach_core::{
 };
 use mach_devnet::{Chain, DEV_ACCOUNTS, Devnet, Ethereum, L2_OUTPUT_ORACLE, Lie};
 use mach_verify::{
-    EvidenceFolder, ExecuteError,
+    Bundle, EvidenceFolder, ExecuteError,
     cross_check::{
         BlockHashes, Commitment, CommitmentEvent, ConsistencyEvidence, ConsistencyEvidenceError,
         CrossCheckError, CrossCheckValidator, L1Commitment, L1CommitmentEvents, SenderSource, Word,
@@ -131,6 +131,13 @@ fn replays_to(file: &Path, fault: &Fault) {
         change("ownReceipts", Value::Array(vec![])),
         Err(Error::Parts(ExecuteError::Body { .. }))
     ));
+    // Counted while they are read.
+    let receipts = vec![Value::from("0x"); 100_001];
+    let error = change("ownReceipts", Value::Array(receipts)).unwrap_err();
+    assert!(
+        matches!(&error, Error::Json(error) if error.to_string().contains("more than 100000 items")),
+        "{error:?}"
+    );
     let header = Bytes::from(alloy_rlp::encode(Header::default()));
     assert!(matches!(
         change("parentHeader", serde_json::to_value(header).unwrap()),

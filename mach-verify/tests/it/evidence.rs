@@ -16,7 +16,7 @@ use mach_core::{
 };
 use mach_devnet::{Devnet, DevnetConfig, Lie};
 use mach_verify::{
-    ChainSpec, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator, ExecuteError,
+    Bundle, ChainSpec, Evidence, EvidenceError, EvidenceFolder, EvidenceValidator, ExecuteError,
     ReplayError, Witness, WitnessMemory,
     op::{L1Evidence, OpL1Validator},
     source::{
@@ -65,7 +65,7 @@ fn every_lie_is_found_again_from_its_file_byte_for_byte() {
         assert_eq!(name, format!("901-8-{hash}-{}-{what}.json.gz", lie.fault()));
 
         let read = Evidence::read(&file).unwrap();
-        assert_eq!(read.to_json(), made.to_json());
+        assert_eq!(read.to_json().unwrap(), made.to_json().unwrap());
         let verdict = read.replay().unwrap();
         assert_eq!(
             serde_json::to_string(verdict.fault().unwrap()).unwrap(),
@@ -88,7 +88,7 @@ fn every_lie_is_found_again_from_its_file_byte_for_byte() {
 #[test]
 fn what_is_damaged_or_foreign_is_named() {
     type Change = fn(&mut Value);
-    let good: Value = serde_json::from_slice(&evidence(Lie::GasUsed).to_json()).unwrap();
+    let good: Value = serde_json::from_slice(&evidence(Lie::GasUsed).to_json().unwrap()).unwrap();
     let parse = |change: Change| {
         let mut json = good.clone();
         change(&mut json);
@@ -176,7 +176,7 @@ fn an_honest_block_cannot_be_accused() {
     assert!(refused.to_string().ends_with("this program nothing"));
 
     // A file that says so is read, and accuses nobody: another fault, another body, less witness.
-    let good: Value = serde_json::from_slice(&evidence(Lie::StateRoot).to_json()).unwrap();
+    let good: Value = serde_json::from_slice(&evidence(Lie::StateRoot).to_json().unwrap()).unwrap();
     let replay = |change: fn(&mut Value)| {
         let mut json = good.clone();
         change(&mut json);
@@ -212,7 +212,8 @@ fn an_honest_block_cannot_be_accused() {
 /// Made by another version, words may differ and rule and values may not.
 #[test]
 fn another_version_may_explain_it_otherwise() {
-    let good: Value = serde_json::from_slice(&evidence(Lie::AlteredTransaction).to_json()).unwrap();
+    let good: Value =
+        serde_json::from_slice(&evidence(Lie::AlteredTransaction).to_json().unwrap()).unwrap();
     let replay = |software: &str, index: u64| {
         let mut json = good.clone();
         json["evidence"]["software"] = json!(software);
@@ -237,7 +238,7 @@ fn the_rules_of_a_built_in_chain_are_not_the_bundles_to_say() {
     let fault = fault_of(&forged, &recorded);
     assert_eq!(fault.name(), "baseFeePerGas");
     let evidence = Evidence::new(forged.clone(), recorded, fault).unwrap();
-    let evidence = Evidence::parse(&evidence.to_json()).unwrap();
+    let evidence = Evidence::parse(&evidence.to_json().unwrap()).unwrap();
     assert_eq!(evidence.spec().hash(), forged.hash());
     assert!(matches!(
         evidence.replay(),
@@ -259,7 +260,7 @@ fn a_wrong_parent_is_shown_beside_the_right_one() {
     assert_eq!(fault.name(), "parentHash");
     let made =
         Evidence::on_parent(spec.clone(), Some(other), recorded.clone(), fault.clone()).unwrap();
-    let read = Evidence::parse(&made.to_json()).unwrap();
+    let read = Evidence::parse(&made.to_json().unwrap()).unwrap();
     assert_eq!(read.replay().unwrap(), verdict);
     // The parent that the block names is no reproach.
     let error = Evidence::on_parent(spec, Some(parent), recorded, fault).unwrap_err();
@@ -347,7 +348,7 @@ async fn a_validator_leaves_a_bundle_of_what_l1_contradicts() {
     let file = bundle(folder.path());
     let evidence = L1Evidence::read(&file).unwrap();
     assert_eq!(evidence.replay_by(&rollup).unwrap(), *fault);
-    assert_eq!(bundles.keep_l1(&evidence).unwrap(), file);
+    assert_eq!(bundles.keep(&evidence).unwrap(), file);
 }
 
 /// The only file in a folder.
@@ -522,7 +523,7 @@ proptest! {
     #[test]
     fn a_damaged_bundle_accuses_of_nothing_else(at: prop::sample::Index, bit in 0u8..8) {
         let good = evidence(Lie::ReceiptsRoot);
-        let mut json = good.to_json();
+        let mut json = good.to_json().unwrap();
         let at = at.index(json.len());
         json[at] ^= 1 << bit;
         if let Ok(Ok(verdict)) = Evidence::parse(&json).map(|it| it.replay()) {

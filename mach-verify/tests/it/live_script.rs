@@ -15,7 +15,7 @@ use mach_core::{
 };
 use mach_devnet::{Devnet, Lie};
 use mach_verify::{
-    ChainSpec, Evidence, EvidenceFolder, EvidenceValidator, Witness, WitnessMemory,
+    Bundle, ChainSpec, Evidence, EvidenceFolder, EvidenceValidator, Witness, WitnessMemory,
     follow::{
         FollowConfig, FollowError, FollowLimits, FollowValidator, Followed, Follower, Following,
     },
@@ -436,7 +436,7 @@ async fn evidence_of_a_followed_block_needs_nothing_else() {
         source: None,
     };
     let evidence = Evidence::new(spec(&devnet), recorded, fault.clone()).unwrap();
-    let read = Evidence::parse(&evidence.to_json()).unwrap();
+    let read = Evidence::parse(&evidence.to_json().unwrap()).unwrap();
     assert_eq!(
         read.replay_by(&spec(&devnet)).unwrap(),
         Verdict::Invalid(fault)

@@ -17,7 +17,7 @@ use mach_devnet::{
     Lie, Traffic,
 };
 use mach_verify::{
-    Evidence,
+    Bundle, Evidence,
     op::Settlement,
     proposals::{
         L1Proposals, Proposal, ProposalChecker, ProposalContract, ProposalEvents, ProposalKind,
@@ -102,7 +102,7 @@ async fn a_wrong_proposal_is_found_in_either_contract() {
         };
         let spec = devnet.l2().role().spec().clone();
         let evidence = Evidence::new(spec, recorded, Fault::OutputRoot(values)).unwrap();
-        let read = Evidence::parse(&evidence.to_json()).unwrap();
+        let read = Evidence::parse(&evidence.to_json().unwrap()).unwrap();
         assert_eq!(
             read.replay().unwrap(),
             Verdict::Invalid(Fault::OutputRoot(values))

@@ -8,8 +8,12 @@ use mach_core::{
     Fault, L2Block, Mismatch, Verdict,
     ports::{BlockValidator, L1Head, SourceError, ValidateError},
 };
-use mach_verify::derive::{
-    DerivationEvidence, DerivationEvidenceError, DeriveError, Driver, DriverError, Finding, Origin,
+use mach_verify::{
+    Bundle,
+    derive::{
+        DerivationEvidence, DerivationEvidenceError, DeriveError, Driver, DriverError, Finding,
+        Origin,
+    },
 };
 
 use super::{
@@ -235,6 +239,91 @@ async fn only_a_final_l1_accuses() {
     assert!(matches!(finding, Finding::NotDerivable(_)));
 }
 
+/// A world whose block 6 has a new L1 origin, and that block as it was on an L1 block that is gone.
+/// The batch of block 6 keeps the L1 origin before, if `is_early`, and was posted to the new one.
+fn reorganised(is_early: bool) -> (World, L2Block) {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    world.l2.truncate(6);
+    let mut before = world.clone();
+    before.l1.truncate(1);
+    before.post(&[vec![9]]);
+    before.sequence(1, vec![transaction(60)]);
+    let orphan = before.l2.pop().unwrap();
+    world.sequence(usize::from(!is_early), vec![transaction(60)]);
+    if is_early {
+        world.l1.truncate(1);
+    }
+    let channel = world.span(1..=6);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    (world, orphan)
+}
+
+/// Until it notices, such a node serves blocks that were right; it does not call them safe.
+#[tokio::test]
+async fn a_node_that_missed_a_reorganisation_accuses_nobody() {
+    for is_early in [false, true] {
+        let (mut world, orphan) = reorganised(is_early);
+        let right = std::mem::replace(&mut world.l2[6], orphan.clone());
+        world.safe = Some(5);
+        let source = L1::new(world);
+        let mut driver = driver_of(&source);
+        for _ in 1..=5 {
+            assert!(matches!(
+                driver.next().await.unwrap().1,
+                Finding::Derived(_)
+            ));
+        }
+        for _ in 0..2 {
+            let error = driver.next().await.unwrap_err();
+            assert!(error.is_transient() && !error.is_not_yet(), "{error:?}");
+            assert!(matches!(
+                error,
+                DriverError::Derive(DeriveError::Orphaned(block)) if block == orphan.reference()
+            ));
+            assert!(driver.accuse(&orphan).await.is_err());
+        }
+        // The node notices. Who asks of the block that it had does not get an accusation either.
+        source.world().l2[6] = right.clone();
+        source.world().safe = None;
+        let error = driver.check(&orphan).await.unwrap_err();
+        assert!(matches!(
+            error,
+            DriverError::Derive(DeriveError::Orphaned(_))
+        ));
+        let (block, finding) = driver.next().await.unwrap();
+        assert_eq!(block, right);
+        assert!(matches!(finding, Finding::Derived(_)));
+    }
+}
+
+/// What is served as safe is not left over.
+#[tokio::test]
+async fn a_safe_block_whose_l1_origin_is_not_on_l1_is_accused() {
+    for (is_early, name) in [(false, "l1Origin"), (true, "batchOrigin")] {
+        let (mut world, orphan) = reorganised(is_early);
+        world.l2[6] = orphan.clone();
+        world.safe = Some(6);
+        let source = L1::new(world);
+        let mut driver = driver_of(&source);
+        for _ in 1..=5 {
+            let _ = driver.next().await.unwrap();
+        }
+        let (_, finding) = driver.next().await.unwrap();
+        let Finding::NotDerivable(fault) = finding else {
+            panic!("{finding:?}");
+        };
+        assert_eq!(fault.name(), name);
+        let evidence = driver.accuse(&orphan).await.unwrap().unwrap();
+        assert_eq!(evidence.block(), &orphan);
+        let json = evidence.to_json().unwrap();
+        let read = DerivationEvidence::parse(&json).unwrap();
+        assert_eq!(read.replay().unwrap(), fault);
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let ancestors = value["ancestors"].as_array().unwrap();
+        assert!(!ancestors.contains(&value["block"]));
+    }
+}
+
 /// Says the same of every block, and keeps them.
 struct Says(Option<Fault>, Mutex<Vec<L2Block>>);
 
@@ -426,7 +515,7 @@ async fn a_fault_leaves_a_bundle_that_gives_it_again() {
         assert!(matches!(fault, Fault::BatchTransactions { .. }));
         let folder = tempfile::tempdir().unwrap();
         let file = mach_verify::EvidenceFolder::new(folder.path())
-            .keep_derivation(&evidence)
+            .keep(&evidence)
             .unwrap();
         let read = DerivationEvidence::read(&file).unwrap();
         assert_eq!(read.replay().unwrap(), fault);

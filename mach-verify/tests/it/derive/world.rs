@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) blobs: Vec<Box<Blob>>,
     /// Height of the final L1 block, if it is not the newest.
     pub(super) finalized: Option<u64>,
+    /// Height of the safe rollup block, if it is not the newest.
+    pub(super) safe: Option<u64>,
 }
 
 impl World {
@@ -50,6 +52,7 @@ impl World {
             l2: Vec::new(),
             blobs: Vec::new(),
             finalized: None,
+            safe: None,
         };
         world.push_l1(Vec::new());
         let mut extra_data = vec![0; 9];
@@ -363,8 +366,13 @@ impl L2Source for L1 {
         901
     }
 
-    async fn head(&self, _head: L2Head) -> Result<BlockRef, SourceError> {
-        Ok(self.world().l2.last().unwrap().reference())
+    async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
+        let world = self.world();
+        match world.safe {
+            Some(number) if head != L2Head::Unsafe => at(&world.l2, 0, number),
+            _ => Ok(world.l2.last().unwrap().clone()),
+        }
+        .map(|block| block.reference())
     }
 
     async fn block(&self, number: u64) -> Result<L2Block, SourceError> {

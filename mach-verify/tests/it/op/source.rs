@@ -13,7 +13,10 @@ use mach_core::{
     Assurance, BlockRef, ExecutionSummary, L2Block, Verdict,
     ports::{BlockValidator, L1Head, L1Source, L2Head, L2Source, SourceError, ValidateError},
 };
-use mach_verify::op::{L1Attributes, L1Evidence, L1EvidenceError, OpL1Validator, Settlement};
+use mach_verify::{
+    Bundle,
+    op::{L1Attributes, L1Evidence, L1EvidenceError, OpL1Validator, Settlement},
+};
 
 use super::world::{World, block};
 
@@ -25,6 +28,9 @@ struct Sources {
     world: World,
     damage: Mutex<Option<(u64, Damage)>>,
     finalized: AtomicU64,
+    safe: AtomicU64,
+    /// What the rollup's node serves instead of its own block at that height.
+    served: Mutex<Option<L2Block>>,
     asked: AtomicU64,
 }
 
@@ -34,6 +40,8 @@ impl Sources {
             world: World::new(seed, 60),
             damage: Mutex::new(None),
             finalized: AtomicU64::new(u64::MAX),
+            safe: AtomicU64::new(u64::MAX),
+            served: Mutex::new(None),
             asked: AtomicU64::new(0),
         }
     }
@@ -104,11 +112,20 @@ impl L2Source for Sources {
         self.world.rollup.l2.chain_id()
     }
 
-    async fn head(&self, _head: L2Head) -> Result<BlockRef, SourceError> {
-        Ok(self.world.l2.last().unwrap().reference())
+    async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
+        let last = self.world.l2.len() as u64 - 1;
+        let number = match head {
+            L2Head::Unsafe => last,
+            _ => last.min(self.safe.load(Ordering::Relaxed)),
+        };
+        Ok(L2Source::block(self, number).await?.reference())
     }
 
     async fn block(&self, number: u64) -> Result<L2Block, SourceError> {
+        let served = self.served.lock().unwrap().clone();
+        if let Some(block) = served.filter(|block| block.number() == number) {
+            return Ok(block);
+        }
         let found = self.world.l2.get(number as usize);
         found.cloned().ok_or(SourceError::NotYet(number))
     }
@@ -238,6 +255,7 @@ async fn a_reorganised_l1_accuses_only_once_it_is_settled() {
     let mut transactions = honest.transactions.clone();
     transactions[0] = elsewhere.transaction(true);
     let lie = block(honest.header.inner().clone(), transactions);
+    *sources.served.lock().unwrap() = Some(lie.clone());
 
     let validator = sources.validator();
     sources
@@ -264,6 +282,55 @@ async fn a_reorganised_l1_accuses_only_once_it_is_settled() {
     sources.damaged(attributes.number, |header, _| header.gas_used += 1);
     assert_eq!(name(&validator.validate(&lie).await), "later");
     assert_eq!(name(&validator.validate(honest).await), "later");
+}
+
+/// The L1 block that the block names may have been there, so its node has to stand by it.
+#[tokio::test]
+async fn a_node_that_missed_a_reorganisation_accuses_nobody() {
+    let sources = Sources::new(13);
+    let index = (sources.world.positions.iter())
+        .position(|position| position.origin > 2 && position.sequence_number == 0)
+        .unwrap();
+    let honest = &sources.world.l2[index];
+    let attributes = L1Attributes::of_block(honest).unwrap();
+    let elsewhere = L1Attributes {
+        hash: B256::repeat_byte(0xee),
+        ..attributes
+    };
+    let mut transactions = honest.transactions.clone();
+    transactions[0] = elsewhere.transaction(true);
+    let orphan = block(honest.header.inner().clone(), transactions);
+    let number = orphan.number();
+    let validator = sources.validator();
+
+    for (served, safe, expected) in [
+        (&orphan, number - 1, "later"),
+        (&orphan, number, "l1Origin"),
+        // It noticed after it was asked for the block.
+        (honest, number, "later"),
+    ] {
+        *sources.served.lock().unwrap() = Some(served.clone());
+        sources.safe.store(safe, Ordering::Relaxed);
+        let verdict = validator.validate(&orphan).await;
+        assert_eq!(name(&verdict), expected, "{safe}");
+        assert_eq!(validator.accuse(&orphan).await.is_ok(), expected != "later");
+    }
+    assert_eq!(name(&validator.validate(honest).await), "valid");
+
+    // A block that names another L1 block than its parent does at the same height is wrong on any L1.
+    let index = (sources.world.positions.iter())
+        .position(|position| position.origin > 2 && position.sequence_number == 1)
+        .unwrap();
+    let second = &sources.world.l2[index];
+    let elsewhere = L1Attributes {
+        hash: B256::repeat_byte(0xee),
+        ..L1Attributes::of_block(second).unwrap()
+    };
+    let mut transactions = second.transactions.clone();
+    transactions[0] = elsewhere.transaction(true);
+    let lie = block(second.header.inner().clone(), transactions);
+    sources.safe.store(0, Ordering::Relaxed);
+    assert_eq!(name(&validator.validate(&lie).await), "l1Origin");
 }
 
 #[tokio::test]
@@ -320,6 +387,17 @@ async fn evidence_is_replayed_offline_to_the_same_fault() {
         |json| json["origin"] = serde_json::Value::Null,
         |json| json["fault"]["index"] = 7.into(),
     ];
+    // Lists are counted while they are read: one item more, and what is in them does not matter.
+    for (list, most) in [("following", 8), ("receipts", 100_000)] {
+        let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        for (length, is_counted) in [(most, false), (most + 1, true)] {
+            json[list] = vec!["0x"; length].into();
+            let error = L1Evidence::parse(json.to_string().as_bytes()).err();
+            let error = error.map_or_else(String::new, |error| format!("{error:?}"));
+            let told = error.contains(&format!("more than {most} items"));
+            assert_eq!(told, is_counted, "{length} {list}: {error}");
+        }
+    }
     for change in changes {
         let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
         change(&mut json);
