@@ -10,7 +10,7 @@ use std::{
 
 use alloy_provider::Provider;
 use mach_contracts_bindings::{CallError, ContractConfirmer, ContractRegistry, TermsError};
-use mach_core::ports::{BlockValidator, L2Head, SignatureAggregator};
+use mach_core::ports::{BlockValidator, L2Head, L2Source, SignatureAggregator, SourceError};
 use mach_node::{
     Aggregator, AggregatorConfig, MemoryGuard, Operator, OperatorConfig, ProviderHead, RetryPolicy,
     TermsPolicy, Verifier, VerifierConfig, VerifierStatus,
@@ -20,12 +20,15 @@ use mach_node::{
 };
 use mach_verify::{
     EvidenceFolder, EvidenceValidator, PendingEvidence, WitnessMemory,
+    derive::{DerivationValidator, Driver, DriverError},
     follow::{FollowLimits, FollowValidator, Follower},
     op::OpL1Validator,
     source::{OpNode, ProposalValidator, RpcSource},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+
+use crate::chain::{Chain, Ethereum};
 
 use super::{
     Event, Stack, StackError,
@@ -44,15 +47,19 @@ pub struct ServiceConfig {
     pub start: u64,
     /// Every how many blocks a valid block is attested; `None` attests nothing.
     pub attest_every: Option<NonZeroU64>,
+    /// Which blocks are verified. Safe and final ones are derived from L1 as well, so that what is
+    /// attested is [`Assurance::Derived`](mach_core::Assurance::Derived).
+    pub head: L2Head,
     /// Folder for a bundle of every invalid block; `None` keeps none.
     pub evidence: Option<PathBuf>,
 }
 
 impl Default for ServiceConfig {
-    /// From block 1, every block attested, no evidence kept.
+    /// From block 1, every block as soon as it is there, all attested, no evidence kept.
     fn default() -> Self {
         Self {
             start: 1,
+            head: L2Head::Unsafe,
             attest_every: Some(NonZeroU64::MIN),
             evidence: None,
         }
@@ -165,14 +172,30 @@ impl Stack {
                 self.devnet().l1().clone(),
                 source.clone(),
             ));
+            let derived = match config.head {
+                L2Head::Unsafe => None,
+                L2Head::Safe | L2Head::Finalized => {
+                    let driver = self.driver(&source, config.start).await?;
+                    let derived = DerivationValidator::new(against_l1.clone(), driver);
+                    Some(Arc::new(derived))
+                }
+            };
+            let validator: Arc<dyn BlockValidator> = match &derived {
+                Some(derived) => derived.clone(),
+                None => against_l1.clone(),
+            };
             let op_node = OpNode::new(self.devnet().l2().client());
-            let validator = ProposalValidator::new(against_l1.clone(), op_node);
+            let validator = ProposalValidator::new(validator, op_node);
             let validator: Arc<dyn BlockValidator> = match &config.evidence {
                 Some(path) => {
                     let folder = EvidenceFolder::new(path);
                     let kept = EvidenceValidator::new(spec, validator, witnesses, folder);
                     bundles.push(kept.pending());
-                    Arc::new(kept.with_l1(against_l1).with_follower(follower))
+                    let kept = kept.with_l1(against_l1).with_follower(follower);
+                    Arc::new(match derived {
+                        Some(derived) => kept.with_derivation(derived),
+                        None => kept,
+                    })
                 }
                 None => Arc::new(validator),
             };
@@ -181,7 +204,7 @@ impl Stack {
                 operator: member.operator.id(),
             };
             let pace = VerifierConfig {
-                head: L2Head::Unsafe,
+                head: config.head,
                 poll_interval: POLL_INTERVAL,
                 ..VerifierConfig::new(config.start)
             };
@@ -200,6 +223,26 @@ impl Stack {
             },
             receiver,
         ))
+    }
+}
+
+impl Stack {
+    /// Derivation behind the parent of block `first`.
+    async fn driver(
+        &self,
+        rollup: &RpcSource,
+        first: u64,
+    ) -> Result<Driver<Chain<Ethereum>, Chain<Ethereum>, RpcSource>, ServicesError> {
+        let devnet = self.devnet();
+        let start = rollup.block(first.saturating_sub(1)).await?;
+        let (l1, blobs) = (devnet.l1().clone(), devnet.l1().clone());
+        Ok(Driver::new(
+            devnet.rollup().clone(),
+            &start,
+            l1,
+            blobs,
+            rollup.clone(),
+        )?)
     }
 }
 
@@ -244,6 +287,12 @@ pub enum ServicesError {
     /// The aggregator could not be reached.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// The rollup did not answer.
+    #[error("the rollup did not answer")]
+    Source(#[from] SourceError),
+    /// Derivation did not start.
+    #[error(transparent)]
+    Derive(#[from] DriverError),
     /// A part of the stack is not usable.
     #[error(transparent)]
     Stack(#[from] StackError),

@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
-use mach_core::{BlockRef, Fault, Statement, Verdict};
+use mach_core::{Assurance, BlockRef, Fault, Statement, Verdict, ports::L2Head};
 use mach_devnet::{
     Check, Lie,
     stack::{Event, ServiceConfig, Stack, StackConfig},
 };
-use mach_verify::{Evidence, op::L1Evidence, source::recorded_files};
+use mach_verify::{
+    Bundle, Evidence, derive::DerivationEvidence, op::L1Evidence, source::recorded_files,
+};
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
 
 async fn start(operators: usize) -> Stack {
@@ -127,6 +129,58 @@ async fn a_lie_about_l1_leaves_what_l1_says() {
     let fault = evidence.replay_by(&rollup).unwrap();
     assert_eq!(fault.name(), Lie::SystemConfig.fault());
     assert_eq!(evidence.block().number(), 1);
+}
+
+/// Nobody signs before L1 says it, and what the batcher left out is found by everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_that_follow_safe_blocks_attest_what_follows_from_l1() {
+    let stack = start(2).await;
+    let devnet = stack.devnet();
+    let post = || {
+        devnet.publish().unwrap();
+        devnet.l1().mine().unwrap();
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServiceConfig {
+        head: L2Head::Safe,
+        evidence: Some(folder.path().to_owned()),
+        ..ServiceConfig::default()
+    };
+    let (services, mut events) = stack.start_services(config).await.unwrap();
+    for _ in 0..3 {
+        devnet.step().unwrap();
+    }
+    let honest = head(&stack);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(events.try_recv().is_err(), "nothing is safe yet");
+    post();
+    let judged = loop {
+        let event = timeout(Duration::from_secs(60), events.recv());
+        if let Event::Judged { block, outcome, .. } = event.await.unwrap().unwrap()
+            && block == honest
+        {
+            break outcome.unwrap();
+        }
+    };
+    let Verdict::Valid(summary) = judged else {
+        panic!("{judged:?}");
+    };
+    assert_eq!(summary.assurance, Assurance::Derived);
+    let (statement, _) = confirmed(&mut events, honest).await;
+    assert!(matches!(statement, Statement::Attestation(_)));
+
+    devnet.sequencer().lie_next(Lie::BatchDropped);
+    devnet.step().unwrap();
+    let lying = head(&stack);
+    post();
+    let (statement, faults) = confirmed(&mut events, lying).await;
+    assert!(matches!(statement, Statement::Alert(_)), "{statement:?}");
+    let expected = Lie::BatchDropped.fault();
+    assert!(faults.iter().all(|name| *name == expected), "{faults:?}");
+    services.stop().await;
+    drop(stack);
+    let evidence = DerivationEvidence::read(bundle(folder.path()).await).unwrap();
+    assert_eq!(evidence.replay().unwrap().name(), expected);
 }
 
 /// The only file in a folder, once it is there: no verdict waits for it.

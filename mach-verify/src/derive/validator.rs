@@ -1,11 +1,14 @@
 //! Derivation as a port.
 
+use std::error::Error;
+
 use async_trait::async_trait;
 use mach_core::{
     Assurance, ExecutionSummary, L2Block, Verdict,
     ports::{BlobSource, BlockValidator, L1Source, L2Source, ValidateError},
 };
 use tokio::sync::Mutex;
+use tracing::debug;
 
 use super::{DerivationAccuser, DerivationEvidence, DeriveError, Driver, DriverError, Finding};
 
@@ -14,8 +17,9 @@ use super::{DerivationAccuser, DerivationEvidence, DeriveError, Driver, DriverEr
 ///
 /// Blocks come in order, from the one behind the start of the driver; a block that was derived is
 /// so again when it is asked for once more. One that the batcher has not posted yet is
-/// [`ValidateError::Incomplete`]: this validator is for safe blocks. So is every block after L1 or
-/// the rollup was reorganised, until [`Self::restart`]. Blocks that are skipped, because whoever asks
+/// [`ValidateError::Incomplete`]: this validator is for safe blocks. So is the block that comes after
+/// L1 or the rollup was reorganised; asked for once more it is derived from behind the last block
+/// that a final L1 block decided ([`Driver::recover`]), or from where [`Self::restart`] says. Blocks that are skipped, because whoever asks
 /// gave up on them for example, are taken from the source of the driver and derived on the way, without
 /// being executed.
 #[derive(Debug)]
@@ -63,13 +67,15 @@ where
         if is_known {
             return Ok(Verdict::Valid(derived(summary)));
         }
-        catch_up(&mut driver, block)
-            .await
-            .map_err(|error| from_driver(block.number(), error))?;
-        let finding = driver.check(block).await;
-        match finding.map_err(|error| from_driver(block.number(), error))? {
-            Finding::NotDerivable(fault) => Ok(Verdict::Invalid(fault)),
-            Finding::Derived(_) => Ok(Verdict::Valid(derived(summary))),
+        match find(&mut driver, block).await {
+            Ok(Finding::NotDerivable(fault)) => Ok(Verdict::Invalid(fault)),
+            Ok(Finding::Derived(_)) => Ok(Verdict::Valid(derived(summary))),
+            Err(error) => {
+                if let Err(error) = recover(&mut driver, &error).await {
+                    debug!(error = &error as &dyn Error, "derivation does not go back");
+                }
+                Err(from_driver(block.number(), error))
+            }
         }
     }
 }
@@ -89,17 +95,29 @@ where
     }
 }
 
-/// Derives what lies between the last derived block and `block`.
-async fn catch_up<L: L1Source, B: BlobSource, S: L2Source>(
+/// Derives what lies between the last derived block and `block`, and compares `block`.
+async fn find<L: L1Source, B: BlobSource, S: L2Source>(
     driver: &mut Driver<L, B, S>,
     block: &L2Block,
-) -> Result<(), DriverError> {
+) -> Result<Finding, DriverError> {
     while driver.derivation().head().number.saturating_add(1) < block.number() {
         let (_, finding) = driver.next().await?;
         if let Finding::NotDerivable(_) = finding {
             let (block, parent) = (block.reference(), driver.derivation().head());
             return Err(DeriveError::WrongParent { block, parent }.into());
         }
+    }
+    driver.check(block).await
+}
+
+/// Goes back if that is why there is no answer. A block that merely stands on another parent, or
+/// behind an invalid block, is none of the driver's.
+async fn recover<L: L1Source, B: BlobSource, S: L2Source>(
+    driver: &mut Driver<L, B, S>,
+    error: &DriverError,
+) -> Result<(), DriverError> {
+    if error.is_l1_reorg() || (error.is_reorg() && driver.is_left().await?) {
+        driver.recover().await?;
     }
     Ok(())
 }
