@@ -17,7 +17,9 @@ pub mod store;
 mod verified;
 mod verifier;
 
-pub use aggregator::{Aggregator, AggregatorConfig, QuorumView, RoundEvent, RoundState, RoundView};
+pub use aggregator::{
+    Aggregator, AggregatorConfig, InstanceConfig, QuorumView, RoundEvent, RoundState, RoundView,
+};
 pub use guard::{
     GuardFile, GuardFileError, GuardFileMetadata, INTERCHANGE_VERSION, ImportSummary, MemoryGuard,
     RollupHistory, StoredGuard,

@@ -10,11 +10,14 @@ use crate::{Bn254, Confirmation, Curve, OperatorId, Round, SignedStatement, Stat
 #[async_trait]
 #[auto_impl(&, Arc, Box)]
 pub trait SignatureAggregator<C: Curve = Bn254>: Send + Sync {
-    /// Opens the round for `statement`, or joins it: there is one round for a statement, however
-    /// many operators ask at once. Answers terms, never a hash to sign.
+    /// Terms of the round for `statement`: there is one round for a statement, however many operators
+    /// ask at once. Answers terms, never a hash to sign.
+    ///
+    /// Asking changes nothing, and a stranger may ask. A round begins with its first signature.
     async fn open(&self, statement: &Statement) -> Result<Round, AggregateError>;
 
-    /// Adds one signature. The same signature again changes nothing.
+    /// Adds one signature, and begins the round if it is the first one. The same signature again
+    /// changes nothing.
     async fn submit(&self, signed: SignedStatement<C>) -> Result<Progress, AggregateError>;
 }
 
@@ -61,6 +64,9 @@ pub enum AggregateError {
     /// The aggregator is at its limit of open rounds.
     #[error("the limit of {0} open rounds is reached")]
     Full(usize),
+    /// Another instance leads; this one stands by.
+    #[error("another instance of the aggregator leads")]
+    Standby,
     /// The operator set could not be read.
     #[error("the operator set is not known")]
     Registry(#[source] RegistryError),
@@ -73,7 +79,7 @@ impl AggregateError {
     /// Whether a later try may succeed.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Full(_) | Self::Backend(_) => true,
+            Self::Full(_) | Self::Standby | Self::Backend(_) => true,
             Self::Registry(source) => source.is_transient(),
             _ => false,
         }

@@ -21,17 +21,29 @@ pub struct AggregatorConfig {
     /// L1 blocks that the reference block lies behind the head, at least one: a reorganisation that
     /// is not deeper changes nothing.
     pub reference_margin: u32,
-    /// Most rounds at a time. At the limit, a new round takes the place of one that is over, of a
-    /// confirmed one, or of one that no operator has signed.
+    /// The reference block is a multiple of this number of L1 blocks: rounds that open together have
+    /// one operator set, whichever instance opens them.
+    pub reference_interval: u32,
+    /// Most rounds at a time. At the limit, a new round takes the place of one that is over or of a
+    /// confirmed one.
     pub max_rounds: usize,
-    /// How long signatures of a round are taken.
+    /// Most of them that one operator opened and nobody else has signed: it cannot fill the
+    /// aggregator with statements of its own.
+    pub max_rounds_per_operator: usize,
+    /// How long signatures of a round are taken while the process runs.
     pub round_lifetime: Duration,
+    /// How long a round lasts from one process to the next: until L1 is this number of blocks past
+    /// its reference block. The time of day, which may jump, is not asked.
+    pub round_blocks: u32,
+    /// Whether other instances work on the same store; `None` for the only one.
+    pub instance: Option<InstanceConfig>,
     /// For L1 when it does not answer. While its round lives, a certificate is not given up.
     pub retry: RetryPolicy,
 }
 
 impl AggregatorConfig {
-    /// Rounds of an hour, at most 1,024 of them, one L1 block behind the head.
+    /// Rounds of an hour or 300 L1 blocks, at most 1,024 of them and 256 of one operator alone, one L1
+    /// block behind the head; the only instance.
     pub fn new(
         domain: Domain,
         rollups: impl IntoIterator<Item = ChainId>,
@@ -44,9 +56,33 @@ impl AggregatorConfig {
             quorums,
             thresholds,
             reference_margin: 1,
+            reference_interval: 1,
             max_rounds: 1024,
+            max_rounds_per_operator: 256,
             round_lifetime: Duration::from_secs(3600),
+            round_blocks: 300,
+            instance: None,
             retry: RetryPolicy::default(),
+        }
+    }
+}
+
+/// How several aggregators share one store: one of them leads, the others stand by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstanceConfig {
+    /// How often the leader says that it lives, and the others look.
+    pub heartbeat: Duration,
+    /// How long it may be silent until another one takes over. Each measures that by itself: clocks
+    /// need not agree.
+    pub takeover: Duration,
+}
+
+impl Default for InstanceConfig {
+    /// A heartbeat every 100 ms, a takeover after 700 ms.
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(100),
+            takeover: Duration::from_millis(700),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use alloy_primitives::B256;
@@ -25,6 +25,29 @@ const WORD: usize = 32;
 pub(super) struct Ledger {
     store: Arc<dyn Store>,
     domain: Domain,
+    /// What every write of an instance that is not the only one expects.
+    fence: Option<Change>,
+}
+
+/// What becomes durable together.
+#[derive(Debug)]
+pub(super) struct Batch<'a, C: Curve> {
+    /// Whether the store does not have the round yet.
+    pub(super) is_first: bool,
+    pub(super) signatures: &'a [(OperatorId, G1Bytes<C>)],
+    pub(super) certificate: Option<&'a Certificate<C>>,
+}
+
+/// What became of a write.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// It is durable.
+    Durable,
+    /// Nothing was written: the statement has another round in the store.
+    Elsewise,
+    /// Nothing was written: another instance leads.
+    NotLeading,
 }
 
 /// A round as it is stored, in JSON.
@@ -39,9 +62,10 @@ pub(super) struct StoredRound {
 }
 
 impl StoredRound {
-    /// Whether the round makes room for another.
-    pub(super) fn is_over(&self, lifetime: Duration) -> bool {
-        self.opened_at.elapsed() >= lifetime
+    /// Whether L1 at this height is too far past the round.
+    pub(super) fn is_over(&self, head: u64, blocks: u32) -> bool {
+        let reference_block = u64::from(self.terms.reference_block());
+        self.confirmation.is_none() && head.saturating_sub(reference_block) > u64::from(blocks)
     }
 
     /// Whether these are two copies of one round.
@@ -67,7 +91,7 @@ impl StoredRound {
     }
 }
 
-/// Seconds since 1970.
+/// Seconds since 1970. It tells rounds of one statement apart and nothing else: clocks jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct UnixTime(u64);
@@ -77,17 +101,15 @@ impl UnixTime {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self(since.unwrap_or_default().as_secs())
     }
-
-    /// None, if the clock went back.
-    pub(super) fn elapsed(self) -> Duration {
-        Duration::from_secs(Self::now().0.saturating_sub(self.0))
-    }
 }
 
 impl Ledger {
-    pub(super) fn new(store: impl Store + 'static, domain: Domain) -> Self {
-        let store = Arc::new(store);
-        Self { store, domain }
+    pub(super) fn new(store: Arc<dyn Store>, domain: Domain, fence: Option<Change>) -> Self {
+        Self {
+            store,
+            domain,
+            fence,
+        }
     }
 
     pub(super) async fn round(&self, digest: &B256) -> Result<Option<StoredRound>, StoreError> {
@@ -149,72 +171,62 @@ impl Ledger {
             .collect()
     }
 
-    /// Makes a signature durable, together with its round if that is not known to be stored. Answers
-    /// `false`, and does nothing, if the statement has another round.
+    /// Makes all of a batch durable, or nothing.
     pub(super) async fn record<C: Curve>(
         &self,
         digest: &B256,
         round: &StoredRound,
-        is_stored: bool,
-        (operator, signature): (OperatorId, G1Bytes<C>),
-    ) -> Result<bool, StoreError> {
-        let key = round.signature(digest, operator, &signature);
-        let signature = put(Table::Signatures, key, Vec::new());
-        if is_stored {
-            self.write(vec![signature]).await?;
-            return Ok(true);
-        }
-        let first = vec![
-            Change {
+        batch: &Batch<'_, C>,
+    ) -> Result<Recorded, StoreError> {
+        let mut changes = Vec::with_capacity(batch.signatures.len() + 3);
+        if batch.is_first {
+            changes.push(Change {
                 expected: Expected::Absent,
                 ..put(Table::Rounds, digest.to_vec(), encode(round)?)
-            },
-            put(Table::Unconfirmed, self.unconfirmed_key(digest), Vec::new()),
-            signature.clone(),
-        ];
-        if self.store.write(first).await? == Written::Applied {
-            return Ok(true);
+            });
+            changes.push(put(
+                Table::Unconfirmed,
+                self.unconfirmed_key(digest),
+                Vec::new(),
+            ));
         }
-        let known = self.round(digest).await?;
-        if !known.is_some_and(|known| known.is_same(round)) {
-            return Ok(false);
+        changes.extend(batch.signatures.iter().map(|(operator, signature)| {
+            let key = round.signature(digest, *operator, signature);
+            put(Table::Signatures, key, Vec::new())
+        }));
+        if let Some(certificate) = batch.certificate {
+            let value = serde_json::to_vec(certificate).map_err(StoreError::backend)?;
+            changes.push(put(Table::Certificates, digest.to_vec(), value));
         }
-        // Another signature came first. By now the round may even be confirmed.
-        self.write(vec![signature]).await?;
-        Ok(true)
-    }
-
-    /// Keeps the best certificate of a statement.
-    pub(super) async fn keep<C: Curve>(
-        &self,
-        digest: &B256,
-        certificate: &Certificate<C>,
-    ) -> Result<(), StoreError> {
-        let certificate = serde_json::to_vec(certificate).map_err(StoreError::backend)?;
-        self.write(vec![put(Table::Certificates, digest.to_vec(), certificate)])
-            .await
+        if changes.is_empty() {
+            return Ok(Recorded::Durable);
+        }
+        self.write(changes).await
     }
 
     pub(super) async fn certificate<C: Curve>(
         &self,
         digest: &B256,
     ) -> Result<Option<Certificate<C>>, StoreError> {
-        let value = self
-            .store
-            .get(Table::Certificates, digest.as_slice())
-            .await?;
+        let value = self.store.get(Table::Certificates, digest.as_slice());
         let damaged = |_| StoreError::damaged(Table::Certificates, digest.as_slice());
-        value
+        (value.await?)
             .map(|value| serde_json::from_slice(&value).map_err(damaged))
             .transpose()
     }
 
     /// Keeps a round as confirmed. Its signatures have done what they were for.
-    pub(super) async fn close(&self, digest: &B256, round: &StoredRound) -> Result<(), StoreError> {
+    pub(super) async fn close(
+        &self,
+        digest: &B256,
+        round: &StoredRound,
+    ) -> Result<Recorded, StoreError> {
         let closed = put(Table::Rounds, digest.to_vec(), encode(round)?);
         let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
-        self.write(vec![closed, unconfirmed]).await?;
-        self.remove_signatures(digest, round).await
+        match self.write(vec![closed, unconfirmed]).await? {
+            Recorded::Durable => self.remove_signatures(digest, round).await,
+            other => Ok(other),
+        }
     }
 
     /// Removes a round with its signatures, whichever part of it is there.
@@ -222,13 +234,13 @@ impl Ledger {
         &self,
         digest: &B256,
         round: &StoredRound,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Recorded, StoreError> {
         // The round itself goes last, so that what a crash leaves is found again.
-        self.remove_signatures(digest, round).await?;
+        let removed = self.remove_signatures(digest, round).await?;
         let row = self.row(digest).await?;
         let Some((_, value)) = row.filter(|(stored, _)| stored.is_same(round)) else {
             // The statement has another round by now.
-            return Ok(());
+            return Ok(removed);
         };
         let round = Change {
             expected: Expected::Value(value),
@@ -238,36 +250,22 @@ impl Ledger {
         self.write(vec![round, unconfirmed]).await
     }
 
-    /// Removes these signatures of a round.
-    pub(super) async fn remove<C: Curve>(
-        &self,
-        digest: &B256,
-        round: &StoredRound,
-        signatures: &[(OperatorId, G1Bytes<C>)],
-    ) -> Result<(), StoreError> {
-        for page in signatures.chunks(PAGE) {
-            let keys = page
-                .iter()
-                .map(|(operator, signature)| round.signature(digest, *operator, signature));
-            let changes = keys.map(|key| remove(Table::Signatures, key)).collect();
-            self.write(changes).await?;
-        }
-        Ok(())
-    }
-
     async fn remove_signatures(
         &self,
         digest: &B256,
         round: &StoredRound,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Recorded, StoreError> {
         let prefix = round.signatures(digest);
         loop {
             let page = self.page(&prefix, None).await?;
             if page.is_empty() {
-                return Ok(());
+                return Ok(Recorded::Durable);
             }
             let signatures = page.into_iter().map(|key| remove(Table::Signatures, key));
-            self.write(signatures.collect()).await?;
+            match self.write(signatures.collect()).await? {
+                Recorded::Durable => {}
+                other => return Ok(other),
+            }
         }
     }
 
@@ -280,9 +278,15 @@ impl Ledger {
         Ok(rows.into_iter().map(|(key, _)| key).collect())
     }
 
-    /// For changes of which it does not matter whether they were expected.
-    async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.store.write(changes).await.map(|_| ())
+    /// Makes the changes if this instance leads.
+    async fn write(&self, mut changes: Vec<Change>) -> Result<Recorded, StoreError> {
+        let fence = changes.len();
+        changes.extend(self.fence.clone());
+        match self.store.write(changes).await? {
+            Written::Applied => Ok(Recorded::Durable),
+            Written::Conflict { change } if change == fence => Ok(Recorded::NotLeading),
+            Written::Conflict { .. } => Ok(Recorded::Elsewise),
+        }
     }
 
     fn unconfirmed_key(&self, digest: &B256) -> Vec<u8> {
@@ -313,6 +317,7 @@ fn encode(round: &StoredRound) -> Result<Vec<u8>, StoreError> {
 /// What a row of the aggregator's tables is about.
 pub(crate) fn record(table: Table, key: &[u8]) -> Option<String> {
     let digest = match table {
+        Table::Leader => return Some("which instance leads".to_owned()),
         Table::Unconfirmed => key.last_chunk::<WORD>()?,
         _ => key.first_chunk::<WORD>()?,
     };

@@ -1,55 +1,67 @@
 //! Collects signatures, makes certificates, has them confirmed.
 
+mod batch;
 mod config;
+mod confirm;
+mod leader;
 mod ledger;
+mod round;
 mod rounds;
 mod tend;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
-use backon::Retryable;
 use mach_bls::{OperatorKeys, Scheme, Tally, TallyError};
 use mach_core::{
-    Bn254, Certificate, Confirmation, G1Bytes, OperatorId, Round, SignedStatement, Statement,
+    Bn254, Certificate, Confirmation, Round, SignedStatement, Statement,
     ports::{
-        AggregateError, BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError,
-        SignatureAggregator, StatementConfirmer,
+        AggregateError, BoxError, OperatorRegistry, Progress, RegistryError, SignatureAggregator,
+        StatementConfirmer,
     },
 };
 use tokio::{
-    sync::{Mutex, broadcast},
-    task::JoinError,
+    sync::{Mutex, Semaphore, broadcast},
+    time::Instant,
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     L1Head,
     store::{Store, StoreError},
 };
+use leader::Leadership;
 use ledger::{Ledger, StoredRound};
-use rounds::{OpenRound, Rounds};
+use round::OpenRound;
+use rounds::{Inserted, Rounds};
 use view::Events;
 
-pub use config::AggregatorConfig;
+pub use config::{AggregatorConfig, InstanceConfig};
 pub(crate) use ledger::record;
 pub use view::{QuorumView, RoundEvent, RoundState, RoundView};
 
 /// Most rounds that are shown.
 const VIEWED_ROUNDS: usize = 64;
+/// How long the height of L1 is taken for what it was: strangers may ask for terms, and L1 does not
+/// feel it.
+const HEAD_LIFETIME: Duration = Duration::from_millis(500);
 
 /// An aggregator on one of the curves. Clones share their rounds.
 ///
-/// There is one round for a statement, however many operators ask at once. Operator keys are
-/// proved once and kept from round to round. The first signature of a round is checked by itself,
-/// the sum of all when it might be enough. A certificate is brought to L1 in a task of its own, so
-/// that a slow L1 holds up nobody.
+/// There is one round for a statement, however many operators ask at once. It begins with the first
+/// signature that is valid: what strangers ask and send takes up no room. Operator keys are proved
+/// once and kept from round to round. Signatures that come together are proved together, with random
+/// weights. Late ones make a better certificate, which takes the place of the stored one. A
+/// certificate is brought to L1 once, in a task of its own, so that a slow L1 holds up nobody.
 ///
-/// A signature is durable before it is acknowledged, and so is its round. After a crash
+/// A signature is proved and durable before it is acknowledged, and so is its round. After a crash
 /// [`Self::tend`] goes on where the process ended; a round that somebody asks for comes back by
 /// itself. If the store cannot be written, no signature is acknowledged.
+///
+/// Several instances may share a store: one leads, the others answer [`AggregateError::Standby`]
+/// until it is their turn. That is what [`Self::run`] sees to.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct Aggregator<S: Scheme = Bn254>(Arc<Shared<S>>);
@@ -61,13 +73,19 @@ struct Shared<S: Scheme> {
     confirmer: Box<dyn StatementConfirmer<S>>,
     rounds: Rounds<S>,
     ledger: Ledger,
+    leadership: Option<Leadership>,
+    /// As many as there are cores prove signatures at a time.
+    proving: Semaphore,
+    /// Height of L1 and when it was read.
+    head: Mutex<Option<(u64, Instant)>>,
     /// Keys of the newest operator set.
     keys: Mutex<Option<Arc<OperatorKeys<S>>>>,
     events: Events<S>,
 }
 
 impl<S: Scheme> Aggregator<S> {
-    /// An aggregator with the rounds of `store`. One process at a time works on them.
+    /// An aggregator with the rounds of `store`. Unless the configuration says otherwise, it is the
+    /// only one that works on them.
     pub fn new(
         store: impl Store + 'static,
         registry: impl OperatorRegistry<S> + 'static,
@@ -75,21 +93,34 @@ impl<S: Scheme> Aggregator<S> {
         confirmer: impl StatementConfirmer<S> + 'static,
         config: AggregatorConfig,
     ) -> Self {
+        let store: Arc<dyn Store> = Arc::new(store);
+        let leadership = (config.instance)
+            .map(|instance| Leadership::new(Arc::clone(&store), &config.domain, instance));
+        let fence = leadership.as_ref().map(Leadership::fence);
         Self(Arc::new(Shared {
-            rounds: Rounds::new(config.max_rounds, config.round_lifetime),
-            ledger: Ledger::new(store, config.domain),
+            rounds: Rounds::new(
+                config.max_rounds,
+                config.max_rounds_per_operator,
+                config.round_lifetime,
+            ),
+            ledger: Ledger::new(store, config.domain, fence),
+            leadership,
             config,
             registry: Box::new(registry),
             l1,
             confirmer: Box::new(confirmer),
+            proving: Semaphore::new(available_parallelism().map_or(1, |cores| cores.get())),
+            head: Mutex::new(None),
             keys: Mutex::new(None),
             events: Events::new(),
         }))
     }
 
-    /// How far the round of the statement with this digest is; `None` if there is no round.
+    /// How far the round of the statement with this digest is; `None` if there is no round in
+    /// memory.
     pub fn progress(&self, digest: B256) -> Option<Progress> {
-        Some(self.0.rounds.get(&digest).ok()?.progress())
+        let (round, is_over) = self.0.rounds.get(&digest)?;
+        (!is_over || round.is_confirmed()).then(|| round.progress())
     }
 
     /// What happens from now on. Who is too slow misses events, and is told how many.
@@ -99,8 +130,8 @@ impl<S: Scheme> Aggregator<S> {
 
     /// The newest 64 rounds in memory, newest first.
     pub fn rounds(&self) -> Vec<RoundView> {
-        let rounds = self.0.rounds.newest(VIEWED_ROUNDS).into_iter();
-        rounds.map(|(digest, round)| round.view(digest)).collect()
+        let rounds = self.0.rounds.newest(VIEWED_ROUNDS);
+        rounds.iter().map(|round| round.view()).collect()
     }
 
     /// The best certificate of the statement with this digest, however long ago it was made.
@@ -115,127 +146,18 @@ impl<S: Scheme> Aggregator<S> {
         self.0.rounds.len()
     }
 
-    /// Counts a signature, makes it durable, and certifies if it was the last that was needed.
-    async fn take(&self, signed: SignedStatement<S>) -> Result<Progress, AggregateError> {
-        let digest = signed.digest();
-        let round = match self.0.find(&digest).await? {
-            Found::Open(round) => round,
-            Found::Closed(_, confirmation) => return Ok(Progress::Confirmed(confirmation)),
-        };
-        let (operator, signature) = (signed.operator, signed.signature);
-        let counting = Arc::clone(&round);
-        let counted = blocking(move || counting.add(&signed)).await?;
-        counted.map_err(|error| match error {
-            TallyError::UnknownOperator(operator) => AggregateError::UnknownOperator(operator),
-            error => {
-                warn!(%digest, %operator, %error, "signature refused");
-                AggregateError::BadSignature(operator)
-            }
-        })?;
-        self.0.record(&digest, &round, operator, signature).await?;
-        self.0
-            .events
-            .tell(|| RoundEvent::Signed(round.view(digest)));
-        if self.try_certify(digest, &round).await?.contains(&operator) {
-            return Err(AggregateError::BadSignature(operator));
-        }
-        Ok(round.progress())
-    }
-
-    /// Makes the certificate if the round is ready for it, and starts its confirmation.
-    /// Gives whose signatures turned out wrong.
-    async fn try_certify(
-        &self,
-        digest: B256,
-        round: &Arc<OpenRound<S>>,
-    ) -> Result<Vec<OperatorId>, AggregateError> {
-        let certifying = Arc::clone(round);
-        let Some(attempt) = blocking(move || certifying.try_certify()).await? else {
-            return Ok(Vec::new());
-        };
-        for operator in &attempt.rejected {
-            warn!(%digest, %operator, "signature dropped, it is not valid");
-        }
-        if let Some(certificate) = attempt.certificate {
-            info!(%digest, absent = certificate.non_signers.len(), "threshold reached");
-            let (this, round) = (self.clone(), Arc::clone(round));
-            tokio::spawn(async move { this.confirm(round, certificate).await });
-        }
-        if !attempt.rejected.is_empty() {
-            self.0.prune(&digest, round).await;
-        }
-        Ok(attempt.rejected)
-    }
-
-    /// Brings `certificate` to L1, for as long as the round lives if L1 does not answer.
-    async fn confirm(&self, round: Arc<OpenRound<S>>, certificate: Certificate<S>) {
-        // However this ends, by a panic of the confirmer too, the round is not stuck.
-        let _ended = Confirming(&round);
-        let Shared {
-            confirmer, config, ..
-        } = &*self.0;
-        let digest = certificate.digest();
-        if let Err(error) = self.0.ledger.keep(&digest, &certificate).await {
-            error!(
-                %digest,
-                error = &error as &dyn std::error::Error,
-                "the certificate was not stored"
-            );
-            return;
-        }
-        let certificate = Arc::new(certificate);
-        self.0.events.tell(|| RoundEvent::Certified {
-            view: round.view(digest),
-            certificate: Arc::clone(&certificate),
-        });
-        loop {
-            let outcome = (|| confirmer.confirm(&certificate))
-                .retry(config.retry.backoff())
-                .when(ConfirmError::is_transient)
-                .notify(|error: &ConfirmError, delay: Duration| {
-                    warn!(
-                        ?delay,
-                        error = error as &dyn std::error::Error,
-                        "trying again to confirm"
-                    );
-                })
-                .await;
-            let error = match outcome {
-                Ok(confirmation) => {
-                    round.confirmed(confirmation);
-                    let confirmed = RoundEvent::Confirmed {
-                        digest,
-                        confirmation,
-                    };
-                    self.0.events.tell(|| confirmed);
-                    return self.0.close(&digest, &round).await;
-                }
-                Err(error) => error,
-            };
-            error!(
-                %digest,
-                error = &error as &dyn std::error::Error,
-                "the certificate was not confirmed"
-            );
-            if !error.is_transient() || round.is_expired(config.round_lifetime) {
-                return;
-            }
-            tokio::time::sleep(config.retry.max_delay).await;
-        }
-    }
-}
-
-/// A confirmation in progress.
-struct Confirming<'a, S: Scheme>(&'a OpenRound<S>);
-
-impl<S: Scheme> Drop for Confirming<'_, S> {
-    fn drop(&mut self) {
-        self.0.not_confirmed();
+    /// Whether this instance works on the rounds, and does not stand by.
+    pub fn leads(&self) -> bool {
+        self.0.leads()
     }
 }
 
 impl<S: Scheme> Shared<S> {
+    /// Whether there is anything to say about the statement.
     fn check(&self, statement: &Statement) -> Result<(), AggregateError> {
+        if !self.leads() {
+            return Err(AggregateError::Standby);
+        }
         let rollup = statement.rollup_chain_id();
         if self.config.rollups.contains(&rollup) {
             Ok(())
@@ -244,109 +166,108 @@ impl<S: Scheme> Shared<S> {
         }
     }
 
-    /// The round of a statement that was opened, from memory or from the store.
+    /// The round of a statement, from memory or from the store.
     async fn find(&self, digest: &B256) -> Result<Found<S>, AggregateError> {
-        let unknown = match self.rounds.get(digest) {
-            Ok(round) => return Ok(Found::Open(round)),
-            Err(error @ AggregateError::UnknownRound(_)) => error,
-            Err(error) => return Err(error),
-        };
-        let stored = self.ledger.round(digest).await.map_err(unstored)?;
-        let stored = stored.ok_or(unknown)?;
-        match stored.confirmation {
-            Some(confirmation) => Ok(Found::Closed(Box::new(stored), confirmation)),
-            None if stored.is_over(self.config.round_lifetime) => {
-                Err(AggregateError::Expired(*digest))
+        if let Some((round, is_over)) = self.rounds.get(digest) {
+            if !is_over || round.is_confirmed() {
+                return Ok(Found::Open(round));
             }
-            None => self.take_up(*digest).await.map(Found::Open),
+            self.expire(&round).await?;
+        }
+        let Some(stored) = self.ledger.round(digest).await.map_err(unstored)? else {
+            return Ok(Found::Nothing);
+        };
+        if let Some(confirmation) = stored.confirmation {
+            return Ok(Found::Closed(Box::new(stored), confirmation));
+        }
+        match self.outlived(digest).await? {
+            Some(stored) => self.take_up(*digest, stored).await.map(Found::Open),
+            None => Ok(Found::Nothing),
         }
     }
 
-    /// Makes the signature durable that was counted.
-    async fn record(
+    /// The round that this signature begins, if it is valid.
+    async fn begin(
         &self,
-        digest: &B256,
-        round: &OpenRound<S>,
-        operator: OperatorId,
-        signature: G1Bytes<S>,
-    ) -> Result<(), AggregateError> {
-        while round.is_unrecorded(operator, signature) {
-            let (stored, is_stored) = (round.to_stored(), round.is_stored());
-            let share = (operator, signature);
-            let recorded = self.ledger.record(digest, &stored, is_stored, share).await;
-            if !recorded.map_err(unstored)? {
-                match self.ledger.round(digest).await.map_err(unstored)? {
-                    // What is left of an earlier round does not stand in the way.
-                    Some(other) if other.is_over(self.config.round_lifetime) => {
-                        self.ledger.forget(digest, &other).await.map_err(unstored)?;
-                    }
-                    Some(_) => return Err(AggregateError::Expired(*digest)),
-                    None => {}
-                }
-                continue;
+        digest: B256,
+        signed: &SignedStatement<S>,
+    ) -> Result<Arc<OpenRound<S>>, AggregateError> {
+        let terms = self.terms().await?;
+        let keys = self.keys(terms.reference_block()).await?;
+        let operator = signed.operator;
+        if keys.key(&operator).is_none() {
+            return Err(AggregateError::UnknownOperator(operator));
+        }
+        let _permit = self.proving.acquire().await;
+        // Somebody may have been faster.
+        if let Some((round, _)) = self.rounds.get(&digest) {
+            return Ok(round);
+        }
+        let statement = signed.statement.clone();
+        let mut tally =
+            Tally::new(statement, self.config.domain, terms, keys).map_err(malformed)?;
+        let first = signed.clone();
+        let proved = blocking(move || {
+            tally.add(&first)?;
+            match tally.prove().first() {
+                Some(operator) => Err(TallyError::BadSignature(*operator)),
+                None => Ok(tally),
             }
-            round.recorded(operator, signature);
-            // It turned out wrong while it was written.
-            if !round.counts(operator, &signature) {
-                let removed = self.ledger.remove(digest, &stored, &[share]).await;
-                removed.map_err(unstored)?;
-                return Err(AggregateError::BadSignature(operator));
+        });
+        let tally = proved.await?.map_err(|error| {
+            warn!(%digest, %operator, %error, "signature refused");
+            AggregateError::BadSignature(operator)
+        })?;
+        match self.keep(OpenRound::new(digest, tally)).await? {
+            Inserted::New(round) => {
+                info!(%digest, block = %signed.statement.block(), "round opened");
+                Ok(round)
+            }
+            Inserted::Known(round) => Ok(round),
+        }
+    }
+
+    /// Keeps a round in memory, unless the statement has one.
+    async fn keep(&self, round: OpenRound<S>) -> Result<Inserted<S>, AggregateError> {
+        if self.rounds.is_full() {
+            for round in self.rounds.over() {
+                self.expire(&round).await?;
             }
         }
-        Ok(())
+        self.rounds.insert(round)
     }
 
-    /// Removes signatures from the store that do not count: anybody can send such, in every
-    /// operator's name.
-    async fn prune(&self, digest: &B256, round: &OpenRound<S>) {
-        let stored = round.to_stored();
-        let pruned = async {
-            let mut signatures = self.ledger.signatures::<S>(digest, &stored).await?;
-            signatures.retain(|(operator, signature)| !round.counts(*operator, signature));
-            self.ledger.remove(digest, &stored, &signatures).await
-        };
-        if let Err(error) = pruned.await {
-            warn!(
-                %digest,
-                error = &error as &dyn std::error::Error,
-                "wrong signatures stay in the store"
-            );
-        }
-    }
-
-    /// Keeps that the round is confirmed. If that fails, [`Aggregator::tend`] finds it out on L1.
-    async fn close(&self, digest: &B256, round: &OpenRound<S>) {
-        if let Err(error) = self.ledger.close(digest, &round.to_stored()).await {
-            warn!(
-                %digest,
-                error = &error as &dyn std::error::Error,
-                "the confirmation was not stored"
-            );
-        }
-    }
-
-    async fn begin(&self, statement: &Statement) -> Result<OpenRound<S>, AggregateError> {
-        let head = self
-            .l1
-            .block_number()
-            .await
-            .map_err(AggregateError::Backend)?;
-        let reference_block = head.saturating_sub(u64::from(self.config.reference_margin.max(1)));
-        let reference_block = u32::try_from(reference_block)
+    /// Terms of a round that begins now. They follow from the height of L1 alone, so that every
+    /// instance that sees the same L1 has the same.
+    async fn terms(&self) -> Result<Round, AggregateError> {
+        let margin = u64::from(self.config.reference_margin.max(1));
+        let interval = u64::from(self.config.reference_interval.max(1));
+        let reference_block = self.head().await?.saturating_sub(margin);
+        let reference_block = u32::try_from(reference_block - reference_block % interval)
             .map_err(|error| AggregateError::Backend(error.into()))?;
-        let round = Round::new(
+        Round::new(
             self.config.quorums.clone(),
             self.config.thresholds.clone(),
             reference_block,
         )
-        .map_err(|error| AggregateError::Backend(error.into()))?;
-        let keys = self.keys(reference_block).await?;
-        let tally =
-            Tally::new(statement.clone(), self.config.domain, round, keys).map_err(malformed)?;
-        Ok(OpenRound::new(tally))
+        .map_err(|error| AggregateError::Backend(error.into()))
     }
 
-    /// Keys at `reference_block`. Reading them is one at a time, so that rounds which open together
+    /// Height of L1. Reading it is one at a time.
+    async fn head(&self) -> Result<u64, AggregateError> {
+        let mut known = self.head.lock().await;
+        if let Some((head, read)) = *known
+            && read.elapsed() < HEAD_LIFETIME
+        {
+            return Ok(head);
+        }
+        let head = self.l1.block_number().await;
+        let head = head.map_err(AggregateError::Backend)?;
+        *known = Some((head, Instant::now()));
+        Ok(head)
+    }
+
+    /// Keys at `reference_block`. Reading them is one at a time, so that rounds which begin together
     /// read them once.
     async fn keys(&self, reference_block: u32) -> Result<Arc<OperatorKeys<S>>, AggregateError> {
         let mut newest = self.keys.lock().await;
@@ -373,11 +294,12 @@ impl<S: Scheme> Shared<S> {
     }
 }
 
-/// A round that was opened.
+/// What is known of a statement.
 enum Found<S: Scheme> {
     Open(Arc<OpenRound<S>>),
     /// Confirmed, and not in memory any more.
     Closed(Box<StoredRound>, Confirmation),
+    Nothing,
 }
 
 /// Pairings take milliseconds, and some thousands of them seconds.
@@ -388,7 +310,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// What does not end as it should: a panic, or the runtime is going down.
-fn failed(error: JoinError) -> AggregateError {
+fn failed(error: impl Into<BoxError>) -> AggregateError {
     AggregateError::Backend(error.into())
 }
 
@@ -404,45 +326,28 @@ fn malformed(error: impl Into<BoxError>) -> AggregateError {
 impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
     async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
         self.0.check(statement)?;
-        let digest = statement.digest(&self.0.config.domain);
-        let lifetime = self.0.config.round_lifetime;
-        match self.0.find(&digest).await {
-            Ok(Found::Open(round)) if !round.is_over(lifetime) => return Ok(round.terms()),
-            Ok(Found::Closed(round, _)) if !round.is_over(lifetime) => return Ok(round.terms),
-            // One that was confirmed long ago may have to be confirmed again.
-            Ok(_) | Err(AggregateError::UnknownRound(_) | AggregateError::Expired(_)) => {}
-            Err(error) => return Err(error),
+        match self
+            .0
+            .find(&statement.digest(&self.0.config.domain))
+            .await?
+        {
+            Found::Open(round) => Ok(round.terms()),
+            Found::Closed(round, _) => Ok(round.terms),
+            Found::Nothing => self.0.terms().await,
         }
-        let slot = self.0.rounds.slot(digest)?;
-        let round = slot.get_or_try_init(|| async {
-            match self.0.ledger.round(&digest).await.map_err(unstored)? {
-                Some(round) if round.confirmation.is_none() && !round.is_over(lifetime) => {
-                    return self.0.restore(&digest, round).await;
-                }
-                // Nothing of a round that is over belongs to the new one.
-                Some(over) => {
-                    let forgotten = self.0.ledger.forget(&digest, &over).await;
-                    forgotten.map_err(unstored)?;
-                }
-                None => {}
-            }
-            let round = self.0.begin(statement).await?;
-            info!(%digest, block = %statement.block(), "round opened");
-            self.0
-                .events
-                .tell(|| RoundEvent::Opened(round.view(digest)));
-            Ok(Arc::new(round))
-        });
-        Ok(round.await?.terms())
     }
 
     async fn submit(&self, signed: SignedStatement<S>) -> Result<Progress, AggregateError> {
         if signed.domain != self.0.config.domain {
             return Err(AggregateError::WrongDomain);
         }
-        // Who goes away meanwhile does not stop what was begun.
-        let this = self.clone();
-        let taken = tokio::spawn(async move { this.take(signed).await });
-        taken.await.map_err(failed)?
+        self.0.check(&signed.statement)?;
+        let digest = signed.digest();
+        let round = match self.0.find(&digest).await? {
+            Found::Open(round) => round,
+            Found::Closed(_, confirmation) => return Ok(Progress::Confirmed(confirmation)),
+            Found::Nothing => self.0.begin(digest, &signed).await?,
+        };
+        self.count(round, signed).await
     }
 }

@@ -5,30 +5,79 @@ use std::{sync::Arc, time::Duration};
 use alloy_primitives::B256;
 use mach_bls::{Scheme, Tally};
 use mach_core::ports::AggregateError;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{
-    Aggregator, RoundEvent, Shared, blocking, ledger::StoredRound, malformed, rounds::OpenRound,
+    Aggregator, Shared, blocking,
+    leader::{Leadership, Seen, Turn},
+    ledger::StoredRound,
+    malformed,
+    round::OpenRound,
+    rounds::Inserted,
     unstored,
+    view::RoundEvent,
 };
 
 /// How often [`Aggregator::run`] tends to the rounds.
 const TEND_EVERY: Duration = Duration::from_secs(30);
 
 impl<S: Scheme> Aggregator<S> {
-    /// Tends to the rounds now and then, until `shutdown`.
+    /// Tends to the rounds now and then, and sees to which instance leads, until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
+        match &self.0.leadership {
+            None => self.run_alone(&shutdown).await,
+            Some(leadership) => self.run_among_others(leadership, &shutdown).await,
+        }
+    }
+
+    async fn run_alone(&self, shutdown: &CancellationToken) {
         let mut ticks = tokio::time::interval(TEND_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.tend().await {
-                error!(
-                    error = &error as &dyn std::error::Error,
-                    "not every round goes on"
-                );
+            self.tend_or_say().await;
+        }
+    }
+
+    async fn run_among_others(&self, leadership: &Leadership, shutdown: &CancellationToken) {
+        let mut ticks = tokio::time::interval(leadership.pause());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = Seen::nothing();
+        let mut tended = Instant::now();
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            let is_due = match leadership.look(&mut seen).await {
+                Ok(Turn::Begins) => true,
+                Ok(Turn::Stays) => self.0.leads() && tended.elapsed() >= TEND_EVERY,
+                Ok(Turn::Ends) => {
+                    self.0.step_down();
+                    false
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "it is not known which instance leads");
+                    false
+                }
+            };
+            if is_due {
+                tended = Instant::now();
+                // The heartbeat does not wait for it.
+                let this = self.clone();
+                tokio::spawn(async move { this.tend_or_say().await });
             }
+        }
+        if let Err(error) = leadership.give_up().await {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "the others wait until they take over");
+        }
+    }
+
+    async fn tend_or_say(&self) {
+        if let Err(error) = self.tend().await {
+            error!(
+                error = &error as &dyn std::error::Error,
+                "not every round goes on"
+            );
         }
     }
 
@@ -39,10 +88,19 @@ impl<S: Scheme> Aggregator<S> {
     ///
     /// Errors: [`AggregateError::Backend`] if the store does not serve, [`AggregateError::Registry`]
     /// if L1 does not; [`AggregateError::Full`] if there are more rounds than the limit. It is the
-    /// error of the last round that does not go on; the others do.
+    /// error of the last round that does not go on; the others do. [`AggregateError::Standby`] if
+    /// another instance leads.
     pub async fn tend(&self) -> Result<usize, AggregateError> {
+        if !self.0.leads() {
+            return Err(AggregateError::Standby);
+        }
         let mut open = 0;
         let mut failure = None;
+        for round in self.0.rounds.over() {
+            if let Err(error) = self.0.expire(&round).await {
+                failure = Some(error);
+            }
+        }
         let mut after = None;
         loop {
             let page = self.0.ledger.unconfirmed(after).await.map_err(unstored)?;
@@ -52,21 +110,20 @@ impl<S: Scheme> Aggregator<S> {
             let mut stored = Vec::with_capacity(page.len());
             for digest in page {
                 match self.0.outlived(&digest).await {
-                    Ok(Some(round)) => stored.push((digest, round.terms.reference_block())),
+                    Ok(Some(round)) => stored.push((round.terms.reference_block(), digest, round)),
                     // Over, or confirmed meanwhile.
                     Ok(None) => {}
                     Err(error) => failure = Some(error),
                 }
             }
             // Those of one reference block together, so that its operators are read once.
-            stored.sort_by_key(|(_, reference_block)| *reference_block);
-            for (digest, _) in stored {
-                match self.0.take_up(digest).await {
+            stored.sort_by_key(|(reference_block, digest, _)| (*reference_block, *digest));
+            for (_, digest, round) in stored {
+                match self.0.take_up(digest, round).await {
                     Ok(round) => {
-                        self.try_certify(digest, &round).await?;
+                        self.poke(round);
                         open += 1;
                     }
-                    Err(AggregateError::UnknownRound(_)) => {}
                     Err(error) => failure = Some(error),
                 }
             }
@@ -76,55 +133,88 @@ impl<S: Scheme> Aggregator<S> {
 }
 
 impl<S: Scheme> Shared<S> {
-    /// The stored round, if it is neither confirmed nor over; one that is over is forgotten.
-    async fn outlived(&self, digest: &B256) -> Result<Option<StoredRound>, AggregateError> {
-        let Some(stored) = self.ledger.round(digest).await.map_err(unstored)? else {
-            return Ok(None);
-        };
-        if stored.confirmation.is_some() {
-            return Ok(None);
+    /// Whether this instance works on the rounds.
+    pub(super) fn leads(&self) -> bool {
+        self.leadership.as_ref().is_none_or(Leadership::leads)
+    }
+
+    /// Leaves the rounds to another instance.
+    pub(super) fn step_down(&self) {
+        if let Some(leadership) = &self.leadership {
+            leadership.step_down();
+            self.rounds.clear();
         }
-        // In memory it goes by the clock that does not jump.
-        let is_over = match self.rounds.get(digest) {
-            Ok(_) => false,
-            Err(AggregateError::Expired(_)) => true,
-            Err(_) => stored.is_over(self.config.round_lifetime),
+    }
+
+    /// Forgets a round whose time is up. What is confirmed stays in the store.
+    pub(super) async fn expire(&self, round: &Arc<OpenRound<S>>) -> Result<(), AggregateError> {
+        let digest = round.digest();
+        if !round.is_confirmed() {
+            self.forget(&digest, &round.to_stored()).await?;
+        }
+        self.rounds.remove(&digest, round);
+        Ok(())
+    }
+
+    async fn forget(&self, digest: &B256, stored: &StoredRound) -> Result<(), AggregateError> {
+        let _ = self.ledger.forget(digest, stored).await.map_err(unstored)?;
+        let digest = *digest;
+        info!(%digest, "round expired");
+        self.events.tell(|| RoundEvent::Expired { digest });
+        Ok(())
+    }
+
+    /// The stored round, if it is neither confirmed nor over; one that is over is forgotten.
+    pub(super) async fn outlived(
+        &self,
+        digest: &B256,
+    ) -> Result<Option<StoredRound>, AggregateError> {
+        let stored = self.ledger.round(digest).await.map_err(unstored)?;
+        let Some(stored) = stored.filter(|it| it.confirmation.is_none()) else {
+            return Ok(None);
         };
-        if is_over {
-            let digest = *digest;
-            self.events.tell(|| RoundEvent::Expired { digest });
-            let forgotten = self.ledger.forget(&digest, &stored).await;
-            return forgotten.map(|()| None).map_err(unstored);
+        // In memory it goes by the time that it has been there.
+        if self.rounds.get(digest).is_none()
+            && stored.is_over(self.head().await?, self.config.round_blocks)
+        {
+            self.forget(digest, &stored).await?;
+            return Ok(None);
         }
         Ok(Some(stored))
     }
 
     /// Brings a stored round back into memory.
-    pub(super) async fn take_up(&self, digest: B256) -> Result<Arc<OpenRound<S>>, AggregateError> {
-        let slot = self.rounds.slot(digest)?;
-        let round = slot.get_or_try_init(|| async {
-            let stored = self.ledger.round(&digest).await.map_err(unstored)?;
-            let open = stored.filter(|round| round.confirmation.is_none());
-            let open = open.ok_or(AggregateError::UnknownRound(digest))?;
-            self.restore(&digest, open).await
-        });
-        Ok(Arc::clone(round.await?))
-    }
-
-    pub(super) async fn restore(
+    pub(super) async fn take_up(
         &self,
-        digest: &B256,
+        digest: B256,
         stored: StoredRound,
     ) -> Result<Arc<OpenRound<S>>, AggregateError> {
+        if let Some((round, _)) = self.rounds.get(&digest) {
+            return Ok(round);
+        }
         let keys = self.keys(stored.terms.reference_block()).await?;
-        let signatures = self.ledger.signatures(digest, &stored).await;
+        let _permit = self.proving.acquire().await;
+        // Somebody may have been faster.
+        if let Some((round, _)) = self.rounds.get(&digest) {
+            return Ok(round);
+        }
+        let signatures = self.ledger.signatures(&digest, &stored).await;
         let signatures = signatures.map_err(unstored)?;
+        let certificate = self.ledger.certificate(&digest).await.map_err(unstored)?;
+        // One of an earlier round of the statement has other terms.
+        let certificate = certificate.filter(|it| it.round == stored.terms);
+        let opened_at = stored.opened_at;
         let tally = Tally::new(stored.statement, self.config.domain, stored.terms, keys)
             .map_err(malformed)?;
-        // Its signatures are proved.
-        let round =
-            blocking(move || OpenRound::restore(tally, stored.opened_at, &signatures)).await?;
-        info!(%digest, "round taken up again");
-        Ok(Arc::new(round))
+        let restored = blocking(move || {
+            OpenRound::restore(digest, tally, opened_at, &signatures, certificate)
+        });
+        match self.keep(restored.await?).await? {
+            Inserted::New(round) => {
+                info!(%digest, "round taken up again");
+                Ok(round)
+            }
+            Inserted::Known(round) => Ok(round),
+        }
     }
 }

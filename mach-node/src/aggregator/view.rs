@@ -84,7 +84,7 @@ pub enum RoundState {
 /// What happens to rounds.
 #[derive(Clone, Debug)]
 pub enum RoundEvent<C: Curve = Bn254> {
-    /// A round began.
+    /// A round began, with its first signatures.
     Opened(RoundView),
     /// More operators have signed. Signatures that come together make one event.
     Signed(RoundView),

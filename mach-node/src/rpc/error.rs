@@ -23,6 +23,7 @@ enum Wire {
     UnknownRollup { chain_id: u64 },
     Expired { digest: B256 },
     Full { limit: usize },
+    Standby,
     UnknownQuorum { quorum: u8, reference_block: u32 },
     MalformedRegistry,
     Unavailable,
@@ -43,6 +44,7 @@ pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
         },
         AggregateError::Expired(digest) => Wire::Expired { digest: *digest },
         AggregateError::Full(limit) => Wire::Full { limit: *limit },
+        AggregateError::Standby => Wire::Standby,
         AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum,
             reference_block,
@@ -72,6 +74,7 @@ pub(super) fn from_wire(error: &ErrorObjectOwned) -> Option<AggregateError> {
         Wire::UnknownRollup { chain_id } => AggregateError::UnknownRollup(chain_id),
         Wire::Expired { digest } => AggregateError::Expired(digest),
         Wire::Full { limit } => AggregateError::Full(limit),
+        Wire::Standby => AggregateError::Standby,
         Wire::UnknownQuorum {
             quorum,
             reference_block,
@@ -100,6 +103,7 @@ mod tests {
             AggregateError::UnknownRollup(7),
             AggregateError::Expired(B256::repeat_byte(4)),
             AggregateError::Full(9),
+            AggregateError::Standby,
             AggregateError::Registry(RegistryError::UnknownQuorum {
                 quorum: 1,
                 reference_block: 2,

@@ -43,11 +43,13 @@ pub enum Table {
     Verified,
     /// Statements that no aggregator has taken yet: [`Outbox`](crate::Outbox).
     Outbox,
+    /// Which of several instances leads.
+    Leader,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
@@ -57,6 +59,7 @@ impl Table {
         Self::Certificates,
         Self::Verified,
         Self::Outbox,
+        Self::Leader,
     ];
 
     /// Name of the table in a database.
@@ -71,6 +74,7 @@ impl Table {
             Self::Certificates => "certificates",
             Self::Verified => "verified",
             Self::Outbox => "outbox",
+            Self::Leader => "leader",
         }
     }
 
@@ -79,9 +83,11 @@ impl Table {
         match self {
             Self::Guard => crate::guard::record(key),
             Self::Work => crate::backfill::record(key),
-            Self::Rounds | Self::Signatures | Self::Unconfirmed | Self::Certificates => {
-                crate::aggregator::record(self, key)
-            }
+            Self::Rounds
+            | Self::Signatures
+            | Self::Unconfirmed
+            | Self::Certificates
+            | Self::Leader => crate::aggregator::record(self, key),
             Self::Finality => crate::finality::record(key),
             Self::Verified => crate::verified::record(key),
             Self::Outbox => crate::operator::record(key),

@@ -57,13 +57,11 @@ async fn a_round_tells_what_happens_to_it() {
     let RoundEvent::Opened(view) = next(&mut events).await else {
         panic!("the round opens");
     };
-    assert_eq!(view.digest, digest(1));
-    for signers in [&[0][..], &[0, 1]] {
-        let RoundEvent::Signed(view) = next(&mut events).await else {
-            panic!("{signers:?} sign");
-        };
-        assert_view(&view, signers, RoundState::Collecting);
-    }
+    assert_view(&view, &[0], RoundState::Collecting);
+    let RoundEvent::Signed(view) = next(&mut events).await else {
+        panic!("another one signs");
+    };
+    assert_view(&view, &[0, 1], RoundState::Collecting);
     let certificate = loop {
         match next(&mut events).await {
             RoundEvent::Signed(view) => assert_eq!(view.signers.len(), 3),
@@ -116,7 +114,7 @@ async fn who_does_not_listen_holds_up_nobody() {
     let deaf = aggregator.events();
     for number in 0..1000 {
         aggregator.open(&statement(number)).await.unwrap();
-        aggregator.submit(signed(number, 0)).await.unwrap();
+        aggregator.submit(signed(number, number % 4)).await.unwrap();
     }
     assert_eq!(aggregator.rounds().len(), 64);
     assert_eq!(

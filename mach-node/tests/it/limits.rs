@@ -31,31 +31,53 @@ async fn a_full_aggregator_says_so_and_recovers() {
     for number in 0..4 {
         sign_all(&aggregator, number, [0]).await;
     }
-    let error = aggregator.open(&statement(4)).await.unwrap_err();
+    let error = aggregator.submit(signed(4, 0)).await.unwrap_err();
     assert!(matches!(error, AggregateError::Full(4)) && error.is_transient());
     // The rounds that are there go on.
     aggregator.open(&statement(0)).await.unwrap();
     aggregator.submit(signed(0, 1)).await.unwrap();
 
     tokio::time::advance(LIFETIME).await;
-    aggregator.open(&statement(4)).await.unwrap();
+    aggregator.submit(signed(4, 0)).await.unwrap();
     assert_eq!(aggregator.open_rounds(), 1);
 }
 
+/// What one operator signs alone does not fill the aggregator.
 #[tokio::test]
-async fn rounds_that_nobody_signed_give_way() {
+async fn an_operator_has_a_share_of_the_rounds() {
+    let config = AggregatorConfig {
+        max_rounds: 6,
+        max_rounds_per_operator: 3,
+        ..config()
+    };
+    let aggregator = aggregator_with(FixedRegistry::new(4), &Confirmer::default(), config);
+    for number in 0..100 {
+        let taken = aggregator.submit(signed(number, 0)).await;
+        assert_eq!(taken.is_ok(), number < 3, "{number}: {taken:?}");
+        assert!(number < 3 || matches!(taken, Err(AggregateError::Full(3))));
+    }
+    assert_eq!(aggregator.open_rounds(), 3);
+    // Others go on, and a round that another one signs is not the first one's alone any more.
+    aggregator.submit(signed(200, 1)).await.unwrap();
+    aggregator.submit(signed(1, 1)).await.unwrap();
+    aggregator.submit(signed(201, 0)).await.unwrap();
+    assert_eq!(aggregator.open_rounds(), 5);
+}
+
+#[tokio::test]
+async fn rounds_that_nobody_signed_take_no_room() {
     let confirmer = Confirmer::default();
     let aggregator = small(&confirmer);
     sign_all(&aggregator, 0, [0]).await;
     for number in 1..100 {
         aggregator.open(&statement(number)).await.unwrap();
-        // A signature that is not an operator's does not keep a round.
+        // A signature that is not an operator's does not make a round.
         aggregator
             .submit(signed_by(number, 1, 9))
             .await
             .unwrap_err();
         aggregator.submit(signed(number, 9)).await.unwrap_err();
-        assert!(aggregator.open_rounds() <= 4);
+        assert_eq!(aggregator.open_rounds(), 1);
     }
     for index in 1..3 {
         aggregator.submit(signed(0, index)).await.unwrap();
@@ -81,17 +103,17 @@ async fn confirmed_rounds_give_way_to_new_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_round_that_expired_says_so_and_can_be_opened_again() {
+async fn a_round_that_expired_can_be_opened_again() {
     let confirmer = Confirmer::default();
     let aggregator = small(&confirmer);
     sign_all(&aggregator, 1, 0..2).await;
     tokio::time::advance(LIFETIME).await;
-    let late = aggregator.submit(signed(1, 2)).await;
-    assert!(matches!(late, Err(AggregateError::Expired(it)) if it == digest(1)));
     assert_eq!(aggregator.progress(digest(1)), None);
+    // Another round begins.
+    let late = aggregator.submit(signed(1, 2)).await.unwrap();
+    assert_eq!(late, Progress::Collecting { signers: 1 });
     assert!(confirmer.certificates().is_empty());
-
-    sign_all(&aggregator, 1, 0..3).await;
+    sign_all(&aggregator, 1, 0..2).await;
     confirmed(&aggregator, 1).await;
 }
 
@@ -153,8 +175,9 @@ async fn a_confirmed_round_is_remembered_beyond_its_lifetime() {
         aggregator.submit(signed(1, 3)).await,
         Ok(Progress::Confirmed(_))
     ));
-    // Who opens it again gets a round with a recent reference block.
+    // Nobody brings it to L1 again by sending what was sent before.
     sign_all(&aggregator, 1, 0..3).await;
-    confirmed(&aggregator, 1).await;
-    assert_eq!(confirmer.certificates().len(), 2);
+    aggregator.tend().await.unwrap();
+    sign_all(&aggregator, 1, 0..3).await;
+    assert_eq!(confirmer.certificates().len(), 1);
 }

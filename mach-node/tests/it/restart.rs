@@ -1,19 +1,19 @@
 //! An aggregator that ends, and another one on the same store.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use mach_core::{
     SignedStatement,
     ports::{AggregateError, Progress, SignatureAggregator},
 };
 use mach_node::{
-    Aggregator, AggregatorConfig,
+    Aggregator, AggregatorConfig, RoundEvent,
     store::{Change, Expected, MemoryStore, Store, Table, Written},
 };
 use tokio::sync::Notify;
 
 use crate::ports::{
-    Answer, Confirmer, FixedHead, FixedRegistry, HEAD, Unwritable, aggregator_on, config,
+    Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, Unwritable, aggregator_on, config,
     confirmation, confirmed, digest, id, sign_all, signed, signed_by, statement, until,
 };
 
@@ -129,29 +129,101 @@ async fn rounds_that_nobody_signed_leave_nothing_behind() {
 async fn rounds_that_are_over_are_forgotten() {
     let store = MemoryStore::new();
     let confirmer = Confirmer::default();
-    let over = AggregatorConfig {
-        round_lifetime: Duration::ZERO,
-        ..config()
-    };
     let before = on(&store, &confirmer);
     sign_all(&before, 1, 0..2).await;
     sign_all(&before, 2, 0..1).await;
     drop(before);
     assert_eq!(rows(&store).await, 7);
 
-    let after = aggregator_on(store.clone(), FixedRegistry::new(4), &confirmer, over);
-    let late = after.submit(signed(1, 2)).await;
-    assert!(matches!(late, Err(AggregateError::Expired(it)) if it == digest(1)));
-    // Another round takes its place, and the old signatures do not count in it.
-    after.open(&statement(1)).await.unwrap();
-    assert_eq!(
-        after.progress(digest(1)),
-        None,
-        "it is over at once, with this lifetime"
+    let l1 = FixedHead::new();
+    let after = Aggregator::new(
+        store.clone(),
+        FixedRegistry::new(4),
+        l1.clone(),
+        confirmer,
+        AggregatorConfig {
+            round_blocks: 10,
+            ..config()
+        },
     );
+    let mut events = after.events();
+    // Ten blocks past the reference block, and one more.
+    l1.0.store(HEAD - 1 + 11, std::sync::atomic::Ordering::SeqCst);
+    // Another round takes its place, and the old signatures do not count in it.
+    let late = after.submit(signed(1, 2)).await.unwrap();
+    assert_eq!(late, Progress::Collecting { signers: 1 });
+    assert_eq!(rows(&store).await, 6);
+    assert_eq!(after.tend().await.unwrap(), 1);
     assert_eq!(rows(&store).await, 3);
-    assert_eq!(after.tend().await.unwrap(), 0);
-    assert_eq!(rows(&store).await, 0);
+    let mut expired = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let RoundEvent::Expired { digest } = event {
+            expired.push(digest);
+        }
+    }
+    assert_eq!(expired, [digest(1), digest(2)]);
+}
+
+/// A clock that jumps forward before a restart makes no operator's signature void.
+#[tokio::test]
+async fn a_clock_that_jumps_forgets_nothing() {
+    let store = MemoryStore::new();
+    let confirmer = Confirmer::default();
+    sign_all(&on(&store, &confirmer), 1, 0..2).await;
+    let row = store.get(Table::Rounds, digest(1).as_slice()).await;
+    let value = row.unwrap().unwrap();
+    let mut round: serde_json::Value = serde_json::from_slice(&value).unwrap();
+    let opened_at = round["openedAt"].as_u64().unwrap();
+    let prefix = |at: u64| [digest(1).as_slice(), &at.to_be_bytes()].concat();
+    let signatures = store
+        .scan(Table::Signatures, &prefix(opened_at), None, 10)
+        .await
+        .unwrap();
+    // As if the clock had been a century behind when the round began, or ahead.
+    for at in [
+        opened_at - 3_000_000_000_u64.min(opened_at),
+        opened_at + 3_000_000_000,
+    ] {
+        let store = MemoryStore::new();
+        round["openedAt"] = at.into();
+        let mut changes = vec![
+            (
+                Table::Rounds,
+                digest(1).to_vec(),
+                serde_json::to_vec(&round).unwrap(),
+            ),
+            (
+                Table::Unconfirmed,
+                [
+                    &1u64.to_be_bytes()[..],
+                    DOMAIN.service_manager.as_slice(),
+                    digest(1).as_slice(),
+                ]
+                .concat(),
+                Vec::new(),
+            ),
+        ];
+        for (key, value) in &signatures {
+            let key = [&prefix(at), &key[prefix(at).len()..]].concat();
+            changes.push((Table::Signatures, key, value.clone()));
+        }
+        let changes = changes.into_iter().map(|(table, key, value)| Change {
+            table,
+            key,
+            expected: Expected::Absent,
+            value: Some(value),
+        });
+        assert_eq!(
+            store.write(changes.collect()).await.unwrap(),
+            Written::Applied
+        );
+        let after = on(&store, &confirmer);
+        assert_eq!(after.tend().await.unwrap(), 1);
+        assert_eq!(
+            after.progress(digest(1)),
+            Some(Progress::Collecting { signers: 2 })
+        );
+    }
 }
 
 #[tokio::test]
@@ -186,17 +258,15 @@ async fn a_signature_that_cannot_be_stored_is_not_acknowledged() {
     );
 }
 
-/// Anybody can send points in every operator's name, and they count until there are enough.
+/// Anybody can send points in every operator's name.
 #[tokio::test]
 async fn wrong_signatures_leave_nothing_in_the_store() {
     let store = MemoryStore::new();
     let aggregator = on(&store, &Confirmer::default());
     sign_all(&aggregator, 1, [0]).await;
-    for _ in 0..3 {
-        aggregator.submit(signed_by(1, 1, 8)).await.unwrap();
-        assert_eq!(rows(&store).await, 4);
-        let last = aggregator.submit(signed_by(1, 2, 9)).await;
-        assert!(matches!(last, Err(AggregateError::BadSignature(it)) if it == id(2)));
+    for index in [1, 2, 1] {
+        let wrong = aggregator.submit(signed_by(1, index, 9)).await;
+        assert!(matches!(wrong, Err(AggregateError::BadSignature(it)) if it == id(index)));
         assert_eq!(rows(&store).await, 3);
     }
     // A confirmed round is one row, and its certificate another.
@@ -212,55 +282,34 @@ async fn a_statement_has_one_round_in_the_store() {
     let elsewhere = MemoryStore::new();
     sign_all(&on(&elsewhere, &Confirmer::default()), 1, [1]).await;
     let row = elsewhere.get(Table::Rounds, digest(1).as_slice()).await;
-    let mut earlier: serde_json::Value = serde_json::from_slice(&row.unwrap().unwrap()).unwrap();
-    let opened_at = earlier["openedAt"].as_u64().unwrap();
+    let earlier = row.unwrap().unwrap();
 
-    let store = MemoryStore::new();
-    let aggregator = on(&store, &Confirmer::default());
-    aggregator.open(&statement(1)).await.unwrap();
-    for (opened_at, is_over) in [(opened_at - 60, false), (1, true)] {
-        earlier["openedAt"] = opened_at.into();
-        let change = Change {
-            table: Table::Rounds,
-            key: digest(1).to_vec(),
-            expected: Expected::Anything,
-            value: Some(serde_json::to_vec(&earlier).unwrap()),
-        };
-        assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
-        let outcome = aggregator.submit(signed(1, 0)).await;
-        assert_eq!(outcome.is_ok(), is_over, "{outcome:?}");
-        assert!(is_over || matches!(outcome, Err(AggregateError::Expired(_))));
-    }
-    let after = on(&store, &Confirmer::default());
-    assert_eq!(after.tend().await.unwrap(), 1);
-    let progress = after.progress(digest(1));
-    assert_eq!(progress, Some(Progress::Collecting { signers: 1 }));
-}
-
-/// A flood of rounds does not push out what is about to be signed.
-#[tokio::test(start_paused = true)]
-async fn a_round_that_somebody_works_on_stays() {
-    let registry = FixedRegistry {
-        delay: Duration::from_secs(5),
-        ..FixedRegistry::new(4)
+    let store = Arc::new(Unwritable::default());
+    let aggregator = aggregator_on(
+        Arc::clone(&store),
+        FixedRegistry::new(4),
+        &Confirmer::default(),
+        config(),
+    );
+    // The round begins in memory, and the store gets another one meanwhile.
+    store.fail(true);
+    assert!(aggregator.submit(signed(1, 0)).await.is_err());
+    store.fail(false);
+    let change = Change {
+        table: Table::Rounds,
+        key: digest(1).to_vec(),
+        expected: Expected::Absent,
+        value: Some(earlier),
     };
-    let config = AggregatorConfig {
-        max_rounds: 1,
-        ..config()
-    };
-    let store = MemoryStore::new();
-    let aggregator = aggregator_on(store, registry, &Confirmer::default(), config);
-    let opening = tokio::spawn({
-        let aggregator = aggregator.clone();
-        async move { aggregator.open(&statement(1)).await }
-    });
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let other = aggregator.open(&statement(2)).await;
-    assert!(matches!(other, Err(AggregateError::Full(1))), "{other:?}");
-    opening.await.unwrap().unwrap();
-    // Nobody works on it now, and nobody has signed it.
-    aggregator.open(&statement(2)).await.unwrap();
-    assert_eq!(aggregator.progress(digest(1)), None);
+    assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+    let outcome = aggregator.submit(signed(1, 0)).await;
+    assert!(
+        matches!(outcome, Err(AggregateError::Expired(_))),
+        "{outcome:?}"
+    );
+    // From now on it is the round of the store.
+    let progress = aggregator.submit(signed(1, 0)).await.unwrap();
+    assert_eq!(progress, Progress::Collecting { signers: 1 });
 }
 
 /// One round that is damaged holds up no other.

@@ -1,0 +1,286 @@
+//! Working on a round: signatures that come together are proved together, become durable together,
+//! and are answered then.
+
+use std::{sync::Arc, time::Duration};
+
+use mach_bls::{Scheme, TallyError};
+use mach_core::{
+    G1Bytes, OperatorId, SignedStatement,
+    ports::{AggregateError, Progress},
+};
+use tokio::{
+    sync::{AcquireError, SemaphorePermit, oneshot},
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+
+use super::{
+    Aggregator, blocking, failed,
+    ledger::{Batch, Recorded},
+    round::{Counted, OpenRound, Pending, Phase, Work},
+    view::RoundEvent,
+};
+
+/// Most signatures that are proved together.
+const MAX_BATCH: usize = 1024;
+/// Late signatures make a better certificate at most this often.
+const EXTEND_EVERY: Duration = Duration::from_millis(250);
+
+impl<S: Scheme> Aggregator<S> {
+    /// Has a signature counted with those that come at the same time.
+    pub(super) async fn count(
+        &self,
+        round: Arc<OpenRound<S>>,
+        signed: SignedStatement<S>,
+    ) -> Result<Progress, AggregateError> {
+        let (answer, answered) = oneshot::channel();
+        let begins = round.push(Pending {
+            operator: signed.operator,
+            signature: signed.signature,
+            answer,
+        })?;
+        if begins {
+            self.work_on(round);
+        }
+        answered.await.map_err(failed)?
+    }
+
+    /// Has the round looked at: its certificate may be due, or its end.
+    pub(super) fn poke(&self, round: Arc<OpenRound<S>>) {
+        if round.poke() {
+            self.work_on(round);
+        }
+    }
+
+    /// Who goes away meanwhile does not stop what was begun.
+    fn work_on(&self, round: Arc<OpenRound<S>>) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let working = Working(round);
+            this.work(&working.0).await;
+        });
+    }
+
+    async fn work(&self, round: &Arc<OpenRound<S>>) {
+        let mut work = round.work.lock().await;
+        let mut extend_at: Option<Instant> = None;
+        loop {
+            let is_due = extend_at.is_some_and(|at| at <= Instant::now());
+            // While others are at it, more signatures come together.
+            let permit = self.0.proving.acquire().await;
+            match round.take_waiting(MAX_BATCH) {
+                Some(batch) => {
+                    extend_at = self.batch(round, &mut work, batch, is_due, permit).await;
+                }
+                None if is_due => {
+                    extend_at = self.batch(round, &mut work, Vec::new(), true, permit).await;
+                }
+                None => {
+                    drop(permit);
+                    match extend_at {
+                        Some(at) => {
+                            tokio::select! {
+                                () = sleep_until(at) => {}
+                                () = round.arrival.notified() => {}
+                            }
+                        }
+                        None if round.rest() => return,
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Works on some signatures, or none, and answers when the certificate is to be extended.
+    async fn batch(
+        &self,
+        round: &Arc<OpenRound<S>>,
+        work: &mut Work<S>,
+        batch: Vec<Pending<S>>,
+        extend: bool,
+        permit: Result<SemaphorePermit<'_>, AcquireError>,
+    ) -> Option<Instant> {
+        let shares: Vec<_> = (batch.iter())
+            .map(|pending| (pending.operator, pending.signature))
+            .collect();
+        let certified = (work.certificate.as_ref()).map_or(0, |(it, _)| signers(round, it));
+        // What comes after the confirmation is in the certificate or nowhere.
+        let extend = extend || round.is_confirmed();
+        let counting = Arc::clone(round);
+        let counted = blocking(move || counting.count(&shares, certified, extend)).await;
+        drop(permit);
+        let mut counted = match counted {
+            Ok(counted) => counted,
+            Err(error) => {
+                refuse(batch, || AggregateError::Backend(error.to_string().into()));
+                return None;
+            }
+        };
+        work.unrecorded.extend(counted.new.iter().copied());
+        let recorded = self.record(round, work, &mut counted).await;
+        if let Err(error) = recorded {
+            return self.fail(round, batch, &counted, error);
+        }
+        self.tell(round, &counted, work);
+        if let Some((certificate, _)) = &work.certificate
+            && round.confirm()
+        {
+            let (this, round) = (self.clone(), Arc::clone(round));
+            let certificate = Arc::clone(certificate);
+            tokio::spawn(async move { this.confirm(round, certificate).await });
+        }
+        self.close(round, work).await;
+        let progress = round.progress();
+        for (pending, outcome) in batch.into_iter().zip(counted.outcomes) {
+            let answer = outcome.map(|()| progress.clone());
+            // Whoever went away does not want to know.
+            let _ = pending.answer.send(answer.map_err(refused(round)));
+        }
+        let made = work.certificate.as_ref().map(|(_, made)| *made);
+        made.filter(|_| counted.is_better_possible)
+            .map(|made| made + EXTEND_EVERY)
+    }
+
+    /// Makes durable what is not.
+    async fn record(
+        &self,
+        round: &OpenRound<S>,
+        work: &mut Work<S>,
+        counted: &mut Counted<S>,
+    ) -> Result<(), AggregateError> {
+        // The certificate of a confirmed round has its late signatures.
+        let is_confirmed = round.is_confirmed();
+        let signatures: Vec<(OperatorId, G1Bytes<S>)> = if is_confirmed {
+            Vec::new()
+        } else {
+            work.unrecorded.iter().copied().collect()
+        };
+        let batch = Batch {
+            is_first: !work.is_stored && !is_confirmed,
+            signatures: &signatures,
+            certificate: counted.certificate.as_ref(),
+        };
+        let digest = round.digest();
+        let recorded = (self.0.ledger)
+            .record(&digest, &round.to_stored(), &batch)
+            .await;
+        match recorded.map_err(super::unstored)? {
+            Recorded::Durable => {
+                counted.is_opened = batch.is_first;
+                work.is_stored = true;
+                work.unrecorded.clear();
+                if let Some(certificate) = counted.certificate.take() {
+                    info!(%digest, absent = certificate.non_signers.len(), "certified");
+                    work.certificate = Some((Arc::new(certificate), Instant::now()));
+                    counted.is_better_possible = false;
+                    counted.is_certified = true;
+                }
+                Ok(())
+            }
+            Recorded::Elsewise => Err(AggregateError::Expired(digest)),
+            Recorded::NotLeading => Err(AggregateError::Standby),
+        }
+    }
+
+    /// Nothing is acknowledged that is not durable.
+    fn fail(
+        &self,
+        round: &Arc<OpenRound<S>>,
+        batch: Vec<Pending<S>>,
+        counted: &Counted<S>,
+        error: AggregateError,
+    ) -> Option<Instant> {
+        warn!(digest = %round.digest(), %error, "signatures are not recorded");
+        match error {
+            // What is in memory is not what counts.
+            AggregateError::Expired(_) => self.0.rounds.remove(&round.digest(), round),
+            AggregateError::Standby => self.0.step_down(),
+            _ => {}
+        }
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        for (pending, outcome) in batch.into_iter().zip(&counted.outcomes) {
+            let error = match outcome {
+                Err(wrong) => refused(round)(*wrong),
+                Ok(()) => match error {
+                    AggregateError::Expired(digest) => AggregateError::Expired(digest),
+                    AggregateError::Standby => AggregateError::Standby,
+                    _ => AggregateError::Backend(cause.clone().unwrap_or_default().into()),
+                },
+            };
+            let _ = pending.answer.send(Err(error));
+        }
+        None
+    }
+
+    fn tell(&self, round: &OpenRound<S>, counted: &Counted<S>, work: &Work<S>) {
+        if counted.is_opened {
+            self.0.events.tell(|| RoundEvent::Opened(round.view()));
+        } else if !counted.new.is_empty() {
+            self.0.events.tell(|| RoundEvent::Signed(round.view()));
+        }
+        if let Some((certificate, _)) = work.certificate.as_ref().filter(|_| counted.is_certified) {
+            self.0.events.tell(|| RoundEvent::Certified {
+                view: round.view(),
+                certificate: Arc::clone(certificate),
+            });
+        }
+    }
+
+    /// Keeps that the round is confirmed. If that fails, [`Aggregator::tend`] tries again.
+    async fn close(&self, round: &OpenRound<S>, work: &mut Work<S>) {
+        if work.is_closed || !matches!(round.phase(), Phase::Confirmed(_)) {
+            return;
+        }
+        let digest = round.digest();
+        match self.0.ledger.close(&digest, &round.to_stored()).await {
+            Ok(Recorded::Durable) => work.is_closed = true,
+            Ok(_) => self.0.step_down(),
+            Err(error) => warn!(
+                %digest,
+                error = &error as &dyn std::error::Error,
+                "the confirmation was not stored"
+            ),
+        }
+    }
+}
+
+/// Number of operators whose signatures are in a certificate of this round.
+const fn signers<S: Scheme>(
+    round: &OpenRound<S>,
+    certificate: &mach_core::Certificate<S>,
+) -> usize {
+    round
+        .operators()
+        .saturating_sub(certificate.non_signers.len())
+}
+
+fn refuse<S: Scheme>(batch: Vec<Pending<S>>, error: impl Fn() -> AggregateError) {
+    for pending in batch {
+        let _ = pending.answer.send(Err(error()));
+    }
+}
+
+/// Why a signature is not counted.
+fn refused<S: Scheme>(round: &OpenRound<S>) -> impl Fn(TallyError) -> AggregateError {
+    let digest = round.digest();
+    move |error| match error {
+        TallyError::UnknownOperator(operator) => AggregateError::UnknownOperator(operator),
+        TallyError::Malformed { operator, .. } | TallyError::BadSignature(operator) => {
+            warn!(%digest, %operator, %error, "signature refused");
+            AggregateError::BadSignature(operator)
+        }
+        error => AggregateError::Backend(error.into()),
+    }
+}
+
+/// Work on a round, which somebody else takes up again if it ends by a panic.
+struct Working<S: Scheme>(Arc<OpenRound<S>>);
+
+impl<S: Scheme> Drop for Working<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! One round in memory.
+//!
+//! Locks are taken in one order: the tally, then the phase, then what waits. Only the tally's is
+//! held for longer than an instant, on a thread for what takes long.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy_primitives::B256;
+use mach_bls::{Added, Scheme, Signature, Tally, TallyError};
+use mach_core::{
+    Certificate, Confirmation, G1Bytes, OperatorId, Round,
+    ports::{AggregateError, Progress},
+};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use super::{
+    ledger::{StoredRound, UnixTime},
+    rounds::{OnlySigner, lock},
+    view::{RoundState, RoundView},
+};
+
+/// Most signatures of one round that wait.
+const MAX_WAITING: usize = 32 * 1024;
+
+/// One round.
+pub(super) struct OpenRound<S: Scheme> {
+    digest: B256,
+    opened: Instant,
+    /// Without its confirmation.
+    stored: StoredRound,
+    opener: OnlySigner,
+    operators: usize,
+    signers: AtomicUsize,
+    tally: Mutex<Tally<S>>,
+    phase: Mutex<Phase>,
+    waiting: Mutex<Waiting<S>>,
+    /// Something waits.
+    pub(super) arrival: Notify,
+    /// What the one who works on the round keeps.
+    pub(super) work: tokio::sync::Mutex<Work<S>>,
+}
+
+/// What waits to be worked on.
+struct Waiting<S: Scheme> {
+    signatures: VecDeque<Pending<S>>,
+    /// Somebody works on the round and will look again.
+    is_worked_on: bool,
+    /// There is something to do beside the signatures.
+    is_poked: bool,
+}
+
+/// A signature that waits for its answer.
+pub(super) struct Pending<S: Scheme> {
+    pub(super) operator: OperatorId,
+    pub(super) signature: G1Bytes<S>,
+    pub(super) answer: oneshot::Sender<Result<Progress, AggregateError>>,
+}
+
+/// What is known of the round's rows, and its certificate.
+pub(super) struct Work<S: Scheme> {
+    /// Whether the store has the round.
+    pub(super) is_stored: bool,
+    /// Signatures that count and are not known to be durable.
+    pub(super) unrecorded: HashSet<(OperatorId, G1Bytes<S>)>,
+    /// The best certificate, and when it was made.
+    pub(super) certificate: Option<(Arc<Certificate<S>>, Instant)>,
+    /// Whether the store knows that the round is confirmed.
+    pub(super) is_closed: bool,
+}
+
+/// How far a round is beyond its tally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Signatures are counted; the threshold may be reached.
+    Collecting,
+    /// The certificate is on its way to L1.
+    Confirming,
+    /// The statement stands on L1.
+    Confirmed(Confirmation),
+}
+
+/// What counting signatures came to.
+pub(super) struct Counted<S: Scheme> {
+    /// What became of each.
+    pub(super) outcomes: Vec<Result<(), TallyError>>,
+    /// Those that were not counted before.
+    pub(super) new: Vec<(OperatorId, G1Bytes<S>)>,
+    /// The certificate, if one was due.
+    pub(super) certificate: Option<Certificate<S>>,
+    /// Whether there could be a better certificate.
+    pub(super) is_better_possible: bool,
+    /// Whether the round was made durable now.
+    pub(super) is_opened: bool,
+    /// Whether the certificate that there is was made now.
+    pub(super) is_certified: bool,
+}
+
+impl<S: Scheme> OpenRound<S> {
+    /// A round that begins with what is proved in `tally`.
+    pub(super) fn new(digest: B256, tally: Tally<S>) -> Self {
+        let stored = StoredRound {
+            statement: tally.statement().clone(),
+            terms: tally.round().clone(),
+            opened_at: UnixTime::now(),
+            confirmation: None,
+        };
+        let signatures: HashSet<_> = tally
+            .proved()
+            .filter_map(|operator| Some((operator, tally.signature(&operator)?.to_bytes())))
+            .collect();
+        let mut signers = signatures.iter().map(|(operator, _)| *operator);
+        Self {
+            digest,
+            opened: Instant::now(),
+            stored,
+            opener: signers.next().filter(|_| signatures.len() == 1),
+            operators: tally.members().count(),
+            signers: AtomicUsize::new(tally.signers()),
+            tally: Mutex::new(tally),
+            phase: Mutex::new(Phase::Collecting),
+            waiting: Mutex::new(Waiting {
+                signatures: VecDeque::new(),
+                is_worked_on: false,
+                is_poked: false,
+            }),
+            arrival: Notify::new(),
+            work: tokio::sync::Mutex::new(Work {
+                is_stored: false,
+                unrecorded: signatures,
+                certificate: None,
+                is_closed: false,
+            }),
+        }
+    }
+
+    /// A round as it was stored. Its signatures are proved here, for who wrote them is not known.
+    /// It lasts as long again: how long the process was gone is not known either.
+    pub(super) fn restore(
+        digest: B256,
+        mut tally: Tally<S>,
+        opened_at: UnixTime,
+        signatures: &[(OperatorId, G1Bytes<S>)],
+        certificate: Option<Certificate<S>>,
+    ) -> Self {
+        for (operator, signature) in signatures {
+            let added =
+                Signature::from_bytes(signature).map(|it| tally.add_signature(*operator, it));
+            if !matches!(added, Ok(Ok(_))) {
+                tracing::debug!(%operator, "stored signature dropped");
+            }
+        }
+        for operator in tally.prove() {
+            tracing::debug!(%operator, "stored signature dropped, it is not valid");
+        }
+        let mut round = Self::new(digest, tally);
+        round.stored.opened_at = opened_at;
+        let work = round.work.get_mut();
+        work.is_stored = true;
+        work.unrecorded.clear();
+        work.certificate = certificate.map(|it| (Arc::new(it), round.opened));
+        round
+    }
+
+    pub(super) const fn digest(&self) -> B256 {
+        self.digest
+    }
+
+    pub(super) const fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Number of all operators.
+    pub(super) const fn operators(&self) -> usize {
+        self.operators
+    }
+
+    pub(super) fn terms(&self) -> Round {
+        self.stored.terms.clone()
+    }
+
+    /// The operator who opened the round, if nobody else has signed it.
+    pub(super) fn only_signer(&self) -> OnlySigner {
+        let is_alone = self.signers.load(Ordering::Relaxed) <= 1;
+        self.opener
+            .filter(|_| is_alone && self.phase() == Phase::Collecting)
+    }
+
+    /// The round as it is to be stored.
+    pub(super) fn to_stored(&self) -> StoredRound {
+        let confirmation = match self.phase() {
+            Phase::Confirmed(confirmation) => Some(confirmation),
+            _ => None,
+        };
+        StoredRound {
+            confirmation,
+            ..self.stored.clone()
+        }
+    }
+
+    /// Puts a signature to those that wait. Answers whether somebody has to begin working on them.
+    ///
+    /// Errors: [`AggregateError::Full`].
+    pub(super) fn push(&self, pending: Pending<S>) -> Result<bool, AggregateError> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.signatures.len() >= MAX_WAITING {
+            return Err(AggregateError::Full(MAX_WAITING));
+        }
+        waiting.signatures.push_back(pending);
+        Ok(self.called(&mut waiting))
+    }
+
+    /// Has somebody look at the round. Answers whether somebody has to begin.
+    pub(super) fn poke(&self) -> bool {
+        let mut waiting = lock(&self.waiting);
+        waiting.is_poked = true;
+        self.called(&mut waiting)
+    }
+
+    fn called(&self, waiting: &mut Waiting<S>) -> bool {
+        self.arrival.notify_one();
+        !std::mem::replace(&mut waiting.is_worked_on, true)
+    }
+
+    /// The signatures that wait, at most so many; `None` if there is nothing to do at all.
+    pub(super) fn take_waiting(&self, most: usize) -> Option<Vec<Pending<S>>> {
+        let mut waiting = lock(&self.waiting);
+        let is_poked = std::mem::take(&mut waiting.is_poked);
+        let count = waiting.signatures.len().min(most);
+        (is_poked || count > 0).then(|| waiting.signatures.drain(..count).collect())
+    }
+
+    /// Ends the work on the round, unless something came meanwhile.
+    pub(super) fn rest(&self) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let is_done = waiting.signatures.is_empty() && !waiting.is_poked;
+        if is_done {
+            waiting.is_worked_on = false;
+        }
+        is_done
+    }
+
+    /// Whoever worked on the round is gone, with a panic perhaps.
+    pub(super) fn abandon(&self) {
+        lock(&self.waiting).is_worked_on = false;
+    }
+
+    /// Counts signatures of which each is proved, all of them in one check with random weights, and
+    /// makes the certificate if there is none or `extend` says so.
+    pub(super) fn count(
+        &self,
+        batch: &[(OperatorId, G1Bytes<S>)],
+        certified: usize,
+        extend: bool,
+    ) -> Counted<S> {
+        let mut tally = lock(&self.tally);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut new = Vec::new();
+        for (position, (operator, bytes)) in batch.iter().enumerate() {
+            let added = match Signature::from_bytes(bytes) {
+                Ok(signature) => tally.add_signature(*operator, signature),
+                Err(source) => Err(TallyError::Malformed {
+                    operator: *operator,
+                    source,
+                }),
+            };
+            if added == Ok(Added::New) {
+                new.push(position);
+            }
+            outcomes.push(added.map(|_| ()));
+        }
+        tally.prove();
+        // Of two in one operator's name one is wrong, and others may be.
+        for ((operator, bytes), outcome) in batch.iter().zip(&mut outcomes) {
+            let counts = |signature: &Signature<S>| signature.to_bytes() == *bytes;
+            if outcome.is_ok() && !tally.signature(operator).is_some_and(counts) {
+                *outcome = Err(TallyError::BadSignature(*operator));
+            }
+        }
+        let is_valid = |position: &usize| outcomes.get(*position).is_some_and(Result::is_ok);
+        let new = (new.into_iter().filter(is_valid))
+            .filter_map(|position| batch.get(position).copied())
+            .collect();
+        self.signers.store(tally.signers(), Ordering::Relaxed);
+        let is_better_possible = tally.is_met() && tally.signers() > certified;
+        let is_due = certified == 0 || extend || tally.members().all(|(_, has_signed)| has_signed);
+        let certificate = (is_better_possible && is_due)
+            .then(|| tally.certificate().certificate)
+            .flatten();
+        Counted {
+            outcomes,
+            new,
+            is_better_possible: is_better_possible && certificate.is_none(),
+            is_opened: false,
+            is_certified: false,
+            certificate,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *lock(&self.phase)
+    }
+
+    /// Begins a confirmation, unless there is one.
+    pub(super) fn confirm(&self) -> bool {
+        let mut phase = lock(&self.phase);
+        let begins = *phase == Phase::Collecting;
+        if begins {
+            *phase = Phase::Confirming;
+        }
+        begins
+    }
+
+    pub(super) fn confirmed(&self, confirmation: Confirmation) {
+        *lock(&self.phase) = Phase::Confirmed(confirmation);
+    }
+
+    /// Ends a confirmation that came to nothing: the next signature starts another.
+    pub(super) fn not_confirmed(&self) {
+        let mut phase = lock(&self.phase);
+        if *phase == Phase::Confirming {
+            *phase = Phase::Collecting;
+        }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let signers = self.signers.load(Ordering::Relaxed) as u64;
+        match self.phase() {
+            Phase::Collecting => Progress::Collecting { signers },
+            Phase::Confirming => Progress::Reached { signers },
+            Phase::Confirmed(confirmation) => Progress::Confirmed(confirmation),
+        }
+    }
+
+    pub(super) fn view(&self) -> RoundView {
+        let tally = lock(&self.tally);
+        let state = match self.phase() {
+            Phase::Confirmed(confirmation) => RoundState::Confirmed(confirmation),
+            Phase::Confirming => RoundState::Certified,
+            Phase::Collecting if tally.is_met() => RoundState::Certified,
+            Phase::Collecting => RoundState::Collecting,
+        };
+        RoundView::new(self.digest, &tally, state)
+    }
+
+    pub(super) fn is_confirmed(&self) -> bool {
+        matches!(self.phase(), Phase::Confirmed(_))
+    }
+
+    /// Whether the time of the round is up.
+    pub(super) fn is_expired(&self, lifetime: Duration) -> bool {
+        self.opened.elapsed() >= lifetime
+    }
+
+    /// Whether the round makes room for another. One whose certificate is on its way does not.
+    pub(super) fn is_over(&self, lifetime: Duration) -> bool {
+        self.is_expired(lifetime) && self.phase() != Phase::Confirming
+    }
+}
