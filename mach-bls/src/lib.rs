@@ -19,7 +19,7 @@ mod tally;
 pub use batch::invalid_shares;
 pub use certificate::{CertificateError, verify_certificate, verify_self_contained};
 pub use key::{KeyError, SecretKey, SecretKeyError, ValidKey};
-pub use operators::{OperatorKeys, OperatorKeysError};
+pub use operators::{Aggregate, OperatorKeys, OperatorKeysError};
 pub use point::PointError;
 pub use possession::PossessionProof;
 pub use scheme::Scheme;

@@ -1,13 +1,15 @@
 //! The keys of an operator set, decoded and proved once.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::{B256, map::B256Map};
 use mach_core::{
-    Bn254, G2Bytes, NonSigner, OperatorId, OperatorSet, QuorumNumbers, QuorumStake, QuorumTally,
-    Stake,
+    Bn254, G1Bytes, G2Bytes, NonSigner, OperatorId, OperatorSet, QuorumNumbers, QuorumStake,
+    QuorumTally, Stake,
 };
 
 use crate::batch::mismatches;
-use crate::{KeyError, Scheme, ValidKey};
+use crate::{KeyError, Scheme, Signature, ValidKey};
 
 /// An [`OperatorSet`] whose keys are proved, with the sums that certificates need.
 ///
@@ -24,6 +26,19 @@ pub struct OperatorKeys<S: Scheme = Bn254> {
     tallies: Vec<QuorumTally<S>>,
     /// Sum of all G2 keys, each once for every quorum that it is in.
     total_g2: S::G2Point,
+}
+
+/// Signatures of one digest, summed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aggregate<S: Scheme = Bn254> {
+    /// Members who did not sign, strictly ascending by id.
+    pub non_signers: Vec<NonSigner<S>>,
+    /// One entry for each quorum of the set, in its order.
+    pub quorums: Vec<QuorumTally<S>>,
+    /// Sum of the signers' G2 keys, each counted once for every quorum that it is in.
+    pub apk_g2: G2Bytes<S>,
+    /// Sum of the signatures, each counted once for every quorum that its signer is in.
+    pub sigma: G1Bytes<S>,
 }
 
 /// One operator with its places in the quorums of the set.
@@ -84,6 +99,24 @@ impl<S: Scheme> OperatorKeys<S> {
     pub fn key(&self, operator: &OperatorId) -> Option<&ValidKey<S>> {
         let position = self.position(operator)?;
         self.members.get(position).map(|member| &member.key)
+    }
+
+    /// What a contract checks of signatures of one digest, which have to be right: see
+    /// [`Tally`](crate::Tally) where that is not known.
+    pub fn aggregate(&self, signatures: &BTreeMap<OperatorId, Signature<S>>) -> Aggregate<S> {
+        let members = || self.members.iter();
+        let signature = |member: &Member<S>| signatures.get(&member.key.operator_id());
+        let has_signed: Vec<_> = members().map(|it| signature(it).is_some()).collect();
+        let outcome = self.outcome(|position| has_signed.get(position) == Some(&true));
+        let shares: Vec<_> = members()
+            .filter_map(|member| Some((signature(member)?.0, member.stakes.len())))
+            .collect();
+        Aggregate {
+            apk_g2: outcome.apk_g2_bytes(),
+            non_signers: outcome.non_signers,
+            quorums: outcome.quorums,
+            sigma: S::encode_g1(&repeated_sum(&shares, S::sum_g1)),
+        }
     }
 
     pub(crate) fn position(&self, operator: &OperatorId) -> Option<usize> {

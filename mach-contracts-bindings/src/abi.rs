@@ -51,6 +51,20 @@ sol! {
         uint32[][] nonSignerStakeIndices;
     }
 
+    /// Header of an alert until May 2024; since then it names its rollup.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct AlertHeaderV1 {
+        bytes32 messageHash;
+        bytes quorumNumbers;
+        bytes quorumThresholdPercentages;
+        uint32 referenceBlockNumber;
+    }
+
+    /// What the first service managers take alerts with.
+    interface IMachServiceManagerV1 {
+        function confirmAlert(AlertHeaderV1 alertHeader, NonSignerStakesAndSignature nonSignerStakesAndSignature) external;
+    }
+
     #[derive(Debug, Default, PartialEq, Eq)]
     struct QuorumStakeTotals {
         uint96[] signedStakeForQuorum;

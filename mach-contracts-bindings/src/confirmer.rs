@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_provider::{DynProvider, Provider};
 use async_trait::async_trait;
 use mach_core::{
-    Certificate, Confirmation, Statement,
+    Certificate, Confirmation, G1Bytes, G2Bytes, NonSigner, QuorumTally, Statement,
     ports::{BoxError, ConfirmError, StatementConfirmer},
 };
 use tracing::info;
@@ -204,20 +204,30 @@ pub fn proof(
     certificate: &Certificate,
     indices: CheckSignaturesIndices,
 ) -> abi::NonSignerStakesAndSignature {
+    let Certificate {
+        non_signers,
+        quorums,
+        ..
+    } = certificate;
+    let sums = (certificate.apk_g2, certificate.sigma);
+    proof_of(non_signers, quorums, sums, indices)
+}
+
+pub(crate) fn proof_of(
+    non_signers: &[NonSigner],
+    quorums: &[QuorumTally],
+    (apk_g2, sigma): (G2Bytes, G1Bytes),
+    indices: CheckSignaturesIndices,
+) -> abi::NonSignerStakesAndSignature {
     abi::NonSignerStakesAndSignature {
         nonSignerQuorumBitmapIndices: indices.nonSignerQuorumBitmapIndices,
-        nonSignerPubkeys: certificate
-            .non_signers
+        nonSignerPubkeys: non_signers
             .iter()
             .map(|absent| absent.key_g1.into())
             .collect(),
-        quorumApks: certificate
-            .quorums
-            .iter()
-            .map(|quorum| quorum.apk.into())
-            .collect(),
-        apkG2: certificate.apk_g2.into(),
-        sigma: certificate.sigma.into(),
+        quorumApks: quorums.iter().map(|quorum| quorum.apk.into()).collect(),
+        apkG2: apk_g2.into(),
+        sigma: sigma.into(),
         quorumApkIndices: indices.quorumApkIndices,
         totalStakeIndices: indices.totalStakeIndices,
         nonSignerStakeIndices: indices.nonSignerStakeIndices,
@@ -258,21 +268,21 @@ struct Behind {
     reference_block: u32,
 }
 
-fn refused(reason: &str, data: Bytes) -> ConfirmError {
+pub(crate) fn refused(reason: &str, data: Bytes) -> ConfirmError {
     ConfirmError::Reverted {
         reason: reason.to_owned(),
         data,
     }
 }
 
-fn call_error(error: CallError) -> ConfirmError {
+pub(crate) fn call_error(error: CallError) -> ConfirmError {
     match error {
         CallError::Reverted { revert, data, .. } => refused(&revert.to_string(), data),
         error => ConfirmError::Backend(Box::new(error)),
     }
 }
 
-fn submit_error(error: SubmitError) -> ConfirmError {
+pub(crate) fn submit_error(error: SubmitError) -> ConfirmError {
     match error {
         SubmitError::Reverted { revert, data, .. } => refused(&revert.to_string(), data),
         SubmitError::Call(error) => call_error(error),

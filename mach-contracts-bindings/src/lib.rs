@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod abi;
+mod alerts;
 mod artifact;
 mod bls12381;
 mod call;
@@ -20,6 +21,7 @@ mod service_managers;
 mod submit;
 mod web3signer;
 
+pub use alerts::ContractAlerts;
 pub use artifact::Artifact;
 pub use bls12381::{Bls12381Verifier, bls12381_key_digest};
 pub use call::CallError;

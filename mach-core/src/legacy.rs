@@ -6,6 +6,8 @@
 use alloy_primitives::{B256, ChainId, U256, keccak256};
 use alloy_sol_types::SolValue;
 
+use crate::{Bn254, Curve, G1Bytes, G2Bytes, NonSigner, QuorumTally, Round};
+
 /// Alert of the original.
 ///
 /// Source: `legacy/core/alert/alert.go` of the original.
@@ -62,6 +64,39 @@ impl LegacyAlert {
                 .concat(),
             ),
             Self::BlockHashMismatch { hash } => *hash,
+        }
+    }
+}
+
+/// Aggregate signature of an alert, as `confirmAlert` takes it.
+///
+/// As in a [`Certificate`](crate::Certificate), `non_signers` is strictly ascending by id and `quorums`
+/// in the order of the round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertCertificate<C: Curve = Bn254> {
+    /// Message hash of the alert.
+    pub message_hash: B256,
+    /// The rollup that a V2 signature binds; `None` for V1.
+    pub rollup_chain_id: Option<ChainId>,
+    /// Terms of the round.
+    pub round: Round,
+    /// Members of at least one quorum who did not sign, strictly ascending by id.
+    pub non_signers: Vec<NonSigner<C>>,
+    /// One entry for each quorum of the round, in its order.
+    pub quorums: Vec<QuorumTally<C>>,
+    /// Sum of the signers' G2 keys, each counted once for every quorum that it is in.
+    pub apk_g2: G2Bytes<C>,
+    /// Sum of the signatures, each counted once for every quorum that its signer is in.
+    pub sigma: G1Bytes<C>,
+}
+
+impl<C: Curve> AlertCertificate<C> {
+    /// The digest that is signed.
+    pub fn digest(&self) -> B256 {
+        let reference_block = self.round.reference_block();
+        match self.rollup_chain_id {
+            Some(rollup) => digest_v2(self.message_hash, reference_block, rollup),
+            None => digest_v1(self.message_hash, reference_block),
         }
     }
 }

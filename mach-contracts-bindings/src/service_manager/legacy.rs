@@ -23,6 +23,7 @@ alloy_sol_types::sol! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::IMachServiceManagerV1::confirmAlertCall;
     use alloy_primitives::hex;
     use alloy_sol_types::SolCall;
 
@@ -30,6 +31,7 @@ mod tests {
     fn selectors_are_the_originals() {
         use IMachServiceManagerV1 as V1;
         let cases = [
+            (confirmAlertCall::SELECTOR, hex!("008f38e7")),
             (V1::rollupChainIdCall::SELECTOR, hex!("ad971653")),
             (V1::updateRollupChainIdCall::SELECTOR, hex!("159214cc")),
             (V1::totalAlertsCall::SELECTOR, hex!("4f2b85db")),

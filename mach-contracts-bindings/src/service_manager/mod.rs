@@ -1,7 +1,7 @@
 //! What the service manager knows and asks for, and what may be told it.
 
 mod admin;
-mod legacy;
+pub(crate) mod legacy;
 mod probe;
 mod standing;
 

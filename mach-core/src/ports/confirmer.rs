@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use auto_impl::auto_impl;
 
 use super::BoxError;
-use crate::{Bn254, Certificate, Confirmation, Curve};
+use crate::{Bn254, Certificate, Confirmation, Curve, legacy::AlertCertificate};
 
 /// Brings certificates to L1.
 #[async_trait]
@@ -13,6 +13,19 @@ pub trait StatementConfirmer<C: Curve = Bn254>: Send + Sync {
     ///
     /// A statement that stands on L1 already is `Ok`, without a transaction.
     async fn confirm(&self, certificate: &Certificate<C>) -> Result<Confirmation, ConfirmError>;
+}
+
+/// Brings alerts of the original's generations to L1.
+#[async_trait]
+#[auto_impl(&, Arc, Box)]
+pub trait AlertConfirmer<C: Curve = Bn254>: Send + Sync {
+    /// Has the alert of `certificate` confirmed.
+    ///
+    /// An alert that stands on L1 already is `Ok`, without a transaction.
+    async fn confirm_alert(
+        &self,
+        certificate: &AlertCertificate<C>,
+    ) -> Result<Confirmation, ConfirmError>;
 }
 
 /// Why a certificate is not confirmed.

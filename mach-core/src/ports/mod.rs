@@ -15,7 +15,7 @@ mod source;
 mod validator;
 
 pub use aggregator::{AggregateError, Progress, SignatureAggregator};
-pub use confirmer::{ConfirmError, StatementConfirmer};
+pub use confirmer::{AlertConfirmer, ConfirmError, StatementConfirmer};
 pub use guard::{GuardError, SigningGuard};
 pub use l1::{BlobSource, L1Head, L1Source};
 pub use queue::{Claim, Completion, Lease, QueueError, QueueProgress, Release, WorkQueue};
@@ -47,6 +47,7 @@ mod tests {
         registry: Box<dyn OperatorRegistry>,
         aggregator: Box<dyn SignatureAggregator>,
         confirmer: Box<dyn StatementConfirmer>,
+        alert_confirmer: Box<dyn AlertConfirmer>,
         other_signer: Box<dyn StatementSigner<Bls12381>>,
         other_registry: Box<dyn OperatorRegistry<Bls12381>>,
         other_aggregator: Box<dyn SignatureAggregator<Bls12381>>,
