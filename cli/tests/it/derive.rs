@@ -237,11 +237,21 @@ async fn nothing_is_said_of_blocks_behind_one_without_a_verdict() {
     let node = served.servers.l2.http_url();
     let node = node.strip_prefix("http://").unwrap().parse().unwrap();
     let node = format!("http://{}", without_witness(node, 4).await);
-    let args = ["--beacon", &beacon, "--rpc-retries", "0", "--blocks", "1..=6"];
+    let args = [
+        "--beacon",
+        &beacon,
+        "--rpc-retries",
+        "0",
+        "--blocks",
+        "1..=6",
+    ];
     let output = served.derive_from(&node, &args);
     assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
     let all = lines(&output);
-    let numbers: Vec<_> = all.iter().filter_map(|row| row["number"].as_u64()).collect();
+    let numbers: Vec<_> = all
+        .iter()
+        .filter_map(|row| row["number"].as_u64())
+        .collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
     assert!(all[3]["error"].is_string(), "{}", all[3]);
 }
