@@ -3,7 +3,11 @@
 use std::error::Error;
 
 /// Every service that is spoken; relative to `proto/`.
-const PROTOS: [&str; 1] = ["cerberus/signer.proto"];
+const PROTOS: [&str; 3] = [
+    "cerberus/signer.proto",
+    "legacy/aggregator.proto",
+    "mach/v1/aggregator.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -30,7 +30,7 @@ async fn serve(aggregator: impl SignatureAggregator + 'static) -> (HttpServer, R
 }
 
 /// Everything that an aggregator answers short of a confirmation, in words.
-async fn answers(aggregator: &dyn SignatureAggregator) -> Vec<String> {
+pub(crate) async fn answers(aggregator: &dyn SignatureAggregator) -> Vec<String> {
     let foreign = Statement::from(mach_core::Alert {
         rollup_chain_id: 11,
         ..alert(1)
@@ -65,7 +65,7 @@ async fn answers(aggregator: &dyn SignatureAggregator) -> Vec<String> {
     answers
 }
 
-fn one_round(confirmer: &Confirmer) -> mach_node::Aggregator {
+pub(crate) fn one_round(confirmer: &Confirmer) -> mach_node::Aggregator {
     let config = AggregatorConfig {
         max_rounds: 1,
         ..config()
