@@ -18,6 +18,7 @@ const repository = join(here, "..", "..");
 // Folder of the artifacts -> contract name -> the file that defines it.
 const packages = {
   "mach-contracts-bindings/artifacts": {
+    AttestedOutputs: "src/examples/AttestedOutputs.sol",
     MachBls12381Verifier: "src/MachBls12381Verifier.sol",
     MachRegistry: "src/MachRegistry.sol",
     MachServiceManager: "src/MachServiceManager.sol",

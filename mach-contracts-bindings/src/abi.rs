@@ -476,4 +476,73 @@ sol! {
     interface ITransparentUpgradeableProxy {
         constructor(address logic, address initialOwner, bytes data);
     }
+
+    /// Stake of one operator in one quorum.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct QuorumStake {
+        uint8 quorumNumber;
+        uint96 stake;
+    }
+
+    /// A member who did not sign.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct NonSigner {
+        G1Point key;
+        QuorumStake[] stakes;
+    }
+
+    /// A quorum with its threshold.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct CertificateQuorum {
+        uint8 number;
+        uint8 threshold;
+        G1Point apk;
+        uint96 totalStake;
+    }
+
+    /// A certificate of an attestation, as a file has it.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct AttestationCertificate {
+        Attestation attestation;
+        uint64 l1ChainId;
+        address serviceManager;
+        uint32 referenceBlockNumber;
+        CertificateQuorum[] quorums;
+        NonSigner[] nonSigners;
+        G2Point apkG2;
+        G1Point sigma;
+    }
+
+    /// The example of a contract that uses `MachCertificate`.
+    #[derive(Debug, PartialEq, Eq)]
+    interface IAttestedOutputs {
+        constructor(uint64 l1ChainId, address serviceManager, uint256 rollupChainId, address owner);
+        function trust(bytes32 operators, bool status) external;
+        function accept(Attestation attestation, uint32 referenceBlockNumber, NonSignerStakesAndSignature params) external;
+        function acceptFile(AttestationCertificate certificate) external;
+        function checkFile(AttestationCertificate certificate) external view returns (uint96[] signedStake, bytes32 operators);
+        function outputRoots(uint64 blockNumber) external view returns (bytes32);
+        function isTrusted(bytes32 operators) external view returns (bool);
+
+        event OutputAccepted(uint64 indexed blockNumber, bytes32 blockHash, bytes32 outputRoot);
+
+        error OtherRollup(uint256 rollupChainId);
+        error OtherServiceManager(uint64 l1ChainId, address serviceManager);
+        error UnknownOperators(bytes32 operators);
+        error ThresholdTooLow(uint8 threshold);
+        error OtherOutput(uint64 blockNumber, bytes32 outputRoot);
+        error NoQuorums();
+        error QuorumsNotAscending(uint8 quorumNumber);
+        error InvalidThreshold(uint8 quorumNumber, uint8 threshold);
+        error QuorumWithoutStake(uint8 quorumNumber);
+        error ThresholdNotMet(uint8 quorumNumber, uint96 signedStake, uint96 totalStake, uint8 threshold);
+        error NonSignersNotAscending(bytes32 operatorId);
+        error InvalidNonSigner(bytes32 operatorId);
+        error IdentityKey();
+        error InvalidSignature();
+        error ReferenceBlockTooOld(uint32 referenceBlockNumber);
+        error PrecompileFailed(address precompile);
+        error OwnableUnauthorizedAccount(address account);
+        error OwnableInvalidOwner(address owner);
+    }
 }

@@ -19,6 +19,8 @@ pub enum Artifact {
     MachServiceManagerRegistry,
     /// Checks certificates on BLS12-381.
     MachBls12381Verifier,
+    /// Example of a contract that uses attestations, by the library `MachCertificate`.
+    AttestedOutputs,
     /// Who may pause.
     PauserRegistry,
     /// OpenZeppelin's proxy, which deploys its own admin.
@@ -27,12 +29,13 @@ pub enum Artifact {
 
 impl Artifact {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::MachServiceManager,
         Self::MachRegistry,
         Self::OperatorStateRetriever,
         Self::MachServiceManagerRegistry,
         Self::MachBls12381Verifier,
+        Self::AttestedOutputs,
         Self::PauserRegistry,
         Self::TransparentUpgradeableProxy,
     ];
@@ -45,6 +48,7 @@ impl Artifact {
             Self::OperatorStateRetriever => &*RETRIEVER,
             Self::MachServiceManagerRegistry => &*SERVICE_MANAGERS,
             Self::MachBls12381Verifier => &*BLS12381_VERIFIER,
+            Self::AttestedOutputs => &*ATTESTED_OUTPUTS,
             Self::PauserRegistry => &*PAUSERS,
             Self::TransparentUpgradeableProxy => &*PROXY,
         };
@@ -63,6 +67,7 @@ impl Artifact {
                 include_str!("../artifacts/MachServiceManagerRegistry.json")
             }
             Self::MachBls12381Verifier => include_str!("../artifacts/MachBls12381Verifier.json"),
+            Self::AttestedOutputs => include_str!("../artifacts/AttestedOutputs.json"),
             Self::PauserRegistry => include_str!("../artifacts/PauserRegistry.json"),
             Self::TransparentUpgradeableProxy => {
                 include_str!("../artifacts/TransparentUpgradeableProxy.json")
@@ -88,6 +93,7 @@ static SERVICE_MANAGERS: LazyLock<Bytes> =
     LazyLock::new(|| Artifact::MachServiceManagerRegistry.parse());
 static BLS12381_VERIFIER: LazyLock<Bytes> =
     LazyLock::new(|| Artifact::MachBls12381Verifier.parse());
+static ATTESTED_OUTPUTS: LazyLock<Bytes> = LazyLock::new(|| Artifact::AttestedOutputs.parse());
 static PAUSERS: LazyLock<Bytes> = LazyLock::new(|| Artifact::PauserRegistry.parse());
 static PROXY: LazyLock<Bytes> = LazyLock::new(|| Artifact::TransparentUpgradeableProxy.parse());
 

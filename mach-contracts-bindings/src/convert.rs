@@ -1,7 +1,7 @@
 //! Between mach-core's types and the contracts' structs.
 
 use alloy_primitives::{FixedBytes, U256, Uint, aliases::U96};
-use mach_core::{Alert, Attestation, G1Bytes, G2Bytes, Stake};
+use mach_core::{Alert, Attestation, Certificate, G1Bytes, G2Bytes, Stake, Statement};
 
 use crate::abi;
 
@@ -61,6 +61,42 @@ impl From<&Attestation> for abi::Attestation {
             stateRoot: attestation.state_root,
             outputRoot: attestation.output_root,
         }
+    }
+}
+
+impl abi::AttestationCertificate {
+    /// `None` for the certificate of an alert, which contracts other than the service manager do not
+    /// take.
+    pub fn new(certificate: &Certificate) -> Option<Self> {
+        let Statement::Attestation(attestation) = &certificate.statement else {
+            return None;
+        };
+        let quorums = certificate.round.terms().zip(&certificate.quorums);
+        let quorums = quorums.map(|((number, threshold), tally)| abi::CertificateQuorum {
+            number,
+            threshold: threshold.value(),
+            apk: tally.apk.into(),
+            totalStake: stake_to_u96(tally.total),
+        });
+        let absent = certificate.non_signers.iter().map(|absent| abi::NonSigner {
+            key: absent.key_g1.into(),
+            stakes: (absent.stakes.iter())
+                .map(|of| abi::QuorumStake {
+                    quorumNumber: of.quorum,
+                    stake: stake_to_u96(of.stake),
+                })
+                .collect(),
+        });
+        Some(Self {
+            attestation: attestation.into(),
+            l1ChainId: certificate.domain.l1_chain_id,
+            serviceManager: certificate.domain.service_manager,
+            referenceBlockNumber: certificate.round.reference_block(),
+            quorums: quorums.collect(),
+            nonSigners: absent.collect(),
+            apkG2: certificate.apk_g2.into(),
+            sigma: certificate.sigma.into(),
+        })
     }
 }
 

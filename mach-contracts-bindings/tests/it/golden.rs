@@ -9,6 +9,7 @@ use mach_contracts_bindings::{
     Artifact,
     abi::{
         IAVSDirectory::{IAVSDirectoryCalls, IAVSDirectoryEvents},
+        IAttestedOutputs::{IAttestedOutputsCalls, IAttestedOutputsErrors, IAttestedOutputsEvents},
         IBLSApkRegistry::{IBLSApkRegistryCalls, IBLSApkRegistryEvents},
         IMachRegistry::{IMachRegistryCalls, IMachRegistryErrors, IMachRegistryEvents},
         IMachServiceManager::{
@@ -270,9 +271,12 @@ fn every_binding_is_in_a_compiled_contract() {
         }
     }
     use Artifact::{
-        MachBls12381Verifier, MachRegistry, MachServiceManager, MachServiceManagerRegistry,
-        OperatorStateRetriever, PauserRegistry,
+        AttestedOutputs, MachBls12381Verifier, MachRegistry, MachServiceManager,
+        MachServiceManagerRegistry, OperatorStateRetriever, PauserRegistry,
     };
+    calls::<IAttestedOutputsCalls>(AttestedOutputs);
+    calls::<IAttestedOutputsErrors>(AttestedOutputs);
+    events::<IAttestedOutputsEvents>(AttestedOutputs, IAttestedOutputsEvents::SELECTORS);
     calls::<IMachServiceManagerCalls>(MachServiceManager);
     calls::<IMachServiceManagerErrors>(MachServiceManager);
     calls::<IRegistryCoordinatorCalls>(MachRegistry);

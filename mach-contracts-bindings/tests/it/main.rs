@@ -11,6 +11,7 @@
 mod admin;
 mod bls;
 mod bls12381;
+mod certificate;
 mod chain;
 mod clients;
 mod deployments;
