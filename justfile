@@ -39,6 +39,15 @@ deny:
 artifacts:
     cd mach-contracts-bindings/contracts && npm ci --silent --no-audit --no-fund && node build.mjs --check
 
+# Writes the OpenAPI document and the part of the TypeScript client that is generated from it
+client:
+    MACH_WRITE=1 cargo test --locked -p mach-node --test it the_document_of_the_client
+    cd clients/typescript && npm ci --silent --no-audit --no-fund && npm run --silent generate && npm run --silent build
+
+# Compiles the TypeScript client as it is committed; `just test` runs it then
+client-check:
+    cd clients/typescript && npm ci --silent --no-audit --no-fund && npm run --silent generate -- --check && npm run --silent build
+
 # Builds the fuzz targets with the stable toolchain and replays their corpora
 fuzz-replay:
     cd fuzz && cargo fmt --check && cargo test --locked

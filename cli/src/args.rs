@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Operator(crate::services::OperatorArgs),
     Aggregator(crate::services::AggregatorArgs),
     Verifier(crate::services::VerifierArgs),
+    Certificate(crate::certificate::CertificateArgs),
     #[command(flatten)]
     L1(L1Command),
 }

@@ -7,6 +7,7 @@ mod block_range;
 mod breaker;
 mod config;
 mod config_cmd;
+mod certificate;
 mod derive;
 mod devnet;
 mod environment;
@@ -58,6 +59,7 @@ fn main() -> std::process::ExitCode {
         Command::Operator(args) => services::run_operator(args),
         Command::Aggregator(args) => services::run_aggregator(args),
         Command::Verifier(args) => services::run_verifier(args),
+        Command::Certificate(args) => certificate::run(args),
         Command::L1(command) => l1::run(command),
     };
     outcome.unwrap_or_else(Outcome::from_error).into()

@@ -4,6 +4,7 @@
 
 mod answers;
 mod blocks;
+mod certificates;
 mod derivation;
 mod evidences;
 mod keys;
@@ -14,6 +15,7 @@ mod witnesses;
 
 pub use answers::node_answers;
 pub use blocks::{block_rlp, chain_file, genesis, recorded_block};
+pub use certificates::certificate_file;
 pub use derivation::derivation;
 pub use evidences::evidence;
 pub use keys::{key_file, key_text};

@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 13] = [
+const TARGETS: [(&str, Target); 14] = [
     ("block_rlp", mach_fuzz::block_rlp),
+    ("certificate_file", mach_fuzz::certificate_file),
     ("chain_file", mach_fuzz::chain_file),
     ("derivation", mach_fuzz::derivation),
     ("evidence", mach_fuzz::evidence),

@@ -10,6 +10,7 @@
 mod against_l1;
 mod backfill;
 mod breaker;
+mod certificate;
 mod derive;
 mod devnet;
 mod follow;

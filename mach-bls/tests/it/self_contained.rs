@@ -1,12 +1,14 @@
 //! What a certificate proves without the operator set.
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, b256, keccak256};
 use ark_bn254::{Fq2, G2Affine};
 use ark_ff::PrimeField;
-use mach_bls::{CertificateError as E, PointError, verify_certificate, verify_self_contained};
+use mach_bls::{
+    CertificateError as E, OperatorKeys, PointError, verify_certificate, verify_self_contained,
+};
 use mach_core::{
-    Attestation, Certificate, CertificateFile, G1Bytes, G2Bytes, OperatorId, QuorumStake, Stake,
-    Statement,
+    Attestation, Bn254, Certificate, CertificateFile, G1Bytes, G2Bytes, OperatorId, OperatorsFile,
+    QuorumStake, Stake, Statement,
 };
 use proptest::prelude::*;
 
@@ -170,6 +172,28 @@ fn change<S: TestCurve>(certificate: &mut Certificate<S>, change: fn(&mut Attest
         panic!("an attestation");
     };
     change(attestation);
+}
+
+/// Made by @noble/curves in TypeScript, with the keys 2, 3, 5 and 7 of which the last is absent; so
+/// are the digests.
+#[test]
+fn a_certificate_of_another_implementation_is_accepted() {
+    let file = include_bytes!("../../../fuzz/corpus/certificate_file/certificate");
+    let operators = include_bytes!("../../../fuzz/corpus/certificate_file/operators");
+    let certificate = CertificateFile::<Bn254>::from_json(file).unwrap().0;
+    assert_eq!(verify_self_contained(&certificate), Ok(()));
+    let operators = OperatorsFile::from_json(operators).unwrap();
+    assert_eq!(operators.domain, certificate.domain);
+    let keys = OperatorKeys::new(&operators.set).unwrap();
+    assert_eq!(verify_certificate(&certificate, &keys), Ok(()));
+    assert_eq!(
+        certificate.digest(),
+        b256!("6a475f2c50084c43e60baa266494f2c0d0a8fee936eeb1578527104c142cfa3b")
+    );
+    assert_eq!(
+        certificate.operators_digest(),
+        b256!("297fb6b66b520d168d17edbd9a872aac060ed90b6959c2ebbee6885bc31ebb83")
+    );
 }
 
 /// What nobody signed and is part of the operator set instead: it is proved by nothing here, so the

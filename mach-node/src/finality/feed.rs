@@ -1,6 +1,6 @@
-//! What keeps the index up to date: the rollup's node, and the alerts on L1.
+//! What keeps the index up to date: an aggregator, the rollup's node, and the alerts on L1.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use auto_impl::auto_impl;
@@ -8,10 +8,12 @@ use mach_core::{
     Alert,
     ports::{BoxError, L2Head, L2Source, SourceError},
 };
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
-use super::{AlertView, FinalityError, FinalityIndex, Seen};
+use super::{AlertView, FinalityError, FinalityIndex, QuorumShare, Seen, StakeShare};
+use crate::{Aggregator, RoundEvent, RoundState};
 
 /// Blocks that are asked for between two looks at the head.
 const MAX_STEP: u64 = 1024;
@@ -44,6 +46,72 @@ pub trait StandingAlerts: Send + Sync {
 }
 
 impl FinalityIndex {
+    /// Feeds the index with what an aggregator does, until `shutdown`.
+    pub async fn listen(&self, aggregator: &Aggregator, shutdown: CancellationToken) {
+        let listening = async {
+            let mut events = aggregator.events();
+            self.catch_up(aggregator).await;
+            loop {
+                match events.recv().await {
+                    Ok(event) => self.take(event).await,
+                    Err(RecvError::Lagged(missed)) => {
+                        warn!(missed, "events of the aggregator were missed");
+                        self.catch_up(aggregator).await;
+                    }
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        };
+        shutdown.run_until_cancelled(listening).await;
+    }
+
+    /// Takes what the newest rounds have come to.
+    async fn catch_up(&self, aggregator: &Aggregator) {
+        // The oldest first, as it happened.
+        for view in aggregator.rounds().into_iter().rev() {
+            match aggregator.certificate(view.digest).await {
+                Ok(None) => self.take(RoundEvent::Signed(view)).await,
+                Ok(Some(certificate)) => {
+                    let (digest, state) = (view.digest, view.state);
+                    let certificate = Arc::new(certificate);
+                    self.take(RoundEvent::Certified { view, certificate }).await;
+                    if let RoundState::Confirmed(confirmation) = state {
+                        let confirmed = RoundEvent::Confirmed {
+                            digest,
+                            confirmation,
+                        };
+                        self.take(confirmed).await;
+                    }
+                }
+                Err(error) => not_taken(&error.into()),
+            }
+        }
+    }
+
+    async fn take(&self, event: RoundEvent) {
+        let taken = match event {
+            RoundEvent::Opened(view) | RoundEvent::Signed(view) => {
+                let quorums = view.quorums.iter().map(|quorum| QuorumShare {
+                    quorum: quorum.quorum,
+                    signed: quorum.signed,
+                    total: quorum.total,
+                    threshold: quorum.threshold.value(),
+                });
+                self.signed(view.digest, &view.statement, StakeShare::of(quorums));
+                Ok(())
+            }
+            RoundEvent::Certified { certificate, .. } => self.certified(&certificate).await,
+            RoundEvent::Confirmed { confirmation, .. } => self.confirmed(&confirmation).await,
+            RoundEvent::Expired { digest } => {
+                self.expired(digest);
+                Ok(())
+            }
+        };
+        if let Err(error) = taken {
+            not_taken(&error);
+        }
+    }
+
     /// Feeds the index with the chain of a rollup's node, until `shutdown`.
     ///
     /// Errors of the node are tried again for ever.
@@ -142,6 +210,13 @@ impl FinalityIndex {
         }
         Ok(())
     }
+}
+
+fn not_taken(error: &FinalityError) {
+    error!(
+        error = error as &dyn std::error::Error,
+        "what the aggregator did is not in the index"
+    );
 }
 
 const fn statement(alert: &AlertView) -> Alert {

@@ -19,7 +19,7 @@ mod rollup;
 mod rows;
 mod view;
 
-pub use api::{RoundState, RoundSummary, Rounds, openapi, router, rpc_module};
+pub use api::{Rounds, openapi, router, rpc_module};
 pub use config::FinalityConfig;
 pub use error::FinalityError;
 pub use feed::{FeedConfig, StandingAlerts};

@@ -13,6 +13,7 @@ mod breaker;
 mod curves;
 mod events;
 mod grpc;
+mod finality;
 mod guard;
 mod http;
 mod kill;

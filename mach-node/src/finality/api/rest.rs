@@ -3,18 +3,19 @@
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, Uri, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Api, RoundSummary,
+    Api,
     ask::{self, Asked, OfRollup, Page, Segments, Which, asked, segments},
     problem::Problem,
-    schema::CertificateFileSchema,
+    schema::{CertificateFileSchema, RoundViewSchema},
 };
+use crate::RoundView;
 use crate::finality::{
     AlertView, AttestationView, BlockView, FinalityError, Heads, RollupView, TransactionView,
 };
@@ -188,7 +189,7 @@ pub(super) async fn certificate(
 #[utoipa::path(
     get, path = "/v1/rounds", tag = "rounds", params(OfRollup),
     responses(
-        (status = 200, description = "At most a hundred rounds", body = Vec<RoundSummary>),
+        (status = 200, description = "At most a hundred rounds", body = Vec<RoundViewSchema>),
         (status = 400, description = "The request is malformed", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The rollup is not served", body = Problem, content_type = "application/problem+json"),
     )
@@ -196,7 +197,7 @@ pub(super) async fn certificate(
 pub(super) async fn rounds(
     State(api): State<Api>,
     of: Asked<OfRollup>,
-) -> Result<Json<Vec<RoundSummary>>, Problem> {
+) -> Result<Json<Vec<RoundView>>, Problem> {
     Ok(Json(api.rounds(asked(of)?.rollup)?))
 }
 
@@ -216,9 +217,8 @@ pub(super) async fn alerts(
     Ok(Json(api.alerts(asked(of)?.rollup)?))
 }
 
-pub(super) async fn not_found(uri: Uri) -> Problem {
-    let detail = format!("there is nothing at {}", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, detail)
+pub(super) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path")
 }
 
 pub(super) async fn not_allowed() -> Problem {

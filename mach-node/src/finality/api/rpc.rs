@@ -10,7 +10,8 @@ use jsonrpsee::{
 };
 use mach_core::{Certificate, CertificateFile};
 
-use super::{Api, RoundSummary, ask::Which, problem::Problem};
+use super::{Api, ask::Which, problem::Problem};
+use crate::RoundView;
 use crate::finality::{AlertView, BlockView, FinalityError, Heads, RollupView, TransactionView};
 
 /// Codes outside the range that JSON-RPC reserves, as in [`crate::rpc`].
@@ -40,7 +41,7 @@ pub(super) trait FinalityApi {
     async fn alerts(&self, rollup: Option<u64>) -> RpcResult<Vec<AlertView>>;
 
     #[method(name = "rounds")]
-    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundSummary>>;
+    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundView>>;
 }
 
 #[async_trait]
@@ -73,7 +74,7 @@ impl FinalityApiServer for Api {
         Self::alerts(self, rollup).map_err(wire)
     }
 
-    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundSummary>> {
+    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundView>> {
         Self::rounds(self, rollup).map_err(wire)
     }
 }

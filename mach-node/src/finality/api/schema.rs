@@ -4,7 +4,10 @@
 
 use utoipa::ToSchema;
 
-use crate::finality::view::{AlertKindSchema, BlockRefSchema, DomainSchema};
+use crate::finality::{
+    QuorumShare,
+    view::{AlertKindSchema, BlockRefSchema, ConfirmationSchema, DomainSchema},
+};
 
 /// A certificate in a file of its own.
 #[derive(ToSchema)]
@@ -117,4 +120,36 @@ pub(super) struct QuorumTallySchema {
     signed: String,
     /// In decimal digits.
     total: String,
+}
+
+/// A round of signatures.
+#[derive(ToSchema)]
+#[schema(as = RoundView, rename_all = "camelCase")]
+pub(super) struct RoundViewSchema {
+    /// Digest of the statement.
+    #[schema(format = "hex")]
+    digest: String,
+    statement: StatementSchema,
+    /// L1 block that operators and stakes are taken at.
+    reference_block: u32,
+    /// How far each quorum is.
+    quorums: Vec<QuorumShare>,
+    /// Operators whose signatures count, ascending by id.
+    signers: Vec<String>,
+    /// All other operators, ascending by id.
+    absent: Vec<String>,
+    state: RoundStateSchema,
+}
+
+/// How far a round is.
+#[derive(ToSchema)]
+#[schema(as = RoundState)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub(super) enum RoundStateSchema {
+    /// Some quorum is below its threshold.
+    Collecting,
+    /// There is a certificate.
+    Certified,
+    /// The statement stands on L1.
+    Confirmed(ConfirmationSchema),
 }

@@ -220,3 +220,91 @@ fn sse(record: &EventRecord) -> Event {
 fn json(record: &EventRecord) -> String {
     serde_json::to_string(record).expect("an event has text for keys and nothing else can fail")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        finality::{FinalityConfig, FinalityIndex, Seen},
+        store::MemoryStore,
+    };
+    use alloy_consensus::Header;
+    use alloy_primitives::{Address, B256};
+    use mach_core::{Domain, L2Block};
+
+    const SINCE: Since = Since {
+        rollup: Some(10),
+        last_event_id: None,
+    };
+
+    async fn api() -> Api {
+        let domain = Domain {
+            l1_chain_id: 1,
+            service_manager: Address::ZERO,
+        };
+        let config = FinalityConfig::new(domain, [10, 11]);
+        let index = FinalityIndex::open(MemoryStore::new(), config).await;
+        Api::new(index.unwrap(), None)
+    }
+
+    /// Each block is one event: the head is another.
+    async fn produce(api: &Api, rollup: u64, numbers: std::ops::Range<u64>) {
+        let mut parent = B256::ZERO;
+        for number in numbers {
+            let header = Header {
+                number,
+                parent_hash: parent,
+                ..Default::default()
+            };
+            let block = L2Block::new(rollup, header, Vec::new());
+            assert_eq!(api.index.seen(&block).await.unwrap(), Seen::Taken);
+            parent = block.hash();
+            // The task that forwards has its turn.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Nothing piles up for whoever does not read, and its place is free.
+    #[tokio::test]
+    async fn a_slow_listener_is_cut_off() {
+        let api = api().await;
+        let all = api.listeners.available_permits();
+        let slow = listen(&api, &HeaderMap::new(), SINCE).unwrap();
+        assert_eq!(api.listeners.available_permits(), all - 1);
+        produce(&api, 10, 0..MAX_WAITING as u64 * 2).await;
+        assert_eq!(api.listeners.available_permits(), all);
+        // The snapshot and what had room, then the end.
+        assert_eq!(slow.count().await, MAX_WAITING);
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_makes_room() {
+        let api = api().await;
+        let all = api.listeners.available_permits();
+        let gone = listen(&api, &HeaderMap::new(), SINCE).unwrap();
+        drop(gone);
+        while api.listeners.available_permits() < all {
+            tokio::task::yield_now().await;
+        }
+        // And when there is no room, that is said.
+        let places = api.listeners.try_acquire_many(all as u32).unwrap();
+        let refused = listen(&api, &HeaderMap::new(), SINCE).err().unwrap();
+        assert_eq!(refused.status, 503);
+        drop(places);
+    }
+
+    #[tokio::test]
+    async fn a_listener_hears_of_its_rollup_only() {
+        let api = api().await;
+        let heard = listen(&api, &HeaderMap::new(), SINCE).unwrap();
+        produce(&api, 11, 0..3).await;
+        produce(&api, 10, 0..2).await;
+        let heard: Vec<_> = heard.take(3).collect().await;
+        let rollup = |record: &Arc<EventRecord>| match &record.event {
+            FinalityEvent::Snapshot { rollups } => rollups.iter().map(|it| it.rollup).collect(),
+            FinalityEvent::Head { rollup, .. } => vec![*rollup],
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(heard.iter().flat_map(rollup).collect::<Vec<_>>(), [10; 3]);
+    }
+}

@@ -1,0 +1,493 @@
+//! `mach-cli certificate`: what operators have signed, checked by whoever reads it.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use alloy_primitives::{Address, B256, ChainId};
+use clap::{Args, Subcommand};
+use eyre::{OptionExt, WrapErr};
+use mach_bls::{OperatorKeys, verify_certificate, verify_self_contained};
+use mach_contracts_bindings::{ContractRegistry, ServiceManager};
+use mach_core::{
+    Certificate, CertificateFile, Domain, MAX_CERTIFICATE_BYTES, OperatorSet, OperatorsFile,
+    QuorumNumbers, Statement, Threshold, ports::OperatorRegistry,
+};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    l1::{L1, read_quorums},
+    outcome::{Outcome, print_json_error},
+    remote::runtime,
+};
+
+/// Verify, show and prepare to verify certificates
+///
+/// A certificate says that operators with enough stake have signed a statement about a block. It
+/// proves the signature by itself. Who the operators are, and how much stake they have, is L1's to
+/// say: from an L1 node, from a file that was made with one, or from a hash that somebody trusts.
+///
+/// Examples:
+///   mach-cli certificate verify block-120.json --l1-rpc $RPC --deployment deploy.json
+///   mach-cli certificate verify block-120.json --operators operators.json      (offline)
+///   mach-cli certificate operators --l1-rpc $RPC --deployment deploy.json --block 19000000 --out operators.json
+///   mach-cli certificate show block-120.json
+///
+/// Exit codes: 0 valid or done, 1 not valid, 2 not known, because nothing says who the operators are,
+/// or failure.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct CertificateArgs {
+    #[command(subcommand)]
+    command: CertificateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
+enum CertificateCommand {
+    Verify(VerifyArgs),
+    Show(ShowArgs),
+    Operators(OperatorsArgs),
+}
+
+/// Check a certificate, and say what is proved and what is trusted
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("trust").args(["operators", "operators_digest", "trust_operators", "deployment"]))]
+struct VerifyArgs {
+    /// Certificate, as `/v1/rollups/ID/certificates/DIGEST` of an aggregator serves it
+    file: PathBuf,
+
+    /// Operators and stakes at the reference block, as `certificate operators` writes them
+    #[arg(long, env = "MACH_OPERATORS_FILE", value_name = "FILE")]
+    operators: Option<PathBuf>,
+
+    /// Hash of the operators that is trusted, as `certificate show` prints it
+    #[arg(long, env = "MACH_OPERATORS_DIGEST", value_name = "HASH")]
+    operators_digest: Option<B256>,
+
+    /// Take the operators as the certificate has them
+    #[arg(long)]
+    trust_operators: bool,
+
+    #[command(flatten)]
+    l1: OptionalL1,
+
+    /// Least share of its stake that each quorum has to have signed with, in percent; with an L1
+    /// node also no less than the service manager asks for
+    #[arg(long, env = "MACH_LEAST_SHARE", value_name = "PERCENT", default_value_t = 66, value_parser = clap::value_parser!(u8).range(1..=100))]
+    least_share: u8,
+
+    /// Quorums that have to have signed [default: any; with an L1 node those of the service manager]
+    #[arg(long, env = "MACH_CERTIFICATE_QUORUMS", value_name = "NUMBERS", value_parser = read_quorums)]
+    quorums: Option<QuorumNumbers>,
+
+    /// The only service manager whose certificates count [default: any; with operators, theirs]
+    #[arg(long, env = "MACH_CERTIFICATE_SERVICE_MANAGER", value_name = "ADDRESS")]
+    service_manager: Option<Address>,
+
+    /// The only L1 chain whose certificates count [default: any; with operators, theirs]
+    #[arg(long, env = "MACH_CERTIFICATE_L1_CHAIN", value_name = "ID")]
+    l1_chain: Option<ChainId>,
+
+    /// One JSON object on standard output
+    #[arg(long, env = "MACH_JSON")]
+    json: bool,
+}
+
+/// An L1 node, where there is one.
+#[derive(Debug, Args)]
+struct OptionalL1 {
+    /// JSON-RPC endpoint of the L1 that the contracts are on
+    #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
+    l1_rpc: Option<Url>,
+
+    /// A built-in deployment by name, or a deployment file; asks --l1-rpc for the operators
+    #[arg(long, env = "MACH_DEPLOYMENT", value_name = "NAME|FILE")]
+    deployment: Option<String>,
+}
+
+/// Show what a certificate says, unchecked
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// Certificate
+    file: PathBuf,
+
+    /// One JSON object on standard output
+    #[arg(long, env = "MACH_JSON")]
+    json: bool,
+}
+
+/// Write operators and stakes at an L1 block into a file, to verify certificates offline
+#[derive(Debug, Args)]
+struct OperatorsArgs {
+    /// JSON-RPC endpoint of the L1 that the contracts are on
+    #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
+    l1_rpc: Url,
+
+    /// A built-in deployment by name, or a deployment file
+    #[arg(long, env = "MACH_DEPLOYMENT", value_name = "NAME|FILE")]
+    deployment: String,
+
+    /// L1 block: the reference block of the certificates
+    #[arg(long, env = "MACH_REFERENCE_BLOCK", value_name = "L1 BLOCK")]
+    block: u32,
+
+    /// Quorums, such as 0 or 0,1
+    #[arg(long, env = "MACH_QUORUMS", value_name = "NUMBERS", default_value = "0", value_parser = read_quorums)]
+    quorums: QuorumNumbers,
+
+    /// File to write [default: standard output]
+    #[arg(long, env = "MACH_OPERATORS_OUT", value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &CertificateArgs) -> eyre::Result<Outcome> {
+    match &args.command {
+        CertificateCommand::Verify(args) => {
+            let outcome = verify(args);
+            if let (Err(error), true) = (&outcome, args.json) {
+                print_json_error(error);
+            }
+            outcome
+        }
+        CertificateCommand::Show(args) => show(args),
+        CertificateCommand::Operators(args) => runtime()?.block_on(operators(args)),
+    }
+}
+
+/// Who says who the operators are.
+enum Known {
+    Nobody,
+    Certificate,
+    Digest,
+    File(Box<OperatorsFile>),
+    L1(Box<FromL1>),
+}
+
+struct FromL1 {
+    domain: Domain,
+    set: OperatorSet,
+    /// What the service manager asks for.
+    terms: Vec<(u8, Threshold)>,
+}
+
+impl Known {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Certificate => "certificate",
+            Self::Digest => "digest",
+            Self::File(_) => "file",
+            Self::L1(_) => "l1",
+        }
+    }
+
+    /// What is left to trust.
+    const fn trusted(&self) -> &'static str {
+        match self {
+            Self::Nobody => {
+                "nothing says that these are operators: give --l1-rpc with --deployment, --operators or \
+                 --operators-digest"
+            }
+            Self::Certificate => "that operators and stakes are those of the certificate",
+            Self::Digest => "the hash of the operators that was given",
+            Self::File(_) => "the file of the operators",
+            Self::L1(_) => "the L1 node, and the contracts of the deployment",
+        }
+    }
+
+    const fn domain(&self) -> Option<Domain> {
+        match self {
+            Self::File(file) => Some(file.domain),
+            Self::L1(l1) => Some(l1.domain),
+            _ => None,
+        }
+    }
+}
+
+fn verify(args: &VerifyArgs) -> eyre::Result<Outcome> {
+    let certificate = certificate(&args.file)?;
+    let known = known(args, &certificate)?;
+    let fault = judge(args, &certificate, &known)?;
+    let outcome = match (&fault, &known) {
+        (Some(_), _) => Outcome::Invalid,
+        (None, Known::Nobody) => Outcome::NoVerdict,
+        (None, _) => Outcome::Valid,
+    };
+    let verdict = match outcome {
+        Outcome::Valid => "valid",
+        Outcome::Invalid => "invalid",
+        Outcome::NoVerdict => "unknown",
+    };
+    if args.json {
+        let mut object = described(&certificate);
+        object["verdict"] = verdict.into();
+        object["fault"] = fault.into();
+        object["operatorsFrom"] = known.name().into();
+        object["trusted"] = known.trusted().into();
+        say(&object.to_string());
+        return Ok(outcome);
+    }
+    say(&told(&certificate));
+    match fault {
+        Some(fault) => say(&format!("INVALID   {fault}")),
+        None => say(&format!(
+            "{}   proved: signers with this stake have signed this statement\n{}trusted: {}",
+            verdict.to_uppercase(),
+            " ".repeat(verdict.len() + 3),
+            known.trusted()
+        )),
+    }
+    Ok(outcome)
+}
+
+fn known(args: &VerifyArgs, certificate: &Certificate) -> eyre::Result<Known> {
+    if let Some(path) = &args.operators {
+        let json = read(path, OperatorsFile::<mach_core::Bn254>::MAX_BYTES)?;
+        let file = OperatorsFile::from_json(&json).wrap_err_with(|| path.display().to_string())?;
+        return Ok(Known::File(Box::new(file)));
+    }
+    if args.operators_digest.is_some() {
+        return Ok(Known::Digest);
+    }
+    if args.trust_operators {
+        return Ok(Known::Certificate);
+    }
+    let Some(deployment) = &args.l1.deployment else {
+        return Ok(Known::Nobody);
+    };
+    let l1_rpc = args.l1.l1_rpc.as_ref();
+    let l1_rpc = l1_rpc.ok_or_eyre("--deployment needs --l1-rpc")?;
+    runtime()?.block_on(async {
+        let l1 = L1::connect(l1_rpc).await?;
+        let round = &certificate.round;
+        let (domain, set) =
+            from_l1(&l1, deployment, round.quorums(), round.reference_block()).await?;
+        let manager = ServiceManager::connect(l1.provider.clone(), domain.service_manager).await;
+        let manager = manager.map_err(|error| l1.told(&error))?;
+        let terms = manager.terms().await.map_err(|error| l1.told(&error))?;
+        let terms = terms.quorums.iter().zip(terms.thresholds).collect();
+        Ok(Known::L1(Box::new(FromL1 { domain, set, terms })))
+    })
+}
+
+/// The operators as L1 has them.
+async fn from_l1(
+    l1: &L1,
+    deployment: &str,
+    quorums: &QuorumNumbers,
+    reference_block: u32,
+) -> eyre::Result<(Domain, OperatorSet)> {
+    let deployment = l1.deployment(deployment).await?;
+    let registry = ContractRegistry::connect(
+        l1.provider.clone(),
+        deployment.registry_coordinator,
+        deployment.operator_state_retriever,
+        deployment.l1_block,
+    );
+    let registry = registry.await.map_err(|error| l1.told(&error))?;
+    let set = registry.operator_set(quorums, reference_block).await;
+    let set = set.map_err(|error| l1.told(&error))?;
+    Ok((deployment.domain(), set))
+}
+
+/// What is wrong with the certificate, if anything is.
+fn judge(
+    args: &VerifyArgs,
+    certificate: &Certificate,
+    known: &Known,
+) -> eyre::Result<Option<String>> {
+    let domain = certificate.domain;
+    let chain = args.l1_chain.or(known.domain().map(|it| it.l1_chain_id));
+    let manager = args.service_manager;
+    let manager = manager.or(known.domain().map(|it| it.service_manager));
+    if chain.is_some_and(|chain| chain != domain.l1_chain_id) {
+        let chain = domain.l1_chain_id;
+        return Ok(Some(format!("it is for another L1 chain, {chain}")));
+    }
+    if manager.is_some_and(|manager| manager != domain.service_manager) {
+        let manager = domain.service_manager;
+        return Ok(Some(format!(
+            "it is for another service manager, {manager}"
+        )));
+    }
+    if let Err(error) = verify_self_contained(certificate) {
+        return Ok(Some(chain_of(&error)));
+    }
+    let set = match known {
+        Known::File(file) => Some(&file.set),
+        Known::L1(l1) => Some(&l1.set),
+        _ => None,
+    };
+    if let Some(set) = set {
+        let keys = OperatorKeys::new(set).wrap_err("the operators cannot be used")?;
+        if let Err(error) = verify_certificate(certificate, &keys) {
+            return Ok(Some(chain_of(&error)));
+        }
+    }
+    let operators = certificate.operators_digest();
+    if args
+        .operators_digest
+        .is_some_and(|digest| digest != operators)
+    {
+        return Ok(Some(format!("its operators are others, {operators}")));
+    }
+    Ok(too_little(args, certificate, known))
+}
+
+/// A quorum that is missing, or has signed with too little stake.
+fn too_little(args: &VerifyArgs, certificate: &Certificate, known: &Known) -> Option<String> {
+    let mut asked: Vec<(u8, u8)> = match known {
+        Known::L1(l1) => (l1.terms.iter())
+            .map(|(quorum, threshold)| (*quorum, threshold.value()))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let named = args.quorums.iter().flat_map(QuorumNumbers::iter);
+    asked.extend(named.map(|quorum| (quorum, 0)));
+    let of_certificate = certificate.quorums.iter();
+    asked.extend(of_certificate.map(|tally| (tally.quorum, 0)));
+    asked.into_iter().find_map(|(quorum, percent)| {
+        let percent = percent.max(args.least_share);
+        let mut tallies = certificate.quorums.iter();
+        let Some(tally) = tallies.find(|tally| tally.quorum == quorum) else {
+            return Some(format!("quorum {quorum} has not signed"));
+        };
+        let least = Threshold::percent(percent).ok()?;
+        let is_enough = least.is_met(tally.signed, tally.total);
+        (!is_enough).then(|| {
+            let (signed, total) = (tally.signed, tally.total);
+            format!("quorum {quorum} has signed with {signed} of {total} stake, below {percent} %")
+        })
+    })
+}
+
+fn show(args: &ShowArgs) -> eyre::Result<Outcome> {
+    let certificate = certificate(&args.file)?;
+    if args.json {
+        say(&described(&certificate).to_string());
+    } else {
+        say(&told(&certificate));
+    }
+    Ok(Outcome::Valid)
+}
+
+async fn operators(args: &OperatorsArgs) -> eyre::Result<Outcome> {
+    let l1 = L1::connect(&args.l1_rpc).await?;
+    let (domain, set) = from_l1(&l1, &args.deployment, &args.quorums, args.block).await?;
+    // What cannot be verified with is not written.
+    OperatorKeys::new(&set).wrap_err("the operators cannot be used")?;
+    let count = set.operators().count();
+    let json = OperatorsFile { domain, set }.to_json();
+    match &args.out {
+        Some(path) => {
+            std::fs::write(path, json).wrap_err_with(|| path.display().to_string())?;
+            say(&format!("{}: {count} operators", path.display()));
+        }
+        None => say(&json),
+    }
+    Ok(Outcome::Valid)
+}
+
+/// What the certificate says, as JSON.
+fn described(certificate: &Certificate) -> Value {
+    let round = &certificate.round;
+    let quorums: Vec<_> = (round.terms().zip(&certificate.quorums))
+        .map(|((quorum, threshold), tally)| {
+            json!({
+                "quorum": quorum,
+                "threshold": threshold.value(),
+                "signed": tally.signed,
+                "total": tally.total,
+            })
+        })
+        .collect();
+    json!({
+        "digest": certificate.digest(),
+        "statement": certificate.statement,
+        "domain": certificate.domain,
+        "referenceBlock": round.reference_block(),
+        "quorums": quorums,
+        "absent": certificate.non_signers.iter().map(|it| it.id).collect::<Vec<_>>(),
+        "operatorsDigest": certificate.operators_digest(),
+    })
+}
+
+/// The same for people.
+fn told(certificate: &Certificate) -> String {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: String| lines.push(format!("{name:<12} {value}"));
+    let rollup = certificate.statement.rollup_chain_id();
+    let block = certificate.statement.block();
+    match &certificate.statement {
+        Statement::Attestation(it) => {
+            line("attests", format!("block {block} of rollup {rollup}"));
+            line("state root", it.state_root.to_string());
+            line("output root", it.output_root.to_string());
+        }
+        Statement::Alert(it) => {
+            line("accuses", format!("block {block} of rollup {rollup}"));
+            line("kind", format!("{:?}, rule {}", it.kind, it.rule));
+            line("claimed", it.claimed.to_string());
+            line("computed", it.computed.to_string());
+        }
+    }
+    line("digest", certificate.digest().to_string());
+    let Domain {
+        l1_chain_id,
+        service_manager,
+    } = certificate.domain;
+    line(
+        "for",
+        format!("{service_manager} on L1 chain {l1_chain_id}"),
+    );
+    let block = certificate.round.reference_block();
+    let operators = certificate.operators_digest();
+    line("operators", format!("{operators} at L1 block {block}"));
+    for ((quorum, threshold), tally) in certificate.round.terms().zip(&certificate.quorums) {
+        let (signed, total) = (tally.signed, tally.total);
+        let percent = (signed.weight() * 100).checked_div(total.weight());
+        let (percent, threshold) = (percent.unwrap_or_default(), threshold.value());
+        line(
+            &format!("quorum {quorum}"),
+            format!("{signed} of {total} stake, {percent} %, threshold {threshold} %"),
+        );
+    }
+    line("absent", certificate.non_signers.len().to_string());
+    lines.join("\n")
+}
+
+fn certificate(path: &Path) -> eyre::Result<Certificate> {
+    let json = read(path, MAX_CERTIFICATE_BYTES)?;
+    let file = CertificateFile::from_json(&json).wrap_err_with(|| path.display().to_string())?;
+    Ok(file.0)
+}
+
+/// A file of bounded length.
+fn read(path: &Path, limit: usize) -> eyre::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
+        .wrap_err_with(|| path.display().to_string())?;
+    eyre::ensure!(read <= limit, "{} is too long", path.display());
+    Ok(bytes)
+}
+
+/// An error with its causes.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+fn say(text: &str) {
+    println!("{text}");
+}
