@@ -16,8 +16,8 @@ mod send;
 mod status;
 mod step;
 
-pub(crate) use connect::{L1, names_a_file};
 pub(crate) use args::{L1Command, read_quorums};
+pub(crate) use connect::{L1, names_a_file};
 pub(crate) use doctor::now;
 pub(crate) use key::{bls_with, ecdsa_with};
 
