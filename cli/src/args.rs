@@ -324,9 +324,13 @@ pub(crate) struct ProposalsArgs {
 /// Run a whole mach on this machine: L1, a rollup, operators, aggregator
 ///
 /// Examples:
-///   mach-cli devnet                                 everything in this process
+///   mach-cli devnet                                 each service in a process of its own
+///   mach-cli devnet --in-process                    everything in this process
 ///   mach-cli devnet --lie state-root                the sequencer lies once
 ///   mach-cli devnet --l1-rpc http://localhost:8545  contracts on anvil
+///
+/// The services are started from configuration files, as a person would start them. Any of them may
+/// be killed, with -9 too: started again with the command that is printed, it goes on where it was.
 ///
 /// Writes a folder with the deployment and the keys of one more operator, and prints what to paste to
 /// look at it with `doctor` and `status`, and to let it join and leave with `opt-in` and `opt-out`.
@@ -363,6 +367,18 @@ pub(crate) struct DevnetArgs {
     /// Port of the L2's RPC; 0 chooses a free one
     #[arg(long, env = "MACH_L2_PORT", default_value_t = 9545)]
     pub(crate) l2_port: u16,
+
+    /// Port of the aggregator; 0 chooses a free one
+    #[arg(long, env = "MACH_AGGREGATOR_PORT", default_value_t = 8290)]
+    pub(crate) aggregator_port: u16,
+
+    /// Port of the finality API; 0 chooses a free one
+    #[arg(long, env = "MACH_API_PORT", default_value_t = 8080)]
+    pub(crate) api_port: u16,
+
+    /// Run the services in this process, instead of each in one of its own
+    #[arg(long, env = "MACH_IN_PROCESS")]
+    pub(crate) in_process: bool,
 
     /// Milliseconds between L2 blocks
     #[arg(long, env = "MACH_BLOCK_TIME", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..))]

@@ -1,13 +1,16 @@
 //! `mach-cli devnet`: a whole mach that stays up.
 
 mod folder;
+mod processes;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
+use alloy_provider::Provider;
 use eyre::WrapErr;
+use mach_contracts_bindings::ServiceManager;
 use mach_core::{BlockRef, Statement, Verdict};
 use mach_devnet::{
     RpcServer,
@@ -16,9 +19,13 @@ use mach_devnet::{
 
 use crate::{args::DevnetArgs, l1::now, outcome::Outcome, remote::runtime, signals::Ended};
 use folder::{Folder, Urls};
+use processes::{Ports, Processes};
 
 /// Blocks that are there before anything is printed, so that what is printed can be verified at once.
 const FIRST_BLOCKS: u64 = 20;
+
+/// Between two looks at the processes and at L1.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// Seconds by which the chains' clocks start behind the machine's: deploying makes L1 blocks, each of
 /// which moves its clock on.
@@ -48,7 +55,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let l2 = stack.devnet().l2().serve(local(args.l2_port)).await;
     let l2 = l2.wrap_err("choose another port with --l2-port")?;
-    let (l1_url, l1) = match &args.l1_rpc {
+    let (l1_url, served_l1) = match &args.l1_rpc {
         Some(url) => (url.to_string(), None),
         None => {
             let l1 = stack.devnet().l1().serve(local(args.l1_port)).await;
@@ -57,11 +64,14 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
         }
     };
     let urls = Urls {
-        contracts: l1_url.clone(),
-        l1: l1.as_ref().map(RpcServer::http_url),
+        contracts: l1_url,
+        l1: served_l1.as_ref().map(RpcServer::http_url),
         l2: l2.http_url(),
     };
     let folder = Folder::write(args.folder.as_deref(), &stack, &config.devnet, urls).await?;
+    if !args.in_process {
+        return as_processes(args, &stack, &folder).await;
+    }
     let service_config = ServiceConfig {
         evidence: Some(folder.evidence()),
         ..ServiceConfig::default()
@@ -71,20 +81,7 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
         stack.devnet().step()?;
     }
     stack.devnet().publish()?;
-    say(&format!("L1 RPC           {l1_url}"));
-    if let Some(l1) = &l1 {
-        say(&format!("beacon API       {}", l1.http_url()));
-    }
-    say(&format!("L2 RPC           {}", l2.http_url()));
-    say(&format!("aggregator       {}", services.aggregator_url()));
-    say(&format!(
-        "service manager  {}",
-        stack.deployment().service_manager
-    ));
-    say(&format!(
-        "registry         {}",
-        stack.deployment().registry_coordinator
-    ));
+    say_where(&stack, &folder, services.aggregator_url());
     say(&folder.told(FIRST_BLOCKS));
     say("press Ctrl-C to stop\n");
 
@@ -106,6 +103,88 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
     drop(running);
     services.stop().await;
     drop(folder);
+    Ok(Outcome::Valid)
+}
+
+/// Where the parts of the devnet are reached.
+fn say_where(stack: &Stack, folder: &Folder, aggregator: String) {
+    let Urls { contracts, l1, l2 } = &folder.urls;
+    say(&format!("L1 RPC           {contracts}"));
+    if let Some(l1) = l1 {
+        say(&format!("beacon API       {l1}"));
+    }
+    say(&format!("L2 RPC           {l2}"));
+    say(&format!("aggregator       {aggregator}"));
+    let deployment = stack.deployment();
+    say(&format!("service manager  {}", deployment.service_manager));
+    say(&format!(
+        "registry         {}",
+        deployment.registry_coordinator
+    ));
+}
+
+/// The services as processes, until a signal comes.
+async fn as_processes(args: &DevnetArgs, stack: &Stack, folder: &Folder) -> eyre::Result<Outcome> {
+    // Rounds refer to a block behind the head: this one makes the last registration count. An L1
+    // that mines on its own gets there by itself.
+    let _: Result<serde_json::Value, _> = stack.l1().raw_request("evm_mine".into(), ()).await;
+    let mut ended = Ended::new()?;
+    let ports = Ports {
+        aggregator: args.aggregator_port,
+        api: args.api_port,
+    };
+    let mut processes = Processes::start(stack, folder, ports)?;
+    for _ in 0..FIRST_BLOCKS {
+        stack.devnet().step()?;
+    }
+    stack.devnet().publish()?;
+    say_where(stack, folder, processes.aggregator_url.clone());
+    say(&format!(
+        "finality API     {}/v1/rollups",
+        processes.api_url
+    ));
+    say(&folder.told(FIRST_BLOCKS));
+    say("processes, each with its id, and how to start it again once it was killed:\n");
+    say(&processes.told());
+    say("press Ctrl-C to stop\n");
+
+    if let Some(lie) = args.lie {
+        stack.devnet().sequencer().lie_next(lie);
+    }
+    let running = stack.devnet().run(Duration::from_millis(args.block_time));
+    let rollup = stack.devnet().l2().chain_id();
+    let contracts = stack.l1().clone();
+    let manager = ServiceManager::connect(contracts, stack.deployment().service_manager).await?;
+    let (mut attested, mut alerts) = (None, 0);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = ended.wait() => break,
+        }
+        for (name, status) in processes.ended() {
+            let command = processes.command(&name).unwrap_or_default();
+            say(&format!(
+                "{name} has ended ({status}); to start it again: {command}"
+            ));
+        }
+        // An L1 that does not answer is not what people look at here.
+        if let Ok(head) = stack.attested_head().await
+            && head != attested
+        {
+            attested = head;
+            if let Some(block) = head {
+                say(&format!("block {}  attested on L1", block.number));
+            }
+        }
+        if let Ok(count) = manager.active_alerts(rollup).await
+            && count != alerts
+        {
+            alerts = count;
+            say(&format!("ALERT on L1: {count} stand"));
+        }
+    }
+    drop(running);
+    processes.stop();
     Ok(Outcome::Valid)
 }
 

@@ -40,7 +40,7 @@ pub struct VerifiedBlocks<S> {
 #[serde(rename_all = "camelCase")]
 struct Remembered {
     start: Option<BlockNumber>,
-    /// Of one branch, the newest last; there may be gaps.
+    /// Of one branch, the newest last.
     blocks: VecDeque<BlockRef>,
     /// The highest block that was final at that time.
     finalized: Option<BlockNumber>,
@@ -135,14 +135,12 @@ impl<S: Store> VerifiedBlocks<S> {
         let mut is_over = false;
         while !is_over {
             is_over = status.changed().await.is_err();
-            let (verified, finalized) = {
+            let (recent, finalized) = {
                 let status = status.borrow_and_update();
-                (status.verified, status.finalized)
+                (status.recent.clone(), status.finalized)
             };
-            if let Some(block) = verified
-                && remembered.blocks.back() != Some(&block)
-            {
-                remembered.add(block);
+            if !recent.is_empty() && recent.back() != remembered.blocks.back() {
+                recent.into_iter().for_each(|block| remembered.add(block));
                 remembered.finalized = finalized.map(|block| block.number);
                 if let Err(error) = self.write(&remembered).await {
                     warn!(

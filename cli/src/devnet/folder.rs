@@ -10,11 +10,14 @@ use std::{
 use alloy_network::EthereumWallet;
 use alloy_primitives::keccak256;
 use eyre::{ContextCompat, WrapErr};
+use mach_bls::bn254::SecretKey;
 use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
 use mach_contracts_bindings::{Admission, DeploymentFile, SubmitPolicy, Submitter, admit};
 use mach_core::Stake;
 use mach_devnet::{DEV_ACCOUNTS, DevAccount, DevnetConfig, stack::Stack};
 
+/// File with the password of every key file.
+pub(super) const PASSWORD_FILE: &str = "password.txt";
 /// Opens every key file of the devnet: all of their keys are public anyway.
 const PASSWORD: &str = "devnet";
 /// Where the backfill that is to be pasted keeps what is done.
@@ -25,7 +28,7 @@ const STAKE: u128 = 5;
 /// The folder; one of its own is gone when this is dropped.
 pub(super) struct Folder {
     path: PathBuf,
-    urls: Urls,
+    pub(super) urls: Urls,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -92,7 +95,7 @@ impl Folder {
         }
         let deployment = DeploymentFile::from(stack.deployment());
         folder.put("deployment.json", &deployment.to_json())?;
-        folder.put("password.txt", PASSWORD)?;
+        folder.put(PASSWORD_FILE, PASSWORD)?;
         folder.put("operator.ecdsa.json", &account_file(spare)?)?;
         folder.put("operator.bls.json", &bls_file(spare)?)?;
         folder.put("owner.ecdsa.json", &account_file(owner)?)?;
@@ -104,7 +107,41 @@ impl Folder {
         Ok(folder)
     }
 
-    fn put(&self, name: &str, content: &str) -> eyre::Result<()> {
+    /// Where a file of this name is.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Where services keep what they must not forget.
+    pub(super) fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// Where the log of a service goes.
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        self.path.join("logs").join(name).with_extension("log")
+    }
+
+    /// Removes what services of an earlier devnet remember: it is of other blocks.
+    pub(super) fn forget_services(&self) -> eyre::Result<()> {
+        match fs::remove_dir_all(self.data()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).wrap_err("data");
+            }
+            _ => {}
+        }
+        fs::create_dir_all(self.path.join("logs")).wrap_err("logs")
+    }
+
+    pub(super) fn put_account(&self, name: &str, account: &DevAccount) -> eyre::Result<()> {
+        self.put(name, &account_file(account)?)
+    }
+
+    pub(super) fn put_bls(&self, name: &str, key: SecretKey) -> eyre::Result<()> {
+        self.put(name, &key_file(&Secret::Bn254(key))?)
+    }
+
+    pub(super) fn put(&self, name: &str, content: &str) -> eyre::Result<()> {
         let path = self.path.join(name);
         fs::write(&path, content).wrap_err_with(|| format!("cannot write {}", path.display()))
     }

@@ -3,16 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy_network::EthereumWallet;
-use eyre::{OptionExt, WrapErr};
+use eyre::OptionExt;
 use mach_contracts_bindings::{
     ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter,
 };
 use mach_node::{
-    Aggregator, AggregatorConfig, metrics::Metrics, node_api::Service, rpc::serve_aggregator,
+    Aggregator, AggregatorConfig,
+    http::{HttpConfig, TlsConfig},
+    metrics::Metrics,
+    node_api::Service,
+    rpc::aggregator_router,
 };
 use tracing::{info, warn};
 
 use super::{
+    api,
     chain::Chain,
     health::{self, Probe},
     lifecycle::{Lifecycle, open_store},
@@ -50,10 +55,19 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         Arc::clone(&confirmer),
         aggregator_config,
     );
-    let server = serve_aggregator(aggregator.clone(), settings.listen)
-        .await
-        .wrap_err_with(|| format!("aggregator.listen {}", settings.listen))?;
-    info!(url = server.url(), "aggregator");
+    let mut listen = HttpConfig::new(settings.listen);
+    if let (Some(certificates), Some(key)) = (&settings.tls_certificate, &settings.tls_key) {
+        listen = listen.with_tls(TlsConfig {
+            certificates: certificates.clone(),
+            key: key.clone(),
+        });
+    }
+    life.serve_with("aggregator", aggregator_router(aggregator.clone()), listen)
+        .await?;
+    if let Some(address) = config.api.listen {
+        let router = api::start(config, &chain, store.clone(), &aggregator, &mut life).await?;
+        life.serve("finality API", router, address).await?;
+    }
 
     let (shutdown, running) = (life.shutdown.clone(), aggregator.clone());
     life.work.spawn(async move {
@@ -96,9 +110,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     if let Some(address) = config.metrics.aggregator {
         life.serve("metrics", metrics.router(), address).await?;
     }
-    let outcome = life.run().await;
-    drop(server);
-    outcome
+    life.run().await
 }
 
 /// What brings certificates to L1, with what an earlier process had sent.

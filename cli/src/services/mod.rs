@@ -1,6 +1,7 @@
 //! Services that stay up: parse, build the parts, hand them over, map the outcome.
 
 mod aggregator;
+mod api;
 mod chain;
 mod health;
 mod lifecycle;

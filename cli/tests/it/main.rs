@@ -17,6 +17,7 @@ mod follow;
 mod guard;
 mod l1;
 mod nodes;
+mod services;
 mod verify;
 
 use std::process::{Command, Output};

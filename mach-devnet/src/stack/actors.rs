@@ -56,7 +56,10 @@ impl StackOperator {
         Ok(LocalSigner::new(self.secret_key()?))
     }
 
-    pub(super) fn secret_key(&self) -> Result<SecretKey, SecretKeyError> {
+    /// The operator's BLS key.
+    ///
+    /// Errors: [`SecretKeyError`], never for an operator of a stack.
+    pub fn secret_key(&self) -> Result<SecretKey, SecretKeyError> {
         secret_key(self.seed)
     }
 }

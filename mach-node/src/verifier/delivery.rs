@@ -24,15 +24,15 @@ struct Order {
 }
 
 impl Order {
-    /// Gives the block up to which everything is delivered, if it is another one now.
-    fn delivered(&mut self, number: u64, block: Option<BlockRef>) -> Option<BlockRef> {
+    /// Gives the blocks up to which everything is delivered now.
+    fn delivered(&mut self, number: u64, block: Option<BlockRef>) -> Vec<BlockRef> {
         self.later.insert(number, block);
-        let mut last = None;
+        let mut blocks = Vec::new();
         while let Some(block) = self.later.remove(&self.first) {
             self.first += 1;
-            last = block.or(last);
+            blocks.extend(block);
         }
-        last
+        blocks
     }
 }
 
@@ -59,9 +59,13 @@ impl<S: L2Source, V: BlockValidator, K: AlertSink> Verifier<S, V, K> {
                 }
                 Some((number, is_done, block)) = deliveries.next(), if !deliveries.is_empty() => {
                     // What was not taken is found again by the next run: nothing behind it counts.
-                    let last = is_done.then(|| order.delivered(number, block)).flatten();
-                    if let Some(block) = last {
-                        self.status.send_modify(|status| status.verified = Some(block));
+                    if is_done {
+                        let blocks = order.delivered(number, block);
+                        self.status.send_if_modified(|status| {
+                            let is_changed = !blocks.is_empty();
+                            blocks.into_iter().for_each(|block| status.delivered(block));
+                            is_changed
+                        });
                     }
                 }
             }

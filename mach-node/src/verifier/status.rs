@@ -54,6 +54,8 @@ pub struct VerifierStatus {
     /// The newest block that was found valid on valid ancestors, where everything that was found up
     /// to it is delivered.
     pub verified: Option<BlockRef>,
+    /// That block and those before it that were found so: at most 64, of one branch, the newest last.
+    pub recent: VecDeque<BlockRef>,
     /// The last block with a verdict.
     pub last: Option<BlockRef>,
     /// Blocks that are valid.
@@ -80,7 +82,22 @@ pub struct VerifierStatus {
     pub broken: Option<Reorg>,
 }
 
+/// Blocks that [`VerifierStatus::recent`] holds at most.
+const RECENT: usize = 64;
+
 impl VerifierStatus {
+    /// Everything up to `block` is delivered, and it may be built on.
+    pub(super) fn delivered(&mut self, block: BlockRef) {
+        while (self.recent.back()).is_some_and(|known| known.number >= block.number) {
+            self.recent.pop_back();
+        }
+        self.recent.push_back(block);
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        self.verified = Some(block);
+    }
+
     /// Blocks of the head's chain that were not looked at yet; `None` before the first head.
     pub fn lag(&self) -> Option<u64> {
         let head = self.head?.number;

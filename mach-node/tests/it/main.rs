@@ -20,6 +20,7 @@ mod kill;
 mod legacy;
 mod limits;
 mod operator;
+mod outbox;
 mod ports;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -29,4 +30,5 @@ mod restart;
 mod rpc;
 mod signers;
 mod store;
+mod verified;
 mod verifier;

@@ -1,0 +1,388 @@
+//! Services as a person starts them: from a file, with signals, and again after kill -9.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::errors;
+
+fn mach(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).output().unwrap()
+}
+
+/// In an environment without anything for mach.
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mach-cli"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("MACH_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.args(args).current_dir(folder);
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn what_init_writes_is_valid_and_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for role in ["operator", "aggregator", "verifier", "breaker", "all"] {
+        let file = format!("{role}.toml");
+        let args = [
+            "init",
+            "--role",
+            role,
+            "--deployment",
+            "altlayer",
+            "--out",
+            &file,
+        ];
+        let mut args = args.to_vec();
+        args.extend([
+            "--l1-chain",
+            "1",
+            "--rollup",
+            "10=https://op.example/secret-key",
+        ]);
+        let written = mach(folder, &args);
+        assert_eq!(written.status.code(), Some(0), "{}", errors(&written));
+        let checked = mach(folder, &["config", "check", "--config", &file]);
+        assert_eq!(checked.status.code(), Some(0), "{role}: {}", text(&checked));
+        let before = std::fs::read_to_string(folder.join(&file)).unwrap();
+        let again = mach(folder, &args);
+        assert_eq!(again.status.code(), Some(2));
+        assert!(
+            errors(&again).contains("not replaced"),
+            "{}",
+            errors(&again)
+        );
+        assert_eq!(std::fs::read_to_string(folder.join(&file)).unwrap(), before);
+    }
+    let shown = mach(
+        folder,
+        &["config", "show", "--origin", "--config", "all.toml"],
+    );
+    let shown = text(&shown);
+    assert!(shown.contains("https://op.example"), "{shown}");
+    assert!(!shown.contains("secret-key"), "{shown}");
+    assert!(shown.contains("# all.toml:"), "{shown}");
+}
+
+#[test]
+fn a_wrong_file_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("mach.toml"), "[operator]\nbls_kye = \"x\"\n").unwrap();
+    let checked = mach(folder, &["config", "check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let told = errors(&checked);
+    assert!(
+        told.contains("line 2") && told.contains("bls_kye"),
+        "{told}"
+    );
+    // No service starts with it either.
+    let run = mach(folder, &["operator", "run"]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(errors(&run).contains("bls_kye"));
+    let missing = mach(folder, &["verifier", "run", "--config", "none.toml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(
+        errors(&missing).contains("mach-cli init"),
+        "{}",
+        errors(&missing)
+    );
+}
+
+/// Files as the original ships them; the keys are those of its repositories.
+#[test]
+fn the_originals_files_are_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    put(
+        "avs_configs.json",
+        r#"[{"avs_name":"optimism","methods":[{"method":"confirmAlert","quorum_numbers":[0]}],
+            "avs_registry_coordinator_address":"0x561be1AB42170a19f31645F774e6e3862B2139AA",
+            "operator_state_retriever_address":"0x8Ad765474f86FFb0A742041427383b524192b71f",
+            "avs_contract_address":"0x71a77037870169d47aad6c2C9360861A4C0df2bF"}]"#,
+    );
+    put(
+        "operator_proxy.yaml",
+        "method: confirmAlert\ngeneric_operator_addr: http://node:8901\n\
+         rpc_cfg:\n  rpc_addr: 0.0.0.0:8902\n\
+         chain_ids:\n  optimism: 10\nwork_proofs_mod:\n  optimism: 900\n",
+    );
+    put(
+        ".env",
+        "# operator\nETH_RPC_URL=https://l1.example/key\nNODE_BLS_KEY_FILE_HOST=/keys/bls.json\n\
+         ENABLE_METRICS=true\nEIGEN_METRICS_URL=0.0.0.0:9092\nENABLE_NODE_API=false\n\
+         NODE_API_URL=0.0.0.0:9091\nOPERATOR_BLS_KEY_PASSWORD='do not tell'\n\
+         AGGREGATOR_JSONRPC_SERVER_URL=https://aggregator.example\n",
+    );
+    put(
+        "mach-config.toml",
+        "[operator]\nenable = true\nurl = \"http://proxy:8902/optimism\"\n\
+         [validator]\nmode = \"unsafe\"\n\
+         [collector]\nurl = \"http://op.example:8545\"\ninterval_ms = 4000\n\
+         [prometheus]\nport = 9094\nexternal = true\n",
+    );
+    let args = [
+        "config",
+        "import",
+        "avs_configs.json",
+        "operator_proxy.yaml",
+        ".env",
+        "mach-config.toml",
+    ];
+    let imported = mach(folder, &args);
+    assert_eq!(imported.status.code(), Some(0), "{}", errors(&imported));
+    let (file, notes) = (text(&imported), errors(&imported));
+    put("mach.toml", &file);
+    let shown = mach(folder, &["config", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&text(&shown)).unwrap();
+    let value = |key: &str| {
+        let rows = shown["values"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["key"] == key);
+        row.map_or(Value::Null, |row| row["value"].clone())
+    };
+    assert_eq!(value("l1.rpc"), "https://l1.example");
+    assert!(file.contains("https://l1.example/key"));
+    let coordinator = value("l1.registry_coordinator").to_string().to_lowercase();
+    assert!(coordinator.contains("0x561be1ab42170a19f31645f774e6e3862b2139aa"));
+    assert_eq!(value("operator.bls_key"), "/keys/bls.json");
+    assert_eq!(
+        value("operator.aggregators")[0],
+        "https://aggregator.example"
+    );
+    assert_eq!(value("metrics.operator"), "0.0.0.0:9092");
+    assert_eq!(value("operator.node_api"), Value::Null);
+    assert_eq!(value("rollup.10.attest_every"), 900);
+    assert_eq!(value("rollup.10.rpc")[0], "http://op.example:8545");
+    assert_eq!(value("rollup.10.poll_interval"), "4s");
+    for (note, is_there) in [
+        ("validator.mode", true),
+        ("generic_operator_addr", true),
+        ("OPERATOR_BLS_KEY_PASSWORD", true),
+        ("do not tell", false),
+    ] {
+        assert_eq!(notes.contains(note), is_there, "{note}: {notes}");
+    }
+    assert!(!file.contains("do not tell"));
+}
+
+/// A devnet of processes, ended when this is dropped.
+struct Devnet {
+    child: Child,
+    told: Vec<String>,
+    lines: Receiver<String>,
+    /// Those that were started again by hand.
+    others: Vec<Child>,
+}
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl Devnet {
+    fn start(folder: &Path) -> Self {
+        let args = [
+            "devnet",
+            "--operators",
+            "2",
+            "--block-time",
+            "400",
+            "--folder",
+            "net",
+        ];
+        let ports = ["--l1-port", "--l2-port", "--aggregator-port", "--api-port"];
+        let mut child = command(folder, &args);
+        for port in ports {
+            child.args([port, "0"]);
+        }
+        let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut devnet = Self {
+            child,
+            told: Vec::new(),
+            lines,
+            others: Vec::new(),
+        };
+        devnet.told = devnet.until("press Ctrl-C to stop");
+        devnet
+    }
+
+    /// Lines up to one with `text`.
+    fn until(&self, text: &str) -> Vec<String> {
+        let started = Instant::now();
+        let mut lines = Vec::new();
+        while started.elapsed() < PATIENCE {
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+                break;
+            };
+            let is_it = line.contains(text);
+            lines.push(line);
+            if is_it {
+                return lines;
+            }
+        }
+        unreachable!("no `{text}` in {lines:#?}");
+    }
+
+    /// Height of the next block that is attested on L1.
+    fn next_attested(&self) -> u64 {
+        let lines = self.until("attested on L1");
+        let line = lines.last().unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Id and command of a service.
+    fn service(&self, name: &str) -> (String, String) {
+        let is_it = |line: &&String| line.trim_start().starts_with(&format!("{name} "));
+        let line = self
+            .told
+            .iter()
+            .filter(|it| it.starts_with("    "))
+            .find(is_it);
+        let rest = line
+            .unwrap()
+            .trim_start()
+            .strip_prefix(name)
+            .unwrap()
+            .trim_start();
+        let (id, command) = rest.split_once(' ').unwrap();
+        (id.to_owned(), command.trim().to_owned())
+    }
+
+    fn kill(&self, name: &str) -> String {
+        let (id, command) = self.service(name);
+        let sent = Command::new("kill").args(["-9", &id]).status().unwrap();
+        assert!(sent.success());
+        let lines = self.until(&format!("{name} has ended"));
+        assert!(lines.last().unwrap().contains(&command), "{lines:?}");
+        command
+    }
+
+    /// Starts it as it is printed.
+    fn start_again(&mut self, folder: &Path, command_line: &str) {
+        let program = env!("CARGO_BIN_EXE_mach-cli");
+        let script = command_line.replacen("mach-cli", &format!("exec '{program}'"), 1);
+        let child = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(folder)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.others.push(child);
+    }
+
+    fn api(&self) -> String {
+        let line = self
+            .told
+            .iter()
+            .find(|line| line.starts_with("finality API"));
+        let url = line.unwrap().split_whitespace().last().unwrap();
+        url.split('/').nth(2).unwrap().to_owned()
+    }
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        for child in &mut self.others {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        let status = self.child.wait().unwrap();
+        if !std::thread::panicking() {
+            assert_eq!(status.code(), Some(0));
+        }
+    }
+}
+
+fn get(address: &str, path: &str) -> Value {
+    let started = Instant::now();
+    let mut stream = loop {
+        match TcpStream::connect(address) {
+            Ok(stream) => break stream,
+            // It is just being started again.
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{address}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn killing_any_process_and_starting_it_again_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut devnet = Devnet::start(folder);
+    let before = devnet.next_attested();
+
+    // Both operators are needed: while one is away nothing is certified, and nothing is lost.
+    let operator = devnet.kill("operator-2");
+    // A second process on the store of one that runs is refused.
+    let (_, other) = devnet.service("operator-1");
+    let config = other.split('\'').nth(1).unwrap().to_owned();
+    let second = mach(folder, &["operator", "run", "--config", &config]);
+    assert_eq!(second.status.code(), Some(2));
+    assert!(
+        errors(&second).contains("one process at a time"),
+        "{}",
+        errors(&second)
+    );
+    devnet.start_again(folder, &operator);
+    let with_operator = devnet.next_attested();
+    assert!(with_operator > before);
+
+    let aggregator = devnet.kill("aggregator");
+    devnet.start_again(folder, &aggregator);
+    while devnet.next_attested() < with_operator + 5 {}
+
+    // Every block has its attestation, those of the time without them too.
+    let rollup = &get(&devnet.api(), "/v1/rollups")[0];
+    let rollup = rollup.get("rollup").or(rollup.get("chainId")).unwrap();
+    for number in 1..=with_operator {
+        let started = Instant::now();
+        loop {
+            let block = get(
+                &devnet.api(),
+                &format!("/v1/rollups/{rollup}/blocks/{number}"),
+            );
+            if ["attested", "confirmed"]
+                .iter()
+                .any(|it| block["status"].to_string().contains(it))
+            {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "{number}: {block}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}

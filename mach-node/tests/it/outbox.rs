@@ -1,0 +1,354 @@
+//! What an operator has to say, through aggregators that are away and processes that die.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io::{BufRead, BufReader, Write},
+    num::NonZeroU64,
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy_primitives::B256;
+use async_trait::async_trait;
+use mach_core::{
+    Attestation, BlockRef, Round, SignedStatement, Statement,
+    ports::{AggregateError, AlertSink, Progress, SignatureAggregator, SinkError},
+};
+use mach_node::{
+    Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
+    store::{MemoryStore, RedbStore, Store},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{
+    DOMAIN, FixedHead, HEAD, RETRY, ROLLUP, Unwritable, alert, id, key, percent, quorums, until,
+};
+
+/// An aggregator that is away for the first tries, and records what it gets.
+#[derive(Clone, Default)]
+struct Recorder {
+    away: Arc<AtomicUsize>,
+    refuses: bool,
+    /// Says what it gets before it acknowledges it.
+    tells: bool,
+    got: Arc<Mutex<Vec<SignedStatement>>>,
+}
+
+impl Recorder {
+    fn away(tries: usize) -> Self {
+        let this = Self::default();
+        this.away.store(tries, Ordering::SeqCst);
+        this
+    }
+
+    /// Heights of what it got, in order.
+    fn got(&self) -> Vec<u64> {
+        let got = self.got.lock().unwrap();
+        got.iter().map(|it| it.statement.block().number).collect()
+    }
+}
+
+#[async_trait]
+impl SignatureAggregator for Recorder {
+    async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
+        if self.refuses {
+            return Err(AggregateError::UnknownRollup(statement.rollup_chain_id()));
+        }
+        let left = |tries: usize| tries.checked_sub(1);
+        let is_away = (self.away).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        if is_away.is_ok() {
+            return Err(AggregateError::Backend("connection refused".into()));
+        }
+        let reference_block = u32::try_from(HEAD - 1).unwrap();
+        Ok(Round::new(quorums(), vec![percent(66)], reference_block).unwrap())
+    }
+
+    async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {
+        if self.tells {
+            let signature = alloy_primitives::hex::encode(signed.signature.0);
+            say(&format!("got {} {signature}", signed.digest()));
+        }
+        self.got.lock().unwrap().push(signed);
+        Ok(Progress::Collecting { signers: 1 })
+    }
+}
+
+fn operator(store: impl Store + 'static, aggregators: &[Recorder]) -> Operator {
+    let config = OperatorConfig {
+        domain: DOMAIN,
+        attest_every: None,
+        terms: TermsPolicy {
+            quorums: quorums(),
+            least_threshold: percent(66),
+            max_age: 100,
+        },
+        retry: RETRY,
+    };
+    let signer = mach_bls::LocalSigner::new(key(0));
+    let aggregators = aggregators.iter().cloned();
+    let aggregators = aggregators.map(|it| Arc::new(it) as Arc<dyn SignatureAggregator>);
+    let guard = StoredGuard::new(store);
+    Operator::new(
+        signer,
+        guard,
+        aggregators.collect(),
+        FixedHead::new(),
+        config,
+    )
+}
+
+/// An outbox that sends, until the guard is dropped.
+async fn outbox<S: Store + Clone + 'static>(
+    store: &S,
+    aggregators: &[Recorder],
+    config: OutboxConfig,
+) -> (Outbox<S>, tokio_util::sync::DropGuard) {
+    let operator = operator(store.clone(), aggregators);
+    let outbox = Outbox::open(store.clone(), operator, config).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let (running, ended) = (outbox.clone(), shutdown.clone());
+    tokio::spawn(async move { running.run(ended).await });
+    (outbox, shutdown.drop_guard())
+}
+
+fn attestation(number: u64) -> Attestation {
+    Attestation {
+        rollup_chain_id: ROLLUP,
+        block: BlockRef {
+            number,
+            hash: B256::from(alloy_primitives::U256::from(number)),
+        },
+        state_root: B256::ZERO,
+        output_root: B256::ZERO,
+    }
+}
+
+const EVERY: Option<NonZeroU64> = NonZeroU64::new(10);
+const FOR_EVER: usize = usize::MAX;
+
+#[tokio::test]
+async fn what_no_aggregator_has_taken_is_sent_by_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("operator.redb");
+    {
+        let store = RedbStore::open(&path).unwrap();
+        let (outbox, running) =
+            outbox(&store, &[Recorder::away(FOR_EVER)], OutboxConfig::default()).await;
+        let sink = outbox.sink(EVERY);
+        sink.attest(&attestation(10)).await.unwrap();
+        // Only every tenth is said.
+        sink.attest(&attestation(11)).await.unwrap();
+        sink.raise(&alert(12)).await.unwrap();
+        sink.raise(&alert(12)).await.unwrap();
+        assert_eq!(outbox.status().waiting, 2);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!((outbox.status().waiting, outbox.status().accepted), (2, 0));
+        drop(running);
+        drop((outbox, sink));
+    }
+    // Its task ends, and with it the store.
+    until(|| RedbStore::open(&path).is_ok()).await;
+    let recorder = Recorder::default();
+    {
+        let store = RedbStore::open(&path).unwrap();
+        let (outbox, _running) = outbox(
+            &store,
+            std::slice::from_ref(&recorder),
+            OutboxConfig::default(),
+        )
+        .await;
+        assert_eq!(outbox.status().waiting, 2);
+        until(|| outbox.status().waiting == 0).await;
+        // The alert was said later, and goes first.
+        assert_eq!(recorder.got(), [12, 10]);
+        assert_eq!(outbox.status().accepted, 2);
+        let signed = recorder.got.lock().unwrap()[0].clone();
+        assert_eq!(signed.operator, id(0));
+        assert_eq!(signed.signature, key(0).sign(signed.digest()).to_bytes());
+    }
+    until(|| RedbStore::open(&path).is_ok()).await;
+    let store = RedbStore::open(&path).unwrap();
+    let (outbox, _running) = outbox(&store, &[], OutboxConfig::default()).await;
+    assert_eq!(outbox.status().waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_aggregator_gets_it_once_it_is_back() {
+    let (near, far) = (Recorder::default(), Recorder::away(5));
+    let aggregators = [near.clone(), far.clone()];
+    let (outbox, _running) = outbox(
+        &Arc::new(MemoryStore::new()),
+        &aggregators,
+        OutboxConfig::default(),
+    )
+    .await;
+    outbox.sink(None).raise(&alert(1)).await.unwrap();
+    until(|| outbox.status().waiting == 0).await;
+    assert_eq!((near.got(), far.got()), (vec![1], vec![1]));
+    let status = outbox.status();
+    assert_eq!(
+        (status.received, status.accepted, status.refused),
+        (1, 1, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aggregator_that_stays_away_is_given_up_once_another_has_it() {
+    let (near, far) = (Recorder::default(), Recorder::away(FOR_EVER));
+    let config = OutboxConfig {
+        resend_for: Duration::ZERO,
+        ..OutboxConfig::default()
+    };
+    let (outbox, _running) =
+        outbox(&Arc::new(MemoryStore::new()), &[near.clone(), far], config).await;
+    outbox.sink(None).raise(&alert(1)).await.unwrap();
+    until(|| outbox.status().waiting == 0).await;
+    assert_eq!(near.got(), [1]);
+    assert_eq!(outbox.status().accepted, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_for_good_is_not_sent_again() {
+    let store = Arc::new(MemoryStore::new());
+    let refusing = Recorder {
+        refuses: true,
+        ..Recorder::default()
+    };
+    let (outbox, _running) = outbox(&store, &[refusing], OutboxConfig::default()).await;
+    outbox.sink(None).raise(&alert(1)).await.unwrap();
+    until(|| outbox.status().refused == 1).await;
+    assert_eq!(outbox.status().waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_limit_old_attestations_give_way_and_alerts_do_not() {
+    let config = OutboxConfig {
+        limit: 2,
+        ..OutboxConfig::default()
+    };
+    let recorder = Recorder::away(FOR_EVER);
+    let operator = operator(
+        Arc::new(MemoryStore::new()),
+        std::slice::from_ref(&recorder),
+    );
+    let store = Arc::new(MemoryStore::new());
+    let outbox = Outbox::open(Arc::clone(&store), operator, config)
+        .await
+        .unwrap();
+    let sink = outbox.sink(NonZeroU64::new(1));
+    sink.attest(&attestation(1)).await.unwrap();
+    sink.attest(&attestation(2)).await.unwrap();
+    sink.raise(&alert(3)).await.unwrap();
+    sink.raise(&alert(4)).await.unwrap();
+    let status = outbox.status();
+    assert_eq!((status.waiting, status.given_up), (2, 2));
+    let error = sink.raise(&alert(5)).await.unwrap_err();
+    assert!(matches!(error, SinkError::Backend(_)), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_taken() {
+    let store = Arc::new(Unwritable::default());
+    store.fail(true);
+    let operator = operator(MemoryStore::new(), &[Recorder::default()]);
+    let outbox = Outbox::open(Arc::clone(&store), operator, OutboxConfig::default()).await;
+    let outbox = outbox.unwrap();
+    let error = outbox.sink(None).raise(&alert(1)).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(outbox.status().waiting, 0);
+}
+
+const STORE: &str = "MACH_OUTBOX_STORE";
+
+/// The process that is killed: says what is durable, and what its aggregator got.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by the test below"]
+async fn child() {
+    let Some(path) = std::env::var_os(STORE) else {
+        return;
+    };
+    let store = RedbStore::open(path).unwrap();
+    let recorder = Recorder {
+        tells: true,
+        ..Recorder::away(3)
+    };
+    let aggregators = std::slice::from_ref(&recorder);
+    let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+    let sink = outbox.sink(NonZeroU64::new(1));
+    let first = u64::from(std::process::id()) << 20;
+    for number in first.. {
+        sink.attest(&attestation(number)).await.unwrap();
+        say(&format!("put {number}"));
+    }
+}
+
+/// One write a line: a line is whole or not there.
+fn say(line: &str) {
+    let line = format!("\n{line}.\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+}
+
+/// Nothing that was durable is lost, and a statement that comes twice comes with one signature.
+#[tokio::test]
+async fn a_killed_operator_says_all_that_it_had_to_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("operator.redb");
+    let mut put = HashSet::new();
+    let mut signatures: HashMap<String, String> = HashMap::new();
+    let mut note = |digest: String, signature: String| {
+        let earlier = signatures
+            .entry(digest)
+            .or_insert_with(|| signature.clone());
+        assert_eq!(*earlier, signature);
+    };
+    let kills = std::env::var("MACH_KILLS").map_or(10, |it| it.parse().unwrap());
+    for kill in 0..kills {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "outbox::child", "--ignored", "--nocapture"])
+            .env(STORE, &path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = output.lines().map_while(Result::ok);
+        let started = lines.by_ref().find(|line| line.starts_with("put "));
+        let reader = std::thread::spawn(move || lines.collect::<Vec<_>>());
+        std::thread::sleep(Duration::from_millis(kill % 10 * 7));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for line in started.into_iter().chain(reader.join().unwrap()) {
+            let Some(line) = line.strip_suffix('.') else {
+                continue;
+            };
+            if let Some(number) = line.strip_prefix("put ") {
+                put.insert(number.parse::<u64>().unwrap());
+            } else if let Some((digest, signature)) =
+                line.strip_prefix("got ").and_then(|it| it.split_once(' '))
+            {
+                note(digest.to_owned(), signature.to_owned());
+            }
+        }
+    }
+    assert!(put.len() >= 10, "{}", put.len());
+    let recorder = Recorder::default();
+    let store = RedbStore::open(&path).unwrap();
+    let aggregators = std::slice::from_ref(&recorder);
+    let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+    until(|| outbox.status().waiting == 0).await;
+    for signed in recorder.got.lock().unwrap().iter() {
+        let signature = alloy_primitives::hex::encode(signed.signature.0);
+        note(signed.digest().to_string(), signature);
+    }
+    for number in put {
+        let digest = Statement::from(attestation(number)).digest(&DOMAIN);
+        assert!(
+            signatures.contains_key(&digest.to_string()),
+            "{number} is lost"
+        );
+    }
+}
