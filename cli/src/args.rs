@@ -376,6 +376,10 @@ pub(crate) struct DevnetArgs {
     #[arg(long, env = "MACH_API_PORT", default_value_t = 8080)]
     pub(crate) api_port: u16,
 
+    /// Port of the circuit breaker; 0 chooses a free one
+    #[arg(long, env = "MACH_BREAKER_PORT", default_value_t = 8645)]
+    pub(crate) breaker_port: u16,
+
     /// Run the services in this process, instead of each in one of its own
     #[arg(long, env = "MACH_IN_PROCESS")]
     pub(crate) in_process: bool,

@@ -1,6 +1,6 @@
 //! `mach-cli breaker`: a circuit breaker in front of a node.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use alloy_primitives::{Address, ChainId};
 use clap::Args;
@@ -30,11 +30,16 @@ use crate::{
 ///   mach-cli breaker --upstream http://localhost:9545 --rollup 901 --events http://localhost:8290
 ///   mach-cli breaker --upstream http://localhost:8545 --upstream-ws ws://localhost:8546 --rollup 10 \
 ///       --l1-rpc $L1 --service-manager 0x71a77037870169d47aad6c2C9360861A4C0df2bF --policy pin-latest
+///   mach-cli breaker --config mach.toml
 ///   mach-cli breaker --upstream $NODE --rollup 10 --events $AGGREGATOR --method 'trace_*=refuse'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 #[command(group = clap::ArgGroup::new("feed").args(["events", "l1_rpc"]).required(true))]
 pub(crate) struct BreakerArgs {
+    /// Configuration file, whose section [breaker] has a key for each of the flags below
+    #[arg(long, env = "MACH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// JSON-RPC of the node over HTTP
     #[arg(
         long,

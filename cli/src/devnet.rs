@@ -132,6 +132,7 @@ async fn as_processes(args: &DevnetArgs, stack: &Stack, folder: &Folder) -> eyre
     let ports = Ports {
         aggregator: args.aggregator_port,
         api: args.api_port,
+        breaker: args.breaker_port,
     };
     let mut processes = Processes::start(stack, folder, ports)?;
     for _ in 0..FIRST_BLOCKS {
@@ -143,6 +144,7 @@ async fn as_processes(args: &DevnetArgs, stack: &Stack, folder: &Folder) -> eyre
         "finality API     {}/v1/rollups",
         processes.api_url
     ));
+    say(&format!("circuit breaker  {}", processes.breaker_url));
     say(&folder.told(FIRST_BLOCKS));
     say("processes, each with its id, and how to start it again once it was killed:\n");
     say(&processes.told());

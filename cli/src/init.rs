@@ -193,6 +193,12 @@ fn draft(args: &InitArgs) -> eyre::Result<Config> {
     config.metrics.aggregator = Some(([127, 0, 0, 1], 9093).into());
     config.metrics.verifier = Some(([127, 0, 0, 1], 9094).into());
     config.api.listen = Some(([127, 0, 0, 1], 8080).into());
+    if let Some(rollup) = config.rollups.first() {
+        config.breaker.rollup = Some(rollup.chain_id);
+        config.breaker.upstream = rollup.rpc.first().cloned();
+    }
+    config.breaker.listen = Some(([127, 0, 0, 1], 8645).into());
+    config.breaker.events = Some(Endpoint(Url::parse("http://127.0.0.1:8080")?));
     Ok(config)
 }
 

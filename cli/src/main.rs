@@ -38,6 +38,10 @@ use crate::{
 
 fn main() -> std::process::ExitCode {
     let command = environment::beaten_by_flags(Cli::command(), std::env::args_os());
+    let command = match config::breaker_from_file(command, std::env::args_os()) {
+        Ok(command) => command,
+        Err(error) => return Outcome::from_error(error).into(),
+    };
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     // A service's logs are what its configuration says.
     if !cli.command.is_service() {

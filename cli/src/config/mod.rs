@@ -1,6 +1,7 @@
 //! One configuration file for every service: flags beat the environment, the environment beats the
 //! file, the file beats the defaults.
 
+mod breaker;
 mod import;
 mod layers;
 mod schema;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+pub(crate) use breaker::breaker_from_file;
 pub(crate) use import::import;
 pub(crate) use layers::Loaded;
 #[cfg(test)]

@@ -79,6 +79,15 @@ pub(crate) struct Operator {
     pub(crate) bls_key: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bls_password_file: Option<PathBuf>,
+    /// Instead of a key file: a Cerberus remote signer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cerberus: Option<Endpoint>,
+    /// Certificate of the authority that vouches for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cerberus_authority: Option<PathBuf>,
+    /// With a remote signer: the operator's account, whose registered key is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<Address>,
     /// URLs.
     #[serde(deserialize_with = "list")]
     pub(crate) aggregators: Vec<Endpoint>,
@@ -100,6 +109,9 @@ impl Default for Operator {
             name: "mach".to_owned(),
             bls_key: None,
             bls_password_file: None,
+            cerberus: None,
+            cerberus_authority: None,
+            address: None,
             aggregators: Vec::new(),
             least_threshold: None,
             max_reference_age: None,
@@ -119,6 +131,9 @@ pub(crate) struct Aggregator {
     pub(crate) ecdsa_key: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ecdsa_password_file: Option<PathBuf>,
+    /// Instead of a file: the database that several aggregators share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres: Option<Endpoint>,
     /// Certificates are tried against the contract and not sent.
     pub(crate) dry_run: bool,
     /// L1 blocks that a reference block lies behind the head.
@@ -138,6 +153,7 @@ impl Default for Aggregator {
             listen: SocketAddr::from(([127, 0, 0, 1], 8290)),
             ecdsa_key: None,
             ecdsa_password_file: None,
+            postgres: None,
             dry_run: false,
             reference_margin: 1,
             max_rounds: 1024,
@@ -167,12 +183,37 @@ pub(crate) struct Api {
     pub(crate) listen: Option<SocketAddr>,
 }
 
-/// `breaker`.
+/// `breaker`: its flags.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Breaker {
+    /// The node behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) upstream: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) upstream_ws: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rollup: Option<ChainId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
+    #[serde(deserialize_with = "list")]
+    pub(crate) methods: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) when_lost: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost_after: Option<u64>,
+    /// Finality API of an aggregator, whose events are followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<Endpoint>,
+    /// Instead of `events`: the contract on L1 that is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) service_manager: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) poll_interval: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_l1_age: Option<u64>,
 }
 
 /// Where Prometheus finds each service, at `/metrics`.
@@ -378,6 +419,10 @@ impl Config {
             (
                 "operator.bls_password_file",
                 &mut self.operator.bls_password_file,
+            ),
+            (
+                "operator.cerberus_authority",
+                &mut self.operator.cerberus_authority,
             ),
             ("aggregator.ecdsa_key", &mut self.aggregator.ecdsa_key),
             (

@@ -35,6 +35,7 @@ const AGGREGATOR: usize = 8;
 pub(super) struct Ports {
     pub(super) aggregator: u16,
     pub(super) api: u16,
+    pub(super) breaker: u16,
 }
 
 /// The processes. They end when [`Self::stop`] is called, or when this is dropped.
@@ -42,6 +43,7 @@ pub(super) struct Processes {
     all: Vec<Process>,
     pub(super) aggregator_url: String,
     pub(super) api_url: String,
+    pub(super) breaker_url: String,
 }
 
 struct Process {
@@ -58,10 +60,12 @@ impl Processes {
         folder.forget_services()?;
         let listen = address(ports.aggregator)?;
         let api = address(ports.api)?;
+        let breaker = address(ports.breaker)?;
         let mut this = Self {
             all: Vec::new(),
             aggregator_url: format!("http://{listen}"),
             api_url: format!("http://{api}"),
+            breaker_url: format!("http://{breaker}"),
         };
         let payer = DEV_ACCOUNTS.get(AGGREGATOR).wrap_err("there is a payer")?;
         folder.put_account("aggregator.ecdsa.json", payer)?;
@@ -76,6 +80,13 @@ impl Processes {
         for (index, operator) in stack.operators().iter().enumerate() {
             this.operator(stack, folder, index + 1, operator)?;
         }
+        let mut config = common(stack, folder, "breaker")?;
+        config.breaker.rollup = Some(stack.devnet().l2().chain_id());
+        config.breaker.upstream = Some(endpoint(&folder.urls.l2)?);
+        config.breaker.events = Some(endpoint(&this.api_url)?);
+        config.breaker.listen = Some(breaker);
+        this.launch(folder, "breaker", Role::Breaker, &config)?;
+        this.wait_for("breaker", breaker)?;
         Ok(this)
     }
 
@@ -109,9 +120,10 @@ impl Processes {
         let file = format!("{name}.toml");
         folder.put(&file, &document(config, role))?;
         let path = folder.file(&file);
-        let service = match role {
-            Role::Aggregator => "aggregator",
-            _ => "operator",
+        let service: &[&str] = match role {
+            Role::Aggregator => &["aggregator", "run"],
+            Role::Breaker => &["breaker"],
+            _ => &["operator", "run"],
         };
         let log = folder.log(name);
         let (out, errors) = (
@@ -126,7 +138,8 @@ impl Processes {
             }
         }
         let child = command
-            .args([service, "run", "--config"])
+            .args(service)
+            .arg("--config")
             .arg(&path)
             .stdin(Stdio::null())
             .stdout(out)
@@ -136,7 +149,11 @@ impl Processes {
         self.all.push(Process {
             name: name.to_owned(),
             child,
-            command: format!("mach-cli {service} run --config '{}'", path.display()),
+            command: format!(
+                "mach-cli {} --config '{}'",
+                service.join(" "),
+                path.display()
+            ),
             has_ended: false,
         });
         Ok(())

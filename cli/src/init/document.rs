@@ -54,6 +54,21 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"password.txt\"",
     ),
     (
+        "operator.cerberus",
+        "Instead of bls_key: a Cerberus remote signer; its API key comes from CERBERUS_API_KEY",
+        "\"https://signer.example:50051\"",
+    ),
+    (
+        "operator.cerberus_authority",
+        "Certificate of the authority that vouches for it, in PEM; by default the system's",
+        "\"ca.pem\"",
+    ),
+    (
+        "operator.address",
+        "With a remote signer: the operator's account, whose registered key signs",
+        "\"0x…\"",
+    ),
+    (
         "operator.aggregators",
         "Aggregators that signatures go to",
         "[\"http://127.0.0.1:8290\"]",
@@ -94,6 +109,11 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"password.txt\"",
     ),
     (
+        "aggregator.postgres",
+        "Instead of a file: the database that several aggregators share, one of which leads; its password comes from PGPASSWORD or ~/.pgpass",
+        "\"postgres://mach@localhost/mach\"",
+    ),
+    (
         "aggregator.dry_run",
         "Certificates are tried against the contract and not sent",
         "true",
@@ -131,9 +151,60 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"127.0.0.1:8080\"",
     ),
     (
+        "breaker.upstream",
+        "The node behind it, over HTTP",
+        "\"http://localhost:9545\"",
+    ),
+    (
+        "breaker.upstream_ws",
+        "The same over WebSocket; by default where upstream is",
+        "\"ws://localhost:9546\"",
+    ),
+    ("breaker.rollup", "EIP-155 id of the rollup", "10"),
+    (
         "breaker.listen",
         "Where applications reach the rollup through the circuit breaker",
-        "\"127.0.0.1:8546\"",
+        "\"127.0.0.1:8645\"",
+    ),
+    (
+        "breaker.policy",
+        "What is done while an alert stands: refuse-writes, pin-latest or refuse-all",
+        "\"refuse-writes\"",
+    ),
+    (
+        "breaker.methods",
+        "What a method has instead: serve, refuse or pin",
+        "[\"trace_*=refuse\"]",
+    ),
+    (
+        "breaker.when_lost",
+        "What is done while alerts are not known: open, closed-for-writes or closed",
+        "\"open\"",
+    ),
+    (
+        "breaker.lost_after",
+        "Seconds after which alerts that are not heard of count as not known",
+        "30",
+    ),
+    (
+        "breaker.events",
+        "Finality API of an aggregator, whose events are followed",
+        "\"http://127.0.0.1:8080\"",
+    ),
+    (
+        "breaker.service_manager",
+        "Instead of events: the service manager on L1, which is looked at",
+        "\"0x…\"",
+    ),
+    (
+        "breaker.poll_interval",
+        "Milliseconds between two looks at L1",
+        "2000",
+    ),
+    (
+        "breaker.max_l1_age",
+        "Seconds that the newest L1 block may be old",
+        "600",
     ),
     (
         "metrics.operator",
@@ -277,7 +348,7 @@ impl Role {
                 "rollup",
             ],
             Self::Verifier => &["store", "verifier", "metrics", "log", "rollup"],
-            Self::Breaker => &["breaker", "log", "rollup"],
+            Self::Breaker => &["l1", "breaker"],
         };
         needed.contains(&section)
     }
@@ -377,6 +448,24 @@ fn table(config: &Config) -> Table {
         "operator",
         config.verifier.operator.as_ref().map(url),
     );
+    let breaker = &config.breaker;
+    put(
+        "operator",
+        "cerberus",
+        config.operator.cerberus.as_ref().map(url),
+    );
+    put(
+        "aggregator",
+        "postgres",
+        config.aggregator.postgres.as_ref().map(url),
+    );
+    put("breaker", "upstream", breaker.upstream.as_ref().map(url));
+    put(
+        "breaker",
+        "upstream_ws",
+        breaker.upstream_ws.as_ref().map(url),
+    );
+    put("breaker", "events", breaker.events.as_ref().map(url));
     table
 }
 

@@ -3,16 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy_network::EthereumWallet;
-use eyre::OptionExt;
+use eyre::{OptionExt, WrapErr};
 use mach_contracts_bindings::{
     ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter,
 };
 use mach_node::{
-    Aggregator, AggregatorConfig,
+    Aggregator, AggregatorConfig, InstanceConfig,
     http::{HttpConfig, TlsConfig},
     metrics::Metrics,
     node_api::Service,
     rpc::aggregator_router,
+    store::{PostgresStore, Store},
 };
 use tracing::{info, warn};
 
@@ -30,7 +31,7 @@ const TEND_INTERVAL: Duration = Duration::from_secs(12);
 pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     let settings = &config.aggregator;
     eyre::ensure!(!config.rollups.is_empty(), "no [[rollup]] is configured");
-    let store = open_store(config, "aggregator").await?;
+    let store = store(config).await?;
     let chain = Chain::connect(&config.l1).await?;
     let mut life = Lifecycle::new()?;
     let metrics = Metrics::new()?;
@@ -41,6 +42,10 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         reference_margin: settings.reference_margin,
         max_rounds: settings.max_rounds,
         round_lifetime: settings.round_lifetime.0,
+        instance: settings
+            .postgres
+            .as_ref()
+            .map(|_| InstanceConfig::default()),
         ..AggregatorConfig::new(
             chain.deployment.domain(),
             config.rollups.iter().map(|rollup| rollup.chain_id),
@@ -111,6 +116,23 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         life.serve("metrics", metrics.router(), address).await?;
     }
     life.run().await
+}
+
+/// A file, or the database that other aggregators use too.
+async fn store(config: &Config) -> eyre::Result<Arc<dyn Store>> {
+    let Some(url) = &config.aggregator.postgres else {
+        return Ok(Arc::new(open_store(config, "aggregator").await?));
+    };
+    eyre::ensure!(
+        url.0.password().is_none(),
+        "aggregator.postgres: its password comes from PGPASSWORD or ~/.pgpass"
+    );
+    let folder = &config.store.folder;
+    std::fs::create_dir_all(folder).wrap_err_with(|| folder.display().to_string())?;
+    let store = PostgresStore::connect(url.0.as_str()).await;
+    Ok(Arc::new(
+        store.wrap_err_with(|| format!("aggregator.postgres {url}"))?,
+    ))
 }
 
 /// What brings certificates to L1, with what an earlier process had sent.

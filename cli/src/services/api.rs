@@ -5,20 +5,16 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mach_contracts_bindings::ServiceManager;
 use mach_core::{
-    Alert, Statement,
+    Alert,
     ports::{BoxError, L2Source},
 };
 use mach_node::{
-    Aggregator, QuorumView, RoundEvent, RoundView,
-    finality::{
-        FeedConfig, FinalityConfig, FinalityIndex, QuorumShare, RoundState, RoundSummary,
-        StakeShare, StandingAlerts, router,
-    },
-    store::RedbStore,
+    Aggregator,
+    finality::{FeedConfig, FinalityConfig, FinalityIndex, StandingAlerts, router},
+    store::Store,
 };
 use mach_verify::source::{RpcOptions, RpcSource};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{chain::Chain, lifecycle::Lifecycle};
 use crate::config::{Config, Rollup};
@@ -32,16 +28,17 @@ const ALERTS: Duration = Duration::from_secs(4);
 pub(super) async fn start(
     config: &Config,
     chain: &Chain,
-    store: RedbStore,
+    store: Arc<dyn Store>,
     aggregator: &Aggregator,
     life: &mut Lifecycle,
 ) -> eyre::Result<axum::Router> {
     let rollups = config.rollups.iter().map(|rollup| rollup.chain_id);
     let settings = FinalityConfig::new(chain.deployment.domain(), rollups);
     let index = FinalityIndex::open(store, settings).await?;
-    let (events, told) = (aggregator.events(), index.clone());
+    let (told, telling) = (index.clone(), aggregator.clone());
+    let shutdown = life.shutdown.clone();
     life.helpers
-        .spawn(async move { listen(&told, events).await });
+        .spawn(async move { told.listen(&telling, shutdown).await });
     for rollup in config.rollups.iter().filter(|it| !it.rpc.is_empty()) {
         let (index, rollup) = (index.clone(), rollup.clone());
         let shutdown = life.shutdown.clone();
@@ -61,8 +58,7 @@ pub(super) async fn start(
     life.helpers
         .spawn(async move { watched.watch_alerts(OnL1(manager), ALERTS, shutdown).await });
     let rounds = aggregator.clone();
-    let rounds = move || rounds.rounds().iter().map(summary).collect();
-    Ok(router(index, Some(Arc::new(rounds))))
+    Ok(router(index, Some(Arc::new(move || rounds.rounds()))))
 }
 
 async fn connect(rollup: &Rollup) -> RpcSource {
@@ -85,75 +81,6 @@ async fn connect(rollup: &Rollup) -> RpcSource {
             }
         }
         tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Tells the index what happens to the rounds, until there are none any more.
-async fn listen(index: &FinalityIndex, mut events: Receiver<RoundEvent>) {
-    loop {
-        let event = match events.recv().await {
-            Ok(event) => event,
-            // Certificates that were missed come again with their confirmation or the next start.
-            Err(RecvError::Lagged(count)) => {
-                info!(count, "events of rounds were missed");
-                continue;
-            }
-            Err(RecvError::Closed) => return,
-        };
-        let taken = match event {
-            RoundEvent::Opened(view) | RoundEvent::Signed(view) => {
-                index.signed(view.digest, &view.statement, share(&view));
-                Ok(())
-            }
-            RoundEvent::Certified { certificate, .. } => index.certified(&certificate).await,
-            RoundEvent::Confirmed { confirmation, .. } => index.confirmed(&confirmation).await,
-            RoundEvent::Expired { digest } => {
-                index.expired(digest);
-                Ok(())
-            }
-        };
-        if let Err(error) = taken {
-            warn!(
-                "the finality index does not take it: {:#}",
-                eyre::Report::new(error)
-            );
-        }
-    }
-}
-
-fn share(view: &RoundView) -> StakeShare {
-    let percent = |it: &QuorumView| {
-        let (signed, total) = (it.signed.weight(), it.total.weight());
-        let percent = (signed.saturating_mul(100)).checked_div(total);
-        u8::try_from(percent.unwrap_or_default()).unwrap_or(100)
-    };
-    let quorums = view.quorums.iter().map(|it| QuorumShare {
-        quorum: it.quorum,
-        signed: it.signed,
-        total: it.total,
-        threshold: it.threshold.value(),
-    });
-    StakeShare {
-        percent: view.quorums.iter().map(percent).min().unwrap_or_default(),
-        quorums: quorums.collect(),
-    }
-}
-
-fn summary(view: &RoundView) -> RoundSummary {
-    RoundSummary {
-        digest: view.digest,
-        rollup: view.statement.rollup_chain_id(),
-        block: view.statement.block(),
-        is_alert: matches!(view.statement, Statement::Alert(_)),
-        reference_block: view.reference_block,
-        stake: share(view),
-        signers: view.signers.clone(),
-        absent: view.absent.clone(),
-        state: match view.state {
-            mach_node::RoundState::Collecting => RoundState::Collecting,
-            mach_node::RoundState::Certified => RoundState::Certified,
-            mach_node::RoundState::Confirmed(_) => RoundState::Confirmed,
-        },
     }
 }
 

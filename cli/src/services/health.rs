@@ -12,7 +12,7 @@ use std::{
 use mach_node::{
     L1Head, VerifiedBlocks,
     node_api::{NodeApi, Service, ServiceState},
-    store::RedbStore,
+    store::Store,
 };
 use tokio::net::TcpStream;
 use tracing::{info, warn};
@@ -84,7 +84,7 @@ impl Probe {
     }
 
     /// Whether the store takes rows.
-    pub(super) fn store(life: &mut Lifecycle, store: RedbStore) -> Self {
+    pub(super) fn store(life: &mut Lifecycle, store: impl Store + Clone + 'static) -> Self {
         Self::start(life, "the store", move || {
             let store = store.clone();
             async move { Ok(VerifiedBlocks::probe(&store).await?) }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use eyre::{OptionExt, WrapErr};
-use mach_bls::LocalSigner;
+use mach_bls::{LocalSigner, ValidKey};
+use mach_contracts_bindings::ContractRegistry;
 use mach_core::{
     QuorumNumbers, Threshold,
     ports::{OperatorRegistry, SignatureAggregator, StatementSigner},
@@ -13,9 +14,11 @@ use mach_node::{
     metrics::{self, Metrics},
     node_api::Service,
     rpc::RemoteAggregator,
+    signers::{CerberusConfig, CerberusSigner},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
+use zeroize::Zeroizing;
 
 use super::{
     chain::Chain,
@@ -35,13 +38,9 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         "operator.aggregators is not set"
     );
     let store = open_store(config, "operator").await?;
-    let key = settings
-        .bls_key
-        .as_ref()
-        .ok_or_eyre("operator.bls_key is not set")?;
-    let key = l1::bls_with(key, settings.bls_password_file.as_deref())?;
-    let signer = LocalSigner::new(key);
     let chain = Chain::connect(&config.l1).await?;
+    let registry = Arc::new(chain.registry(&config.store.folder).await?);
+    let signer = signer(config, &chain, &registry).await?;
     let mut life = Lifecycle::new()?;
     let metrics = Metrics::new()?;
     metrics.install();
@@ -91,9 +90,8 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         .spawn(async move { sending.0.run(sending.1).await });
     let counted = outbox.clone();
     metrics.watch_outbox(move || counted.status());
-    let registry = chain.registry(&config.store.folder).await?;
     let stakes = Stakes {
-        registry: Arc::new(registry),
+        registry,
         head: chain.head.clone(),
         quorums: chain.terms.quorums.clone(),
     };
@@ -129,6 +127,53 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         life.serve("metrics", metrics.router(), address).await?;
     }
     life.run().await
+}
+
+/// The key in its file, or with a remote signer.
+async fn signer(
+    config: &Config,
+    chain: &Chain,
+    registry: &ContractRegistry,
+) -> eyre::Result<Box<dyn StatementSigner>> {
+    let settings = &config.operator;
+    let password_file = settings.bls_password_file.as_deref();
+    let Some(url) = &settings.cerberus else {
+        let path = settings.bls_key.as_ref();
+        let path = path.ok_or_eyre("operator.bls_key is not set")?;
+        let key = l1::bls_with(path, password_file)?;
+        return Ok(Box::new(LocalSigner::new(key)));
+    };
+    let address = settings.address.ok_or_eyre("operator.address is not set")?;
+    let head = chain.head.block_number().await;
+    let head = head.map_err(|error| eyre::eyre!("{error}"))?;
+    let reference_block = u32::try_from(head.saturating_sub(1))?;
+    let set = registry
+        .operator_set(&chain.terms.quorums, reference_block)
+        .await?;
+    let mut operators = set.operators();
+    let found = operators.find(|(_, operator)| operator.address == address);
+    let (_, operator) = found.ok_or_else(|| eyre::eyre!("{address} is not registered"))?;
+    let key = ValidKey::from_registry(&operator.key_g1, &operator.key_g2)?;
+    let text = |name| std::env::var(name).ok().map(Zeroizing::new);
+    let password = match password_file {
+        Some(path) => {
+            let read =
+                std::fs::read_to_string(path).wrap_err_with(|| path.display().to_string())?;
+            Some(Zeroizing::new(
+                read.trim_end_matches(['\r', '\n']).to_owned(),
+            ))
+        }
+        None => text("OPERATOR_BLS_KEY_PASSWORD"),
+    };
+    let authority = settings.cerberus_authority.as_ref();
+    let signer = CerberusSigner::new(CerberusConfig {
+        url: url.0.to_string(),
+        key,
+        password,
+        api_key: text("CERBERUS_API_KEY"),
+        authority: authority.map(std::fs::read).transpose()?,
+    })?;
+    Ok(Box::new(signer))
 }
 
 /// Looks at the operator's stake.

@@ -29,7 +29,14 @@ impl Devnet {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mach-cli"))
             .args(["devnet", "--operators", "1", "--l2-port", "0", "--folder"])
             .arg(folder)
-            .args(["--aggregator-port", "0", "--api-port", "0"])
+            .args([
+                "--aggregator-port",
+                "0",
+                "--api-port",
+                "0",
+                "--breaker-port",
+                "0",
+            ])
             .args(args)
             .stdout(Stdio::piped())
             .spawn()

@@ -203,7 +203,13 @@ impl Devnet {
             "--folder",
             "net",
         ];
-        let ports = ["--l1-port", "--l2-port", "--aggregator-port", "--api-port"];
+        let ports = [
+            "--l1-port",
+            "--l2-port",
+            "--aggregator-port",
+            "--api-port",
+            "--breaker-port",
+        ];
         let mut child = command(folder, &args);
         for port in ports {
             child.args([port, "0"]);
