@@ -106,7 +106,8 @@ impl<S: Scheme> Aggregator<S> {
             .collect();
         let certified = (work.certificate.as_ref()).map_or(0, |(it, _)| signers(round, it));
         // What comes after the confirmation is in the certificate or nowhere.
-        let extend = extend || round.is_confirmed();
+        let is_confirmed = round.is_confirmed();
+        let extend = extend || is_confirmed;
         let counting = Arc::clone(round);
         let counted = blocking(move || counting.count(&shares, certified, extend)).await;
         drop(permit);
@@ -118,7 +119,7 @@ impl<S: Scheme> Aggregator<S> {
             }
         };
         work.unrecorded.extend(counted.new.iter().copied());
-        let recorded = self.record(round, work, &mut counted).await;
+        let recorded = self.record(round, work, &mut counted, is_confirmed).await;
         if let Err(error) = recorded {
             return self.fail(round, batch, &counted, error);
         }
@@ -130,7 +131,10 @@ impl<S: Scheme> Aggregator<S> {
             let certificate = Arc::clone(certificate);
             tokio::spawn(async move { this.confirm(round, certificate).await });
         }
-        self.close(round, work).await;
+        // Confirmed meanwhile? Then once more, for the certificate may not have all signatures yet.
+        if is_confirmed {
+            self.close(round, work).await;
+        }
         let progress = round.progress();
         for (pending, outcome) in batch.into_iter().zip(counted.outcomes) {
             let answer = outcome.map(|()| progress.clone());
@@ -148,9 +152,9 @@ impl<S: Scheme> Aggregator<S> {
         round: &OpenRound<S>,
         work: &mut Work<S>,
         counted: &mut Counted<S>,
+        is_confirmed: bool,
     ) -> Result<(), AggregateError> {
         // The certificate of a confirmed round has its late signatures.
-        let is_confirmed = round.is_confirmed();
         let signatures: Vec<(OperatorId, G1Bytes<S>)> = if is_confirmed {
             Vec::new()
         } else {

@@ -16,6 +16,7 @@ mod finality;
 mod grpc;
 mod guard;
 mod http;
+mod instances;
 mod kill;
 mod legacy;
 mod limits;
