@@ -31,5 +31,7 @@ mod restart;
 mod rpc;
 mod signers;
 mod store;
+#[cfg(feature = "postgres")]
+mod takeover;
 mod verified;
 mod verifier;

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::store::conforms;
 
 /// A schema of its own on the server, and the URL that leads there.
-async fn schema(name: &str) -> Option<(PgConnection, String)> {
+pub(crate) async fn schema(name: &str) -> Option<(PgConnection, String)> {
     let Ok(url) = std::env::var("MACH_POSTGRES_URL") else {
         println!("skipped: MACH_POSTGRES_URL is not set");
         return None;
