@@ -17,6 +17,7 @@ use mach_contracts_bindings::{
 use mach_core::{
     Alert, AlertKind, Attestation, BlockRef, Certificate, Domain, G1Bytes, NonSigner, OperatorId,
     OperatorSet, QuorumNumbers, QuorumStake, QuorumTally, Stake, Statement, Threshold,
+    legacy::{AlertCertificate, digest_v2},
     ports::{ConfirmError, OperatorRegistry, RegistryError, StatementConfirmer},
 };
 use mach_devnet::{Chain, DEV_ACCOUNTS, DevnetConfig, Ethereum, Mining};
@@ -199,7 +200,32 @@ impl Network {
             .operator_set(round.quorums(), round.reference_block())
             .await
             .unwrap();
-        sign(statement, self.domain(), round, &set, absent)
+        let digest = statement.digest(&self.domain());
+        sign(digest, statement, self.domain(), round, &set, absent)
+    }
+
+    /// The same for an alert of V2 about [`ROLLUP`].
+    pub(crate) async fn alert_certificate(
+        &self,
+        message_hash: B256,
+        absent: &[usize],
+    ) -> AlertCertificate {
+        let other = self.certificate(alert(1), absent).await;
+        let round = other.round;
+        let (quorums, reference_block) = (round.quorums(), round.reference_block());
+        let set = self.registry.operator_set(quorums, reference_block).await;
+        let digest = digest_v2(message_hash, reference_block, ROLLUP);
+        let (statement, domain) = (other.statement, other.domain);
+        let signed = sign(digest, statement, domain, round, &set.unwrap(), absent);
+        AlertCertificate {
+            message_hash,
+            rollup_chain_id: Some(ROLLUP),
+            round: signed.round,
+            non_signers: signed.non_signers,
+            quorums: signed.quorums,
+            apk_g2: signed.apk_g2,
+            sigma: signed.sigma,
+        }
     }
 }
 
@@ -250,13 +276,13 @@ pub(crate) async fn proof(registration: &dyn Registration, index: usize) -> KeyP
 }
 
 fn sign(
+    digest: B256,
     statement: Statement,
     domain: Domain,
     round: mach_core::Round,
     set: &OperatorSet,
     absent: &[usize],
 ) -> Certificate {
-    let digest = statement.digest(&domain);
     let (mut sigma, mut apk_g2) = (G1Projective::ZERO, G2Projective::ZERO);
     let mut tallies = Vec::new();
     for quorum in round.quorums().iter() {

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod alerts;
 mod bls;
 mod bls12381;
 mod certificate;

@@ -142,7 +142,6 @@ mod tests {
             }),
             AggregateError::Registry(RegistryError::Malformed("secret detail".into())),
             AggregateError::Backend("secret detail".into()),
-            AggregateError::Registry(RegistryError::Backend("secret detail".into())),
         ];
         for error in errors {
             let status = to_status(&error);
@@ -153,6 +152,11 @@ mod tests {
             assert_eq!(received.to_string(), error.to_string());
             assert_eq!(received.is_transient(), error.is_transient());
         }
+        // Whose backend it is stays with the aggregator.
+        let registry = AggregateError::Registry(RegistryError::Backend("secret detail".into()));
+        let status = to_status(&registry);
+        assert!(!format!("{status:?}").contains("secret detail"));
+        assert!(from_status(status).is_transient());
         // What says nothing that is understood is no refusal.
         for details in [&b""[..], b"\xff\xff", b"\x1a\x00"] {
             let status = Status::with_details(Code::NotFound, "gone", details.to_vec().into());

@@ -79,6 +79,14 @@ fn request(method: &str, params: &Value) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"aggregator_{method}","params":{params}}}"#)
 }
 
+/// A call of two of the methods, which are answered.
+pub(super) fn calls() -> Vec<String> {
+    vec![
+        request("initOperator", &init().into()),
+        request("createTask", &json!([ALERT])),
+    ]
+}
+
 /// The answer's bytes without what surrounds them.
 async fn ask(server: &HttpServer, method: &str, params: &Value) -> String {
     let (status, answer) = post(&server.url(), request(method, params)).await;

@@ -89,6 +89,26 @@ fn mismatch(number: &str) -> String {
     )
 }
 
+/// A server that takes every alert.
+pub(super) async fn any() -> HttpServer {
+    serve(Heard::default()).await
+}
+
+/// A call of each method, which are answered.
+pub(super) fn calls() -> Vec<String> {
+    let hash = "11".repeat(32);
+    vec![
+        call("alert_blockMismatch", &format!("[{}]", mismatch("2000"))),
+        call("alert_blockHash", &format!(r#"[{{"hash":"{hash}"}}]"#)),
+        call(
+            "health_check",
+            &format!(r#"[{{"block_hash":"0x{hash}","block_number":"0x1"}}]"#),
+        ),
+        call("operator_getConfig", r#"["arbitrum"]"#),
+        call("operator_operatorStatus", "[]"),
+    ]
+}
+
 #[tokio::test]
 async fn an_alert_is_answered_with_its_hash() {
     let heard = Heard::default();
