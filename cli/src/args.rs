@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Keys(crate::keys::KeysArgs),
     Guard(crate::guard::GuardArgs),
     Breaker(crate::breaker::BreakerArgs),
+    Top(crate::top::TopArgs),
     Init(crate::init::InitArgs),
     Config(crate::config_cmd::ConfigCommandArgs),
     Operator(crate::services::OperatorArgs),

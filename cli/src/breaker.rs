@@ -27,7 +27,7 @@ use crate::{
 /// Exit code: 0 after Ctrl-C or SIGTERM, 2 failure.
 ///
 /// Examples:
-///   mach-cli breaker --upstream http://localhost:9545 --rollup 901 --events http://localhost:8290
+///   mach-cli breaker --upstream http://localhost:9545 --rollup 901 --events http://localhost:8080
 ///   mach-cli breaker --upstream http://localhost:8545 --upstream-ws ws://localhost:8546 --rollup 10 \
 ///       --l1-rpc $L1 --service-manager 0x71a77037870169d47aad6c2C9360861A4C0df2bF --policy pin-latest
 ///   mach-cli breaker --config mach.toml

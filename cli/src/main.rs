@@ -27,6 +27,7 @@ mod report;
 mod services;
 mod signals;
 mod spec;
+mod top;
 mod verify;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -58,6 +59,7 @@ fn main() -> std::process::ExitCode {
         Command::Keys(args) => keys::run(args),
         Command::Guard(args) => guard::run(args),
         Command::Breaker(args) => breaker::run(args),
+        Command::Top(args) => top::run(args),
         Command::Init(args) => init::run(args),
         Command::Config(args) => config_cmd::run(args),
         Command::Operator(args) => services::run_operator(args),

@@ -3,6 +3,7 @@
 mod aggregator;
 pub mod backfill;
 pub mod breaker;
+pub mod dashboard;
 pub mod finality;
 pub mod grpc;
 mod guard;

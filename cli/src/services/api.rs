@@ -9,7 +9,7 @@ use mach_core::{
     ports::{BoxError, L2Source},
 };
 use mach_node::{
-    Aggregator,
+    Aggregator, dashboard,
     finality::{FeedConfig, FinalityConfig, FinalityIndex, StandingAlerts, router},
     store::Store,
 };
@@ -58,7 +58,8 @@ pub(super) async fn start(
     life.helpers
         .spawn(async move { watched.watch_alerts(OnL1(manager), ALERTS, shutdown).await });
     let rounds = aggregator.clone();
-    Ok(router(index, Some(Arc::new(move || rounds.rounds()))))
+    let api = router(index, Some(Arc::new(move || rounds.rounds())));
+    Ok(dashboard::router().merge(api))
 }
 
 async fn connect(rollup: &Rollup) -> RpcSource {

@@ -18,6 +18,7 @@ mod guard;
 mod l1;
 mod nodes;
 mod services;
+mod top;
 mod verify;
 
 use std::process::{Command, Output};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
-    http::{HeaderMap, HeaderName, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::{SinkExt, StreamExt, stream::FuturesUnordered};
@@ -73,7 +73,7 @@ impl Sockets {
             let message = format!("more than {} sockets", self.most);
             return refused(StatusCode::SERVICE_UNAVAILABLE, LIMIT_EXCEEDED, message);
         };
-        let headers = without_handshake(headers);
+        let mut headers = without_handshake(headers);
         let key = generate_key();
         let upstream = match proxy.upstream.connect(headers.clone(), &key).await {
             Ok(upgraded) => upgraded,
@@ -81,6 +81,9 @@ impl Sockets {
                 return refused(error.status(), jsonrpc::UNAVAILABLE, error.to_string());
             }
         };
+        // Calls that are judged go on over HTTP.
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
         let limits = proxy.limits;
         let config = WebSocketConfig::default()
             .max_message_size(Some(limits.max_response_bytes))

@@ -11,6 +11,7 @@ mod aggregator;
 mod backfill;
 mod breaker;
 mod curves;
+mod dashboard;
 mod events;
 mod finality;
 mod grpc;

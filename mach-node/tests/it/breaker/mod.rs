@@ -1,5 +1,6 @@
 //! The breaker in front of a real node, on real sockets.
 
+mod events;
 mod l1;
 mod lies;
 mod policies;

@@ -1,0 +1,443 @@
+//! How it looks.
+
+use mach_core::{BlockRef, Statement};
+use mach_node::{RoundState, RoundView, finality::AlertView};
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style},
+    text::{Line, Span},
+    widgets::{Block, Cell, Paragraph, Row, Table, TableState},
+};
+
+use super::app::{App, Focus};
+
+const GOOD: Style = Style::new().fg(Color::Green);
+const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+const WAITING: Style = Style::new().fg(Color::Yellow);
+const QUIET: Style = Style::new().fg(Color::DarkGray);
+const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
+const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
+
+impl App {
+    pub(super) fn draw(&self, frame: &mut Frame<'_>) {
+        let [title, heads, rounds, alerts, details, keys] = Layout::vertical([
+            Constraint::Length(2),
+            Constraint::Length(5),
+            Constraint::Fill(3),
+            Constraint::Fill(2),
+            Constraint::Length(9),
+            Constraint::Length(1),
+        ])
+        .areas(frame.area());
+        frame.render_widget(self.title(), title);
+        frame.render_widget(self.heads(), heads);
+        self.draw_rounds(frame, rounds);
+        self.draw_alerts(frame, alerts);
+        frame.render_widget(self.details(), details);
+        let help = "q end   tab rollup   \u{2190}\u{2192} rounds, alerts   \u{2191}\u{2193} choose";
+        frame.render_widget(Line::styled(help, QUIET), keys);
+    }
+
+    fn title(&self) -> Paragraph<'_> {
+        let mut first = vec![
+            Span::styled("mach", STRONG),
+            Span::raw(format!("  {}", self.source)),
+        ];
+        let second = match (&self.error, self.shown()) {
+            (Some(error), _) => Line::styled(format!("not heard: {error}"), BAD),
+            (None, None) => Line::styled("no rollup is served", QUIET),
+            (None, Some(_)) => {
+                let alerts = self.alerts();
+                let standing = alerts.iter().filter(|alert| !alert.is_resolved).count();
+                match standing {
+                    0 => Line::styled("clean: no alert stands", GOOD),
+                    1 => Line::styled("1 alert stands", BAD),
+                    more => Line::styled(format!("{more} alerts stand"), BAD),
+                }
+            }
+        };
+        if let Some(rollup) = self.shown() {
+            let (number, count) = (self.rollup() + 1, self.picture.rollups.len());
+            let text = format!("  rollup {} ({number} of {count})", rollup.rollup);
+            first.push(Span::styled(text, STRONG));
+        }
+        Paragraph::new(vec![Line::from(first), second])
+    }
+
+    fn heads(&self) -> Table<'_> {
+        let heads = self.shown().map(|rollup| rollup.heads).unwrap_or_default();
+        let row = |name: &'static str, block: Option<BlockRef>| {
+            let behind = match (block, heads.seen) {
+                (Some(block), Some(seen)) if block.number < seen.number => {
+                    format!("{} behind", seen.number - block.number)
+                }
+                _ => String::new(),
+            };
+            let (number, hash) = block.map_or_else(
+                || ("none".to_owned(), String::new()),
+                |block| (block.number.to_string(), short(&block.hash.to_string())),
+            );
+            Row::new([
+                Cell::from(name),
+                Cell::from(number).style(STRONG),
+                Cell::from(hash).style(QUIET),
+                Cell::from(behind).style(QUIET),
+            ])
+        };
+        let rows = [
+            row("unsafe", heads.seen),
+            row("attested", heads.finalized_by_stake),
+            row("confirmed", heads.confirmed),
+        ];
+        let widths = [
+            Constraint::Length(10),
+            Constraint::Length(14),
+            Constraint::Length(20),
+            Constraint::Fill(1),
+        ];
+        Table::new(rows, widths).block(Block::bordered().title(" heads "))
+    }
+
+    fn draw_rounds(&self, frame: &mut Frame<'_>, area: Rect) {
+        let rounds = self.rounds();
+        let rows = rounds.iter().map(|round| {
+            let is_alert = matches!(round.statement, Statement::Alert(_));
+            let (state, style) = state(round);
+            let members = round.signers.len() + round.absent.len();
+            Row::new([
+                Cell::from(state).style(style),
+                if is_alert {
+                    Cell::from("alert").style(BAD)
+                } else {
+                    Cell::from("attestation")
+                },
+                Cell::from(round.statement.block().number.to_string()),
+                Cell::from(short(&round.statement.block().hash.to_string())).style(QUIET),
+                Cell::from(shares(round)),
+                Cell::from(format!("{} of {members}", round.signers.len())),
+            ])
+        });
+        let widths = [
+            Constraint::Length(11),
+            Constraint::Length(11),
+            Constraint::Length(12),
+            Constraint::Length(19),
+            Constraint::Fill(1),
+            Constraint::Length(14),
+        ];
+        let header = [
+            "state",
+            "statement",
+            "block",
+            "",
+            "stake / needed",
+            "operators",
+        ];
+        let table = Table::new(rows, widths).header(Row::new(header).style(QUIET));
+        self.list(frame, area, table, Focus::Rounds, " rounds ");
+    }
+
+    fn draw_alerts(&self, frame: &mut Frame<'_>, area: Rect) {
+        let alerts = self.alerts();
+        let rows = alerts.iter().map(|alert| {
+            let (state, style) = if alert.is_resolved {
+                ("resolved", GOOD)
+            } else {
+                ("stands", BAD)
+            };
+            let on_l1 = alert.confirmation.map_or_else(
+                || "not on L1".to_owned(),
+                |it| format!("L1 block {}", it.l1_block),
+            );
+            Row::new([
+                Cell::from(state).style(style),
+                Cell::from(kind(alert)),
+                Cell::from(alert.block.number.to_string()),
+                Cell::from(format!("rule {}", alert.rule)),
+                Cell::from(format!("{} %", alert.stake.percent)),
+                Cell::from(on_l1),
+            ])
+        });
+        let widths = [
+            Constraint::Length(11),
+            Constraint::Length(22),
+            Constraint::Length(12),
+            Constraint::Length(10),
+            Constraint::Length(8),
+            Constraint::Fill(1),
+        ];
+        let table = Table::new(rows, widths);
+        self.list(frame, area, table, Focus::Alerts, " alerts ");
+    }
+
+    fn list(
+        &self,
+        frame: &mut Frame<'_>,
+        area: Rect,
+        table: Table<'_>,
+        focus: Focus,
+        title: &'static str,
+    ) {
+        let has_focus = self.focus == focus;
+        let style = if has_focus { STRONG } else { QUIET };
+        let block = Block::bordered().title(Span::styled(title, style));
+        let table = table.block(block).row_highlight_style(CHOSEN);
+        let chosen = self.chosen().filter(|_| has_focus);
+        let mut state = TableState::default().with_selected(chosen);
+        frame.render_stateful_widget(table, area, &mut state);
+    }
+
+    /// Of what is chosen: who did not sign, or what is claimed.
+    fn details(&self) -> Paragraph<'_> {
+        let chosen = self.chosen();
+        let lines = match self.focus {
+            Focus::Rounds => {
+                let rounds = self.rounds();
+                let round = chosen.and_then(|chosen| rounds.get(chosen).copied());
+                round.map_or_else(Vec::new, round_details)
+            }
+            Focus::Alerts => {
+                let alerts = self.alerts();
+                let alert = chosen.and_then(|chosen| alerts.get(chosen).copied());
+                alert.map_or_else(Vec::new, alert_details)
+            }
+        };
+        Paragraph::new(lines).block(Block::bordered().title(Span::styled(" chosen ", QUIET)))
+    }
+}
+
+fn round_details(round: &RoundView) -> Vec<Line<'static>> {
+    /// What there is room for.
+    const MOST: usize = 4;
+    let mut lines = vec![
+        fact("digest", round.digest.to_string()),
+        fact("reference", format!("L1 block {}", round.reference_block)),
+    ];
+    if round.absent.is_empty() {
+        lines.push(fact("absent", "nobody".to_owned()));
+    }
+    for (index, operator) in round.absent.iter().take(MOST).enumerate() {
+        let name = if index == 0 { "absent" } else { "" };
+        lines.push(fact(name, operator.to_string()));
+    }
+    if let Some(more) = round
+        .absent
+        .len()
+        .checked_sub(MOST)
+        .filter(|more| *more > 0)
+    {
+        lines.push(fact("", format!("and {more} more")));
+    }
+    lines
+}
+
+fn alert_details(alert: &AlertView) -> Vec<Line<'static>> {
+    let confirmation = alert.confirmation.map_or_else(
+        || "not on L1".to_owned(),
+        |it| match it.transaction {
+            Some(transaction) => format!("L1 block {}, {transaction}", it.l1_block),
+            None => format!("L1 block {}", it.l1_block),
+        },
+    );
+    vec![
+        fact("digest", alert.digest.to_string()),
+        fact("block", alert.block.hash.to_string()),
+        fact("claimed", alert.claimed.to_string()),
+        fact("computed", alert.computed.to_string()),
+        fact("confirmed", confirmation),
+    ]
+}
+
+fn fact(name: &'static str, value: String) -> Line<'static> {
+    Line::from(vec![
+        Span::styled(format!("{name:<11}"), QUIET),
+        Span::raw(value),
+    ])
+}
+
+const fn state(round: &RoundView) -> (&'static str, Style) {
+    match round.state {
+        RoundState::Collecting => ("collecting", WAITING),
+        RoundState::Certified => ("certified", GOOD),
+        RoundState::Confirmed(_) => ("confirmed", GOOD),
+    }
+}
+
+/// Of each quorum, what signed and what has to.
+fn shares(round: &RoundView) -> String {
+    let shares = round.quorums.iter().map(|quorum| {
+        let total = quorum.total.weight();
+        // 96 bits times 1000 fit.
+        let tenths = (quorum.signed.weight() * 1000).checked_div(total);
+        let tenths = tenths.unwrap_or_default();
+        let needed = quorum.threshold.value();
+        format!("{}.{} % / {needed} %", tenths / 10, tenths % 10)
+    });
+    shares.collect::<Vec<_>>().join(", ")
+}
+
+const fn kind(alert: &AlertView) -> &'static str {
+    use mach_core::AlertKind;
+    match alert.kind {
+        AlertKind::InvalidBlock => "invalid block",
+        AlertKind::InvalidOutputProposal => "invalid proposal",
+        AlertKind::WrongBlockHash => "wrong block hash",
+        AlertKind::NotDerivable => "not derivable",
+        _ => "unknown",
+    }
+}
+
+fn short(hash: &str) -> String {
+    match (hash.get(..10), hash.get(hash.len().saturating_sub(6)..)) {
+        (Some(start), Some(end)) if hash.len() > 20 => format!("{start}\u{2026}{end}"),
+        _ => hash.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::{picture::Picture, text};
+    use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    use serde_json::json;
+
+    /// As the API writes it.
+    fn picture() -> Picture {
+        let hash = |byte: &str| format!("0x{}", byte.repeat(32));
+        let block = |number: u64, byte: &str| json!({ "number": number, "hash": hash(byte) });
+        let stake = |percent: u8| json!({ "percent": percent, "quorums": [] });
+        let confirmation = json!({
+            "digest": hash("d1"), "transaction": hash("7a"), "l1Block": 4242, "gasUsed": 1,
+        });
+        let alert = json!({
+            "digest": hash("d1"), "rollup": 901, "block": block(121, "bb"), "kind": "invalidBlock",
+            "rule": 20, "claimed": hash("c1"), "computed": hash("c0"), "stake": stake(88),
+            "confirmation": confirmation, "isResolved": false,
+        });
+        let rollup = |id: u64, alerts: serde_json::Value| {
+            json!({
+                "rollup": id, "alerts": alerts,
+                "heads": { "seen": block(122, "a1"), "finalizedByStake": block(120, "a2"), "confirmed": null },
+                "domain": { "l1ChainId": 1, "serviceManager": "0x5fbdb2315678afecb367f032d93f642f64180aa3" },
+            })
+        };
+        let round = json!({
+            "digest": hash("d2"), "referenceBlock": 4200, "state": { "state": "collecting" },
+            "statement": {
+                "type": "attestation", "rollupChainId": 901, "block": block(120, "a2"),
+                "stateRoot": hash("00"), "outputRoot": hash("00"),
+            },
+            "quorums": [{ "quorum": 0, "signed": "555", "total": "1000", "threshold": 66 }],
+            "signers": [hash("01"), hash("02")], "absent": [hash("03")],
+        });
+        let read = |value| serde_json::from_value(value).unwrap();
+        Picture {
+            rollups: vec![
+                read(rollup(10, json!([]))),
+                serde_json::from_value(rollup(901, json!([alert]))).unwrap(),
+            ],
+            rounds: vec![serde_json::from_value(round).unwrap()],
+            alerts: vec![serde_json::from_value(alert).unwrap()],
+        }
+    }
+
+    fn app() -> App {
+        let mut app = App::new("http://a".to_owned());
+        app.take(Ok(picture()));
+        app
+    }
+
+    fn press(app: &mut App, code: KeyCode) -> bool {
+        app.press(KeyEvent::new(code, KeyModifiers::NONE))
+    }
+
+    fn lines(app: &App) -> Vec<String> {
+        let text = text(app, 110, 34).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The line with `word`, its columns one blank apart.
+    fn line(app: &App, word: &str) -> String {
+        let line = lines(app).into_iter().find(|line| line.contains(word));
+        let line = line.unwrap_or_else(|| panic!("no {word} in {:#?}", lines(app)));
+        let line = line.replace('\u{2502}', " ");
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_rollup_shows_its_heads_rounds_and_alerts() {
+        let mut app = app();
+        assert_eq!(line(&app, "mach"), "mach http://a rollup 10 (1 of 2)");
+        assert_eq!(line(&app, "clean"), "clean: no alert stands");
+        assert!(!press(&mut app, KeyCode::Tab));
+        assert_eq!(line(&app, "mach"), "mach http://a rollup 901 (2 of 2)");
+        assert_eq!(line(&app, "alert stands"), "1 alert stands");
+        assert_eq!(line(&app, "unsafe"), "unsafe 122 0xa1a1a1a1\u{2026}a1a1a1");
+        assert_eq!(
+            line(&app, "attested"),
+            "attested 120 0xa2a2a2a2\u{2026}a2a2a2 2 behind"
+        );
+        assert_eq!(line(&app, "confirmed"), "confirmed none");
+        assert_eq!(
+            line(&app, "collecting"),
+            "collecting attestation 120 0xa2a2a2a2\u{2026}a2a2a2 55.5 % / 66 % 2 of 3"
+        );
+        assert_eq!(
+            line(&app, "invalid block"),
+            "stands invalid block 121 rule 20 88 % L1 block 4242"
+        );
+        // Who did not sign the round that is chosen.
+        assert_eq!(
+            line(&app, "absent"),
+            format!("absent 0x{}", "03".repeat(32))
+        );
+        press(&mut app, KeyCode::Right);
+        assert_eq!(
+            line(&app, "computed"),
+            format!("computed 0x{}", "c0".repeat(32))
+        );
+        press(&mut app, KeyCode::Tab);
+        assert_eq!(line(&app, "mach"), "mach http://a rollup 10 (1 of 2)");
+    }
+
+    #[test]
+    fn keys_stay_within_what_is_there() {
+        let mut app = App::new("http://a".to_owned());
+        for code in [
+            KeyCode::Up,
+            KeyCode::Down,
+            KeyCode::Tab,
+            KeyCode::BackTab,
+            KeyCode::Left,
+        ] {
+            assert!(!press(&mut app, code));
+            assert_eq!(line(&app, "no rollup"), "no rollup is served");
+        }
+        app.take(Ok(picture()));
+        press(&mut app, KeyCode::BackTab);
+        for _ in 0..5 {
+            press(&mut app, KeyCode::Down);
+        }
+        press(&mut app, KeyCode::Up);
+        assert_eq!(app.chosen(), Some(0));
+        // Rollups may go while one is shown.
+        app.take(Ok(Picture::default()));
+        assert_eq!(line(&app, "no rollup"), "no rollup is served");
+        assert!(press(&mut app, KeyCode::Char('q')));
+        let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert!(app.press(control_c));
+    }
+
+    #[test]
+    fn what_was_seen_stays_when_nothing_is_heard() {
+        let mut app = app();
+        app.take(Err(eyre::eyre!("connection refused")));
+        assert_eq!(line(&app, "not heard"), "not heard: connection refused");
+        assert!(line(&app, "unsafe").contains("122"));
+        // No terminal is too small to draw on.
+        for (width, height) in [(1, 1), (10, 3), (300, 80)] {
+            text(&app, width, height).unwrap();
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The dashboard in a browser: headless Chromium, driven over its DevTools protocol.
+
+use std::{
+    collections::VecDeque,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{SinkExt, StreamExt};
+use mach_node::{
+    RoundEvent, dashboard,
+    finality::{self, FinalityConfig, FinalityIndex},
+    http::serve,
+    store::MemoryStore,
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+use crate::ports::{Confirmer, DOMAIN, ROLLUP, aggregator, confirmation, digest, id, sign_all};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One page of a browser of its own.
+struct Page {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    session: Option<String>,
+    sent: u64,
+    /// What the browser told meanwhile.
+    told: VecDeque<Value>,
+    _browser: Browser,
+    _profile: tempfile::TempDir,
+}
+
+struct Browser(Child);
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Page {
+    async fn open(chromium: &str, url: &str) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let mut browser = Command::new(chromium)
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+            ])
+            .arg("--remote-debugging-port=0")
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg("about:blank")
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(browser.stderr.take().unwrap()).lines();
+        let (sender, mut told) = mpsc::channel(1);
+        // What it says further is read, so that it never waits for that.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some(address) = line.strip_prefix("DevTools listening on ") {
+                    let _ = sender.blocking_send(address.trim().to_owned());
+                }
+            }
+        });
+        let address = timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
+        let (socket, _) = connect_async(address).await.unwrap();
+        let mut page = Self {
+            socket,
+            session: None,
+            sent: 0,
+            told: VecDeque::new(),
+            _browser: Browser(browser),
+            _profile: profile,
+        };
+        let target = page
+            .ask("Target.createTarget", json!({ "url": "about:blank" }))
+            .await["targetId"]
+            .clone();
+        let attach = json!({ "targetId": target, "flatten": true });
+        let session = page.ask("Target.attachToTarget", attach).await;
+        page.session = Some(session["sessionId"].as_str().unwrap().to_owned());
+        for domain in ["Runtime.enable", "Log.enable", "Page.enable"] {
+            page.ask(domain, json!({})).await;
+        }
+        page.ask("Page.navigate", json!({ "url": url })).await;
+        page
+    }
+
+    async fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.sent += 1;
+        let mut message = json!({ "id": self.sent, "method": method, "params": params });
+        if let Some(session) = &self.session {
+            message["sessionId"] = json!(session);
+        }
+        let message = Message::text(message.to_string());
+        self.socket.send(message).await.unwrap();
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await.unwrap();
+            let Message::Text(text) = message.unwrap().unwrap() else {
+                continue;
+            };
+            let message: Value = serde_json::from_str(text.as_str()).unwrap();
+            if message["id"] == self.sent {
+                assert!(message["error"].is_null(), "{method}: {message}");
+                return message["result"].clone();
+            }
+            self.told.push_back(message);
+        }
+    }
+
+    /// What an expression gives on the page.
+    async fn value(&mut self, expression: &str) -> Value {
+        let params = json!({ "expression": expression, "returnByValue": true });
+        let result = self.ask("Runtime.evaluate", params).await;
+        assert!(
+            result["exceptionDetails"].is_null(),
+            "{expression}: {result}"
+        );
+        result["result"]["value"].clone()
+    }
+
+    async fn until(&mut self, expression: &str) {
+        let started = Instant::now();
+        // Before the page is there, nothing of it is.
+        let tried =
+            format!("(() => {{ try {{ return {expression} }} catch {{ return false }} }})()");
+        while self.value(&tried).await != true {
+            if started.elapsed() > PATIENCE {
+                let text = self.value("document.body.innerText").await;
+                panic!("not {expression}: {text:#} {:?}", self.complaints());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Errors, and violations of the security policy.
+    fn complaints(&self) -> Vec<&Value> {
+        let is_complaint = |message: &&Value| match message["method"].as_str() {
+            Some("Runtime.exceptionThrown") => true,
+            Some("Log.entryAdded") => message["params"]["entry"]["level"] == "error",
+            _ => false,
+        };
+        self.told.iter().filter(is_complaint).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dashboard_shows_what_happens_in_a_browser() {
+    let Ok(chromium) = std::env::var("MACH_CHROMIUM") else {
+        println!("skipped: MACH_CHROMIUM names no browser");
+        return;
+    };
+    let aggregator = aggregator(&Confirmer::default());
+    let config = FinalityConfig::new(DOMAIN, [ROLLUP]);
+    let index = FinalityIndex::open(MemoryStore::new(), config)
+        .await
+        .unwrap();
+    let rounds: finality::Rounds = {
+        let aggregator = aggregator.clone();
+        Arc::new(move || aggregator.rounds())
+    };
+    let router = dashboard::router().merge(finality::router(index.clone(), Some(rounds)));
+    let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let server = serve(router, loopback).await.unwrap();
+
+    let mut page = Page::open(&chromium, &server.url()).await;
+    page.until("document.body.innerText.includes('Clean')")
+        .await;
+    page.until("document.getElementById('live').textContent === 'live'")
+        .await;
+
+    // Three of four operators sign an alert; the page is told, and asks for nothing.
+    let mut events = aggregator.events();
+    sign_all(&aggregator, 1, 0..3).await;
+    let certificate = loop {
+        match timeout(PATIENCE, events.recv()).await.unwrap().unwrap() {
+            RoundEvent::Certified { certificate, .. } => break certificate,
+            _ => {}
+        }
+    };
+    index.certified(&certificate).await.unwrap();
+    page.until("document.querySelector('.banner.bad')?.innerText.includes('An alert stands')")
+        .await;
+    let claimed = format!("document.body.innerText.includes('0x{}')", "01".repeat(32));
+    page.until(&claimed).await;
+    index.confirmed(&confirmation(digest(1))).await.unwrap();
+    page.until("document.querySelector('.item.bad .facts')?.innerText.includes('1,000')")
+        .await;
+
+    // Who signed, who did not, and why.
+    page.until("document.querySelectorAll('.columns tbody tr').length === 4")
+        .await;
+    let absent = format!(
+        "[...document.querySelectorAll('.columns tbody tr')].find((row) => \
+         row.querySelector('[title]').title === '{}').innerText.includes('absent')",
+        id(3)
+    );
+    page.until("document.querySelector('.columns details').open = true")
+        .await;
+    page.until(&absent).await;
+    let meter = page
+        .value("document.querySelector('[role=meter]').getAttribute('aria-label')")
+        .await;
+    assert_eq!(meter, "quorum 0: 75.0 % of the stake, 66 % needed");
+    // What is open stays open when something else happens.
+    index.resolved(digest(1)).await.unwrap();
+    page.until("document.querySelector('.banner.good') !== null")
+        .await;
+    page.until("document.querySelector('.columns details').open")
+        .await;
+    page.until("document.querySelector('.pill.good') !== null")
+        .await;
+
+    // On a phone nothing is cut off, and it has what readers of the page aloud need.
+    let phone = json!({ "width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": true });
+    page.ask("Emulation.setDeviceMetricsOverride", phone).await;
+    page.until("document.documentElement.scrollWidth <= innerWidth")
+        .await;
+    let unnamed = "[...document.querySelectorAll('button, a, svg[role], [role=meter]')].filter((it) => \
+                   !(it.textContent.trim() || it.getAttribute('aria-label'))).length";
+    assert_eq!(page.value(unnamed).await, 0);
+    assert_eq!(page.value("document.documentElement.lang").await, "en");
+    assert_eq!(page.complaints(), [] as [&Value; 0]);
+
+    // The node goes, and the page says so.
+    server.stop().await;
+    page.until("document.getElementById('live').textContent === 'offline'")
+        .await;
+}
