@@ -8,7 +8,7 @@ use mach_contracts_bindings::{
     ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter,
 };
 use mach_node::{
-    Aggregator, AggregatorConfig, InstanceConfig,
+    Aggregator, AggregatorConfig, InstanceConfig, grpc,
     http::{HttpConfig, TlsConfig},
     metrics::Metrics,
     node_api::Service,
@@ -67,8 +67,11 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
             key: key.clone(),
         });
     }
-    life.serve_with("aggregator", aggregator_router(aggregator.clone()), listen)
-        .await?;
+    // JSON-RPC and gRPC at one address.
+    let router = aggregator_router(aggregator.clone())
+        .merge(grpc::aggregator_router(aggregator.clone()))
+        .merge(grpc::rounds_router(aggregator.clone()));
+    life.serve_with("aggregator", router, listen).await?;
     if let Some(address) = config.api.listen {
         let router = api::start(config, &chain, store.clone(), &aggregator, &mut life).await?;
         life.serve("finality API", router, address).await?;
