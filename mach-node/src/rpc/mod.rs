@@ -2,8 +2,12 @@
 //!
 //! | method | parameters | result |
 //! |---|---|---|
-//! | `mach_openRound` | [`Statement`](mach_core::Statement) | [`Round`](mach_core::Round) |
+//! | `mach_openRound` | [`Statement`](mach_core::Statement) | [`Round`](mach_core::Round): its terms |
 //! | `mach_submitSignature` | [`SignedStatement`](mach_core::SignedStatement) | [`Progress`](mach_core::ports::Progress) |
+//!
+//! Anybody may ask for terms, which changes nothing. What a signature changes is authenticated by
+//! itself: it is the operator's, of this statement, for this service manager, or it is refused; sent
+//! again, it changes nothing.
 //!
 //! The code of an error says whether a later try may succeed (2) or not (1), and `data.kind` which
 //! [`AggregateError`](mach_core::ports::AggregateError) it is. Causes stay in the aggregator's log.
