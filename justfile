@@ -48,6 +48,10 @@ client:
 client-check:
     cd clients/typescript && npm ci --silent --no-audit --no-fund && npm run --silent generate -- --check && npm run --silent build
 
+# Makes many requests from the OpenAPI document, by hand; CI makes few (needs schemathesis, as `st`)
+fuzz-api EXAMPLES="1000":
+    MACH_SCHEMATHESIS=st MACH_SCHEMATHESIS_EXAMPLES={{ EXAMPLES }} cargo test --locked -p mach-node --test it -- --nocapture answers_are_as_the_document_says
+
 # Builds the fuzz targets with the stable toolchain and replays their corpora
 fuzz-replay:
     cd fuzz && cargo fmt --check && cargo test --locked

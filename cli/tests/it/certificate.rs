@@ -199,7 +199,7 @@ async fn l1_knows_the_operators() {
         .start_services(ServiceConfig::default())
         .await
         .unwrap();
-    stack.devnet().sequencer().produce().unwrap();
+    stack.devnet().step().unwrap();
     let certificate = loop {
         if let Event::Certified(certificate) = events.recv().await.unwrap() {
             break certificate;

@@ -7,7 +7,9 @@ use std::{
 
 use alloy_primitives::{B256, BlockNumber, ChainId, TxHash, keccak256};
 use mach_bls::verify_self_contained;
-use mach_core::{Certificate, CertificateFile, Confirmation, L2Block, Statement as Signed};
+use mach_core::{
+    BlockRef, Certificate, CertificateFile, Confirmation, L2Block, Statement as Signed,
+};
 use tokio::sync::Mutex;
 
 use super::{
@@ -68,8 +70,18 @@ impl FinalityIndex {
         let mut rollups = BTreeMap::new();
         for chain_id in &config.rollups {
             let mut rollup = Rollup::new(*chain_id);
-            for block in rows::blocks(&*store, *chain_id).await? {
-                // Rows follow each other, for they are written and removed at the ends only.
+            for (block, parent) in rows::blocks(&*store, *chain_id).await? {
+                // Rows are written and removed at the ends only, but the disk may have been full when
+                // one was to be removed, and another process may have written some.
+                let is_next =
+                    |head: BlockRef| head.number + 1 == block.number && head.hash == parent;
+                while rollup.links.head().is_some_and(|head| !is_next(head)) {
+                    if let Some(first) = rollup.links.first() {
+                        let stale = rows::remove_block(&*store, *chain_id, first.number, &[]);
+                        let _ = store.write(stale.await?).await?;
+                    }
+                    rollup.links.drop_first();
+                }
                 rollup.links.put(block);
             }
             for statement in rows::statements(&*store, *chain_id).await? {
@@ -240,7 +252,7 @@ impl FinalityIndex {
                 changes.pop();
             }
         }
-        changes.extend(rows::put_block(chain_id, reference, &transactions));
+        changes.extend(rows::put_block(chain_id, reference, parent, &transactions));
         self.write(changes).await?;
         self.update(chain_id, |rollup| {
             rollup.replace(replaced);

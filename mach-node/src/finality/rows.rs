@@ -13,7 +13,7 @@ const WORD: usize = 32;
 /// What the first byte of a key stands for.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Rollup, number: hash of the block, then those of its transactions.
+    /// Rollup, number: hash of the block and of its parent, then those of its transactions.
     Block = 0,
     /// Rollup, hash of a transaction: number of its block.
     Transaction = 1,
@@ -40,9 +40,10 @@ fn change(key: Vec<u8>, value: Option<Vec<u8>>) -> Change {
 pub(super) fn put_block(
     rollup: ChainId,
     block: BlockRef,
+    parent: B256,
     transactions: &[TxHash],
 ) -> impl Iterator<Item = Change> {
-    let mut value = block.hash.to_vec();
+    let mut value = [block.hash, parent].concat();
     value.extend(transactions.iter().flatten());
     let number = block.number.to_be_bytes();
     let row = change(key(Kind::Block, rollup, &number), Some(value));
@@ -63,7 +64,7 @@ pub(super) async fn remove_block(
     let row = key(Kind::Block, rollup, &number.to_be_bytes());
     let value = store.get(Table::Finality, &row).await?.unwrap_or_default();
     let (words, _) = value.as_chunks::<WORD>();
-    let transactions = words.iter().skip(1).map(B256::from);
+    let transactions = words.iter().skip(2).map(B256::from);
     let mut changes: Vec<_> = transactions
         .filter(|hash| !kept.contains(hash))
         .map(|hash| change(key(Kind::Transaction, rollup, hash.as_slice()), None))
@@ -116,19 +117,21 @@ pub(super) async fn transaction(
     Ok(Some(u64::from_be_bytes(number)))
 }
 
-/// The blocks of a rollup in ascending order.
+/// The blocks of a rollup in ascending order, with the hashes of their parents.
 pub(super) async fn blocks(
     store: &dyn Store,
     rollup: ChainId,
-) -> Result<Vec<BlockRef>, StoreError> {
+) -> Result<Vec<(BlockRef, B256)>, StoreError> {
     let mut blocks = Vec::new();
     let prefix = key(Kind::Block, rollup, &[]);
     each(store, &prefix, |row, value| {
         let number = row.get(prefix.len()..)?.try_into().ok()?;
-        blocks.push(BlockRef {
+        let (hash, rest) = value.split_first_chunk::<WORD>()?;
+        let block = BlockRef {
             number: u64::from_be_bytes(number),
-            hash: B256::from(value.first_chunk::<WORD>()?),
-        });
+            hash: B256::from(hash),
+        };
+        blocks.push((block, B256::from(rest.first_chunk::<WORD>()?)));
         Some(())
     })
     .await?;

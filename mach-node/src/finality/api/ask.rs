@@ -71,6 +71,16 @@ pub(super) struct Page {
 }
 
 impl Page {
+    pub(super) fn before(self) -> Result<Option<u64>, Problem> {
+        // OpenAPI's int64 has no more bits.
+        match self.before {
+            Some(before) if before > i64::MAX as u64 => {
+                Err(Problem::bad("before is a number of 63 bits"))
+            }
+            before => Ok(before),
+        }
+    }
+
     pub(super) fn limit(self) -> Result<usize, Problem> {
         match self.limit.unwrap_or(20) {
             limit @ 1..=100 => Ok(limit),

@@ -141,7 +141,7 @@ pub(super) async fn certificates(
     let rollup = ask::rollup(&segments(path)?)?;
     let page = asked(page)?;
     let limit = page.limit()?;
-    let attestations = api.index.attestations(rollup, page.before, limit)?;
+    let attestations = api.index.attestations(rollup, page.before()?, limit)?;
     let is_full = attestations.len() == limit;
     let last = attestations.last().map(|it| it.block.number);
     Ok(Json(Attestations {

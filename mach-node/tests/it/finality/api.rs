@@ -189,6 +189,10 @@ async fn what_is_wrong_with_a_request_is_said_in_a_problem() {
             "/v1/rollups/10/certificates?before=-1".to_owned(),
             malformed,
         ),
+        (
+            "/v1/rollups/10/certificates?before=9223372036854775808".to_owned(),
+            malformed,
+        ),
         ("/v1/rollups/10/certificates?other=1".to_owned(), malformed),
         ("/v1/alerts?rollup=".to_owned(), malformed),
         ("/v1/alerts?rollup=11".to_owned(), missing),

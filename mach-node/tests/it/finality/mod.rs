@@ -3,6 +3,7 @@
 mod api;
 mod client;
 mod feed;
+mod fuzz;
 mod stream;
 pub(crate) mod world;
 
@@ -10,7 +11,7 @@ use alloy_primitives::B256;
 use mach_core::{BlockRef, CertificateFile, Domain};
 use mach_node::{
     finality::{Finality, FinalityConfig, FinalityError, FinalityIndex, Seen},
-    store::{MemoryStore, RedbStore},
+    store::{Change, Expected, MemoryStore, RedbStore, Store, Table, Written},
 };
 
 use crate::ports::{DOMAIN, ROLLUP, confirmation};
@@ -255,6 +256,62 @@ async fn what_is_known_survives_a_restart() {
     // It goes on where it was.
     node.grow(10, 0);
     show(&index, &node, 10..=10).await;
+}
+
+/// A row is missing: what lies below is not known to be what the rest builds on.
+#[tokio::test]
+async fn a_gap_in_the_store_is_not_bridged() {
+    let (node, store) = (Node::new(9), MemoryStore::new());
+    {
+        let index = index_on(store.clone()).await;
+        show(&index, &node, 0..=9).await;
+        attest(&index, node.reference(8)).await;
+    }
+    let mut key = vec![0];
+    key.extend(ROLLUP.to_be_bytes());
+    key.extend(5u64.to_be_bytes());
+    assert!(store.get(Table::Finality, &key).await.unwrap().is_some());
+    let remove = Change {
+        table: Table::Finality,
+        key,
+        expected: Expected::Anything,
+        value: None,
+    };
+    assert_eq!(store.write(vec![remove]).await.unwrap(), Written::Applied);
+
+    let index = index_on(store).await;
+    assert_eq!(index.rollups()[0].first_block, Some(6));
+    let heads = index.heads(ROLLUP).unwrap();
+    assert_eq!(heads.seen, Some(node.reference(9)));
+    for (number, status) in [
+        (4, Finality::Unknown),
+        (5, Finality::Unknown),
+        (6, Finality::Attested),
+        (8, Finality::Attested),
+        (9, Finality::Seen),
+    ] {
+        assert_eq!(at(&index, number), status, "{number}");
+    }
+    let gone = index.transaction(ROLLUP, transaction(3)).await.unwrap();
+    assert_eq!(gone.block.status, Finality::Unknown);
+}
+
+/// Two processes on one store, whose nodes are on different forks: rows with numbers that follow each
+/// other are no links.
+#[tokio::test]
+async fn rows_of_two_forks_are_not_linked() {
+    let (node, store) = (Node::new(9), MemoryStore::new());
+    let fork = Node::new(9);
+    fork.fork(3, 1);
+    let one = index_on(store.clone()).await;
+    let other = index_on(store.clone()).await;
+    show(&one, &node, 0..=5).await;
+    show(&other, &fork, 6..=9).await;
+    attest(&other, fork.reference(8)).await;
+    let index = index_on(store).await;
+    assert_eq!(index.rollups()[0].first_block, Some(6));
+    assert_eq!(at(&index, 7), Finality::Attested);
+    assert_eq!(at(&index, 5), Finality::Unknown);
 }
 
 #[tokio::test]
