@@ -240,10 +240,13 @@ impl Importer {
                 "operator_ecdsa_address" => {
                     self.note(key, "not needed, the BLS key says who the operator is");
                 }
-                "operator_server_ip_port_addr" => self.note(
-                    key,
-                    "the operator verifies in its own process, no verifier has to reach it",
-                ),
+                "operator_server_ip_port_addr" => {
+                    self.config.operator.verifier_listen = Some(address(&value).map_err(set)?);
+                    self.note(
+                        key,
+                        "only for verifiers of the original: the operator verifies itself",
+                    );
+                }
                 "metadata_uri" => self.note(key, "mach-cli eigenlayer register --metadata-uri"),
                 "operator_socket" => self.note(key, "mach-cli opt-in --socket"),
                 "quorum_nums" => self.note(key, "not needed, the service manager is asked"),
@@ -297,6 +300,7 @@ impl Importer {
             let every = value.get("work_proofs_mod").and_then(|it| it.get(avs));
             let every = every.and_then(Value::as_u64).and_then(NonZeroU64::new);
             let rollup = self.rollup(id);
+            rollup.avs_name = Some(avs.clone());
             if every.is_some() {
                 rollup.attest_every = every;
                 let what = "an attestation takes the place of a work proof";

@@ -97,6 +97,9 @@ pub(crate) struct Operator {
     /// Most L1 blocks that a reference block may lie behind; the service manager's by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_reference_age: Option<u64>,
+    /// Where verifiers of the original reach the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verifier_listen: Option<SocketAddr>,
     /// How long an aggregator that is away is tried while another has taken the signature.
     pub(crate) resend_for: Span,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +118,7 @@ impl Default for Operator {
             aggregators: Vec::new(),
             least_threshold: None,
             max_reference_age: None,
+            verifier_listen: None,
             resend_for: Span(Duration::from_secs(3600)),
             node_api: None,
         }
@@ -126,6 +130,16 @@ impl Default for Operator {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Aggregator {
     pub(crate) listen: SocketAddr,
+    /// Where operators of the original reach it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) legacy_listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) legacy_grpc_listen: Option<SocketAddr>,
+    /// Account of the service manager's alert confirmer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) legacy_ecdsa_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) legacy_ecdsa_password_file: Option<PathBuf>,
     /// Account that pays for confirmations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ecdsa_key: Option<PathBuf>,
@@ -151,6 +165,10 @@ impl Default for Aggregator {
         Self {
             // The original's sample port.
             listen: SocketAddr::from(([127, 0, 0, 1], 8290)),
+            legacy_listen: None,
+            legacy_grpc_listen: None,
+            legacy_ecdsa_key: None,
+            legacy_ecdsa_password_file: None,
             ecdsa_key: None,
             ecdsa_password_file: None,
             postgres: None,
@@ -262,6 +280,9 @@ pub(crate) enum LogFormat {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rollup {
     pub(crate) chain_id: ChainId,
+    /// What verifiers of the original call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) avs_name: Option<String>,
     /// JSON-RPC endpoints; of several, more than half have to agree.
     #[serde(default, deserialize_with = "list")]
     pub(crate) rpc: Vec<Endpoint>,
@@ -321,10 +342,17 @@ const fn max_lag() -> u64 {
 }
 
 impl Rollup {
+    /// What verifiers of the original call it: its chain id if nothing else is set.
+    pub(crate) fn avs_name(&self) -> String {
+        let id = || self.chain_id.to_string();
+        self.avs_name.clone().unwrap_or_else(id)
+    }
+
     /// A rollup with the defaults.
     pub(crate) fn new(chain_id: ChainId) -> Self {
         Self {
             chain_id,
+            avs_name: None,
             rpc: Vec::new(),
             agree: None,
             rpc_rate: None,
@@ -423,6 +451,14 @@ impl Config {
             (
                 "operator.cerberus_authority",
                 &mut self.operator.cerberus_authority,
+            ),
+            (
+                "aggregator.legacy_ecdsa_key",
+                &mut self.aggregator.legacy_ecdsa_key,
+            ),
+            (
+                "aggregator.legacy_ecdsa_password_file",
+                &mut self.aggregator.legacy_ecdsa_password_file,
             ),
             ("aggregator.ecdsa_key", &mut self.aggregator.ecdsa_key),
             (

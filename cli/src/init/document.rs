@@ -84,6 +84,11 @@ const KEYS: &[(&str, &str, &str)] = &[
         "300",
     ),
     (
+        "operator.verifier_listen",
+        "Where verifiers of the original MACH AVS reach the operator; what they say is verified before it is signed",
+        "\"127.0.0.1:8901\"",
+    ),
+    (
         "operator.resend_for",
         "How long an aggregator that is away is tried once another has taken a signature",
         "\"1h\"",
@@ -97,6 +102,26 @@ const KEYS: &[(&str, &str, &str)] = &[
         "aggregator.listen",
         "Where operators reach the aggregator",
         "\"127.0.0.1:8290\"",
+    ),
+    (
+        "aggregator.legacy_listen",
+        "Where operators of the original MACH AVS reach it: what they sign binds no contract, and their requests are not authenticated",
+        "\"127.0.0.1:8291\"",
+    ),
+    (
+        "aggregator.legacy_grpc_listen",
+        "The same over gRPC",
+        "\"127.0.0.1:8191\"",
+    ),
+    (
+        "aggregator.legacy_ecdsa_key",
+        "Key file of the service manager's alert confirmer, who sends their alerts; another account than ecdsa_key",
+        "\"confirmer.ecdsa.json\"",
+    ),
+    (
+        "aggregator.legacy_ecdsa_password_file",
+        "File with its password",
+        "\"password.txt\"",
     ),
     (
         "aggregator.ecdsa_key",
@@ -228,6 +253,11 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("log.format", "pretty or json", "\"json\""),
     ("rollup.chain_id", "EIP-155 id of the rollup", "10"),
+    (
+        "rollup.avs_name",
+        "What verifiers of the original call it, as in the path /NAME; by default the chain id",
+        "\"optimism\"",
+    ),
     (
         "rollup.rpc",
         "JSON-RPC endpoints; of several, more than half have to agree",

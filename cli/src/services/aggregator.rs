@@ -1,6 +1,6 @@
 //! `mach-cli aggregator run`.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy_network::EthereumWallet;
 use eyre::{OptionExt, WrapErr};
@@ -21,6 +21,7 @@ use super::{
     api,
     chain::Chain,
     health::{self, Probe},
+    legacy,
     lifecycle::{Lifecycle, open_store},
 };
 use crate::{config::Config, l1, outcome::Outcome};
@@ -72,6 +73,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         .merge(grpc::aggregator_router(aggregator.clone()))
         .merge(grpc::rounds_router(aggregator.clone()));
     life.serve_with("aggregator", router, listen).await?;
+    legacy::aggregator(config, &chain, &mut life).await?;
     if let Some(address) = config.api.listen {
         let router = api::start(config, &chain, store.clone(), &aggregator, &mut life).await?;
         life.serve("finality API", router, address).await?;
@@ -153,7 +155,19 @@ async fn confirmer(config: &Config, chain: &Chain) -> eyre::Result<ContractConfi
     let key = settings.ecdsa_key.as_ref();
     let key =
         key.ok_or_eyre("aggregator.ecdsa_key is not set: an account that pays, or dry_run")?;
-    let signer = l1::ecdsa_with(key, settings.ecdsa_password_file.as_deref())?;
+    let password_file = settings.ecdsa_password_file.as_deref();
+    let submitter = submitter(config, chain, key, password_file).await?;
+    Ok(ContractConfirmer::connect(submitter, manager, retriever).await?)
+}
+
+/// Sends the transactions of an account, those that an earlier process had sent among them.
+pub(super) async fn submitter(
+    config: &Config,
+    chain: &Chain,
+    key: &Path,
+    password_file: Option<&Path>,
+) -> eyre::Result<Submitter> {
+    let signer = l1::ecdsa_with(key, password_file)?;
     let account = signer.address();
     let path = config.store.folder.join(format!(
         "transactions-{}-{account}.jsonl",
@@ -173,7 +187,7 @@ async fn confirmer(config: &Config, chain: &Chain) -> eyre::Result<ContractConfi
         error => error.into(),
     })?;
     info!(%account, "certificates are sent by");
-    Ok(ContractConfirmer::connect(submitter, manager, retriever).await?)
+    Ok(submitter)
 }
 
 fn rounds_in_memory(count: f64) {

@@ -4,6 +4,7 @@ mod aggregator;
 mod api;
 mod chain;
 mod health;
+mod legacy;
 mod lifecycle;
 mod operator;
 mod rollup;

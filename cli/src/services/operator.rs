@@ -11,6 +11,7 @@ use mach_core::{
 };
 use mach_node::{
     L1Head, Operator, OperatorConfig, Outbox, OutboxConfig, RetryPolicy, StoredGuard, TermsPolicy,
+    legacy::{LegacyAvs, LegacyNode, verifier_router},
     metrics::{self, Metrics},
     node_api::Service,
     rpc::RemoteAggregator,
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 use super::{
     chain::Chain,
     health::{self, Probe},
+    legacy::Rechecks,
     lifecycle::{Lifecycle, open_store},
     rollup,
 };
@@ -81,9 +83,34 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         ..OutboxConfig::default()
     };
     let outbox = Outbox::open(store.clone(), operator, outbox_config).await?;
-    let rollups = rollup::start(&config.rollups, &store, &mut life, &metrics, |rollup| {
-        outbox.sink(rollup.attest_every)
-    })?;
+    let rechecks = Rechecks::default();
+    let (speaking, looked_at) = (outbox.clone(), rechecks.clone());
+    let rollups = rollup::start(
+        &config.rollups,
+        &store,
+        &mut life,
+        &metrics,
+        |rollup| outbox.sink(rollup.attest_every),
+        move |rollup, parts| {
+            let (source, validator) = (parts.source.clone(), parts.validator.clone());
+            looked_at.add(rollup, source, validator, speaking.sink(None));
+        },
+    )?;
+    if let Some(address) = settings.verifier_listen {
+        let avs = config.rollups.iter().map(|rollup| LegacyAvs {
+            name: rollup.avs_name(),
+            contract: chain.deployment.service_manager,
+            operator: operator_id,
+            address: settings.address.unwrap_or_default(),
+            config: None,
+        });
+        let node = LegacyNode {
+            name: settings.name.clone(),
+            avs: avs.collect(),
+        };
+        let router = verifier_router(node, Arc::new(rechecks));
+        life.serve("verifier API", router, address).await?;
+    }
 
     let sending = (outbox.clone(), life.shutdown.clone());
     life.helpers

@@ -70,7 +70,8 @@ impl Watched {
     }
 }
 
-/// Verifies every rollup of the configuration. `sink` gives where the outcomes of one go.
+/// Verifies every rollup of the configuration. `sink` gives where the outcomes of one go, and `ready`
+/// is told when its nodes are there.
 ///
 /// Errors: a rollup that is not configured well enough to begin.
 pub(super) fn start<K: AlertSink + 'static>(
@@ -79,6 +80,7 @@ pub(super) fn start<K: AlertSink + 'static>(
     life: &mut Lifecycle,
     metrics: &Metrics,
     sink: impl Fn(&Rollup) -> K,
+    ready: impl Fn(&Rollup, &Parts) + Clone + Send + Sync + 'static,
 ) -> eyre::Result<Vec<Watched>> {
     eyre::ensure!(!rollups.is_empty(), "no [[rollup]] is configured");
     let mut all = Vec::new();
@@ -106,7 +108,7 @@ pub(super) fn start<K: AlertSink + 'static>(
             store: store.clone(),
             watched: watched.clone(),
         };
-        let (shutdown, sink) = (life.shutdown.clone(), sink(rollup));
+        let (shutdown, sink, ready) = (life.shutdown.clone(), sink(rollup), ready.clone());
         life.work.spawn(async move {
             let failed = Arc::clone(&work.watched.failed);
             let verified = tokio::select! {
@@ -114,7 +116,10 @@ pub(super) fn start<K: AlertSink + 'static>(
                 () = shutdown.cancelled() => return Ok(()),
             };
             let outcome = match verified {
-                Ok(parts) => work.verify(parts, sink, shutdown.clone()).await,
+                Ok(parts) => {
+                    ready(&work.rollup, &parts);
+                    work.verify(parts, sink, shutdown.clone()).await
+                }
                 Err(error) => Err(error),
             };
             if outcome.is_err() {
@@ -136,9 +141,9 @@ struct Work {
 }
 
 /// What a verifier is made of.
-struct Parts {
-    source: Arc<dyn Node>,
-    validator: Arc<dyn BlockValidator>,
+pub(super) struct Parts {
+    pub(super) source: Arc<dyn Node>,
+    pub(super) validator: Arc<dyn BlockValidator>,
     bundles: mach_verify::PendingEvidence,
 }
 

@@ -1,11 +1,14 @@
 //! `mach-cli verifier run`.
 
+use alloy_provider::{Provider, RootProvider};
 use async_trait::async_trait;
+use mach_contracts_bindings::http_provider;
 use mach_core::{
     Alert,
     ports::{AlertSink, SinkError},
 };
 use mach_node::metrics::Metrics;
+use serde_json::{Value, json};
 use tracing::error;
 
 use super::{
@@ -20,7 +23,20 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     let mut life = Lifecycle::new()?;
     let metrics = Metrics::new()?;
     metrics.install();
-    let rollups = rollup::start(&config.rollups, &store, &mut life, &metrics, |_| Told)?;
+    let operator = config.verifier.operator.as_ref();
+    let operator = operator
+        .map(|url| http_provider(url.0.clone()))
+        .transpose()?;
+    let rollups = rollup::start(
+        &config.rollups,
+        &store,
+        &mut life,
+        &metrics,
+        |_| Told {
+            operator: operator.clone(),
+        },
+        |_, _| {},
+    )?;
     let probe = Probe::store(&mut life, store);
     let services = vec![
         health::process("keeps what it found: the store takes rows", vec![probe]),
@@ -37,8 +53,13 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     life.run().await
 }
 
-/// A verifier without a key says what it finds in its log; the evidence is kept.
-struct Told;
+/// Code of an operator whose alert stands already.
+const FINISHED: i64 = 2;
+
+/// A verifier without a key says what it finds in its log, and to an operator if it has one.
+struct Told {
+    operator: Option<RootProvider>,
+}
 
 #[async_trait]
 impl AlertSink for Told {
@@ -52,6 +73,22 @@ impl AlertSink for Told {
             computed = %alert.computed,
             "invalid block"
         );
-        Ok(())
+        let Some(operator) = &self.operator else {
+            return Ok(());
+        };
+        let params = json!([{
+            "invalid_output_root": alert.claimed,
+            "expect_output_root": alert.computed,
+            "l2_block_number": alert.block.number,
+        }]);
+        let answer: Result<Value, _> = operator
+            .raw_request("alert_blockMismatch".into(), params)
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_error_resp().is_some_and(|it| it.code == FINISHED) => Ok(()),
+            // Its node may be the one that is behind.
+            Err(error) => Err(SinkError::Backend(error.into())),
+        }
     }
 }

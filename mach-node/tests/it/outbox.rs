@@ -316,12 +316,19 @@ async fn a_killed_operator_says_all_that_it_had_to_say() {
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut lines = output.lines().map_while(Result::ok);
-        let started = lines.by_ref().find(|line| line.starts_with("put "));
+        let mut said = Vec::new();
+        for line in lines.by_ref() {
+            let is_put = line.starts_with("put ");
+            said.push(line);
+            if is_put {
+                break;
+            }
+        }
         let reader = std::thread::spawn(move || lines.collect::<Vec<_>>());
         std::thread::sleep(Duration::from_millis(kill % 10 * 7));
         child.kill().unwrap();
         child.wait().unwrap();
-        for line in started.into_iter().chain(reader.join().unwrap()) {
+        for line in said.into_iter().chain(reader.join().unwrap()) {
             let Some(line) = line.strip_suffix('.') else {
                 continue;
             };
