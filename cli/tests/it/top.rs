@@ -59,9 +59,8 @@ async fn a_look_shows_what_operators_certified() {
     stack.devnet().step().unwrap();
     let certificate = loop {
         let event = timeout(Duration::from_secs(60), events.recv()).await;
-        match event.unwrap().unwrap() {
-            Event::Certified(certificate) => break certificate,
-            _ => {}
+        if let Event::Certified(certificate) = event.unwrap().unwrap() {
+            break certificate;
         }
     };
     assert!(matches!(certificate.statement, Statement::Alert(_)));

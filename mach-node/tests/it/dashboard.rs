@@ -182,9 +182,9 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
     let mut events = aggregator.events();
     sign_all(&aggregator, 1, 0..3).await;
     let certificate = loop {
-        match timeout(PATIENCE, events.recv()).await.unwrap().unwrap() {
-            RoundEvent::Certified { certificate, .. } => break certificate,
-            _ => {}
+        let event = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+        if let RoundEvent::Certified { certificate, .. } = event {
+            break certificate;
         }
     };
     index.certified(&certificate).await.unwrap();

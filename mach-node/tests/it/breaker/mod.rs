@@ -130,7 +130,7 @@ fn block(devnet: &Devnet, number: u64) -> BlockRef {
     }
 }
 
-fn alert(block: BlockRef) -> StandingAlert {
+const fn alert(block: BlockRef) -> StandingAlert {
     let digest = B256::repeat_byte(0xd1);
     StandingAlert {
         digest,
