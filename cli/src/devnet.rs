@@ -140,6 +140,7 @@ async fn as_processes(args: &DevnetArgs, stack: &Stack, folder: &Folder) -> eyre
     }
     stack.devnet().publish()?;
     say_where(stack, folder, processes.aggregator_url.clone());
+    say(&format!("dashboard        {}/", processes.api_url));
     say(&format!(
         "finality API     {}/v1/rollups",
         processes.api_url
