@@ -522,7 +522,7 @@ fn take(rollup: &mut Rollup, statement: Statement) {
 
 /// Keeps of a statement what its new certificate does not say. Answers whether the certificate says
 /// more than the one that is known.
-fn keep(statement: &mut Statement, known: &Known<'_>) -> bool {
+const fn keep(statement: &mut Statement, known: &Known<'_>) -> bool {
     match (statement, known) {
         (Statement::Attestation(new), Known::Attestation(old)) => {
             new.confirmation = old.confirmation;

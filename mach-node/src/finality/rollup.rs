@@ -255,7 +255,7 @@ impl Rollup {
         }
     }
 
-    pub(super) fn unknown(&self) -> BlockView {
+    pub(super) const fn unknown(&self) -> BlockView {
         BlockView {
             rollup: self.chain_id,
             status: Finality::Unknown,

@@ -27,7 +27,7 @@ fn key(kind: Kind, rollup: ChainId, rest: &[u8]) -> Vec<u8> {
     [&[kind as u8], rollup.to_be_bytes().as_slice(), rest].concat()
 }
 
-fn change(key: Vec<u8>, value: Option<Vec<u8>>) -> Change {
+const fn change(key: Vec<u8>, value: Option<Vec<u8>>) -> Change {
     Change {
         table: Table::Finality,
         key,

@@ -20,7 +20,7 @@ use world::{
 };
 
 /// A block that no node ever had.
-fn other(number: u64) -> BlockRef {
+const fn other(number: u64) -> BlockRef {
     BlockRef {
         number,
         hash: B256::repeat_byte(0xee),
