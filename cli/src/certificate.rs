@@ -224,10 +224,12 @@ fn verify(args: &VerifyArgs) -> eyre::Result<Outcome> {
     };
     if args.json {
         let mut object = described(&certificate);
-        object["verdict"] = verdict.into();
-        object["fault"] = fault.into();
-        object["operatorsFrom"] = known.name().into();
-        object["trusted"] = known.trusted().into();
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("verdict".into(), verdict.into());
+            fields.insert("fault".into(), fault.into());
+            fields.insert("operatorsFrom".into(), known.name().into());
+            fields.insert("trusted".into(), known.trusted().into());
+        }
         say(&object.to_string());
         return Ok(outcome);
     }

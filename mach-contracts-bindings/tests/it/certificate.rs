@@ -72,7 +72,7 @@ impl World {
     /// What the registry has: stakes 100 to 400 in quorum 0, 30 and 40 in quorum 1.
     fn set(&self, quorums: &[u8]) -> OperatorSet {
         let quorums = QuorumNumbers::new(quorums).unwrap();
-        let mut set = OperatorSet::new(quorums.clone(), self.reference_block);
+        let mut set = OperatorSet::new(quorums, self.reference_block);
         for number in 1..=4u64 {
             let key = secret(number);
             let operator = Operator {

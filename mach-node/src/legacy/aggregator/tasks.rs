@@ -315,7 +315,7 @@ impl Task {
     }
 
     /// Why a task in this phase takes no signatures.
-    fn closed(&self, phase: &Phase) -> TaskError {
+    const fn closed(&self, phase: &Phase) -> TaskError {
         match phase {
             Phase::Finished(transaction) => TaskError::AlreadyFinished {
                 alert_hash: self.alert_hash,
