@@ -186,6 +186,9 @@ async fn l1_knows_the_operators() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let stack = Stack::start(&StackConfig::default()).await.unwrap();
+    for operator in stack.operators() {
+        stack.opt_in(operator).await.unwrap();
+    }
     let server = stack
         .devnet()
         .l1()

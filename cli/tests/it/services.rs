@@ -287,7 +287,14 @@ impl Devnet {
     fn start_again(&mut self, folder: &Path, command_line: &str) {
         let program = env!("CARGO_BIN_EXE_mach-cli");
         let script = command_line.replacen("mach-cli", &format!("exec '{program}'"), 1);
-        let child = Command::new("sh")
+        let mut shell = Command::new("sh");
+        // The environment beats the file, and these are of other tests.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MACH_") {
+                shell.env_remove(name);
+            }
+        }
+        let child = shell
             .args(["-c", &script])
             .current_dir(folder)
             .stderr(Stdio::null())
