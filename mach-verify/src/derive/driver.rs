@@ -424,6 +424,7 @@ impl DriverError {
     }
 
     /// Whether L1 was reorganised under the driver, whatever the rollup did.
+    #[cfg(feature = "rpc")]
     pub(super) const fn is_l1_reorg(&self) -> bool {
         matches!(
             self,
