@@ -21,7 +21,7 @@ clippy:
 
 # Unit, integration and documentation tests; real blocks are read where MACH_DATA points
 test:
-    cargo test --locked --workspace
+    cargo test --locked --workspace --no-fail-fast
 
 # Documentation, warnings denied
 doc:

@@ -127,7 +127,7 @@ async fn status_tells_where_an_operator_stands_without_a_key() {
     assert_eq!(output.status.code(), Some(1));
     let status = json(&output);
     assert_eq!(status["standing"], "neverRegistered");
-    assert_eq!(status["quorums"][0]["weight"], 101);
+    assert_eq!(status["quorums"][0]["weight"], "101");
     assert_eq!(status["quorums"][0]["member"], false);
 }
 
