@@ -8,6 +8,39 @@
 
 /// Signatures with sentences; a name is there once for each list of arguments.
 pub(super) const ERRORS: &[(&str, &str)] = &[
+    // Certificates as files
+    (
+        "QuorumsNotAscending(uint8)",
+        "quorum {0} is out of order: name each quorum once, in ascending order",
+    ),
+    (
+        "InvalidNonSigner(bytes32)",
+        "absent operator {0} has no stake in a quorum of the certificate, or not these quorums: take the certificate as the aggregator gave it",
+    ),
+    (
+        "ReferenceBlockTooOld(uint32)",
+        "reference block {0} is too old: have the statement signed again",
+    ),
+    (
+        "OtherRollup(uint256)",
+        "the certificate is about rollup {0}, which is not the one that the contract follows",
+    ),
+    (
+        "OtherServiceManager(uint64,address)",
+        "the certificate counts at service manager {1} on chain {0}, not at the one that the contract follows",
+    ),
+    (
+        "UnknownOperators(bytes32)",
+        "the operator set {0} is not trusted: have the owner trust it first",
+    ),
+    (
+        "ThresholdTooLow(uint8)",
+        "a threshold of {0} percent is lower than the contract asks for: have the statement signed on other terms",
+    ),
+    (
+        "OtherOutput(uint64,bytes32)",
+        "block {0} has another output root already: {1}",
+    ),
     // Service manager, of all generations
     (
         "ZeroAddress()",
