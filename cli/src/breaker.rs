@@ -36,7 +36,7 @@ use crate::{
 #[command(verbatim_doc_comment)]
 #[command(group = clap::ArgGroup::new("feed").args(["events", "l1_rpc"]).required(true))]
 pub(crate) struct BreakerArgs {
-    /// Configuration file, whose section [breaker] has a key for each of the flags below
+    /// Configuration file, whose section `[breaker]` has a key for each of the flags below
     #[arg(long, env = "MACH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 

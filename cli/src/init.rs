@@ -30,7 +30,7 @@ pub(crate) use document::document;
 ///
 /// Examples:
 ///   mach-cli init --deployment altlayer --l1-rpc $L1 --rollup 10=$OP
-///   mach-cli init --role operator --deployment deployment.json --aggregator https://agg.example
+///   mach-cli init --role operator --deployment deployment.json --aggregator $AGGREGATOR
 ///   mach-cli init --role aggregator --registry-coordinator 0x... --operator-state-retriever 0x...
 ///   mach-cli init --role verifier --rollup 10=$OP --out verifier.toml
 #[derive(Debug, Args)]
