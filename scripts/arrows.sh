@@ -24,7 +24,7 @@ outer='mach-devnet|mach-avs-cli|mach-examples|mach-benches'
 forbid mach-avs-core "" "mach-.*|$evm|$socket|$curve"
 forbid mach-keccak "" "mach-.*|$evm|$socket|$curve"
 forbid mach-bls "" "mach-verify|mach-contracts-bindings|mach-prove|mach-node|$outer|$evm|$socket"
-forbid mach-verify "--no-default-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer|$socket"
+forbid mach-verify "--no-default-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer|$socket|blst|c-kzg|secp256k1.*|.*-sys"
 forbid mach-verify "--all-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer"
 forbid mach-contracts-bindings "" "mach-bls|mach-verify|mach-prove|mach-node|$outer|$evm"
 forbid mach-node "" "$outer"

@@ -9,20 +9,30 @@ const VERSION: u8 = 1;
 
 /// Versioned hash of a blob: what its transaction commits to.
 ///
-/// `None` if the bytes are no blob: a field element is not below the modulus of BLS12-381.
+/// `None` if the bytes are no blob: a field element is not below the modulus of BLS12-381. Without
+/// the feature `native` there is no KZG and it is always `None`: no blob is taken for the one meant.
 ///
 /// Source: <https://eips.ethereum.org/EIPS/eip-4844#helpers>
 pub fn versioned_hash(blob: &Blob) -> Option<B256> {
-    let blob = c_kzg::Blob::from_bytes(blob.as_slice()).ok()?;
-    let settings = c_kzg::ethereum_kzg_settings(0);
-    let commitment = settings.blob_to_kzg_commitment(&blob).ok()?;
-    let mut hash: [u8; 32] = Sha256::digest(commitment.to_bytes().as_slice()).into();
+    let mut hash: [u8; 32] = Sha256::digest(commitment(blob)?).into();
     let [version, ..] = &mut hash;
     *version = VERSION;
     Some(B256::new(hash))
 }
 
-#[cfg(test)]
+#[cfg(feature = "native")]
+fn commitment(blob: &Blob) -> Option<[u8; 48]> {
+    let blob = c_kzg::Blob::from_bytes(blob.as_slice()).ok()?;
+    let commitment = c_kzg::ethereum_kzg_settings(0).blob_to_kzg_commitment(&blob);
+    Some(*commitment.ok()?.to_bytes().as_ref())
+}
+
+#[cfg(not(feature = "native"))]
+const fn commitment(_: &Blob) -> Option<[u8; 48]> {
+    None
+}
+
+#[cfg(all(test, feature = "native"))]
 mod tests {
     use alloy_primitives::b256;
 
