@@ -164,6 +164,9 @@ fn contradictions(config: &Config) -> Vec<String> {
         if let Err(error) = found {
             wrong.push(format!("rollup {}: {error:#}", rollup.chain_id));
         }
+        if let Some(why) = rollup.cannot_derive() {
+            wrong.push(format!("rollup {}: {why}", rollup.chain_id));
+        }
         if rollup.rpc.is_empty() {
             wrong.push(format!("rollup {}: rpc is not set", rollup.chain_id));
         }
@@ -174,6 +177,9 @@ fn contradictions(config: &Config) -> Vec<String> {
     let least = config.operator.least_threshold;
     if least.is_some_and(|percent| percent > 100) {
         wrong.push("operator.least_threshold is a share in percent".to_owned());
+    }
+    if config.aggregator.web3signer.is_some() && config.aggregator.address.is_none() {
+        wrong.push("aggregator.web3signer needs aggregator.address, its account".to_owned());
     }
     if config.aggregator.tls_certificate.is_some() != config.aggregator.tls_key.is_some() {
         wrong.push("aggregator.tls_certificate and tls_key need each other".to_owned());

@@ -12,18 +12,19 @@ use mach_core::{
     ports::{BlobSource, BlockValidator, L1Head, L1Source, L2Source, SourceError},
 };
 use mach_verify::{
-    WitnessMemory,
+    ChainSpec, WitnessMemory,
     derive::{Blob, Driver, DriverError, Finding},
     op::Rollup,
     source::{BeaconNode, BlobFolder, RecordedBlock, RpcSource, StatelessValidator},
 };
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     against_l1::{connect_l1, l1_rules},
     args::{DeriveArgs, L1HeadArg},
     evidence::Bundles,
-    nodes::{Node, Nodes},
+    nodes::{Node, Nodes, RpcArgs},
     outcome::{Outcome, print_json_error},
     remote::runtime,
     report::{Report, Row},
@@ -70,9 +71,10 @@ async fn derive(args: &DeriveArgs, specs: &Specs) -> eyre::Result<Outcome> {
         L1HeadArg::Finalized => L1Head::Finalized,
     };
     let blocks = Arc::clone(&nodes.source);
-    let driver = Driver::new(rollup, &start, l1, blobs(args)?, blocks)?
+    let blobs = blob_source(args.beacon.as_ref(), args.blobs.as_deref())?;
+    let driver = Driver::new(rollup, &start, l1, blobs, blocks)?
         .with_head(head)
-        .with_executor(executor(args, &nodes)?);
+        .with_executor(executor(&args.nodes, &nodes.spec)?);
     follow(args, &nodes, driver, report, left).await
 }
 
@@ -226,14 +228,11 @@ async fn judge(
 }
 
 /// Executes what is on nobody's chain: its witness is gathered from proofs.
-fn executor(args: &DeriveArgs, nodes: &Nodes) -> eyre::Result<Arc<dyn BlockValidator>> {
-    let url = args.nodes.rpc.first().ok_or_eyre("no endpoint is named")?;
-    let source = RpcSource::at(url.clone(), nodes.chain_id(), &args.nodes.options())?;
-    let source = source.with_proofs_only(nodes.spec.clone());
-    Ok(Arc::new(StatelessValidator::new(
-        nodes.spec.clone(),
-        source,
-    )))
+pub(crate) fn executor(rpc: &RpcArgs, spec: &ChainSpec) -> eyre::Result<Arc<dyn BlockValidator>> {
+    let url = rpc.rpc.first().ok_or_eyre("no endpoint is named")?;
+    let source = RpcSource::at(url.clone(), spec.chain_id(), &rpc.options())?;
+    let source = source.with_proofs_only(spec.clone());
+    Ok(Arc::new(StatelessValidator::new(spec.clone(), source)))
 }
 
 fn explain(error: DriverError) -> eyre::Report {
@@ -250,9 +249,13 @@ fn explain(error: DriverError) -> eyre::Report {
     report
 }
 
-fn blobs(args: &DeriveArgs) -> eyre::Result<Box<dyn BlobSource>> {
-    Ok(match (&args.beacon, &args.blobs) {
-        (Some(url), _) => Box::new(BeaconNode::new(url.clone()).wrap_err("--beacon")?),
+/// Where blobs come from: a beacon node, else a folder, else nowhere.
+pub(crate) fn blob_source(
+    beacon: Option<&Url>,
+    folder: Option<&Path>,
+) -> eyre::Result<Box<dyn BlobSource>> {
+    Ok(match (beacon, folder) {
+        (Some(url), _) => Box::new(BeaconNode::new(url.clone()).wrap_err("beacon")?),
         (None, Some(folder)) => Box::new(BlobFolder::new(folder)),
         (None, None) => Box::new(NoBlobs),
     })
@@ -342,7 +345,7 @@ impl BlobSource for NoBlobs {
         _hashes: &[B256],
     ) -> Result<Vec<Box<Blob>>, SourceError> {
         Err(SourceError::Backend(
-            "the batcher uses blobs: name a source with --beacon or --blobs".into(),
+            "the batcher uses blobs: name a source, --beacon or --blobs here, `beacon` in a configuration".into(),
         ))
     }
 }

@@ -145,6 +145,12 @@ pub(crate) struct Aggregator {
     pub(crate) ecdsa_key: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ecdsa_password_file: Option<PathBuf>,
+    /// Instead of a key file: a Web3Signer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) web3signer: Option<Endpoint>,
+    /// With it: the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<Address>,
     /// Instead of a file: the database that several aggregators share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) postgres: Option<Endpoint>,
@@ -171,6 +177,8 @@ impl Default for Aggregator {
             legacy_ecdsa_password_file: None,
             ecdsa_key: None,
             ecdsa_password_file: None,
+            web3signer: None,
+            address: None,
             postgres: None,
             dry_run: false,
             reference_margin: 1,
@@ -315,6 +323,12 @@ pub(crate) struct Rollup {
     /// L1 blocks behind one that settle it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) l1_depth: Option<u64>,
+    /// Blocks are derived from L1 as well.
+    #[serde(default)]
+    pub(crate) derive: bool,
+    /// Where blobs are read that batches are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) beacon: Option<Endpoint>,
     /// An op-node whose output roots are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) op_node: Option<Endpoint>,
@@ -348,6 +362,17 @@ impl Rollup {
         self.avs_name.clone().unwrap_or_else(id)
     }
 
+    /// Why its blocks cannot be derived although they are to be.
+    pub(crate) const fn cannot_derive(&self) -> Option<&'static str> {
+        match (self.derive, self.head) {
+            (true, Head::Unsafe) => Some(
+                "derive needs head = \"safe\" or \"finalized\": what is not posted to L1 follows from nothing",
+            ),
+            (true, _) if self.l1.is_empty() => Some("derive needs l1"),
+            _ => None,
+        }
+    }
+
     /// A rollup with the defaults.
     pub(crate) fn new(chain_id: ChainId) -> Self {
         Self {
@@ -365,6 +390,8 @@ impl Rollup {
             l1: Vec::new(),
             l1_genesis: None,
             l1_depth: None,
+            derive: false,
+            beacon: None,
             op_node: None,
             evidence: evidence(),
             poll_interval: poll_interval(),

@@ -134,6 +134,16 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"password.txt\"",
     ),
     (
+        "aggregator.web3signer",
+        "Instead of ecdsa_key: a Web3Signer, or whatever else answers eth_signTransaction",
+        "\"http://localhost:9000\"",
+    ),
+    (
+        "aggregator.address",
+        "With it: the account, whose key it has",
+        "\"0x…\"",
+    ),
+    (
         "aggregator.postgres",
         "Instead of a file: the database that several aggregators share, one of which leads; its password comes from PGPASSWORD or ~/.pgpass",
         "\"postgres://mach@localhost/mach\"",
@@ -319,6 +329,16 @@ const KEYS: &[(&str, &str, &str)] = &[
         "64",
     ),
     (
+        "rollup.derive",
+        "Blocks are derived from L1 as well, so that what is attested follows from what was posted; needs l1, and head safe or finalized",
+        "true",
+    ),
+    (
+        "rollup.beacon",
+        "Beacon node whose blobs the batches are in",
+        "\"http://localhost:5052\"",
+    ),
+    (
         "rollup.op_node",
         "An op-node whose output roots are compared",
         "\"http://localhost:7545\"",
@@ -486,6 +506,11 @@ fn table(config: &Config) -> Table {
     );
     put(
         "aggregator",
+        "web3signer",
+        config.aggregator.web3signer.as_ref().map(url),
+    );
+    put(
+        "aggregator",
         "postgres",
         config.aggregator.postgres.as_ref().map(url),
     );
@@ -505,6 +530,9 @@ fn rollup_table(rollup: &Rollup) -> Table {
     table.insert("l1".to_owned(), urls(&rollup.l1));
     if let Some(node) = &rollup.op_node {
         table.insert("op_node".to_owned(), url(node));
+    }
+    if let Some(node) = &rollup.beacon {
+        table.insert("beacon".to_owned(), url(node));
     }
     table
 }

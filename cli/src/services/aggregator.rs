@@ -1,11 +1,11 @@
 //! `mach-cli aggregator run`.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use alloy_network::EthereumWallet;
+use alloy_network::{Ethereum, EthereumWallet, NetworkWallet};
 use eyre::{OptionExt, WrapErr};
 use mach_contracts_bindings::{
-    ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter,
+    ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter, Web3Signer,
 };
 use mach_node::{
     Aggregator, AggregatorConfig, InstanceConfig, grpc,
@@ -24,7 +24,11 @@ use super::{
     legacy,
     lifecycle::{Lifecycle, open_store},
 };
-use crate::{config::Config, l1, outcome::Outcome};
+use crate::{
+    config::{self, Config},
+    l1,
+    outcome::Outcome,
+};
 
 /// Between two looks at what was sent to L1.
 const TEND_INTERVAL: Duration = Duration::from_secs(12);
@@ -152,23 +156,39 @@ async fn confirmer(config: &Config, chain: &Chain) -> eyre::Result<ContractConfi
         let confirmer = ContractConfirmer::dry_run(chain.provider.clone(), manager, retriever);
         return Ok(confirmer.await?);
     }
-    let key = settings.ecdsa_key.as_ref();
-    let key =
-        key.ok_or_eyre("aggregator.ecdsa_key is not set: an account that pays, or dry_run")?;
-    let password_file = settings.ecdsa_password_file.as_deref();
-    let submitter = submitter(config, chain, key, password_file).await?;
+    let submitter = submitter(config, chain, wallet(settings).await?).await?;
     Ok(ContractConfirmer::connect(submitter, manager, retriever).await?)
+}
+
+/// The account that pays, in its file or with a remote signer.
+async fn wallet(settings: &config::Aggregator) -> eyre::Result<EthereumWallet> {
+    let password_file = settings.ecdsa_password_file.as_deref();
+    match (&settings.ecdsa_key, &settings.web3signer) {
+        (Some(key), None) => Ok(l1::ecdsa_with(key, password_file)?.into()),
+        (None, Some(url)) => {
+            let address = settings.address;
+            let address = address.ok_or_eyre("aggregator.address is not set")?;
+            let signer = Web3Signer::connect(url.0.clone(), address).await;
+            Ok(EthereumWallet::new(signer.wrap_err_with(|| {
+                format!("aggregator.web3signer {url}")
+            })?))
+        }
+        (None, None) => Err(eyre::eyre!(
+            "aggregator.ecdsa_key is not set: an account that pays, or dry_run"
+        )),
+        (Some(_), Some(_)) => Err(eyre::eyre!(
+            "aggregator.ecdsa_key and aggregator.web3signer exclude each other"
+        )),
+    }
 }
 
 /// Sends the transactions of an account, those that an earlier process had sent among them.
 pub(super) async fn submitter(
     config: &Config,
     chain: &Chain,
-    key: &Path,
-    password_file: Option<&Path>,
+    wallet: EthereumWallet,
 ) -> eyre::Result<Submitter> {
-    let signer = l1::ecdsa_with(key, password_file)?;
-    let account = signer.address();
+    let account = NetworkWallet::<Ethereum>::default_signer_address(&wallet);
     let path = config.store.folder.join(format!(
         "transactions-{}-{account}.jsonl",
         chain.deployment.l1_chain_id
@@ -180,7 +200,6 @@ pub(super) async fn submitter(
         ),
         error => eyre::Report::new(error).wrap_err(path.display().to_string()),
     })?;
-    let wallet = EthereumWallet::from(signer);
     let submitter = Submitter::resume(chain.provider.clone(), wallet, SubmitPolicy::default(), log);
     let submitter = submitter.await.map_err(|error| match error {
         SubmitError::Log(error) => eyre::Report::new(error).wrap_err(path.display().to_string()),

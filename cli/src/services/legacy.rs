@@ -22,6 +22,7 @@ use tracing::info;
 use super::{aggregator::submitter, chain::Chain, lifecycle::Lifecycle};
 use crate::{
     config::{Config, Rollup},
+    l1,
     nodes::Node,
 };
 
@@ -84,7 +85,8 @@ pub(super) async fn aggregator(
     let key = settings.legacy_ecdsa_key.as_ref();
     let key = key.ok_or_eyre("aggregator.legacy_ecdsa_key is not set: the alert confirmer's")?;
     let password_file = settings.legacy_ecdsa_password_file.as_deref();
-    let submitter = submitter(config, chain, key, password_file).await?;
+    let wallet = l1::ecdsa_with(key, password_file)?.into();
+    let submitter = submitter(config, chain, wallet).await?;
     let manager = chain.deployment.service_manager;
     let probe = Probe::read(chain.provider.clone(), manager).await?;
     let digest = if probe.generation.has_rollups() {

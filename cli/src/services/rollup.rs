@@ -1,34 +1,35 @@
 //! One rollup, from its nodes to its verdicts.
 
+mod build;
+mod settled;
+
 use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use eyre::{OptionExt, WrapErr};
-use mach_core::ports::{AlertSink, BlockValidator, L2Source};
+use mach_core::{
+    L2Block,
+    ports::{AlertSink, L2Source},
+};
 use mach_node::{
     VerifiedBlocks, Verifier, VerifierConfig, VerifierStatus, metrics::Metrics,
     node_api::ServiceState, store::RedbStore,
 };
-use mach_verify::{
-    Accuser, ChainSpec, EvidenceFolder, EvidenceValidator, WitnessMemory,
-    follow::{FollowLimits, FollowValidator, Follower},
-    op::{OpL1Validator, Rollup as RollupRules, Settlement},
-    source::{OpNode, ProposalValidator},
-};
+use mach_verify::ChainSpec;
 use tokio::sync::watch;
-use tracing::{info, warn};
-use url::Url;
+use tracing::warn;
 
 use super::lifecycle::Lifecycle;
 use crate::{
-    against_l1::{connect_l1, l1_rules},
     args::ChainArgs,
-    config::{Endpoint, Rollup, Start},
-    nodes::{Node, Nodes, RpcArgs},
+    config::{Rollup, Start},
+    nodes::Node,
     spec::Specs,
 };
+
+pub(super) use build::Parts;
 
 /// Between two tries to reach the nodes of a rollup.
 const RETRY: Duration = Duration::from_secs(5);
@@ -93,6 +94,9 @@ pub(super) fn start<K: AlertSink + 'static>(
         })
         .wrap_err_with(key)?;
         let spec = specs.of(rollup.chain_id).wrap_err_with(key)?.clone();
+        if let Some(wrong) = rollup.cannot_derive() {
+            eyre::bail!("{}: {wrong}", key());
+        }
         let watched = Watched {
             max_lag: rollup.max_lag,
             stale: STALE.max(rollup.poll_interval.0 * 10),
@@ -111,14 +115,14 @@ pub(super) fn start<K: AlertSink + 'static>(
         let (shutdown, sink, ready) = (life.shutdown.clone(), sink(rollup), ready.clone());
         life.work.spawn(async move {
             let failed = Arc::clone(&work.watched.failed);
-            let verified = tokio::select! {
-                connected = work.connect() => connected,
+            let begun = tokio::select! {
+                begun = work.begin() => begun,
                 () = shutdown.cancelled() => return Ok(()),
             };
-            let outcome = match verified {
-                Ok(parts) => {
+            let outcome = match begun {
+                Ok((parts, from)) => {
                     ready(&work.rollup, &parts);
-                    work.verify(parts, sink, shutdown.clone()).await
+                    work.verify(parts, from, sink, shutdown.clone()).await
                 }
                 Err(error) => Err(error),
             };
@@ -140,131 +144,44 @@ struct Work {
     watched: Watched,
 }
 
-/// What a verifier is made of.
-pub(super) struct Parts {
-    pub(super) source: Arc<dyn Node>,
-    pub(super) validator: Arc<dyn BlockValidator>,
-    bundles: mach_verify::PendingEvidence,
+/// Where a run begins.
+struct From {
+    /// Blocks that an earlier process has verified, the newest last.
+    trusted: Vec<L2Block>,
+    /// The first block, where none are.
+    first: u64,
 }
 
 impl Work {
-    /// The nodes, as soon as they are there.
+    /// The nodes as soon as they are there, where to begin, and what judges the blocks from there on.
     ///
-    /// Errors: they are those of another chain.
-    async fn connect(&self) -> eyre::Result<Parts> {
-        let rpc = self.rpc(&self.rollup.rpc);
-        let mut is_told = false;
-        let nodes = loop {
-            let error = match Nodes::connect(&rpc, &self.specs).await {
-                Ok(nodes) => break nodes,
-                Err(error) => error,
-            };
-            if !is_told {
-                warn!(
-                    rollup = self.rollup.chain_id,
-                    "no node yet, tried again: {error:#}"
-                );
-                is_told = true;
-            }
-            tokio::time::sleep(RETRY).await;
-        };
-        eyre::ensure!(
-            nodes.chain_id() == self.rollup.chain_id,
-            "{} is on chain {}",
-            nodes.name,
-            nodes.chain_id()
-        );
+    /// Errors: they are those of another chain, or what was verified is not theirs.
+    async fn begin(&self) -> eyre::Result<(Parts, From)> {
+        let nodes = self.nodes().await?;
         let source = Arc::clone(&nodes.source);
-        let witnesses = Arc::new(WitnessMemory::new(Arc::clone(&source)));
-        let follower = Arc::new(Follower::new(self.spec.clone(), FollowLimits::default()));
-        let following = FollowValidator::new(Arc::clone(&follower), Arc::clone(&witnesses));
-        let (validator, accuser) = self.against_l1(following, &source).await?;
-        let validator: Arc<dyn BlockValidator> = match &self.rollup.op_node {
-            Some(node) => Arc::new(ProposalValidator::new(
-                validator,
-                OpNode::connect(node.0.clone())?,
-            )),
-            None => validator,
+        let from = self.from(&source).await?;
+        // Behind the oldest, so that a short reorganisation is still derived.
+        let behind = match from.trusted.first() {
+            Some(block) => Some(block.clone()),
+            None if self.rollup.derive => Some(self.behind(&source, from.first).await),
+            None => None,
         };
-        let folder = EvidenceFolder::new(&self.rollup.evidence);
-        let kept = EvidenceValidator::new(self.spec.clone(), validator, witnesses, folder);
-        let bundles = kept.pending();
-        let kept = kept.with_follower(follower);
-        let validator: Arc<dyn BlockValidator> = match accuser {
-            Some(accuser) => Arc::new(kept.with_l1(accuser)),
-            None => Arc::new(kept),
-        };
-        info!(
-            rollup = self.rollup.chain_id,
-            nodes = nodes.name,
-            "verifies"
-        );
-        Ok(Parts {
-            source,
-            validator,
-            bundles,
-        })
+        Ok((self.parts(&nodes, behind.as_ref()).await?, from))
     }
 
-    async fn against_l1(
-        &self,
-        following: FollowValidator<Arc<WitnessMemory<Arc<dyn Node>>>>,
-        source: &Arc<dyn Node>,
-    ) -> eyre::Result<(Arc<dyn BlockValidator>, Option<Arc<dyn Accuser>>)> {
-        let rollup = &self.rollup;
-        if rollup.l1.is_empty() {
-            return Ok((Arc::new(following), None));
-        }
-        let config = self.specs.rollup_of(rollup.chain_id)?;
-        let rules = l1_rules(
-            &self.specs,
-            rollup.l1_genesis.as_deref(),
-            config.l1_chain_id,
-        )?;
-        let urls: Vec<Url> = rollup.l1.iter().map(|it| it.0.clone()).collect();
-        let rpc = self.rpc(&rollup.l1);
-        let l1 = loop {
-            match connect_l1(&urls, &rpc, config.l1_chain_id).await {
-                Ok(l1) => break l1,
-                Err(error) => warn!(
-                    rollup = rollup.chain_id,
-                    "no L1 yet, tried again: {error:#}"
-                ),
-            }
-            tokio::time::sleep(RETRY).await;
-        };
-        let settlement = rollup
-            .l1_depth
-            .map_or(Settlement::Finalized, Settlement::Depth);
-        let rollup = RollupRules::new(config, self.spec.clone(), rules);
-        let validator = OpL1Validator::new(following, rollup, l1, Arc::clone(source));
-        let validator = Arc::new(validator.with_settlement(settlement));
-        Ok((Arc::clone(&validator) as _, Some(validator)))
-    }
-
-    fn rpc(&self, endpoints: &[Endpoint]) -> RpcArgs {
-        let urls = endpoints.iter().map(|it| it.0.clone()).collect();
-        let mut args = RpcArgs::of(urls, self.rollup.rpc_rate);
-        args.witness = self.rollup.witness;
-        args.agree = self.rollup.agree;
-        args
-    }
-
-    /// Goes on behind what an earlier process has verified, until the end.
-    async fn verify(
-        &self,
-        parts: Parts,
-        sink: impl AlertSink,
-        shutdown: tokio_util::sync::CancellationToken,
-    ) -> eyre::Result<()> {
-        let rollup = &self.rollup;
-        let start = match rollup.start {
+    fn verified(&self) -> VerifiedBlocks<RedbStore> {
+        let start = match self.rollup.start {
             Start::Latest => None,
             Start::At(number) => Some(number),
         };
-        let verified = VerifiedBlocks::new(self.store.clone(), rollup.chain_id, start);
+        VerifiedBlocks::new(self.store.clone(), self.rollup.chain_id, start)
+    }
+
+    /// Behind what an earlier process has verified; else where the configuration says.
+    async fn from(&self, source: &Arc<dyn Node>) -> eyre::Result<From> {
+        let rollup = &self.rollup;
         let trusted = loop {
-            match verified.resume(&parts.source).await {
+            match self.verified().resume(source).await {
                 Ok(trusted) => break trusted,
                 Err(error) if error.is_transient() => {
                     warn!(rollup = rollup.chain_id, "{:#}", eyre::Report::new(error));
@@ -274,33 +191,54 @@ impl Work {
                     return Err(eyre::Report::new(error).wrap_err(advice));
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(RETRY) => {}
-                () = shutdown.cancelled() => return Ok(()),
-            }
+            tokio::time::sleep(RETRY).await;
         };
-        let first = match start {
+        let first = match rollup.start {
             _ if !trusted.is_empty() => 0,
-            Some(number) => number,
-            None => loop {
-                match parts.source.head(rollup.head.into()).await {
+            Start::At(number) => number,
+            Start::Latest => loop {
+                match source.head(rollup.head.into()).await {
                     Ok(head) => break head.number,
                     Err(error) => {
                         warn!(rollup = rollup.chain_id, "{:#}", eyre::Report::new(error));
                     }
                 }
-                tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
-                    () = shutdown.cancelled() => return Ok(()),
-                }
+                tokio::time::sleep(RETRY).await;
             },
         };
+        Ok(From { trusted, first })
+    }
+
+    /// The block before `first`, which derivation trusts.
+    async fn behind(&self, source: &Arc<dyn Node>, first: u64) -> L2Block {
+        loop {
+            match source.block(first.saturating_sub(1)).await {
+                Ok(block) => return block,
+                Err(error) => {
+                    let rollup = self.rollup.chain_id;
+                    warn!(rollup, "{:#}", eyre::Report::new(error));
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Judges block after block, until the end.
+    async fn verify(
+        &self,
+        parts: Parts,
+        from: From,
+        sink: impl AlertSink,
+        shutdown: tokio_util::sync::CancellationToken,
+    ) -> eyre::Result<()> {
+        let rollup = &self.rollup;
         let config = VerifierConfig {
             head: rollup.head.into(),
             poll_interval: rollup.poll_interval.0,
-            ..VerifierConfig::new(first)
+            ..VerifierConfig::new(from.first)
         };
-        let verifier = Verifier::new(parts.source, parts.validator, sink, config).behind(trusted);
+        let verifier =
+            Verifier::new(parts.source, parts.validator, sink, config).behind(from.trusted);
         let status = verifier.status();
         (self.watched.status.set(status.clone()).ok()).ok_or_eyre("started twice")?;
         let run = async move {
@@ -308,6 +246,7 @@ impl Work {
             // The last look at its status comes with its end.
             drop(verifier);
         };
+        let verified = self.verified();
         tokio::join!(run, verified.keep(status));
         parts.bundles.finished().await;
         Ok(())

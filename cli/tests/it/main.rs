@@ -20,6 +20,7 @@ mod nodes;
 mod services;
 mod top;
 mod verify;
+mod wired;
 
 use std::process::{Command, Output};
 
