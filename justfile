@@ -17,6 +17,7 @@ fmt:
 clippy:
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cargo clippy --locked -p mach-verify --no-default-features -- -D warnings
+    cargo clippy --locked -p mach-prove --no-default-features -- -D warnings
     cargo clippy --locked -p mach-bls --no-default-features --all-targets -- -D warnings
 
 # Unit, integration and documentation tests; real blocks are read where MACH_DATA points

@@ -27,6 +27,8 @@ forbid mach-bls "" "mach-verify|mach-contracts-bindings|mach-prove|mach-node|$ou
 forbid mach-verify "--no-default-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer|$socket|blst|c-kzg|secp256k1.*|.*-sys"
 forbid mach-verify "--all-features" "mach-bls|mach-contracts-bindings|mach-prove|mach-node|$outer"
 forbid mach-contracts-bindings "" "mach-bls|mach-verify|mach-prove|mach-node|$outer|$evm"
+forbid mach-prove "--no-default-features" "mach-bls|mach-contracts-bindings|mach-node|$outer|$socket"
+forbid mach-prove "--all-features" "mach-bls|mach-contracts-bindings|mach-node|$outer|hyper|reqwest|jsonrpsee.*|alloy-provider|alloy-transport.*"
 forbid mach-node "" "$outer"
 forbid mach-devnet "" "mach-bls|mach-contracts-bindings|mach-node|mach-avs-cli|mach-examples|mach-benches"
 

@@ -1,0 +1,123 @@
+use alloy_op_hardforks::OpHardforks;
+use alloy_primitives::{Address, B256, Bytes, U256, address};
+use mach_core::{Fault, Mismatch, Verdict};
+use mach_verify::{
+    check_body,
+    state::{MemoryStore, TrieState},
+    verify_block,
+};
+
+use super::Refusal;
+use crate::{BlockInput, Journal, Task};
+
+/// Where op-revm credits zero before there is an operator fee.
+const OPERATOR_FEE_VAULT: Address = address!("0x420000000000000000000000000000000000001B");
+
+/// Judges the block of a [`BlockInput`] by executing it on its parent.
+///
+/// To accuse, the journal has the first broken rule; to affirm, fault 0 and the output root, as far
+/// as the witness holds what it needs.
+///
+/// Errors: [`Refusal`]. A right block is never accused and a wrong one never affirmed; nothing is
+/// said of a block whose body the header does not commit to, whose parent or state is not proved
+/// to the last node, or whose rules are not known to the end.
+pub fn run_block(input: &[u8]) -> Result<Journal, Refusal> {
+    let input = BlockInput::decode(Bytes::copy_from_slice(input))?;
+    let BlockInput {
+        spec,
+        block,
+        witness,
+        ..
+    } = &input;
+    let header = block.header.inner();
+    check_body(spec, block)?;
+    // Withdrawals that no root commits to would be the prover's choice.
+    let has_withdrawals = block
+        .withdrawals
+        .as_ref()
+        .is_some_and(|list| !list.is_empty());
+    if has_withdrawals && (spec.is_optimism() || header.withdrawals_root.is_none()) {
+        return Err(Refusal::UnboundWithdrawals);
+    }
+    let verdict = verify_block(spec, block, witness)?;
+    let (fault, values, output_root) = match (input.task, verdict) {
+        (Task::Accuse, Verdict::Valid(_)) => return Err(Refusal::RightBlock(block.reference())),
+        (Task::Affirm, Verdict::Invalid(fault)) => return Err(Refusal::WrongBlock(fault)),
+        (Task::Accuse, Verdict::Invalid(fault)) if !is_bound(&fault) => {
+            return Err(Refusal::UnboundFault(fault));
+        }
+        (Task::Accuse, Verdict::Invalid(fault)) => (fault.code(), fault.words(), B256::ZERO),
+        (Task::Affirm, Verdict::Valid(summary)) => {
+            if !summary.assurance.is_proven() {
+                return Err(Refusal::OnClaim);
+            }
+            check_vault(&input)?;
+            let values = Mismatch {
+                claimed: block.hash(),
+                computed: block.hash(),
+            };
+            (0, values, summary.output_root.unwrap_or_default())
+        }
+    };
+    let context = &input.context;
+    Ok(Journal {
+        l1_chain_id: context.l1_chain_id,
+        service_manager: context.service_manager,
+        prover: context.prover,
+        rollup_chain_id: U256::from(spec.chain_id()),
+        config_hash: spec.hash(),
+        parent_hash: header.parent_hash,
+        block_hash: block.hash(),
+        block_number: header.number,
+        fault,
+        claimed: values.claimed,
+        computed: values.computed,
+        output_root,
+    })
+}
+
+/// Whether the words of a fault follow from what the journal binds: the rules, the parent, and the
+/// header with the body that it commits to.
+const fn is_bound(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::OmmersHash(_)
+            | Fault::StateRoot(_)
+            | Fault::ReceiptsRoot(_)
+            | Fault::LogsBloom(_)
+            | Fault::Difficulty(_)
+            | Fault::Number(_)
+            | Fault::GasLimit(_)
+            | Fault::GasUsed(_)
+            | Fault::Timestamp(_)
+            | Fault::ExtraData(_)
+            | Fault::Nonce(_)
+            | Fault::BaseFee(_)
+            | Fault::WithdrawalsRoot(_)
+            | Fault::BlobGasUsed(_)
+            | Fault::ExcessBlobGas(_)
+            | Fault::ParentBeaconBlockRoot(_)
+            | Fault::RequestsHash(_)
+            | Fault::Transaction { .. }
+    )
+}
+
+/// Before Isthmus the machine touches one account that witnesses of other executors leave out, so
+/// verification takes it for absent where its node is missing. A contract of the block may have
+/// asked for its balance: whoever affirms has to show the account, or that there is none.
+fn check_vault(input: &BlockInput) -> Result<(), Refusal> {
+    let BlockInput {
+        spec,
+        block,
+        witness,
+        ..
+    } = input;
+    if !spec.is_optimism() || spec.is_isthmus_active_at_timestamp(block.header.timestamp) {
+        return Ok(());
+    }
+    let parent = (witness.header(block.header.parent_hash)).ok_or(Refusal::OnClaim)?;
+    let store = MemoryStore::from_witness(witness.state.iter().cloned(), []);
+    let mut state = TrieState::new(store, parent.state_root);
+    state.account(OPERATOR_FEE_VAULT).map_err(Refusal::Vault)?;
+    Ok(())
+}
