@@ -121,3 +121,65 @@ fn check_vault(input: &BlockInput) -> Result<(), Refusal> {
     state.account(OPERATOR_FEE_VAULT).map_err(Refusal::Vault)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_journal_does_not_bind_is_not_accused() {
+        let hash = Mismatch {
+            claimed: B256::ZERO,
+            computed: B256::repeat_byte(1),
+        };
+        let number = Mismatch {
+            claimed: 1,
+            computed: 2,
+        };
+        let optional = Mismatch {
+            claimed: None,
+            computed: Some(B256::ZERO),
+        };
+        let (index, field) = (0, String::new());
+        let unbound = [
+            Fault::ParentHash(hash),
+            Fault::TransactionsRoot(hash),
+            Fault::OutputRoot(hash),
+            Fault::BlockHash(hash),
+            Fault::L1Origin(hash),
+            Fault::L1OriginNumber(number),
+            Fault::BeforeL1Origin(number),
+            Fault::SequencerDrift(number),
+            Fault::UserDeposits {
+                index,
+                values: optional,
+            },
+            Fault::UpgradeDeposits {
+                index,
+                values: optional,
+            },
+            Fault::SequencerTransaction {
+                index,
+                hash: B256::ZERO,
+            },
+            Fault::PayloadAttributes {
+                field: field.clone(),
+                values: hash,
+            },
+            Fault::SystemConfig {
+                field,
+                values: hash,
+            },
+            Fault::BatchOrigin(number),
+            Fault::BatchTransactions {
+                index,
+                values: optional,
+            },
+        ];
+        for fault in unbound {
+            assert!(!is_bound(&fault), "{fault}");
+        }
+        assert!(is_bound(&Fault::StateRoot(hash)));
+        assert!(is_bound(&Fault::WithdrawalsRoot(optional)));
+    }
+}

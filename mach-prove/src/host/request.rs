@@ -39,6 +39,17 @@ impl ProofRequest {
     pub fn from_evidence(context: Context, evidence: &Evidence) -> Result<Self, RequestError> {
         let own = evidence.spec();
         let spec = ChainSpec::known(own.chain_id()).unwrap_or_else(|| own.clone());
+        Self::from_evidence_by(context, evidence, spec)
+    }
+
+    /// [`Self::from_evidence`] by rules that the caller trusts.
+    ///
+    /// Errors: [`RequestError`].
+    pub fn from_evidence_by(
+        context: Context,
+        evidence: &Evidence,
+        spec: ChainSpec,
+    ) -> Result<Self, RequestError> {
         let request = match evidence.fault() {
             Fault::OutputRoot(values) => {
                 let header = evidence.block().header.clone();

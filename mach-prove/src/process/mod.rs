@@ -1,0 +1,217 @@
+//! Provers that are programs of their own, so that nothing else pays for what they depend on.
+
+mod child;
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use alloy_primitives::B256;
+use async_trait::async_trait;
+use tracing::debug;
+
+use crate::{
+    BackendName, Program, Progress, Proof, ProofBackend, ProofRequest, ProveError, Worth,
+    protocol::{Message, ProgramInfo},
+};
+use child::Child;
+
+/// A prover in a process of its own, started for each proof.
+///
+/// Dropping the future of [`ProofBackend::prove`] kills it. What it keeps in the folder of the
+/// request lets it go on the next time; a proof that it had finished is found again, and verified.
+#[derive(Clone, Debug)]
+pub struct ProcessBackend {
+    backend: BackendName,
+    prover: PathBuf,
+    work_dir: PathBuf,
+    memory_limit: Option<u64>,
+}
+
+impl ProcessBackend {
+    /// The prover `mach-prover-<backend>` on the PATH, which works in `work_dir`: a folder of its own
+    /// for each request.
+    pub fn new(backend: BackendName, work_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            backend,
+            prover: format!("mach-prover-{backend}").into(),
+            work_dir: work_dir.into(),
+            memory_limit: None,
+        }
+    }
+
+    /// The same with another program as prover.
+    #[must_use]
+    pub fn with_prover(mut self, prover: impl Into<PathBuf>) -> Self {
+        self.prover = prover.into();
+        self
+    }
+
+    /// The same with a limit for the prover's memory, in bytes.
+    #[must_use]
+    pub const fn with_memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// The programs that the prover has.
+    ///
+    /// Errors: [`ProveError`].
+    pub async fn programs(&self) -> Result<Vec<ProgramInfo>, ProveError> {
+        let mut child = self.start(&[OsStr::new("info")])?;
+        let mut programs = Vec::new();
+        child
+            .finish(|message| {
+                if let Message::Program(info) = message
+                    && programs.len() < Program::ALL.len()
+                {
+                    programs.push(info);
+                }
+            })
+            .await?;
+        Ok(programs)
+    }
+
+    /// Folder of a request.
+    fn folder(&self, request: &ProofRequest) -> PathBuf {
+        self.work_dir.join(format!("{:x}", request.digest()))
+    }
+
+    /// The proof that an earlier run has finished, if it is one.
+    async fn finished(&self, request: &ProofRequest, file: &Path) -> Option<Proof> {
+        let proof = read(file).await.ok()?;
+        let verified = match self.check(request, &proof).await {
+            Ok(()) => self.verify(&proof).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = verified {
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "the proof that was found is made again"
+            );
+            return None;
+        }
+        Some(proof)
+    }
+
+    /// Whether `proof` is the one that was asked for, as far as that is seen without verifying it.
+    async fn check(&self, request: &ProofRequest, proof: &Proof) -> Result<(), ProveError> {
+        self.check_backend(proof)?;
+        if proof.program != request.program() || proof.journal != *request.journal() {
+            let given = proof.journal.digest();
+            return Err(ProveError::other_journal(request.journal(), given));
+        }
+        self.check_program(proof).await
+    }
+
+    fn check_backend(&self, proof: &Proof) -> Result<(), ProveError> {
+        if proof.backend != self.backend {
+            return Err(ProveError::OtherBackend {
+                expected: self.backend,
+                given: proof.backend,
+            });
+        }
+        Ok(())
+    }
+
+    async fn check_program(&self, proof: &Proof) -> Result<(), ProveError> {
+        let expected = self.program_id(proof.program).await?;
+        if proof.program_id != expected {
+            return Err(ProveError::OtherProgram {
+                program: proof.program,
+                expected,
+                given: proof.program_id,
+            });
+        }
+        Ok(())
+    }
+
+    fn start(&self, arguments: &[&OsStr]) -> Result<Child, ProveError> {
+        Child::start(&self.prover, arguments, self.backend, self.memory_limit)
+    }
+}
+
+#[async_trait]
+impl ProofBackend for ProcessBackend {
+    fn name(&self) -> BackendName {
+        self.backend
+    }
+
+    async fn program_id(&self, program: Program) -> Result<B256, ProveError> {
+        let programs = self.programs().await?;
+        let found = programs.into_iter().find(|it| it.program == program);
+        found.map(|it| it.id).ok_or_else(|| ProveError::Unable {
+            backend: self.backend,
+            reason: format!("it has no program {program}"),
+        })
+    }
+
+    async fn prove(
+        &self,
+        request: &ProofRequest,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Proof, ProveError> {
+        let folder = self.folder(request);
+        let (input, out) = (folder.join("input"), folder.join("proof.json"));
+        if let Some(proof) = self.finished(request, &out).await {
+            return Ok(proof);
+        }
+        let write = async {
+            tokio::fs::create_dir_all(&folder).await?;
+            tokio::fs::write(&input, request.input()).await
+        };
+        write.await.map_err(backend)?;
+        let limit = self.memory_limit.map(|bytes| bytes.to_string());
+        let mut arguments: Vec<&OsStr> = vec![
+            "prove".as_ref(),
+            "--program".as_ref(),
+            request.program().name().as_ref(),
+            "--input".as_ref(),
+            input.as_ref(),
+            "--out".as_ref(),
+            out.as_ref(),
+            "--work-dir".as_ref(),
+            folder.as_ref(),
+        ];
+        if let Some(limit) = &limit {
+            arguments.extend([OsStr::new("--memory-limit"), limit.as_ref()]);
+        }
+        let mut child = self.start(&arguments)?;
+        let told = child.finish(|message| match message {
+            Message::Executed { instructions } => progress(Progress::Executed { instructions }),
+            Message::Segment { done, total } => progress(Progress::Segment { done, total }),
+            Message::Step { name } => progress(Progress::Step { name }),
+            _ => {}
+        });
+        told.await?;
+        let proof = read(&out).await?;
+        self.check(request, &proof).await?;
+        Ok(proof)
+    }
+
+    async fn verify(&self, proof: &Proof) -> Result<(), ProveError> {
+        if self.backend.worth() == Worth::NotAProof {
+            return Err(ProveError::NotAProof(self.backend));
+        }
+        self.check_backend(proof)?;
+        self.check_program(proof).await?;
+        let folder = tempfile::tempdir().map_err(backend)?;
+        let file = folder.path().join("proof.json");
+        tokio::fs::write(&file, proof.to_json())
+            .await
+            .map_err(backend)?;
+        let arguments = ["verify".as_ref(), "--proof".as_ref(), file.as_os_str()];
+        self.start(&arguments)?.finish(|_| {}).await
+    }
+}
+
+async fn read(file: &Path) -> Result<Proof, ProveError> {
+    let file = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || Proof::read(file));
+    read.await.map_err(backend)?.map_err(backend)
+}
+
+fn backend(error: impl Into<mach_core::ports::BoxError>) -> ProveError {
+    ProveError::Backend(error.into())
+}

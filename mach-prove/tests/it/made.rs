@@ -1,0 +1,238 @@
+//! Blocks made by hand, before Isthmus: what a witness leaves out.
+
+use alloy_consensus::{EMPTY_ROOT_HASH, Header, proofs::ordered_trie_root_encoded};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_op_hardforks::OpHardfork;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes, keccak256};
+use mach_core::{Fault, L2Block, Verdict};
+use mach_prove::{
+    BlockInput, Task,
+    guest::{Refusal, run_block},
+};
+use mach_verify::{
+    ChainSpec, ExecuteError, Witness,
+    state::{Account, AccountUpdate, MemoryStore, TrieState},
+    verify_block,
+};
+use op_alloy_consensus::TxDeposit;
+
+use crate::fixture::CONTEXT;
+
+const VAULT: Address = address!("0x420000000000000000000000000000000000001B");
+const SENDER: Address = Address::repeat_byte(1);
+const READER: Address = Address::repeat_byte(2);
+/// Stores the balance of the vault in slot 0.
+const READS_VAULT: Bytes = bytes!("73420000000000000000000000000000000000001b3160005500");
+
+/// Stores the hash of block 0 in slot 0.
+const READS_HASH: Bytes = bytes!("60004060005500");
+
+fn spec() -> ChainSpec {
+    ChainSpec::optimism(901).with_op_forks_from_genesis(OpHardfork::Canyon)
+}
+
+fn account(address: Address, nonce: u64, balance: u64, code_hash: Option<B256>) -> AccountUpdate {
+    let account = Account {
+        nonce,
+        balance: U256::from(balance),
+        ..Default::default()
+    };
+    AccountUpdate {
+        address,
+        account: Some(Account {
+            code_hash: code_hash.unwrap_or(account.code_hash),
+            ..account
+        }),
+        wipe_storage: false,
+        storage: vec![],
+    }
+}
+
+/// A state with a reader that has `code`, and the vault with a balance if it is there at all.
+fn state(code: &Bytes, vault: Option<u64>) -> TrieState<MemoryStore> {
+    let mut state = TrieState::new(MemoryStore::new(), EMPTY_ROOT_HASH);
+    let others = (0x10..0x40).map(|byte| account(Address::repeat_byte(byte), 1, 7, None));
+    let reader = account(READER, 1, 0, Some(keccak256(code)));
+    let vault = vault.map(|balance| account(VAULT, 0, balance, None));
+    state.apply(others.chain([reader]).chain(vault)).unwrap();
+    state
+}
+
+/// Block 3 with one deposit that calls the reader, on the state, and what is needed to execute it.
+/// Its header has the values that `header` sets.
+fn block(
+    state: &mut TrieState<MemoryStore>,
+    header: impl FnOnce(&mut Header),
+) -> (L2Block, Witness) {
+    let updates = state.commit().unwrap();
+    let first = Header {
+        parent_hash: B256::repeat_byte(9),
+        number: 1,
+        ..Default::default()
+    };
+    let parent = Header {
+        parent_hash: first.hash_slow(),
+        number: 2,
+        timestamp: 2,
+        state_root: updates.root,
+        gas_limit: 30_000_000,
+        gas_used: 5_000_000,
+        base_fee_per_gas: Some(1_000_000_000),
+        withdrawals_root: Some(EMPTY_ROOT_HASH),
+        ..Default::default()
+    };
+    let deposit = TxDeposit {
+        from: SENDER,
+        to: TxKind::Call(READER),
+        gas_limit: 1_000_000,
+        ..Default::default()
+    };
+    let transactions: Vec<Bytes> = vec![deposit.encoded_2718().into()];
+    let mut child = Header {
+        parent_hash: parent.hash_slow(),
+        transactions_root: ordered_trie_root_encoded(&transactions),
+        number: 3,
+        timestamp: 4,
+        ..parent.clone()
+    };
+    header(&mut child);
+    let witness = Witness {
+        state: updates.nodes.into_iter().map(|(_, node)| node).collect(),
+        codes: vec![READS_VAULT, READS_HASH],
+        headers: vec![
+            alloy_rlp::encode(&parent).into(),
+            alloy_rlp::encode(&first).into(),
+        ],
+        ..Default::default()
+    };
+    (L2Block::new(901, child, transactions), witness)
+}
+
+/// The header with what execution gives in it.
+fn settled(mut state: TrieState<MemoryStore>) -> Header {
+    let (mut block, witness) = block(&mut state, |_| {});
+    for _ in 0..8 {
+        let verdict = verify_block(&spec(), &block, &witness).unwrap();
+        let mut header = block.header.inner().clone();
+        match verdict {
+            Verdict::Valid(_) => return header,
+            Verdict::Invalid(Fault::StateRoot(it)) => header.state_root = it.computed,
+            Verdict::Invalid(Fault::ReceiptsRoot(it)) => header.receipts_root = it.computed,
+            Verdict::Invalid(Fault::LogsBloom(it)) => header.logs_bloom = it.computed,
+            Verdict::Invalid(Fault::GasUsed(it)) => header.gas_used = it.computed,
+            other => panic!("{other:?}"),
+        }
+        block = L2Block::new(901, header, block.transactions);
+    }
+    panic!("the header does not settle");
+}
+
+fn run(task: Task, block: &L2Block, witness: &Witness) -> Result<mach_prove::Journal, Refusal> {
+    let input = BlockInput {
+        context: CONTEXT,
+        task,
+        spec: spec(),
+        block: block.clone(),
+        witness: witness.clone(),
+    };
+    run_block(&input.encode().unwrap())
+}
+
+/// Nodes of the state without those on the way to the vault that belong to it alone.
+fn without_vault(state: &mut TrieState<MemoryStore>, witness: &Witness) -> Witness {
+    let leaf = state.prove(VAULT, &[]).unwrap().nodes.pop().unwrap();
+    let mut less = witness.clone();
+    less.state.retain(|node| *node != leaf);
+    assert_eq!(less.state.len() + 1, witness.state.len());
+    less
+}
+
+#[test]
+fn before_isthmus_nothing_is_affirmed_without_the_vault() {
+    // The vault has 5 wei, and the truth is that slot 0 holds them afterwards.
+    let truth = settled(state(&READS_VAULT, Some(5)));
+    let (right, witness) = block(&mut state(&READS_VAULT, Some(5)), |it| *it = truth.clone());
+    assert_eq!(run(Task::Affirm, &right, &witness).unwrap().fault, 0);
+
+    // The lie: as if the vault were not there. Gas and receipts are those of such a state, and the
+    // state root that of the true one with the sender's nonce raised.
+    let other = settled(state(&READS_VAULT, None));
+    let mut after = state(&READS_VAULT, Some(5));
+    after.apply([account(SENDER, 1, 0, None)]).unwrap();
+    let (lie, witness) = block(&mut state(&READS_VAULT, Some(5)), |it| {
+        it.state_root = after.root().unwrap();
+        it.gas_used = other.gas_used;
+        it.receipts_root = other.receipts_root;
+        it.logs_bloom = other.logs_bloom;
+    });
+    let accused = run(Task::Accuse, &lie, &witness).unwrap();
+    assert_eq!(accused.fault, 4);
+    assert_eq!(accused.computed, truth.state_root);
+    let affirmed = run(Task::Affirm, &lie, &witness);
+    assert!(matches!(
+        affirmed,
+        Err(Refusal::WrongBlock(Fault::StateRoot(_)))
+    ));
+
+    // Who leaves the vault out of the witness makes the machine believe the lie.
+    let less = without_vault(&mut state(&READS_VAULT, Some(5)), &witness);
+    let affirmed = run(Task::Affirm, &lie, &less);
+    assert!(
+        matches!(affirmed, Err(Refusal::Vault(_) | Refusal::Undecided(_))),
+        "{affirmed:?}"
+    );
+    // And nobody is accused on a guess.
+    let accused = run(Task::Accuse, &right, &less);
+    assert!(
+        matches!(
+            accused,
+            Err(Refusal::Undecided(ExecuteError::MissingNode { .. }))
+        ),
+        "{accused:?}"
+    );
+}
+
+#[test]
+fn hashes_of_ancestors_are_proved_or_missing() {
+    let header = settled(state(&READS_HASH, None));
+    let (right, whole) = block(&mut state(&READS_HASH, None), |it| *it = header.clone());
+    assert_eq!(run(Task::Affirm, &right, &whole).unwrap().fault, 0);
+    let mut lie = right.clone();
+    lie = L2Block::new(
+        901,
+        Header {
+            gas_used: 1,
+            ..lie.header.inner().clone()
+        },
+        lie.transactions,
+    );
+    assert_eq!(run(Task::Accuse, &lie, &whole).unwrap().fault, 11);
+
+    // The header that names block 0 is missing, or another stands in its place, or there is a claim,
+    // which is not carried into the guest.
+    let (mut missing, mut other, mut claimed) = (whole.clone(), whole.clone(), whole);
+    missing.headers.pop();
+    let first = Header {
+        parent_hash: B256::repeat_byte(8),
+        number: 1,
+        ..Default::default()
+    };
+    other.headers[1] = alloy_rlp::encode(first).into();
+    claimed.headers.pop();
+    claimed.block_hashes.insert(0, B256::repeat_byte(9));
+    for witness in [missing, other, claimed] {
+        for (task, block) in [(Task::Affirm, &right), (Task::Accuse, &lie)] {
+            let refused = run(task, block, &witness);
+            assert!(
+                matches!(
+                    refused,
+                    Err(Refusal::Undecided(ExecuteError::MissingBlockHash {
+                        ancestor: 0,
+                        ..
+                    }))
+                ),
+                "{refused:?}"
+            );
+        }
+    }
+}
