@@ -23,13 +23,23 @@ pub enum Artifact {
     AttestedOutputs,
     /// Who may pause.
     PauserRegistry,
+    /// Alerts about one rollup, decided by proofs or by the EVM.
+    MachZkServiceManager,
+    /// What the EVM can see by itself of headers and output roots; the one above makes its own.
+    ZkEvidence,
+    /// Takes proofs of RISC Zero.
+    RiscZeroVerifierAdapter,
+    /// Takes proofs of SP1.
+    Sp1VerifierAdapter,
+    /// Takes proofs of OpenVM.
+    OpenVmVerifierAdapter,
     /// OpenZeppelin's proxy, which deploys its own admin.
     TransparentUpgradeableProxy,
 }
 
 impl Artifact {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::MachServiceManager,
         Self::MachRegistry,
         Self::OperatorStateRetriever,
@@ -37,6 +47,11 @@ impl Artifact {
         Self::MachBls12381Verifier,
         Self::AttestedOutputs,
         Self::PauserRegistry,
+        Self::MachZkServiceManager,
+        Self::ZkEvidence,
+        Self::RiscZeroVerifierAdapter,
+        Self::Sp1VerifierAdapter,
+        Self::OpenVmVerifierAdapter,
         Self::TransparentUpgradeableProxy,
     ];
 
@@ -50,6 +65,11 @@ impl Artifact {
             Self::MachBls12381Verifier => &*BLS12381_VERIFIER,
             Self::AttestedOutputs => &*ATTESTED_OUTPUTS,
             Self::PauserRegistry => &*PAUSERS,
+            Self::MachZkServiceManager => &*ZK_SERVICE_MANAGER,
+            Self::ZkEvidence => &*ZK_EVIDENCE,
+            Self::RiscZeroVerifierAdapter => &*RISC_ZERO,
+            Self::Sp1VerifierAdapter => &*SP1,
+            Self::OpenVmVerifierAdapter => &*OPEN_VM,
             Self::TransparentUpgradeableProxy => &*PROXY,
         };
         code.clone()
@@ -69,6 +89,13 @@ impl Artifact {
             Self::MachBls12381Verifier => include_str!("../artifacts/MachBls12381Verifier.json"),
             Self::AttestedOutputs => include_str!("../artifacts/AttestedOutputs.json"),
             Self::PauserRegistry => include_str!("../artifacts/PauserRegistry.json"),
+            Self::MachZkServiceManager => include_str!("../artifacts/MachZkServiceManager.json"),
+            Self::ZkEvidence => include_str!("../artifacts/ZkEvidence.json"),
+            Self::RiscZeroVerifierAdapter => {
+                include_str!("../artifacts/RiscZeroVerifierAdapter.json")
+            }
+            Self::Sp1VerifierAdapter => include_str!("../artifacts/Sp1VerifierAdapter.json"),
+            Self::OpenVmVerifierAdapter => include_str!("../artifacts/OpenVmVerifierAdapter.json"),
             Self::TransparentUpgradeableProxy => {
                 include_str!("../artifacts/TransparentUpgradeableProxy.json")
             }
@@ -95,6 +122,12 @@ static BLS12381_VERIFIER: LazyLock<Bytes> =
     LazyLock::new(|| Artifact::MachBls12381Verifier.parse());
 static ATTESTED_OUTPUTS: LazyLock<Bytes> = LazyLock::new(|| Artifact::AttestedOutputs.parse());
 static PAUSERS: LazyLock<Bytes> = LazyLock::new(|| Artifact::PauserRegistry.parse());
+static ZK_SERVICE_MANAGER: LazyLock<Bytes> =
+    LazyLock::new(|| Artifact::MachZkServiceManager.parse());
+static ZK_EVIDENCE: LazyLock<Bytes> = LazyLock::new(|| Artifact::ZkEvidence.parse());
+static RISC_ZERO: LazyLock<Bytes> = LazyLock::new(|| Artifact::RiscZeroVerifierAdapter.parse());
+static SP1: LazyLock<Bytes> = LazyLock::new(|| Artifact::Sp1VerifierAdapter.parse());
+static OPEN_VM: LazyLock<Bytes> = LazyLock::new(|| Artifact::OpenVmVerifierAdapter.parse());
 static PROXY: LazyLock<Bytes> = LazyLock::new(|| Artifact::TransparentUpgradeableProxy.parse());
 
 #[cfg(test)]

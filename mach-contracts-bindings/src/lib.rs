@@ -20,6 +20,7 @@ mod service_manager;
 mod service_managers;
 mod submit;
 mod web3signer;
+pub mod zk;
 
 pub use alerts::ContractAlerts;
 pub use artifact::Artifact;

@@ -828,7 +828,6 @@ pub(super) const ERRORS: &[(&str, &str)] = &[
     ("InvalidEarnerLeafIndex()", ""),
     ("InvalidGenesisRewardsTimestampRemainder()", ""),
     ("InvalidLength()", ""),
-    ("InvalidProof()", ""),
     ("InvalidProofLength()", ""),
     ("InvalidPubKeyLength()", ""),
     ("InvalidQuorum()", ""),
@@ -874,7 +873,10 @@ pub(super) const ERRORS: &[(&str, &str)] = &[
     ("ValidatorNotActiveInPod()", ""),
     ("ValidatorNotSlashedOnBeaconChain()", ""),
     ("WithdrawalCredentialsNotForEigenPod()", ""),
-    ("ZeroValue()", ""),
+    (
+        "ZeroValue()",
+        "a value is zero that must not be: name an id, a hash or a time",
+    ),
     // ZK service manager
     (
         "AlreadyInitialized()",
@@ -898,7 +900,10 @@ pub(super) const ERRORS: &[(&str, &str)] = &[
         "InvalidCheckpoint()",
         "there is no output proposal to start from",
     ),
-    ("InvalidIndex()", ""),
+    (
+        "InvalidIndex()",
+        "there is no alert, output or game with this index",
+    ),
     (
         "ProveImageIdMismatch()",
         "the proof is of another program than the contract's",

@@ -1,6 +1,7 @@
 //! What a contract says when it refuses.
 
 mod known;
+mod known_zk;
 mod messages;
 mod other;
 
@@ -13,6 +14,7 @@ use crate::abi::{
     IMachRegistry, IMachServiceManager, IMachServiceManagerRegistry, IOperatorStateRetriever,
     IPauserRegistry, bls12381::IMachBls12381Verifier,
 };
+use crate::zk::abi::IMachZkServiceManager;
 
 use self::messages::MESSAGES;
 
@@ -37,6 +39,8 @@ pub enum Revert {
     Bls12381Verifier(IMachBls12381Verifier::IMachBls12381VerifierErrors),
     /// Error of the list of pausers.
     Pausers(IPauserRegistry::IPauserRegistryErrors),
+    /// Error of the ZK service manager, unless one of the above has the same.
+    Zk(IMachZkServiceManager::IMachZkServiceManagerErrors),
     /// Error of another contract that is known here, such as EigenLayer's.
     Other(CustomError),
     /// A message, which is how EigenLayer's contracts and the checks taken over from them answer.
@@ -71,6 +75,9 @@ impl Revert {
         if let Ok(error) = IPauserRegistry::IPauserRegistryErrors::abi_decode(data) {
             return Self::Pausers(error);
         }
+        if let Ok(error) = IMachZkServiceManager::IMachZkServiceManagerErrors::abi_decode(data) {
+            return Self::Zk(error);
+        }
         if let Some(error) = CustomError::decode(data) {
             return Self::Other(error);
         }
@@ -93,6 +100,7 @@ impl Revert {
             Self::ServiceManagers(error) => error.abi_encode(),
             Self::Bls12381Verifier(error) => error.abi_encode(),
             Self::Pausers(error) => error.abi_encode(),
+            Self::Zk(error) => error.abi_encode(),
             Self::Other(error) => return error.explanation(),
             Self::Message(message) => {
                 let known = MESSAGES.iter().find(|(part, _)| message.contains(part));
@@ -141,6 +149,7 @@ impl core::fmt::Display for Revert {
             Self::ServiceManagers(error) => inner(f, format!("{error:?}")),
             Self::Bls12381Verifier(error) => inner(f, format!("{error:?}")),
             Self::Pausers(error) => inner(f, format!("{error:?}")),
+            Self::Zk(error) => inner(f, format!("{error:?}")),
             Self::Other(error) => error.fmt(f),
             Self::Message(message) => shown(f, message),
             Self::Panic(code) => write!(f, "panic 0x{code:02x}"),

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, hex, keccak256};
 
-use super::known::ERRORS;
+use super::{known::ERRORS, known_zk::ZK_ERRORS};
 
 /// A custom error of a contract that is not mach's, with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +50,7 @@ impl CustomError {
 
     /// What is wrong and what to do about it, in a sentence.
     pub(super) fn explanation(&self) -> Option<String> {
-        let (_, sentence) = ERRORS
-            .iter()
-            .find(|(signature, _)| *signature == self.signature)?;
+        let (_, sentence) = errors().find(|(signature, _)| *signature == self.signature)?;
         if sentence.is_empty() {
             return None;
         }
@@ -75,14 +73,17 @@ impl core::fmt::Display for CustomError {
 }
 
 static KNOWN: LazyLock<BTreeMap<[u8; 4], (&str, &str)>> = LazyLock::new(|| {
-    ERRORS
-        .iter()
+    errors()
         .filter_map(|(signature, sentence)| {
             let selector = *keccak256(signature).first_chunk::<4>()?;
             Some((selector, (*signature, *sentence)))
         })
         .collect()
 });
+
+fn errors() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    ERRORS.iter().chain(ZK_ERRORS)
+}
 
 fn types(signature: &'static str) -> impl Iterator<Item = &'static str> + Clone {
     let list = signature
@@ -96,6 +97,7 @@ fn shown(kind: &str, word: &[u8; 32]) -> String {
     match kind {
         "address" => Address::from_word(B256::from(*word)).to_string(),
         "string" => "...".to_owned(),
+        "bytes4" => hex::encode_prefixed(word.first_chunk::<4>().unwrap_or(&[0; 4])),
         _ if kind.starts_with("uint") => U256::from_be_bytes(*word).to_string(),
         _ => B256::from(*word).to_string(),
     }
@@ -107,12 +109,12 @@ mod tests {
 
     #[test]
     fn no_two_errors_have_a_selector() {
-        assert_eq!(KNOWN.len(), ERRORS.len());
+        assert_eq!(KNOWN.len(), errors().count());
     }
 
     #[test]
     fn every_argument_of_a_sentence_is_there() {
-        for (signature, sentence) in ERRORS {
+        for (signature, sentence) in errors() {
             let count = types(signature).count();
             for index in 0..9 {
                 let used = sentence.contains(&format!("{{{index}}}"));

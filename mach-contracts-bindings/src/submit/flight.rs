@@ -10,7 +10,7 @@ use std::{
 
 use alloy_consensus::{Transaction, TxEnvelope};
 use alloy_eips::Decodable2718;
-use alloy_primitives::{B256, Bytes, ChainId, TxHash, TxKind};
+use alloy_primitives::{B256, Bytes, ChainId, TxHash, TxKind, U256};
 use alloy_rpc_types_eth::TransactionReceipt;
 
 use super::{
@@ -59,6 +59,7 @@ pub(super) struct Entry {
 pub(super) struct Body {
     pub(super) to: TxKind,
     pub(super) input: Bytes,
+    pub(super) value: U256,
     pub(super) gas: u64,
 }
 
@@ -215,6 +216,7 @@ impl Flight {
             body: Body {
                 to: transaction.kind(),
                 input: transaction.input().clone(),
+                value: transaction.value(),
                 gas: transaction.gas_limit(),
             },
             newest: attempt,

@@ -3,7 +3,7 @@
 use alloy_consensus::TxEnvelope;
 use alloy_eips::{BlockNumberOrTag, Encodable2718};
 use alloy_network::NetworkTransactionBuilder;
-use alloy_primitives::{B256, BlockNumber, Bytes, TxKind, keccak256};
+use alloy_primitives::{B256, BlockNumber, Bytes, TxKind, U256, keccak256};
 use alloy_provider::{Provider, utils::Eip1559Estimator};
 use alloy_rpc_types_eth::{TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy_transport::{RpcError, TransportError};
@@ -258,7 +258,7 @@ impl Submitter {
         body: &Body,
         fees: Fees,
     ) -> Result<(), SubmitError> {
-        let mut request = self.request(body.to, body.input.clone());
+        let mut request = self.request(body.to, body.input.clone(), body.value);
         request.gas = Some(body.gas);
         request.nonce = Some(nonce);
         request.max_fee_per_gas = Some(fees.max);
@@ -271,11 +271,12 @@ impl Submitter {
         Ok(state.flight.record(intent, &transaction, raw)?)
     }
 
-    pub(super) fn request(&self, to: TxKind, input: Bytes) -> TransactionRequest {
+    pub(super) fn request(&self, to: TxKind, input: Bytes, value: U256) -> TransactionRequest {
         TransactionRequest {
             from: Some(self.sender),
             to: Some(to),
             input: TransactionInput::new(input),
+            value: (!value.is_zero()).then_some(value),
             chain_id: Some(self.chain_id),
             ..Default::default()
         }
@@ -376,6 +377,7 @@ impl Submitter {
             let body = Body {
                 to: TxKind::Call(self.sender),
                 input: Bytes::new(),
+                value: U256::ZERO,
                 gas: EMPTY_GAS,
             };
             self.sign(state, intent, nonce, &body, fees).await?;

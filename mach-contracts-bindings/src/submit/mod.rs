@@ -184,13 +184,16 @@ impl Submitter {
         calldata: Bytes,
     ) -> Result<TransactionReceipt, SubmitError> {
         let intent = anonymous(TxKind::Call(to), &calldata);
-        self.include(intent, TxKind::Call(to), calldata).await
+        self.include(intent, TxKind::Call(to), calldata, U256::ZERO)
+            .await
     }
 
     /// Deploys `code`, to which constructor arguments are appended already.
     pub async fn deploy(&self, code: Bytes) -> Result<(Address, TransactionReceipt), SubmitError> {
         let intent = anonymous(TxKind::Create, &code);
-        let receipt = self.include(intent, TxKind::Create, code).await?;
+        let receipt = self
+            .include(intent, TxKind::Create, code, U256::ZERO)
+            .await?;
         let address = receipt
             .contract_address
             .ok_or(SubmitError::NoContract(receipt.transaction_hash))?;
@@ -211,7 +214,20 @@ impl Submitter {
         to: Address,
         input: Bytes,
     ) -> Result<TransactionReceipt, SubmitError> {
-        self.include(Intent::Named(intent), TxKind::Call(to), input)
+        self.pay(intent, to, input, U256::ZERO).await
+    }
+
+    /// [`Self::submit`] with `value` wei.
+    ///
+    /// Errors: as those of [`Self::submit`].
+    pub async fn pay(
+        &self,
+        intent: B256,
+        to: Address,
+        input: Bytes,
+        value: U256,
+    ) -> Result<TransactionReceipt, SubmitError> {
+        self.include(Intent::Named(intent), TxKind::Call(to), input, value)
             .await
     }
 
@@ -245,13 +261,14 @@ impl Submitter {
         intent: Intent,
         to: TxKind,
         input: Bytes,
+        value: U256,
     ) -> Result<TransactionReceipt, SubmitError> {
         let earlier = self.earlier(&mut *self.state.lock().await, intent).await?;
         let waiter = match earlier {
             Earlier::UnderWay(waiter) => waiter,
             Earlier::Done(finished) => return self.receipt(finished).await,
             Earlier::None => {
-                let (body, fees) = self.prepare(to, input).await?;
+                let (body, fees) = self.prepare(to, input, value).await?;
                 let mut state = self.state.lock().await;
                 // Somebody may have been faster.
                 match self.earlier(&mut state, intent).await? {
@@ -298,8 +315,13 @@ impl Submitter {
     }
 
     /// Tries the call, and says what it takes to send it.
-    async fn prepare(&self, to: TxKind, input: Bytes) -> Result<(Body, Fees), SubmitError> {
-        let request = self.request(to, input.clone());
+    async fn prepare(
+        &self,
+        to: TxKind,
+        input: Bytes,
+        value: U256,
+    ) -> Result<(Body, Fees), SubmitError> {
+        let request = self.request(to, input.clone(), value);
         self.provider
             .call(request.clone())
             .await
@@ -312,7 +334,8 @@ impl Submitter {
         let margin = (gas / 100).saturating_mul(self.policy.gas_margin);
         let gas = gas.saturating_add(margin);
         let fees = self.fees().await?;
-        let needed = U256::from(gas) * U256::from(fees.max);
+        let fee = U256::from(gas) * U256::from(fees.max);
+        let needed = fee.saturating_add(value);
         let balance = self.provider.get_balance(self.sender).await?;
         if balance < needed {
             return Err(SubmitError::Underfunded {
@@ -321,7 +344,13 @@ impl Submitter {
                 needed,
             });
         }
-        Ok((Body { to, input, gas }, fees))
+        let body = Body {
+            to,
+            input,
+            value,
+            gas,
+        };
+        Ok((body, fees))
     }
 
     /// Gives the transaction a nonce, and sends it for the first time.
@@ -451,7 +480,7 @@ impl Submitter {
             return Ok(receipt);
         }
         // A receipt does not say why: ask what the same call gives on the block's state.
-        let request = self.request(body.to, body.input);
+        let request = self.request(body.to, body.input, body.value);
         let block = receipt
             .block_number
             .map_or(BlockId::latest(), BlockId::number);

@@ -27,6 +27,16 @@ use mach_contracts_bindings::{
             IMachBls12381VerifierCalls, IMachBls12381VerifierErrors, IMachBls12381VerifierEvents,
         },
     },
+    zk::abi::{
+        IMachZkServiceManager::{
+            IMachZkServiceManagerCalls, IMachZkServiceManagerErrors, IMachZkServiceManagerEvents,
+        },
+        IOpenVmVerifierAdapter::{IOpenVmVerifierAdapterCalls, IOpenVmVerifierAdapterErrors},
+        IProofVerifier::IProofVerifierErrors,
+        IRiscZeroVerifierAdapter::IRiscZeroVerifierAdapterCalls,
+        ISp1VerifierAdapter::ISp1VerifierAdapterCalls,
+        IZkEvidence::{IZkEvidenceCalls, IZkEvidenceErrors},
+    },
 };
 
 struct Abi {
@@ -274,6 +284,19 @@ fn every_binding_is_in_a_compiled_contract() {
         AttestedOutputs, MachBls12381Verifier, MachRegistry, MachServiceManager,
         MachServiceManagerRegistry, OperatorStateRetriever, PauserRegistry,
     };
+    calls::<IMachZkServiceManagerCalls>(Artifact::MachZkServiceManager);
+    calls::<IMachZkServiceManagerErrors>(Artifact::MachZkServiceManager);
+    events::<IMachZkServiceManagerEvents>(
+        Artifact::MachZkServiceManager,
+        IMachZkServiceManagerEvents::SELECTORS,
+    );
+    calls::<IZkEvidenceCalls>(Artifact::ZkEvidence);
+    calls::<IZkEvidenceErrors>(Artifact::ZkEvidence);
+    calls::<IRiscZeroVerifierAdapterCalls>(Artifact::RiscZeroVerifierAdapter);
+    calls::<IProofVerifierErrors>(Artifact::RiscZeroVerifierAdapter);
+    calls::<ISp1VerifierAdapterCalls>(Artifact::Sp1VerifierAdapter);
+    calls::<IOpenVmVerifierAdapterCalls>(Artifact::OpenVmVerifierAdapter);
+    calls::<IOpenVmVerifierAdapterErrors>(Artifact::OpenVmVerifierAdapter);
     calls::<IAttestedOutputsCalls>(AttestedOutputs);
     calls::<IAttestedOutputsErrors>(AttestedOutputs);
     events::<IAttestedOutputsEvents>(AttestedOutputs, IAttestedOutputsEvents::SELECTORS);
@@ -308,6 +331,34 @@ fn every_binding_is_in_a_compiled_contract() {
         IMachBls12381VerifierEvents::SELECTORS,
     );
     events::<IPauserRegistryEvents>(PauserRegistry, IPauserRegistryEvents::SELECTORS);
+}
+
+/// Source: COMPAT 1.7, computed from the original's sources.
+#[test]
+fn the_zk_service_manager_has_the_selectors_and_topics_of_the_original() {
+    let abi = abi(Artifact::MachZkServiceManager);
+    for (selector, function) in [
+        ("d94c50f9", "alertBlockMismatch"),
+        ("7852f6cd", "alertBlockOutputOracleMismatch"),
+        ("85081886", "getAlert"),
+        ("f926337b", "getAlertsLength"),
+        ("e6251872", "latestAlertBlockNumber"),
+        ("c6a2aac8", "enableAllowlist"),
+        ("cf8e629a", "disableAllowlist"),
+        ("a7cd52cb", "allowlist"),
+        ("94c8e4ff", "allowlistEnabled"),
+        ("f8e86ece", "addToAllowlist"),
+        ("5da93d7e", "removeFromAllowlist"),
+        // Which the registry of service managers asks.
+        ("b733cc77", "totalAlerts"),
+    ] {
+        let selector: [u8; 4] = hex::decode(selector).unwrap().try_into().unwrap();
+        assert!(abi.functions.contains(&selector), "{function}");
+    }
+    let topics: Vec<String> = abi.events.iter().map(ToString::to_string).collect();
+    for start in ["0x72025bfb", "0xfb942794"] {
+        assert!(topics.iter().any(|topic| topic.starts_with(start)));
+    }
 }
 
 /// EIP-170 and EIP-3860.

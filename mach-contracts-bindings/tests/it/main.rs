@@ -32,3 +32,4 @@ mod submit;
 mod tally;
 mod v2;
 mod v3;
+mod zk;

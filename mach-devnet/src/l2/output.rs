@@ -24,13 +24,21 @@ impl Chain<Optimism> {
         let Some(block) = self.block(number.into()) else {
             return Ok(None);
         };
-        let header = &block.header;
+        let passer = self.claimed_message_passer(&block.header)?;
+        Ok(Some(output_root(&block.header, passer)))
+    }
+
+    /// The message passer's storage root that the proposer claims; the lie is that of other withdrawals.
+    fn claimed_message_passer(&self, header: &Sealed<Header>) -> Result<B256, ChainError> {
         let passer = self
             .states()
             .storage_root(header.state_root, MESSAGE_PASSER)?;
-        let honest = output_root(header, passer);
-        let is_lie = self.role().sequencing().wrong_outputs.contains(&number);
-        Ok(Some(if is_lie { keccak256(honest) } else { honest }))
+        let is_lie = self
+            .role()
+            .sequencing()
+            .wrong_outputs
+            .contains(&header.number);
+        Ok(if is_lie { keccak256(passer) } else { passer })
     }
 }
 
@@ -66,7 +74,7 @@ pub(super) fn output_at_block(
         "version": B256::ZERO,
         "outputRoot": claimed,
         "blockRef": block_ref(chain, &block.header),
-        "withdrawalStorageRoot": chain.states().storage_root(state_root, MESSAGE_PASSER)?,
+        "withdrawalStorageRoot": chain.claimed_message_passer(&block.header)?,
         "stateRoot": state_root,
         "syncStatus": sync_status(chain)?,
     }))

@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import {ZkVerdicts} from "./ZkVerdicts.sol";
+import {ZkRules} from "./ZkRules.sol";
+import {IMachStatements} from "../interfaces/IMachStatements.sol";
+import {IAttestations, IDisputeGame, IDisputeGameFactory, IL2OutputOracle} from "./interfaces/IRollupContracts.sol";
+import {ZkEvidence} from "./ZkEvidence.sol";
+import {HeaderRlp} from "./libraries/HeaderRlp.sol";
+import {OutputRoots} from "./libraries/OutputRoots.sol";
+
+/// @title Alerts about one rollup that nobody has to believe: each is decided by a proof, or by the EVM itself
+/// @notice An output root on L1 names a header, the header its parents. One of them that execution contradicts convicts
+/// every output root that leads to it. Alerts are independent of each other: any number, in any order, about any height.
+/// @dev Not upgradeable, and no initializer: what an owner may change, it changes with a delay (`ZkRules`).
+contract MachZkServiceManager is ZkVerdicts {
+    event AlertRaised(
+        uint256 indexed id, address indexed submitter, Accused indexed kind, uint256 blockNumber, bytes32 accused
+    );
+    /// @notice Of the original; `invalidOutputRoot` is the block hash in an alert about one.
+    event AlertBlockMismatch(bytes32 invalidOutputRoot, bytes32 expectOutputRoot, uint256 indexed l2BlockNumber);
+    /// @notice Of the original; for a dispute game it is the index of the game.
+    event AlertBlockOutputOracleMismatch(
+        uint256 indexed invalidOutputIndex, bytes32 invalidOutputRoot, bytes32 expectOutputRoot, uint256 indexed l2BlockNumber
+    );
+    /// @param judged hash of the header that was judged, zero if it was none
+    event AlertProved(
+        uint256 indexed id, Ground ground, bytes32 judged, uint16 fault, bytes32 claimed, bytes32 computed
+    );
+    event AlertRefuted(uint256 indexed id, Ground ground);
+    event AlertExpired(uint256 indexed id);
+    /// @notice The rollup has one more conviction that nobody cleared.
+    event RollupConvicted(uint256 indexed id, bytes32 indexed accused, uint256 indexed blockNumber);
+    event ConvictionCleared(uint256 indexed id);
+    event Withdrawn(address indexed account, address to, uint256 amount);
+    event BondChanged(uint96 bond);
+    event BeneficiaryChanged(address beneficiary);
+
+    error InvalidAlert();
+    /// @notice There is no alert, output or game with this index.
+    error InvalidIndex();
+    error InvalidStartIndex();
+    error NotInAllowlist();
+    error WrongBond(uint256 sent, uint256 bond);
+    /// @notice The rollup has no such contract here.
+    error NoSuchSource(Accused kind);
+    error OtherGameType(uint32 gameType);
+    error AlreadyProved(uint256 id);
+    error NotOpen(uint256 id, Status status);
+    error NotExpired(uint64 deadline);
+    /// @notice The output root is not the hash of this.
+    error OpeningMismatch(bytes32 accused, bytes32 opened);
+    /// @notice Only what is on L1 convicts by its ancestors.
+    error HeadersOfUnpublished();
+    error BlockNumberMismatch(uint256 alerted, uint256 judged);
+    /// @notice Nothing contradicts what is accused, as far as this goes.
+    error NothingWrong();
+    /// @notice The block executes right, but nobody has attested its parent.
+    error ParentNotAttested(bytes32 parentHash);
+    error NotAttested(uint256 blockNumber);
+    error NothingToWithdraw();
+    error TransferFailed();
+
+    enum Conviction {
+        None,
+        Standing,
+        Cleared
+    }
+
+    /// @dev Share of a forfeited bond that goes to whoever refuted the alert with a proof.
+    uint256 private constant REFUTER_SHARE = 2;
+
+    IL2OutputOracle public immutable l2OutputOracle;
+    IDisputeGameFactory public immutable disputeGameFactory;
+    uint32 public immutable gameType;
+    address public immutable proposer;
+    IAttestations public immutable attestations;
+    ZkEvidence public immutable evidence;
+
+    address public beneficiary;
+    uint96 public bond;
+    Alert[] private _alerts;
+    uint256 private _standing;
+    mapping(bytes32 subject => Conviction) private _convictions;
+    /// @notice What an account may withdraw, in wei.
+    mapping(address account => uint256) public withdrawable;
+
+    constructor(Setup memory setup) ZkRules(setup) ZkVerdicts(setup.rollupChainId) {
+        address[3] memory sources = [setup.oracle, setup.gameFactory, setup.attestations];
+        for (uint256 i = 0; i < sources.length; ++i) {
+            if (sources[i] != address(0) && sources[i].code.length == 0) revert NotAContract(sources[i]);
+        }
+        l2OutputOracle = IL2OutputOracle(setup.oracle);
+        disputeGameFactory = IDisputeGameFactory(setup.gameFactory);
+        gameType = setup.gameType;
+        proposer = setup.proposer;
+        attestations = IAttestations(setup.attestations);
+        evidence = new ZkEvidence();
+        _setBond(setup.bond);
+        _setBeneficiary(setup.beneficiary);
+    }
+
+    // ---------------------------------------------------------------------------------------------------- raising
+
+    /// @notice "This output root, which the sequencer told, is not right for the block that it names."
+    function alertBlockMismatch(bytes32 invalidOutputRoot, bytes32 expectOutputRoot, uint256 l2BlockNumber)
+        external
+        payable
+        returns (uint256 id)
+    {
+        _admit();
+        if (invalidOutputRoot == expectOutputRoot) revert InvalidAlert();
+        return _raiseBare(Accused.OutputRoot, invalidOutputRoot, expectOutputRoot, l2BlockNumber);
+    }
+
+    /// @notice "The block with this hash is not what execution on its own parent gives."
+    function alertBlockHash(bytes32 blockHash, bytes32 expectOutputRoot, uint256 l2BlockNumber)
+        external
+        payable
+        returns (uint256 id)
+    {
+        _admit();
+        return _raiseBare(Accused.BlockHash, blockHash, expectOutputRoot, l2BlockNumber);
+    }
+
+    /// @notice "The output with this index in the oracle is wrong": any of them, the first and the latest too.
+    function alertBlockOutputOracleMismatch(uint256 invalidOutputIndex, bytes32 expectOutputRoot)
+        external
+        payable
+        returns (uint256 id)
+    {
+        _admit();
+        return _raisePublished(Accused.OracleOutput, invalidOutputIndex, expectOutputRoot);
+    }
+
+    /// @notice "The root claim of the dispute game with this index is wrong."
+    function alertDisputeGameMismatch(uint256 invalidGameIndex, bytes32 expectOutputRoot)
+        external
+        payable
+        returns (uint256 id)
+    {
+        _admit();
+        return _raisePublished(Accused.GameClaim, invalidGameIndex, expectOutputRoot);
+    }
+
+    // ------------------------------------------------------------------------------------------- deciding by proof
+
+    /// @notice Shows a proof of the sender for an alert: that it is right, or that it is wrong.
+    function submitProve(uint256 id, bytes32 program, Claim calldata claim, bytes calldata proof, Path calldata path)
+        public
+        whenNotPaused
+    {
+        ProgramKind kind = _record(program, claim, proof);
+        settle(id, claim.configHash, kind, path);
+    }
+
+    /// @notice Raises an alert about what is published on L1 and proves it. Needs no bond and no leave: it is right, or reverts.
+    function accuse(
+        Accused kind,
+        uint256 index,
+        bytes32 program,
+        Claim calldata claim,
+        bytes calldata proof,
+        Path calldata path
+    ) external returns (uint256 id) {
+        id = _raisePublished(kind, index, 0);
+        submitProve(id, program, claim, proof, path);
+        if (_alerts[id].status != Status.Proved) revert NothingWrong();
+    }
+
+    /// @notice Decides an alert by a proof that was verified here before, for any alert and by anybody.
+    function settle(uint256 id, bytes32 configHash, ProgramKind kind, Path calldata path) public whenNotPaused {
+        Alert storage alert = _undecided(id);
+        bytes32 judged = _judged(alert, path);
+        Verdict storage found = _verdict(configHash, judged, kind);
+        if (kind == ProgramKind.Output) _settleOutput(id, alert, found, judged, path.headers.length);
+        else _settleBlock(id, alert, found, judged, path.headers.length);
+    }
+
+    // ------------------------------------------------------------------------------------------ deciding in the EVM
+
+    /// @notice Convicts an output root that contradicts the header that it names.
+    /// @param header RLP of the header
+    /// @param accountProof the message passer's account under the header's state root; empty from Isthmus on
+    function convictDirectly(
+        uint256 id,
+        OutputRoots.Opening calldata opening,
+        bytes calldata header,
+        bytes[] calldata accountProof
+    ) external {
+        _convictDirectly(id, opening, header, accountProof);
+    }
+
+    /// @notice Raises an alert about what is published on L1 and convicts it, without a bond.
+    function accuseDirectly(
+        Accused kind,
+        uint256 index,
+        OutputRoots.Opening calldata opening,
+        bytes calldata header,
+        bytes[] calldata accountProof
+    ) external returns (uint256 id) {
+        id = _raisePublished(kind, index, 0);
+        _convictDirectly(id, opening, header, accountProof);
+    }
+
+    /// @notice Refutes an alert about what is not on L1 whose header has another number than the alert says.
+    /// @param opening of the accused output root; not looked at for a block hash
+    function refuteDirectly(uint256 id, OutputRoots.Opening calldata opening, bytes calldata header) external {
+        Alert storage alert = _undecided(id);
+        if (_isPublished(alert.kind)) revert NothingWrong();
+        HeaderRlp.Header memory parsed = evidence.open(_named(alert, opening), header);
+        if (parsed.number == alert.blockNumber) revert NothingWrong();
+        _refute(id, alert, Ground.BlockNumber, address(0));
+    }
+
+    /// @notice Decides an alert by what operators have attested: of its block, or of one that descends from it.
+    /// @param attested number of the attested block
+    /// @param headers RLP of the attested header, of its parent, and so on to the child of the alert's block; empty if that is
+    /// the attested one
+    /// @param header RLP of the alert's block; empty if the attested output root is to be believed
+    /// @param accountProof as in `convictDirectly`
+    function judgeByAttestation(
+        uint256 id,
+        uint64 attested,
+        bytes[] calldata headers,
+        bytes calldata header,
+        bytes[] calldata accountProof
+    ) external {
+        Alert storage alert = _undecided(id);
+        IMachStatements.Attestation memory anchor = _attestation(attested);
+        if (anchor.blockHash == 0) revert NotAttested(attested);
+        bytes32 blockHash = anchor.blockHash;
+        bytes32 outputRoot = anchor.outputRoot;
+        uint256 number = attested;
+        if (header.length > 0) {
+            blockHash = evidence.descend(blockHash, headers);
+            (HeaderRlp.Header memory parsed, bytes32 storageRoot) =
+                evidence.messagePasser(blockHash, header, accountProof);
+            number = parsed.number;
+            outputRoot = OutputRoots.hash(OutputRoots.Opening(parsed.stateRoot, storageRoot, blockHash));
+        }
+        if (number != alert.blockNumber) revert BlockNumberMismatch(alert.blockNumber, number);
+        bytes32 right = alert.kind == Accused.BlockHash ? blockHash : outputRoot;
+        if (right == 0) revert NotAttested(attested);
+        if (alert.accused == right) {
+            _refute(id, alert, Ground.Attestation, address(0));
+        } else {
+            // Another block at this height says nothing of how an accused one executes that nobody published.
+            if (!_isPublished(alert.kind)) revert NothingWrong();
+            _prove(id, alert, Ground.Attestation, blockHash, OUTPUT_ROOT, alert.accused, outputRoot);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------- bonds
+
+    /// @notice Takes the bond of an alert that nobody proved in time. The alert may still be proved later.
+    function expire(uint256 id) external whenNotPaused {
+        Alert storage alert = _undecided(id);
+        if (alert.status != Status.Raised) revert NotOpen(id, alert.status);
+        uint64 until = alert.raisedAt + provingWindow;
+        if (clock() < until) revert NotExpired(until);
+        alert.status = Status.Expired;
+        _forfeit(alert, address(0));
+        emit AlertExpired(id);
+    }
+
+    /// @notice Pays what the sender may withdraw.
+    function withdraw(address payable to) external {
+        uint256 amount = withdrawable[msg.sender];
+        if (amount == 0) revert NothingToWithdraw();
+        withdrawable[msg.sender] = 0;
+        emit Withdrawn(msg.sender, to, amount);
+        (bool sent,) = to.call{value: amount}("");
+        if (!sent) revert TransferFailed();
+    }
+
+    // ------------------------------------------------------------------------------------------------------- owner
+
+    /// @notice Takes note that a conviction is dealt with: the rollup counts one less, the alert stays proved.
+    function clearAlert(uint256 id) external onlyOwner {
+        Alert storage alert = _alert(id);
+        bytes32 subject = _subject(alert);
+        if (alert.status != Status.Proved || _convictions[subject] != Conviction.Standing) revert NotOpen(id, alert.status);
+        _convictions[subject] = Conviction.Cleared;
+        --_standing;
+        emit ConvictionCleared(id);
+    }
+
+    /// @notice Of alerts that are raised from now on.
+    function setBond(uint96 bond_) external onlyOwner {
+        _setBond(bond_);
+    }
+
+    function setBeneficiary(address beneficiary_) external onlyOwner {
+        _setBeneficiary(beneficiary_);
+    }
+
+    // ----------------------------------------------------------------------------------------------------- queries
+
+    /// @notice Alerts are numbered from 0 in the order in which they were raised.
+    function getAlert(uint256 id) external view returns (Alert memory) {
+        return _alert(id);
+    }
+
+    function getAlertsLength() external view returns (uint256) {
+        return _alerts.length;
+    }
+
+    /// @notice At most `size` alerts from number `start` on.
+    function queryAlerts(uint256 start, uint256 size) external view returns (Alert[] memory alerts) {
+        uint256 length = _alerts.length;
+        if (start > length) revert InvalidStartIndex();
+        uint256 count = size < length - start ? size : length - start;
+        alerts = new Alert[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            alerts[i] = _alerts[start + i];
+        }
+    }
+
+    /// @notice Height of the newest alert, 0 if there is none.
+    function latestAlertBlockNumber() external view returns (uint256) {
+        uint256 length = _alerts.length;
+        return length == 0 ? 0 : _alerts[length - 1].blockNumber;
+    }
+
+    /// @notice Convictions that nobody cleared. An alert that is only raised does not count, nor one about what nobody published.
+    function totalAlerts(uint256 rollupChainId) external view returns (uint256) {
+        return rollupChainId == rollupChainID ? _standing : 0;
+    }
+
+    /// @notice Whether an output root that is, or was, on L1 is convicted.
+    /// @param source the oracle, or the game
+    /// @param index of the output in the oracle, 0 for a game
+    function conviction(address source, uint256 index, bytes32 outputRoot) external view returns (Conviction) {
+        return _convictions[_subject(source, index, outputRoot)];
+    }
+
+    // ------------------------------------------------------------------------------------------------------ private
+
+    function _admit() private whenNotPaused {
+        if (allowlistEnabled && !allowlist[msg.sender]) revert NotInAllowlist();
+        if (msg.value != bond) revert WrongBond(msg.value, bond);
+    }
+
+    function _raiseBare(Accused kind, bytes32 accused, bytes32 expected, uint256 blockNumber)
+        private
+        returns (uint256 id)
+    {
+        if (accused == 0 || blockNumber == 0) revert InvalidAlert();
+        id = _push(kind, false, address(0), 0, blockNumber, accused, expected);
+        emit AlertBlockMismatch(accused, expected, blockNumber);
+    }
+
+    function _raisePublished(Accused kind, uint256 index, bytes32 expected) private returns (uint256 id) {
+        address source;
+        bool published = true;
+        uint256 blockNumber;
+        bytes32 accused;
+        if (kind == Accused.OracleOutput && address(l2OutputOracle) != address(0)) {
+            // The oracle's own answer to an index that it does not have is a panic.
+            try l2OutputOracle.getL2Output(index) returns (IL2OutputOracle.OutputProposal memory output) {
+                (source, accused, blockNumber) = (address(l2OutputOracle), output.outputRoot, output.l2BlockNumber);
+            } catch {
+                revert InvalidIndex();
+            }
+        } else if (kind == Accused.GameClaim && address(disputeGameFactory) != address(0)) {
+            if (index >= disputeGameFactory.gameCount()) revert InvalidIndex();
+            uint32 found;
+            (found,, source) = disputeGameFactory.gameAtIndex(index);
+            if (found != gameType) revert OtherGameType(found);
+            accused = IDisputeGame(source).rootClaim();
+            blockNumber = IDisputeGame(source).l2BlockNumber();
+            // Anybody may make a game with a false claim: what is the rollup's own is what its proposer claims.
+            published = proposer == address(0) || IDisputeGame(source).gameCreator() == proposer;
+        } else {
+            revert NoSuchSource(kind);
+        }
+        if (accused == expected || accused == 0) revert InvalidAlert();
+        id = _push(kind, published, source, index, blockNumber, accused, expected);
+        emit AlertBlockOutputOracleMismatch(index, accused, expected, blockNumber);
+    }
+
+    function _push(
+        Accused kind,
+        bool published,
+        address source,
+        uint256 index,
+        uint256 blockNumber,
+        bytes32 accused,
+        bytes32 expected
+    ) private returns (uint256 id) {
+        id = _alerts.length;
+        Alert storage alert = _alerts.push();
+        alert.submitter = msg.sender;
+        alert.kind = kind;
+        alert.published = published;
+        alert.raisedAt = clock();
+        alert.bond = uint96(msg.value);
+        alert.source = source;
+        alert.index = index;
+        alert.blockNumber = blockNumber;
+        alert.accused = accused;
+        alert.expected = expected;
+        emit AlertRaised(id, msg.sender, kind, blockNumber, accused);
+    }
+
+    function _settleOutput(uint256 id, Alert storage alert, Verdict storage found, bytes32 judged, uint256 headers)
+        private
+    {
+        // The header that the root names, and no other: only its root has to be this one.
+        if (alert.kind == Accused.BlockHash || headers != 0) revert NothingWrong();
+        if (alert.accused == found.computed) revert NothingWrong();
+        _prove(id, alert, Ground.OutputProof, judged, OUTPUT_ROOT, alert.accused, found.computed);
+    }
+
+    function _settleBlock(uint256 id, Alert storage alert, Verdict storage found, bytes32 judged, uint256 headers)
+        private
+    {
+        bool published = _isPublished(alert.kind);
+        // A header that is wrong convicts whatever is built on it, at whatever height that is said to be.
+        if (!published && found.blockNumber != alert.blockNumber) {
+            revert BlockNumberMismatch(alert.blockNumber, found.blockNumber);
+        }
+        if (found.fault != 0) {
+            _prove(id, alert, Ground.BlockProof, judged, found.fault, found.claimed, found.computed);
+            return;
+        }
+        if (headers != 0) revert NothingWrong();
+        if (alert.kind == Accused.BlockHash) {
+            _refute(id, alert, Ground.BlockProof, found.prover);
+            return;
+        }
+        if (found.outputRoot == 0) revert NothingWrong();
+        if (found.outputRoot != alert.accused) {
+            _prove(id, alert, Ground.OutputProof, judged, OUTPUT_ROOT, alert.accused, found.outputRoot);
+            return;
+        }
+        if (published) {
+            if (found.blockNumber != alert.blockNumber) {
+                _prove(
+                    id, alert, Ground.BlockNumber, judged, 0, bytes32(alert.blockNumber), bytes32(uint256(found.blockNumber))
+                );
+                return;
+            }
+            // That one block executes right says nothing of those before it.
+            bytes32 parent = found.blockNumber == 0 ? bytes32(0) : _attestation(found.blockNumber - 1).blockHash;
+            if (parent == 0 || parent != found.parentHash) revert ParentNotAttested(found.parentHash);
+        }
+        _refute(id, alert, Ground.BlockProof, found.prover);
+    }
+
+    function _convictDirectly(
+        uint256 id,
+        OutputRoots.Opening calldata opening,
+        bytes calldata header,
+        bytes[] calldata accountProof
+    ) private {
+        Alert storage alert = _undecided(id);
+        if (alert.kind == Accused.BlockHash) revert NothingWrong();
+        bytes32 judged = _named(alert, opening);
+        HeaderRlp.Header memory parsed = evidence.open(judged, header);
+        Ground ground;
+        bytes32 claimed;
+        bytes32 computed;
+        if (parsed.stateRoot != opening.stateRoot) {
+            (ground, claimed, computed) = (Ground.StateRoot, opening.stateRoot, parsed.stateRoot);
+        } else if (parsed.number != alert.blockNumber && _isPublished(alert.kind)) {
+            // What is not on L1 has the number that the alerter says.
+            (ground, claimed, computed) = (Ground.BlockNumber, bytes32(alert.blockNumber), bytes32(parsed.number));
+        } else {
+            (, computed) = evidence.messagePasser(judged, header, accountProof);
+            (ground, claimed) = (Ground.MessagePasser, opening.messagePasserStorageRoot);
+            if (claimed == computed) revert NothingWrong();
+        }
+        _prove(id, alert, ground, judged, OUTPUT_ROOT, claimed, computed);
+    }
+
+    /// @dev The header that a proof has to be about.
+    function _judged(Alert storage alert, Path calldata path) private view returns (bytes32) {
+        if (path.headers.length > 0 && !_isPublished(alert.kind)) revert HeadersOfUnpublished();
+        bytes32 named = _named(alert, path.opening);
+        return path.headers.length == 0 ? named : evidence.descend(named, path.headers);
+    }
+
+    /// @dev The header that is accused, or that the accused output root names.
+    function _named(Alert storage alert, OutputRoots.Opening calldata opening) private view returns (bytes32) {
+        if (alert.kind == Accused.BlockHash) return alert.accused;
+        bytes32 opened = OutputRoots.hash(opening);
+        if (opened != alert.accused) revert OpeningMismatch(alert.accused, opened);
+        return opening.blockHash;
+    }
+
+    function _attestation(uint64 blockNumber) private view returns (IMachStatements.Attestation memory attested) {
+        if (address(attestations) == address(0)) return attested;
+        (attested,) = attestations.attestation(rollupChainID, blockNumber);
+    }
+
+    function _alert(uint256 id) private view returns (Alert storage) {
+        if (id >= _alerts.length) revert InvalidIndex();
+        return _alerts[id];
+    }
+
+    /// @dev An alert that is not proved: one that was refuted, or that expired, may turn out to be right.
+    function _undecided(uint256 id) private view returns (Alert storage alert) {
+        alert = _alert(id);
+        if (alert.status == Status.Proved) revert AlreadyProved(id);
+    }
+
+    function _prove(
+        uint256 id,
+        Alert storage alert,
+        Ground ground,
+        bytes32 judged,
+        uint16 fault,
+        bytes32 claimed,
+        bytes32 computed
+    ) private {
+        alert.status = Status.Proved;
+        alert.ground = ground;
+        withdrawable[alert.submitter] += alert.bond;
+        alert.bond = 0;
+        emit AlertProved(id, ground, judged, fault, claimed, computed);
+        bytes32 subject = _subject(alert);
+        if (!alert.published || _convictions[subject] != Conviction.None) return;
+        _convictions[subject] = Conviction.Standing;
+        ++_standing;
+        emit RollupConvicted(id, alert.accused, alert.blockNumber);
+    }
+
+    /// @param refuter who gets its share of the bond; nobody if it took no proof
+    function _refute(uint256 id, Alert storage alert, Ground ground, address refuter) private {
+        if (alert.status != Status.Raised) revert NotOpen(id, alert.status);
+        alert.status = Status.Refuted;
+        alert.ground = ground;
+        _forfeit(alert, refuter);
+        emit AlertRefuted(id, ground);
+    }
+
+    function _forfeit(Alert storage alert, address refuter) private {
+        uint256 amount = alert.bond;
+        alert.bond = 0;
+        if (refuter != address(0)) {
+            uint256 share = amount / REFUTER_SHARE;
+            withdrawable[refuter] += share;
+            amount -= share;
+        }
+        withdrawable[beneficiary] += amount;
+    }
+
+    function _isPublished(Accused kind) private pure returns (bool) {
+        return kind == Accused.OracleOutput || kind == Accused.GameClaim;
+    }
+
+    function _subject(Alert storage alert) private view returns (bytes32) {
+        return _subject(alert.source, alert.kind == Accused.OracleOutput ? alert.index : 0, alert.accused);
+    }
+
+    function _subject(address source, uint256 index, bytes32 accused) private pure returns (bytes32) {
+        return keccak256(abi.encode(source, index, accused));
+    }
+
+    function _setBond(uint96 bond_) private {
+        bond = bond_;
+        emit BondChanged(bond_);
+    }
+
+    function _setBeneficiary(address beneficiary_) private {
+        if (beneficiary_ == address(0)) revert ZeroAddress();
+        beneficiary = beneficiary_;
+        emit BeneficiaryChanged(beneficiary_);
+    }
+}

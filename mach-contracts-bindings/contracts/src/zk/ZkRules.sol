@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+
+import {IMachZk} from "./interfaces/IMachZk.sol";
+import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
+
+/// @title By which rules proofs count, and who may change them
+/// @notice Programs and configurations change with a delay that is no shorter than the time an alert has: a proof that is
+/// under way when a change is announced still counts.
+abstract contract ZkRules is IMachZk, Ownable2Step {
+    event ProgramScheduled(bytes32 indexed program, IProofVerifier verifier, ProgramKind kind, uint64 activeFrom);
+    event ProgramRetired(bytes32 indexed program, uint64 activeUntil);
+    event ConfigScheduled(bytes32 indexed configHash, uint64 activeFrom);
+    event ConfigRetired(bytes32 indexed configHash, uint64 activeUntil);
+    event OperatorAllowed(address operator);
+    event OperatorDisallowed(address operator);
+    event AllowlistEnabled();
+    event AllowlistDisabled();
+    event Paused(address account);
+    event Unpaused(address account);
+    event GuardianChanged(address previous, address current);
+
+    error ZeroAddress();
+    error ZeroValue();
+    error NotAContract(address account);
+    error DelayTooShort(uint64 delay, uint64 provingWindow);
+    error AlreadyEnabled();
+    error AlreadyDisabled();
+    error AlreadyAdded();
+    error NotAdded();
+    error NotGuardian(address account);
+    error IsPaused();
+    error IsNotPaused();
+    /// @notice The program is not active: not known, not yet, or no more.
+    error ProgramNotActive(bytes32 program);
+    /// @notice The configuration is not active: not known, not yet, or no more.
+    error ConfigNotActive(bytes32 configHash);
+    /// @notice It is known, and not retired for good.
+    error AlreadyScheduled(bytes32 id);
+
+    uint64 private constant FOR_EVER = type(uint64).max;
+
+    uint64 public immutable provingWindow;
+    uint64 public immutable delay;
+
+    address public guardian;
+    uint64 private _pausedAt;
+    uint64 private _pausedFor;
+    bool public allowlistEnabled;
+    mapping(address => bool) public allowlist;
+    mapping(bytes32 program => Program) private _programs;
+    mapping(bytes32 configHash => Config) private _configs;
+
+    constructor(Setup memory setup) Ownable(setup.owner) {
+        if (setup.provingWindow == 0) revert ZeroValue();
+        if (setup.delay < setup.provingWindow) revert DelayTooShort(setup.delay, setup.provingWindow);
+        provingWindow = setup.provingWindow;
+        delay = setup.delay;
+        allowlistEnabled = setup.allowlistEnabled;
+        _setGuardian(setup.guardian);
+        for (uint256 i = 0; i < setup.configs.length; ++i) {
+            _addConfig(setup.configs[i], clock());
+        }
+        for (uint256 i = 0; i < setup.programs.length; ++i) {
+            _addProgram(setup.programs[i], clock());
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------------- queries
+
+    /// @notice Time in seconds that stands still while the contract is paused: nothing expires and nothing takes effect then.
+    function clock() public view returns (uint64) {
+        return (_pausedAt == 0 ? uint64(block.timestamp) : _pausedAt) - _pausedFor;
+    }
+
+    function paused() public view returns (bool) {
+        return _pausedAt != 0;
+    }
+
+    function programs(bytes32 program) external view returns (Program memory) {
+        return _programs[program];
+    }
+
+    function configs(bytes32 configHash) external view returns (Config memory) {
+        return _configs[configHash];
+    }
+
+    function isActiveProgram(bytes32 program) public view returns (bool) {
+        Program storage entry = _programs[program];
+        return entry.activeFrom != 0 && entry.activeFrom <= clock() && clock() < entry.activeUntil;
+    }
+
+    function isActiveConfig(bytes32 configHash) public view returns (bool) {
+        Config storage entry = _configs[configHash];
+        return entry.activeFrom != 0 && entry.activeFrom <= clock() && clock() < entry.activeUntil;
+    }
+
+    // ------------------------------------------------------------------------------------------------------ owner
+
+    /// @notice Lets proofs of a program count, after the delay.
+    function scheduleProgram(NewProgram calldata added) external onlyOwner {
+        _addProgram(added, clock() + delay);
+    }
+
+    /// @notice Lets proofs of a program count no more, after the delay.
+    function retireProgram(bytes32 program) external onlyOwner {
+        Program storage entry = _programs[program];
+        if (entry.activeUntil != FOR_EVER) revert ProgramNotActive(program);
+        entry.activeUntil = clock() + delay;
+        emit ProgramRetired(program, entry.activeUntil);
+    }
+
+    /// @notice Lets proofs under a configuration count, after the delay. A configuration with a new fork goes in before the fork
+    /// is active, and the old one out.
+    function scheduleConfig(bytes32 configHash) external onlyOwner {
+        _addConfig(configHash, clock() + delay);
+    }
+
+    /// @notice Lets proofs under a configuration count no more, after the delay.
+    function retireConfig(bytes32 configHash) external onlyOwner {
+        Config storage entry = _configs[configHash];
+        if (entry.activeUntil != FOR_EVER) revert ConfigNotActive(configHash);
+        entry.activeUntil = clock() + delay;
+        emit ConfigRetired(configHash, entry.activeUntil);
+    }
+
+    /// @notice Lets an account raise alerts while the allowlist is enabled. Who shows that an alert is right needs no leave.
+    function addToAllowlist(address operator) external onlyOwner {
+        if (operator == address(0)) revert ZeroAddress();
+        if (allowlist[operator]) revert AlreadyAdded();
+        allowlist[operator] = true;
+        emit OperatorAllowed(operator);
+    }
+
+    function removeFromAllowlist(address operator) external onlyOwner {
+        if (!allowlist[operator]) revert NotAdded();
+        allowlist[operator] = false;
+        emit OperatorDisallowed(operator);
+    }
+
+    function enableAllowlist() external onlyOwner {
+        if (allowlistEnabled) revert AlreadyEnabled();
+        allowlistEnabled = true;
+        emit AllowlistEnabled();
+    }
+
+    function disableAllowlist() external onlyOwner {
+        if (!allowlistEnabled) revert AlreadyDisabled();
+        allowlistEnabled = false;
+        emit AllowlistDisabled();
+    }
+
+    function setGuardian(address guardian_) external onlyOwner {
+        _setGuardian(guardian_);
+    }
+
+    /// @notice Stops proofs and alerts, at once: for a verifier that is found broken. What the EVM shows by itself, and
+    /// withdrawals, go on.
+    function pause() external {
+        if (msg.sender != guardian && msg.sender != owner()) revert NotGuardian(msg.sender);
+        if (paused()) revert IsPaused();
+        _pausedAt = uint64(block.timestamp);
+        emit Paused(msg.sender);
+    }
+
+    function unpause() external onlyOwner {
+        if (!paused()) revert IsNotPaused();
+        _pausedFor += uint64(block.timestamp) - _pausedAt;
+        _pausedAt = 0;
+        emit Unpaused(msg.sender);
+    }
+
+    // --------------------------------------------------------------------------------------------------- internal
+
+    modifier whenNotPaused() {
+        if (paused()) revert IsPaused();
+        _;
+    }
+
+    function _activeProgram(bytes32 program) internal view returns (Program storage) {
+        if (!isActiveProgram(program)) revert ProgramNotActive(program);
+        return _programs[program];
+    }
+
+    function _checkConfig(bytes32 configHash) internal view {
+        if (!isActiveConfig(configHash)) revert ConfigNotActive(configHash);
+    }
+
+    function _addProgram(NewProgram memory added, uint64 activeFrom) private {
+        if (added.program == 0) revert ZeroValue();
+        if (address(added.verifier).code.length == 0) revert NotAContract(address(added.verifier));
+        if (_programs[added.program].activeUntil > clock()) revert AlreadyScheduled(added.program);
+        _programs[added.program] = Program(added.verifier, added.kind, activeFrom, FOR_EVER);
+        emit ProgramScheduled(added.program, added.verifier, added.kind, activeFrom);
+    }
+
+    function _addConfig(bytes32 configHash, uint64 activeFrom) private {
+        if (configHash == 0) revert ZeroValue();
+        if (_configs[configHash].activeUntil > clock()) revert AlreadyScheduled(configHash);
+        _configs[configHash] = Config(activeFrom, FOR_EVER);
+        emit ConfigScheduled(configHash, activeFrom);
+    }
+
+    function _setGuardian(address guardian_) private {
+        if (guardian_ == address(0)) revert ZeroAddress();
+        emit GuardianChanged(guardian, guardian_);
+        guardian = guardian_;
+    }
+}

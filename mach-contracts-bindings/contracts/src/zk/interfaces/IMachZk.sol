@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.30;
+
+import {OutputRoots} from "../libraries/OutputRoots.sol";
+import {IProofVerifier} from "./IProofVerifier.sol";
+
+/// @notice What a proof says, and what an alert is. The journal is `mach_prove::Journal` in Rust.
+interface IMachZk {
+    /// @notice All that a proof says. Its digest is sha256 of the ABI encoding: 13 words, 416 bytes.
+    /// @param prover who may show the proof, so that nobody else can
+    /// @param configHash hash of the rollup's configuration that decided
+    /// @param blockHash hash of the header that is judged
+    /// @param fault number of the first broken rule; 0 if none is; 128 is an output root that is not the header's
+    /// @param claimed what was published
+    /// @param computed what the rule gives; for fault 0 both are the block hash
+    /// @param outputRoot of the block as execution gives it, zero if it cannot be had
+    struct Journal {
+        uint16 version;
+        uint256 l1ChainId;
+        address serviceManager;
+        address prover;
+        uint256 rollupChainId;
+        bytes32 configHash;
+        bytes32 parentHash;
+        bytes32 blockHash;
+        uint64 blockNumber;
+        uint16 fault;
+        bytes32 claimed;
+        bytes32 computed;
+        bytes32 outputRoot;
+    }
+
+    /// @notice The words of a journal that the contract does not know by itself.
+    struct Claim {
+        bytes32 configHash;
+        bytes32 parentHash;
+        bytes32 blockHash;
+        uint64 blockNumber;
+        uint16 fault;
+        bytes32 claimed;
+        bytes32 computed;
+        bytes32 outputRoot;
+    }
+
+    /// @notice What a program proves.
+    enum ProgramKind {
+        // Executes a block: faults below 128, or none.
+        Block,
+        // Compares an output root with the header that it names: fault 128.
+        Output
+    }
+
+    /// @notice A program and the adapter that verifies its proofs; for the times see `clock`.
+    struct Program {
+        IProofVerifier verifier;
+        ProgramKind kind;
+        uint64 activeFrom;
+        uint64 activeUntil;
+    }
+
+    struct NewProgram {
+        bytes32 program;
+        IProofVerifier verifier;
+        ProgramKind kind;
+    }
+
+    /// @notice Times between which the hash of a configuration counts; see `clock`.
+    struct Config {
+        uint64 activeFrom;
+        uint64 activeUntil;
+    }
+
+    /// @notice A proof that was verified here.
+    struct Verdict {
+        bytes32 program;
+        address prover;
+        uint64 blockNumber;
+        uint16 fault;
+        bytes32 parentHash;
+        bytes32 claimed;
+        bytes32 computed;
+        bytes32 outputRoot;
+    }
+
+    /// @notice What an alert is about.
+    enum Accused {
+        // A header by its hash, on the parent that it names itself. Nobody published it on L1.
+        BlockHash,
+        // An output root that nobody published on L1, and the header that it names.
+        OutputRoot,
+        // An output root in the L2OutputOracle.
+        OracleOutput,
+        // The root claim of a dispute game.
+        GameClaim
+    }
+
+    enum Status {
+        // Raised; nothing is shown yet.
+        Raised,
+        // What it says is shown.
+        Proved,
+        // The contrary is shown.
+        Refuted,
+        // Nobody showed anything in time.
+        Expired
+    }
+
+    /// @notice By what an alert was decided.
+    enum Ground {
+        None,
+        // A proof of execution.
+        BlockProof,
+        // A proof of the header's output root.
+        OutputProof,
+        // In the EVM: the header has another state root than the output root says.
+        StateRoot,
+        // In the EVM: the header has another number than the proposal, or than the alert, says.
+        BlockNumber,
+        // In the EVM: the message passer has another storage root than the output root says.
+        MessagePasser,
+        // Operators have attested the block, or one that descends from it.
+        Attestation
+    }
+
+    /// @param published whether the rollup's proposer put what is accused on L1; if not, the alert convicts nobody
+    /// @param bond that is still held, in wei
+    /// @param raisedAt in the time of `clock`
+    /// @param source the oracle or the game; zero if there is none
+    /// @param index of the output or of the game; zero if there is none
+    /// @param accused block hash or output root
+    /// @param expected output root that the alerter has, zero if it does not say
+    struct Alert {
+        address submitter;
+        Accused kind;
+        Status status;
+        Ground ground;
+        bool published;
+        uint64 raisedAt;
+        uint96 bond;
+        address source;
+        uint256 index;
+        uint256 blockNumber;
+        bytes32 accused;
+        bytes32 expected;
+    }
+
+    /// @notice The way from what is accused to the header that was judged.
+    /// @param opening what the accused output root is the hash of; not looked at for a block hash
+    /// @param headers RLP of the header that the output root names, of its parent, and so on: the judged block is the parent of
+    /// the last. Empty if it is the named header itself. Only for what is published on L1.
+    struct Path {
+        OutputRoots.Opening opening;
+        bytes[] headers;
+    }
+
+    /// @param rollupChainId the one rollup
+    /// @param guardian may pause, as the owner may
+    /// @param beneficiary gets forfeited bonds
+    /// @param oracle zero if the rollup has none
+    /// @param gameFactory zero if the rollup has none
+    /// @param gameType type of the games whose root claims are output roots
+    /// @param proposer whose games count as published by the rollup; zero if those of all do
+    /// @param attestations a `MachServiceManager` whose attestations are believed; zero if none is
+    /// @param provingWindow seconds that an alert has to be proved
+    /// @param delay seconds until a change of programs or configurations takes effect, not less than `provingWindow`
+    /// @param bond that an alert costs, in wei
+    struct Setup {
+        uint256 rollupChainId;
+        address owner;
+        address guardian;
+        address beneficiary;
+        address oracle;
+        address gameFactory;
+        uint32 gameType;
+        address proposer;
+        address attestations;
+        uint64 provingWindow;
+        uint64 delay;
+        uint96 bond;
+        bool allowlistEnabled;
+        bytes32[] configs;
+        NewProgram[] programs;
+    }
+}

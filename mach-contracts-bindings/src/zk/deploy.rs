@@ -1,0 +1,177 @@
+//! Deployment of the service manager and of the adapters.
+
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256, Bytes, ChainId, FixedBytes, U256, aliases::U96};
+use alloy_sol_types::SolConstructor;
+
+use super::{
+    ZkServiceManager,
+    abi::{
+        IMachZkServiceManager, IOpenVmVerifierAdapter, IRiscZeroVerifierAdapter,
+        ISp1VerifierAdapter, NewProgram, ProgramKind, Setup,
+    },
+};
+use crate::{Artifact, SubmitError, Submitter};
+
+/// What a service manager is deployed with.
+///
+/// The delays are those of a cautious owner: a week to prove, a week until a change takes effect.
+#[derive(Clone, Debug)]
+pub struct ZkConfig {
+    /// Chain id of the rollup.
+    pub rollup: ChainId,
+    /// May change programs and configurations, with a delay.
+    pub owner: Address,
+    /// May pause, as the owner may.
+    pub guardian: Address,
+    /// Gets forfeited bonds.
+    pub beneficiary: Address,
+    /// The rollup's `L2OutputOracle`, if it has one.
+    pub oracle: Option<Address>,
+    /// The rollup's `DisputeGameFactory`, if it has one.
+    pub game_factory: Option<Address>,
+    /// Type of the games whose root claims are output roots.
+    pub game_type: u32,
+    /// Whose games count as published by the rollup; those of all if `None`.
+    pub proposer: Option<Address>,
+    /// The `MachServiceManager` whose attestations are believed, if any is.
+    pub attestations: Option<Address>,
+    /// Time that an alert has to be proved.
+    pub proving_window: Duration,
+    /// Time until a change of programs or configurations takes effect; at least the window.
+    pub delay: Duration,
+    /// What an alert costs until it is proved, in wei.
+    pub bond: u128,
+    /// Whether only those on the allowlist may raise alerts.
+    pub is_allowlist_enabled: bool,
+    /// Hashes of the configurations under which proofs count from the start.
+    pub configs: Vec<B256>,
+    /// Programs whose proofs count from the start.
+    pub programs: Vec<ZkProgram>,
+}
+
+/// A program and the adapter that verifies its proofs.
+#[derive(Clone, Copy, Debug)]
+pub struct ZkProgram {
+    /// RISC Zero image id, SP1 verification key hash, or OpenVM commitment of the executable.
+    pub id: B256,
+    /// The adapter.
+    pub verifier: Address,
+    /// What it proves.
+    pub kind: ProgramKind,
+}
+
+/// A proof system's verifier that is on the chain already, and the version that is taken from it.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub enum Verifier {
+    /// A verifier or router of RISC Zero, and the first four bytes of the seals.
+    RiscZero(Address, FixedBytes<4>),
+    /// A verifier or gateway of SP1, and the first four bytes of the proofs.
+    Sp1(Address, FixedBytes<4>),
+    /// A verifier of OpenVM, and the commitment of the virtual machine.
+    OpenVm(Address, B256),
+}
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl ZkConfig {
+    /// A rollup without contracts, programs or bond; `owner` is guardian and beneficiary too.
+    pub const fn new(rollup: ChainId, owner: Address) -> Self {
+        Self {
+            rollup,
+            owner,
+            guardian: owner,
+            beneficiary: owner,
+            oracle: None,
+            game_factory: None,
+            game_type: 0,
+            proposer: None,
+            attestations: None,
+            proving_window: WEEK,
+            delay: WEEK,
+            bond: 0,
+            is_allowlist_enabled: false,
+            configs: Vec::new(),
+            programs: Vec::new(),
+        }
+    }
+
+    /// What the constructor takes.
+    pub fn setup(&self) -> Setup {
+        Setup {
+            rollupChainId: U256::from(self.rollup),
+            owner: self.owner,
+            guardian: self.guardian,
+            beneficiary: self.beneficiary,
+            oracle: self.oracle.unwrap_or_default(),
+            gameFactory: self.game_factory.unwrap_or_default(),
+            gameType: self.game_type,
+            proposer: self.proposer.unwrap_or_default(),
+            attestations: self.attestations.unwrap_or_default(),
+            provingWindow: self.proving_window.as_secs(),
+            delay: self.delay.as_secs(),
+            bond: U96::saturating_from(self.bond),
+            allowlistEnabled: self.is_allowlist_enabled,
+            configs: self.configs.clone(),
+            programs: self.programs.iter().map(NewProgram::from).collect(),
+        }
+    }
+}
+
+impl From<&ZkProgram> for NewProgram {
+    fn from(program: &ZkProgram) -> Self {
+        Self {
+            program: program.id,
+            verifier: program.verifier,
+            kind: program.kind,
+        }
+    }
+}
+
+impl ZkServiceManager {
+    /// Deploys a service manager.
+    pub async fn deploy(submitter: &Submitter, config: &ZkConfig) -> Result<Self, SubmitError> {
+        let constructor = IMachZkServiceManager::constructorCall {
+            setup: config.setup(),
+        };
+        let address = deploy(submitter, Artifact::MachZkServiceManager, &constructor).await?;
+        Ok(Self::new(submitter.provider().clone(), address))
+    }
+}
+
+/// Deploys the adapter of a verifier.
+pub async fn deploy_verifier(
+    submitter: &Submitter,
+    verifier: Verifier,
+) -> Result<Address, SubmitError> {
+    match verifier {
+        Verifier::RiscZero(verifier, selector) => {
+            let constructor = IRiscZeroVerifierAdapter::constructorCall { verifier, selector };
+            deploy(submitter, Artifact::RiscZeroVerifierAdapter, &constructor).await
+        }
+        Verifier::Sp1(verifier, selector) => {
+            let constructor = ISp1VerifierAdapter::constructorCall { verifier, selector };
+            deploy(submitter, Artifact::Sp1VerifierAdapter, &constructor).await
+        }
+        Verifier::OpenVm(verifier, vm_commitment) => {
+            let constructor = IOpenVmVerifierAdapter::constructorCall {
+                verifier,
+                vmCommitment: vm_commitment,
+            };
+            deploy(submitter, Artifact::OpenVmVerifierAdapter, &constructor).await
+        }
+    }
+}
+
+async fn deploy(
+    submitter: &Submitter,
+    artifact: Artifact,
+    constructor: &impl SolConstructor,
+) -> Result<Address, SubmitError> {
+    let code: Bytes = [artifact.bytecode().as_ref(), &constructor.abi_encode()]
+        .concat()
+        .into();
+    Ok(submitter.deploy(code).await?.0)
+}

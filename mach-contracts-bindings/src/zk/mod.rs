@@ -1,0 +1,9 @@
+//! ZK mode on L1: alerts that a proof decides, or the EVM by itself.
+
+pub mod abi;
+mod client;
+mod deploy;
+mod journal;
+
+pub use client::{Raise, RaiseError, ZkServiceManager};
+pub use deploy::{Verifier, ZkConfig, ZkProgram, deploy_verifier};

@@ -1,0 +1,325 @@
+//! Deciding in the EVM, without a proof.
+
+use super::*;
+use mach_contracts_bindings::zk::abi::Conviction;
+
+/// Posts an output that says of block 3 what `change` makes of it, by the proposer.
+async fn post(world: &World, change: impl FnOnce(&mut Opening)) -> (U256, Opening, Vec<Bytes>) {
+    let (mut opening, proof) = world.opening(3).await;
+    change(&mut opening);
+    let proposer = submitter(&world.devnet, &PROPOSER).await;
+    let game = world.game(&proposer, output_root(&opening), 3).await;
+    let id = world
+        .raise(Raise::GameClaim {
+            index: game,
+            expected: B256::ZERO,
+        })
+        .await;
+    (id, opening, proof)
+}
+
+#[tokio::test]
+async fn an_output_root_that_contradicts_its_header_convicts_itself() {
+    type Change = fn(&mut Opening);
+    let changes: [(Change, Ground); 2] = [
+        (
+            |opening| opening.stateRoot = B256::repeat_byte(1),
+            Ground::StateRoot,
+        ),
+        (
+            |opening| opening.messagePasserStorageRoot = B256::repeat_byte(1),
+            Ground::MessagePasser,
+        ),
+    ];
+    // Before Isthmus the message passer takes a proof, from then on the header says it.
+    for fork in [
+        OptimismFork::Bedrock,
+        OptimismFork::Holocene,
+        OptimismFork::Isthmus,
+        OptimismFork::Jovian,
+    ] {
+        for (change, ground) in changes {
+            let world = World::with(fork, |_| {}).await;
+            let (id, opening, proof) = post(&world, change).await;
+            let is_isthmus = fork >= OptimismFork::Isthmus;
+            let proof = if is_isthmus { vec![] } else { proof };
+            let header = world.header(3);
+            if ground == Ground::MessagePasser && !is_isthmus {
+                let unproved = world
+                    .zk
+                    .convict_directly(&world.stranger, id, &opening, &header, &[])
+                    .await;
+                assert!(unproved.refusal().starts_with("InvalidAccountProof"));
+            }
+            let receipt = world
+                .zk
+                .convict_directly(&world.stranger, id, &opening, &header, &proof)
+                .await
+                .unwrap();
+            println!("{fork:?}, {ground:?}: {} gas", receipt.gas_used);
+            assert_eq!(world.status(id).await, (Status::Proved, ground));
+            assert_eq!(world.convictions().await, 1);
+            assert_eq!(world.withdrawable(world.alerter.sender()).await, BOND);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_right_output_root_is_not_convicted() {
+    for fork in [OptimismFork::Bedrock, OptimismFork::Isthmus] {
+        let world = World::with(fork, |_| {}).await;
+        let (id, opening, proof) = post(&world, |_| {}).await;
+        let convict = |opening: Opening, header: Bytes, proof: Vec<Bytes>| {
+            let (zk, sender) = (world.zk.clone(), &world.stranger);
+            async move {
+                zk.convict_directly(sender, id, &opening, &header, &proof)
+                    .await
+                    .refusal()
+            }
+        };
+        let header = world.header(3);
+        let told = convict(opening.clone(), header.clone(), proof.clone()).await;
+        assert!(told.starts_with("NothingWrong"), "{told}");
+        // Another header than the one that the root names, or another opening than that of the root.
+        let told = convict(opening.clone(), world.header(4), proof.clone()).await;
+        assert!(told.starts_with("HeaderMismatch"), "{told}");
+        let (other, _) = world.opening(4).await;
+        let told = convict(other, world.header(4), proof.clone()).await;
+        assert!(told.starts_with("OpeningMismatch"), "{told}");
+        let mut longer = header.to_vec();
+        longer.push(0);
+        let told = convict(opening.clone(), longer.into(), proof.clone()).await;
+        assert!(told.starts_with("HeaderMismatch"), "{told}");
+        assert_eq!(world.status(id).await, (Status::Raised, Ground::None));
+    }
+}
+
+#[tokio::test]
+async fn an_output_for_another_height_convicts_itself() {
+    let world = World::new().await;
+    let (opening, _) = world.opening(3).await;
+    let proposer = submitter(&world.devnet, &PROPOSER).await;
+    let game = world.game(&proposer, output_root(&opening), 4).await;
+    // Without an alert before it, and without a bond.
+    world
+        .zk
+        .accuse_directly(
+            &world.stranger,
+            Accused::GameClaim,
+            game,
+            &opening,
+            &world.header(3),
+            &[],
+        )
+        .await
+        .unwrap();
+    let id = U256::ZERO;
+    assert_eq!(
+        world.status(id).await,
+        (Status::Proved, Ground::BlockNumber)
+    );
+    assert_eq!(world.convictions().await, 1);
+}
+
+#[tokio::test]
+async fn the_proposers_own_lie_is_convicted_in_the_oracle() {
+    let world = World::new().await;
+    world.devnet.sequencer().lie_next(Lie::OutputRoot);
+    let number = world.devnet.sequencer().produce().unwrap();
+    for number in 1..=number {
+        world.propose(number);
+    }
+    let (mut opening, _) = world.opening(number).await;
+    // What the sequencer's node says of it: the storage root of withdrawals that nobody made.
+    let told: serde_json::Value = world
+        .devnet
+        .l2()
+        .provider::<alloy_network::Ethereum>()
+        .raw_request("optimism_outputAtBlock".into(), (U256::from(number),))
+        .await
+        .unwrap();
+    opening.messagePasserStorageRoot =
+        serde_json::from_value(told["withdrawalStorageRoot"].clone()).unwrap();
+    let root = output_root(&opening);
+    let id = world
+        .raise(Raise::OracleOutput {
+            index: number - 1,
+            expected: B256::ZERO,
+        })
+        .await;
+    assert_eq!(world.alert(id).await.accused, root);
+    world
+        .zk
+        .convict_directly(&world.alerter, id, &opening, &world.header(number), &[])
+        .await
+        .unwrap();
+    let convicted = world
+        .zk
+        .conviction(L2_OUTPUT_ORACLE, number - 1, root)
+        .await;
+    assert_eq!(convicted.unwrap(), Conviction::Standing);
+}
+
+#[tokio::test]
+async fn an_alert_about_another_height_is_refuted_by_the_header() {
+    let world = World::new().await;
+    let (opening, _) = world.opening(3).await;
+    let header = world.header(3);
+    let raise = |number| Raise::OutputRoot {
+        root: output_root(&opening),
+        number,
+        expected: B256::ZERO,
+    };
+    let wrong = world.raise(raise(4)).await;
+    let right = world.raise(raise(3)).await;
+    let bare = world
+        .raise(Raise::BlockHash {
+            hash: opening.blockHash,
+            number: 5,
+            expected: B256::ZERO,
+        })
+        .await;
+    let told = world
+        .zk
+        .refute_directly(&world.stranger, right, &opening, &header)
+        .await;
+    assert!(told.refusal().starts_with("NothingWrong"));
+    for id in [wrong, bare] {
+        world
+            .zk
+            .refute_directly(&world.stranger, id, &opening, &header)
+            .await
+            .unwrap();
+        assert_eq!(
+            world.status(id).await,
+            (Status::Refuted, Ground::BlockNumber)
+        );
+    }
+    // No proof, no share.
+    assert_eq!(world.withdrawable(world.stranger.sender()).await, 0);
+    assert_eq!(world.withdrawable(world.config.beneficiary).await, 2 * BOND);
+    // A block proof does not decide it the other way either.
+    let third = world.zk.raise(&world.stranger, &raise(4)).await.unwrap();
+    let told = world.submit(third, &world.claim(3, 4), &at(&opening)).await;
+    assert!(told.refusal().starts_with("BlockNumberMismatch"));
+    // What is on L1 is not refuted that way.
+    let published = post(&world, |_| {}).await;
+    let told = world
+        .zk
+        .refute_directly(&world.stranger, published.0, &published.1, &header)
+        .await;
+    assert!(told.refusal().starts_with("NothingWrong"));
+}
+
+/// Answers `attestation(uint256,uint64)` with one attestation, whatever is asked.
+async fn attester(world: &World, number: u64, opening: &Opening) -> Address {
+    let words = [
+        B256::from(U256::from(world.config.rollup)),
+        B256::from(U256::from(number)),
+        opening.blockHash,
+        opening.stateRoot,
+        output_root(opening),
+        B256::repeat_byte(1),
+    ];
+    // if the number asked for is another one, answer zeros
+    let mut code = vec![0x60, 0x24, 0x35, 0x61];
+    code.extend((number as u16).to_be_bytes());
+    code.extend([0x14, 0x60, 0x0f, 0x57, 0x60, 0xc0, 0x5f, 0xf3, 0x00, 0x5b]);
+    for (index, word) in words.iter().enumerate() {
+        code.push(0x7f);
+        code.extend(word.as_slice());
+        code.extend([0x60, 32 * index as u8, 0x52]);
+    }
+    code.extend([0x60, 0xc0, 0x5f, 0xf3]);
+    assert_eq!(code[0x0f], 0x5b);
+    let mut init = vec![0x61];
+    init.extend((code.len() as u16).to_be_bytes());
+    init.extend([0x80, 0x60, 0x0a, 0x5f, 0x39, 0x5f, 0xf3]);
+    init.extend(code);
+    world.owner.deploy(init.into()).await.unwrap().0
+}
+
+#[tokio::test]
+async fn what_operators_attested_decides_alerts_about_it_and_what_lies_before() {
+    for fork in [OptimismFork::Granite, OptimismFork::Isthmus] {
+        let mut world = World::with(fork, |_| {}).await;
+        let (fifth, _) = world.opening(5).await;
+        let attestations = attester(&world, 5, &fifth).await;
+        world.config.attestations = Some(attestations);
+        world.zk = ZkServiceManager::deploy(&world.owner, &world.config)
+            .await
+            .unwrap();
+        let proposer = submitter(&world.devnet, &PROPOSER).await;
+        let judge =
+            |id: U256, attested: u64, headers: Vec<Bytes>, header: Bytes, proof: Vec<Bytes>| {
+                let call = Z::judgeByAttestationCall {
+                    id,
+                    attested,
+                    headers,
+                    header,
+                    accountProof: proof,
+                };
+                let (to, sender) = (world.zk.address(), &world.stranger);
+                async move { sender.call(to, &call).await }
+            };
+        // Roots that nobody can open: only somebody who knows the right one can tell.
+        let garbage = B256::repeat_byte(0x66);
+        let (third, proof) = world.opening(3).await;
+        let (mut ids, mut right) = (Vec::new(), Vec::new());
+        for (number, opening) in [(5, &fifth), (3, &third)] {
+            let game = world.game(&proposer, garbage, number).await;
+            ids.push(world.raise(raise(game)).await);
+            let game = world.game(&proposer, output_root(opening), number).await;
+            right.push(world.raise(raise(game)).await);
+        }
+        let none = Bytes::new();
+        let told = judge(ids[0], 4, vec![], none.clone(), vec![]).await;
+        assert!(told.refusal().starts_with("NotAttested"));
+        let told = judge(ids[1], 5, vec![], none.clone(), vec![]).await;
+        assert!(told.refusal().starts_with("BlockNumberMismatch"));
+        judge(ids[0], 5, vec![], none.clone(), vec![])
+            .await
+            .unwrap();
+        judge(right[0], 5, vec![], none, vec![]).await.unwrap();
+        let headers = world.headers(5, 4);
+        for id in [ids[1], right[1]] {
+            judge(id, 5, headers.clone(), world.header(3), proof.clone())
+                .await
+                .unwrap();
+        }
+        for id in ids {
+            assert_eq!(
+                world.status(id).await,
+                (Status::Proved, Ground::Attestation)
+            );
+        }
+        for id in right {
+            assert_eq!(
+                world.status(id).await,
+                (Status::Refuted, Ground::Attestation)
+            );
+        }
+        assert_eq!(world.convictions().await, 2);
+        // On an attested parent, a right block is right on L1 too.
+        world.devnet.sequencer().produce().unwrap();
+        let (sixth, _) = world.opening(6).await;
+        let game = world.game(&proposer, output_root(&sixth), 6).await;
+        let id = world.raise(raise(game)).await;
+        let claim = Claim {
+            outputRoot: output_root(&sixth),
+            ..world.claim(6, 0)
+        };
+        world.submit(id, &claim, &at(&sixth)).await.unwrap();
+        assert_eq!(
+            world.status(id).await,
+            (Status::Refuted, Ground::BlockProof)
+        );
+    }
+}
+
+const fn raise(index: u64) -> Raise {
+    Raise::GameClaim {
+        index,
+        expected: B256::ZERO,
+    }
+}

@@ -1,0 +1,369 @@
+//! What the owner may do, and when it takes effect.
+
+use super::*;
+use mach_contracts_bindings::zk::abi::{Conviction, NewProgram};
+
+const OTHER: B256 = B256::repeat_byte(0x99);
+
+#[tokio::test]
+async fn programs_and_configurations_change_after_the_time_that_an_alert_has() {
+    let world = World::new().await;
+    let claim = world.claim(3, 4);
+    let proof = world.proof(&world.prover, &claim);
+    let record = |program: B256, claim: Claim, proof: Bytes| {
+        let (zk, sender) = (world.zk.clone(), &world.prover);
+        async move { zk.record_proof(sender, program, &claim, &proof).await }
+    };
+    let verifier = world.config.programs[0].verifier;
+    let added = NewProgram {
+        program: OTHER,
+        verifier,
+        kind: ProgramKind::Block,
+    };
+    let schedule = Z::scheduleProgramCall { added };
+    world.owner_calls(&schedule).await.unwrap();
+    let retire = Z::retireProgramCall {
+        program: BLOCK_PROGRAM,
+    };
+    world.owner_calls(&retire).await.unwrap();
+    let config = Z::scheduleConfigCall { configHash: OTHER };
+    world.owner_calls(&config).await.unwrap();
+    let retire_config = Z::retireConfigCall { configHash: CONFIG };
+    world.owner_calls(&retire_config).await.unwrap();
+    for again in [
+        world.owner_calls(&schedule).await.refusal(),
+        world.owner_calls(&config).await.refusal(),
+    ] {
+        assert!(again.starts_with("AlreadyScheduled"), "{again}");
+    }
+    assert!(
+        world
+            .owner_calls(&retire)
+            .await
+            .refusal()
+            .starts_with("ProgramNotActive")
+    );
+    assert!(
+        world
+            .owner_calls(&retire_config)
+            .await
+            .refusal()
+            .starts_with("ConfigNotActive")
+    );
+
+    // Until then the old ones count, and the new ones do not.
+    world.pass(WINDOW - 300);
+    let told = record(OTHER, claim.clone(), proof.clone()).await;
+    assert!(told.refusal().starts_with("ProgramNotActive"));
+    let other = Claim {
+        configHash: OTHER,
+        ..claim.clone()
+    };
+    let told = record(
+        BLOCK_PROGRAM,
+        other.clone(),
+        world.proof(&world.prover, &other),
+    )
+    .await;
+    assert!(told.refusal().starts_with("ConfigNotActive"));
+    record(BLOCK_PROGRAM, claim.clone(), proof.clone())
+        .await
+        .unwrap();
+    // Then it is the other way round, and what the old program said counts no more.
+    world.pass(300);
+    let told = record(
+        BLOCK_PROGRAM,
+        other.clone(),
+        world.proof(&world.prover, &other),
+    )
+    .await;
+    assert!(told.refusal().starts_with("ProgramNotActive"));
+    let told = record(OTHER, claim.clone(), proof).await;
+    assert!(told.refusal().starts_with("ConfigNotActive"));
+    let (opening, _) = world.opening(3).await;
+    let id = world
+        .raise(Raise::OutputRoot {
+            root: output_root(&opening),
+            number: 3,
+            expected: B256::ZERO,
+        })
+        .await;
+    let told = world
+        .zk
+        .settle(
+            &world.stranger,
+            id,
+            CONFIG,
+            ProgramKind::Block,
+            &at(&opening),
+        )
+        .await;
+    assert!(told.refusal().starts_with("ConfigNotActive"));
+    record(OTHER, other.clone(), world.proof(&world.prover, &other))
+        .await
+        .unwrap();
+    world
+        .zk
+        .settle(
+            &world.stranger,
+            id,
+            OTHER,
+            ProgramKind::Block,
+            &at(&opening),
+        )
+        .await
+        .unwrap();
+    // What is retired may come back, with another verifier.
+    let back = Z::scheduleConfigCall { configHash: CONFIG };
+    world.owner_calls(&back).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_it_is_paused_the_clock_stands_still() {
+    let world = World::new().await;
+    let (opening, _) = world.opening(3).await;
+    let raise = Raise::OutputRoot {
+        root: output_root(&opening),
+        number: 3,
+        expected: B256::ZERO,
+    };
+    let id = world.raise(raise).await;
+    let to = world.zk.address();
+    let told = world.stranger.call(to, &Z::pauseCall {}).await;
+    assert!(told.refusal().starts_with("NotGuardian"));
+    let retire = Z::retireProgramCall {
+        program: BLOCK_PROGRAM,
+    };
+    world.owner_calls(&retire).await.unwrap();
+    world.owner_calls(&Z::pauseCall {}).await.unwrap();
+    assert!(
+        world
+            .owner_calls(&Z::pauseCall {})
+            .await
+            .refusal()
+            .starts_with("IsPaused")
+    );
+    world.pass(10 * WINDOW);
+    let claim = world.claim(3, 4);
+    for told in [
+        world.submit(id, &claim, &at(&opening)).await.refusal(),
+        world.zk.expire(&world.stranger, id).await.refusal(),
+        world.zk.raise(&world.stranger, &raise).await.refusal(),
+    ] {
+        assert!(told.starts_with("IsPaused"), "{told}");
+    }
+    world.owner_calls(&Z::unpauseCall {}).await.unwrap();
+    assert!(
+        world
+            .owner_calls(&Z::unpauseCall {})
+            .await
+            .refusal()
+            .starts_with("IsNotPaused")
+    );
+    // The alert has its time as before, and the program too.
+    assert!(
+        world
+            .zk
+            .expire(&world.stranger, id)
+            .await
+            .refusal()
+            .starts_with("NotExpired")
+    );
+    world.submit(id, &claim, &at(&opening)).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_else_may_do_what_the_owner_may() {
+    let world = World::new().await;
+    let to = world.zk.address();
+    let added = NewProgram {
+        program: OTHER,
+        verifier: to,
+        kind: ProgramKind::Block,
+    };
+    let someone = world.stranger.sender();
+    let calls: Vec<Bytes> = vec![
+        Z::scheduleProgramCall { added }.abi_encode().into(),
+        Z::retireProgramCall {
+            program: BLOCK_PROGRAM,
+        }
+        .abi_encode()
+        .into(),
+        Z::scheduleConfigCall { configHash: OTHER }
+            .abi_encode()
+            .into(),
+        Z::retireConfigCall { configHash: CONFIG }
+            .abi_encode()
+            .into(),
+        Z::addToAllowlistCall { operator: someone }
+            .abi_encode()
+            .into(),
+        Z::removeFromAllowlistCall { operator: someone }
+            .abi_encode()
+            .into(),
+        Z::enableAllowlistCall {}.abi_encode().into(),
+        Z::disableAllowlistCall {}.abi_encode().into(),
+        Z::setGuardianCall { guardian: someone }.abi_encode().into(),
+        Z::unpauseCall {}.abi_encode().into(),
+        Z::clearAlertCall { id: U256::ZERO }.abi_encode().into(),
+        Z::setBondCall {
+            bond: Default::default(),
+        }
+        .abi_encode()
+        .into(),
+        Z::setBeneficiaryCall {
+            beneficiary: someone,
+        }
+        .abi_encode()
+        .into(),
+        Z::transferOwnershipCall { newOwner: someone }
+            .abi_encode()
+            .into(),
+    ];
+    for call in calls {
+        let told = world.stranger.send_to(to, call.clone()).await.refusal();
+        assert!(told.starts_with("OwnableUnauthorizedAccount"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_allowlist_says_who_may_raise_alerts() {
+    let world = World::with(OptimismFork::Isthmus, |config| {
+        config.is_allowlist_enabled = true;
+    })
+    .await;
+    let raise = Raise::BlockHash {
+        hash: OTHER,
+        number: 7,
+        expected: B256::ZERO,
+    };
+    let told = world.zk.raise(&world.alerter, &raise).await;
+    assert!(told.refusal().starts_with("NotInAllowlist"));
+    let operator = world.alerter.sender();
+    let add = Z::addToAllowlistCall { operator };
+    let remove = Z::removeFromAllowlistCall { operator };
+    assert!(
+        world
+            .owner_calls(&remove)
+            .await
+            .refusal()
+            .starts_with("NotAdded")
+    );
+    world.owner_calls(&add).await.unwrap();
+    assert!(
+        world
+            .owner_calls(&add)
+            .await
+            .refusal()
+            .starts_with("AlreadyAdded")
+    );
+    world.raise(raise).await;
+    world.owner_calls(&remove).await.unwrap();
+    assert!(
+        world
+            .owner_calls(&Z::enableAllowlistCall {})
+            .await
+            .refusal()
+            .starts_with("AlreadyEnabled")
+    );
+    world
+        .owner_calls(&Z::disableAllowlistCall {})
+        .await
+        .unwrap();
+    assert!(
+        world
+            .owner_calls(&Z::disableAllowlistCall {})
+            .await
+            .refusal()
+            .starts_with("AlreadyDisabled")
+    );
+    world.zk.raise(&world.stranger, &raise).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_conviction_that_is_dealt_with_is_cleared_and_stays_proved() {
+    let world = World::new().await;
+    world.propose(1);
+    let (opening, _) = world.opening(1).await;
+    let raise = Raise::OracleOutput {
+        index: 0,
+        expected: B256::ZERO,
+    };
+    let id = world.raise(raise).await;
+    let clear = Z::clearAlertCall { id };
+    assert!(
+        world
+            .owner_calls(&clear)
+            .await
+            .refusal()
+            .starts_with("NotOpen")
+    );
+    world
+        .submit(id, &world.claim(1, 4), &at(&opening))
+        .await
+        .unwrap();
+    assert_eq!(world.convictions().await, 1);
+    world.owner_calls(&clear).await.unwrap();
+    assert_eq!(world.convictions().await, 0);
+    assert_eq!(world.status(id).await.0, Status::Proved);
+    let root = output_root(&opening);
+    let conviction = world.zk.conviction(L2_OUTPUT_ORACLE, 0, root).await;
+    assert_eq!(conviction.unwrap(), Conviction::Cleared);
+    assert!(
+        world
+            .owner_calls(&clear)
+            .await
+            .refusal()
+            .starts_with("NotOpen")
+    );
+    // The same again is no new conviction.
+    let second = world.zk.raise(&world.stranger, &raise).await.unwrap();
+    world
+        .zk
+        .settle(
+            &world.stranger,
+            second,
+            CONFIG,
+            ProgramKind::Block,
+            &at(&opening),
+        )
+        .await
+        .unwrap();
+    assert_eq!(world.convictions().await, 0);
+}
+
+#[tokio::test]
+async fn a_service_manager_that_cannot_work_is_not_deployed() {
+    let world = World::new().await;
+    type Change = fn(&mut ZkConfig);
+    let deploy = |change: Change| {
+        let mut config = world.config.clone();
+        change(&mut config);
+        let owner = &world.owner;
+        async move { ZkServiceManager::deploy(owner, &config).await.refusal() }
+    };
+    let cases: [(Change, &str); 9] = [
+        (|config| config.rollup = 0, "ZeroValue"),
+        (|config| config.owner = Address::ZERO, "OwnableInvalidOwner"),
+        (|config| config.guardian = Address::ZERO, "ZeroAddress"),
+        (|config| config.beneficiary = Address::ZERO, "ZeroAddress"),
+        (
+            |config| config.proving_window = std::time::Duration::ZERO,
+            "ZeroValue",
+        ),
+        (|config| config.delay /= 2, "DelayTooShort"),
+        (
+            |config| config.oracle = Some(Address::repeat_byte(5)),
+            "NotAContract",
+        ),
+        (
+            |config| config.programs[0].verifier = Address::repeat_byte(5),
+            "NotAContract",
+        ),
+        (|config| config.configs = vec![B256::ZERO], "ZeroValue"),
+    ];
+    for (change, name) in cases {
+        let told = deploy(change).await;
+        assert!(told.starts_with(name), "{told}");
+    }
+}
