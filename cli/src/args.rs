@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Aggregator(crate::services::AggregatorArgs),
     Verifier(crate::services::VerifierArgs),
     Certificate(crate::certificate::CertificateArgs),
+    Prove(crate::prove::ProveArgs),
+    VerifyProof(crate::prove::VerifyProofArgs),
+    Guest(crate::prove::GuestArgs),
     #[command(flatten)]
     L1(L1Command),
 }

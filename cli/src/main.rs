@@ -21,6 +21,7 @@ mod nodes;
 mod outcome;
 mod password;
 mod proposals;
+mod prove;
 mod record;
 mod remote;
 mod report;
@@ -66,6 +67,9 @@ fn main() -> std::process::ExitCode {
         Command::Aggregator(args) => services::run_aggregator(args),
         Command::Verifier(args) => services::run_verifier(args),
         Command::Certificate(args) => certificate::run(args),
+        Command::Prove(args) => prove::run(args),
+        Command::VerifyProof(args) => prove::verify(args),
+        Command::Guest(args) => prove::guest(args),
         Command::L1(command) => l1::run(command),
     };
     outcome.unwrap_or_else(Outcome::from_error).into()

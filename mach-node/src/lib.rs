@@ -19,6 +19,7 @@ pub mod signers;
 pub mod store;
 mod verified;
 mod verifier;
+pub mod zk;
 
 pub use aggregator::{
     Aggregator, AggregatorConfig, InstanceConfig, QuorumView, RoundEvent, RoundState, RoundView,

@@ -17,6 +17,7 @@ mod follow;
 mod guard;
 mod l1;
 mod nodes;
+mod prove;
 mod services;
 mod top;
 mod verify;

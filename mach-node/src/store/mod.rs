@@ -45,11 +45,13 @@ pub enum Table {
     Outbox,
     /// Which of several instances leads.
     Leader,
+    /// Wrong blocks on their way to be convicted: [`ZkMode`](crate::zk::ZkMode).
+    Zk,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
@@ -60,6 +62,7 @@ impl Table {
         Self::Verified,
         Self::Outbox,
         Self::Leader,
+        Self::Zk,
     ];
 
     /// Name of the table in a database.
@@ -75,6 +78,7 @@ impl Table {
             Self::Verified => "verified",
             Self::Outbox => "outbox",
             Self::Leader => "leader",
+            Self::Zk => "zk",
         }
     }
 
@@ -91,6 +95,7 @@ impl Table {
             Self::Finality => crate::finality::record(key),
             Self::Verified => crate::verified::record(key),
             Self::Outbox => crate::operator::record(key),
+            Self::Zk => crate::zk::record(key),
         }
     }
 }

@@ -36,3 +36,4 @@ mod store;
 mod takeover;
 mod verified;
 mod verifier;
+mod zk;

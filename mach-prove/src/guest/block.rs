@@ -22,7 +22,7 @@ const OPERATOR_FEE_VAULT: Address = address!("0x42000000000000000000000000000000
 /// said of a block whose body the header does not commit to, whose parent or state is not proved
 /// to the last node, or whose rules are not known to the end.
 pub fn run_block(input: &[u8]) -> Result<Journal, Refusal> {
-    let input = BlockInput::decode(Bytes::copy_from_slice(input))?;
+    let (input, config_hash) = BlockInput::read(Bytes::copy_from_slice(input))?;
     let BlockInput {
         spec,
         block,
@@ -65,7 +65,7 @@ pub fn run_block(input: &[u8]) -> Result<Journal, Refusal> {
         service_manager: context.service_manager,
         prover: context.prover,
         rollup_chain_id: U256::from(spec.chain_id()),
-        config_hash: spec.hash(),
+        config_hash,
         parent_hash: header.parent_hash,
         block_hash: block.hash(),
         block_number: header.number,

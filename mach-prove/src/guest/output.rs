@@ -18,7 +18,7 @@ const MESSAGE_PASSER: Address = address!("0x420000000000000000000000000000000000
 ///
 /// Errors: [`Refusal`], also if the posted root is the right one.
 pub fn run_output(input: &[u8]) -> Result<Journal, Refusal> {
-    let input = OutputInput::decode(Bytes::copy_from_slice(input))?;
+    let (input, config_hash) = OutputInput::read(Bytes::copy_from_slice(input))?;
     let (spec, header) = (&input.spec, &input.header);
     if !spec.is_optimism() {
         return Err(Refusal::NoOutputRoots);
@@ -41,7 +41,7 @@ pub fn run_output(input: &[u8]) -> Result<Journal, Refusal> {
         service_manager: context.service_manager,
         prover: context.prover,
         rollup_chain_id: U256::from(spec.chain_id()),
-        config_hash: spec.hash(),
+        config_hash,
         parent_hash: header.parent_hash,
         block_hash: header.seal(),
         block_number: header.number,

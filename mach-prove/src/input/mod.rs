@@ -3,7 +3,7 @@
 mod codec;
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
+use alloy_primitives::{Address, B256, Bytes, Sealed, U256, keccak256};
 use alloy_rlp::Decodable;
 use mach_core::{BlockError, L2Block};
 use mach_verify::{ChainSpec, MAX_ANCESTORS, Witness};
@@ -80,6 +80,11 @@ impl BlockInput {
     ///
     /// Errors: [`InputError`].
     pub fn decode(input: Bytes) -> Result<Self, InputError> {
+        Self::read(input).map(|(input, _)| input)
+    }
+
+    /// The same with the hash of the rules as they are written.
+    pub(crate) fn read(input: Bytes) -> Result<(Self, B256), InputError> {
         let mut input = Reader::new(input)?;
         let preamble = Preamble::read(&mut input, Program::Block)?;
         let task = match input.byte("task")? {
@@ -98,13 +103,14 @@ impl BlockInput {
             ..Default::default()
         };
         input.finish()?;
-        Ok(Self {
+        let input = Self {
             context: preamble.context,
             task,
             spec,
             block,
             witness,
-        })
+        };
+        Ok((input, preamble.config_hash))
     }
 }
 
@@ -149,6 +155,11 @@ impl OutputInput {
     ///
     /// Errors: [`InputError`].
     pub fn decode(input: Bytes) -> Result<Self, InputError> {
+        Self::read(input).map(|(input, _)| input)
+    }
+
+    /// The same with the hash of the rules as they are written.
+    pub(crate) fn read(input: Bytes) -> Result<(Self, B256), InputError> {
         let mut input = Reader::new(input)?;
         let preamble = Preamble::read(&mut input, Program::Output)?;
         let spec = preamble.spec(&input.bytes("rules", MAX_RULES_BYTES)?)?;
@@ -163,13 +174,14 @@ impl OutputInput {
         let claimed = B256::new(input.array("claimed root")?);
         let proof = input.list("proof", MAX_PROOF_NODES)?;
         input.finish()?;
-        Ok(Self {
+        let input = Self {
             context: preamble.context,
             spec,
             header,
             claimed,
             proof,
-        })
+        };
+        Ok((input, preamble.config_hash))
     }
 }
 
@@ -224,17 +236,19 @@ impl Preamble {
     }
 
     /// The rules, if they are those that are meant.
+    ///
+    /// What is hashed is what stands there: `ChainSpec::hash` is that of the one way in which rules
+    /// are written, so the same rules in another writing are another configuration, which no contract
+    /// has. A guest need not write them again.
     fn spec(&self, json: &[u8]) -> Result<ChainSpec, InputError> {
-        let spec: ChainSpec = serde_json::from_slice(json).map_err(InputError::Rules)?;
-        let given = spec.hash();
-        if given == self.config_hash {
-            Ok(spec)
-        } else {
-            Err(InputError::OtherRules {
+        let given = keccak256(json);
+        if given != self.config_hash {
+            return Err(InputError::OtherRules {
                 meant: self.config_hash,
                 given,
-            })
+            });
         }
+        serde_json::from_slice(json).map_err(InputError::Rules)
     }
 
     fn check_block(&self, given: B256) -> Result<(), InputError> {

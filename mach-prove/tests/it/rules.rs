@@ -2,6 +2,7 @@
 
 use alloy_hardforks::ForkCondition;
 use alloy_op_hardforks::OpHardfork;
+use alloy_primitives::keccak256;
 use mach_prove::{
     InputError, Task,
     guest::{Refusal, run_block},
@@ -111,6 +112,30 @@ fn other_rules_than_those_that_are_meant_are_refused() {
         matches!(refused, Err(Refusal::Input(InputError::OtherRules { .. }))),
         "{refused:?}"
     );
+}
+
+/// What is hashed is what is written, so the same rules in another writing are not those of the
+/// contract.
+#[test]
+fn the_same_rules_in_another_writing_are_another_configuration() {
+    let good = encoded("lie-state-root", Task::Accuse);
+    let honest = run_block(&good).unwrap();
+    let spec = input("lie-state-root", Task::Accuse).spec;
+    let json = serde_json::to_vec(&spec).unwrap();
+    let at = good.windows(json.len()).position(|it| it == json).unwrap();
+    let other = [b" ", &json[..]].concat();
+    let length = u32::try_from(other.len()).unwrap().to_le_bytes();
+    let mut bad = [&good[..at - 4], &length, &other, &good[at + json.len()..]].concat();
+    let refused = run_block(&bad);
+    assert!(
+        matches!(refused, Err(Refusal::Input(InputError::OtherRules { .. }))),
+        "{refused:?}"
+    );
+    // Behind the magic and the context stands the hash that is meant.
+    bad[78..110].copy_from_slice(&keccak256(&other)[..]);
+    let journal = run_block(&bad).unwrap();
+    assert_eq!(honest.config_hash, spec.hash());
+    assert_ne!(journal.config_hash, spec.hash());
 }
 
 #[test]

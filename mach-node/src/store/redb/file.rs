@@ -52,6 +52,7 @@ pub(super) fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
             other => other.map_err(|error| unopened(error, path))?,
         };
         check_version(&database)?;
+        add_table(&database, Table::Zk)?;
         check_rows(&database)?;
         let is_whole = database.check_integrity();
         // A page that had to be repaired may be one that a statement was forgotten with.
@@ -141,6 +142,17 @@ fn check_version(database: &Database) -> Result<(), StoreError> {
     }
 }
 
+/// Makes a table that stores of an earlier release of this schema lack.
+fn add_table(database: &Database, table: Table) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(StoreError::backend)?;
+    if (read.list_tables().map_err(unread)?).any(|it| it.name() == table.name()) {
+        return Ok(());
+    }
+    let transaction = database.begin_write().map_err(StoreError::backend)?;
+    (transaction.open_table(definition(table))).map_err(unopened_table)?;
+    transaction.commit().map_err(StoreError::backend)
+}
+
 /// Reads every row once.
 fn check_rows(database: &Database) -> Result<(), StoreError> {
     let read = database.begin_read().map_err(StoreError::backend)?;
@@ -162,5 +174,25 @@ fn unopened(error: DatabaseError, path: &Path) -> StoreError {
             StoreError::Unreadable(error.into())
         }
         error => StoreError::backend(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_before_zk_mode_gets_its_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        drop(create(&path).unwrap());
+        let database = Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        assert!(transaction.delete_table(definition(Table::Zk)).unwrap());
+        transaction.commit().unwrap();
+        drop(database);
+        let database = existing(&path).unwrap().unwrap();
+        let read = database.begin_read().unwrap();
+        assert!(read.open_table(definition(Table::Zk)).is_ok());
     }
 }

@@ -1,0 +1,118 @@
+use std::path::{Path, PathBuf};
+
+use eyre::WrapErr;
+use mach_prove::{
+    BackendName, Native, ProcessBackend, Proof, ProofBackend, ProofRequest, ProveError, Worth,
+};
+use mach_verify::{Bundle, Evidence};
+use serde_json::json;
+
+use super::{args::ProveArgs, meter::Meter, print, words};
+use crate::{outcome::Outcome, remote::runtime, signals::Ended, spec::Specs};
+
+pub(super) fn run(args: &ProveArgs) -> eyre::Result<Outcome> {
+    let specs = Specs::load(&args.chain)?;
+    let evidence = Evidence::read(&args.bundle)
+        .wrap_err_with(|| format!("bundle {}", args.bundle.display()))?;
+    let chain_id = evidence.block().chain_id;
+    let spec = specs.of(chain_id).unwrap_or(evidence.spec()).clone();
+    let request = ProofRequest::from_evidence_by(args.context(), &evidence, spec)?;
+    let backend: Box<dyn ProofBackend> = match args.backend {
+        BackendName::Native => Box::new(Native),
+        name => {
+            // A prover works in another folder than this one, maybe.
+            let work_dir = std::path::absolute(&args.work_dir)?;
+            let mut backend = ProcessBackend::new(name, work_dir);
+            if let Some(prover) = &args.prover.prover {
+                backend = backend.with_prover(prover);
+            }
+            if let Some(limit) = args.memory_limit {
+                backend = backend.with_memory_limit(limit);
+            }
+            Box::new(backend)
+        }
+    };
+    let meter = Meter::new(args.json);
+    let proof = runtime()?.block_on(async {
+        let mut ended = Ended::new()?;
+        let hear = |progress| meter.show(&progress);
+        tokio::select! {
+            proof = backend.prove(&request, &hear) => Ok(proof.map_err(explained)?),
+            () = ended.wait() => {
+                eyre::bail!("stopped; the same command goes on from {}", args.work_dir.display())
+            }
+        }
+    });
+    meter.finish();
+    let proof = proof?;
+    let out = (args.out.clone()).unwrap_or_else(|| default_out(&args.bundle, args.backend));
+    proof.write(&out)?;
+    tell(args, &specs, &proof, &out);
+    Ok(Outcome::Valid)
+}
+
+fn tell(args: &ProveArgs, specs: &Specs, proof: &Proof, out: &Path) {
+    let is_proof = proof.backend.worth() == Worth::Proof;
+    if args.json {
+        print(
+            &json!({
+                "isProof": is_proof,
+                "backend": proof.backend,
+                "program": proof.program,
+                "programId": proof.program_id,
+                "journal": proof.journal,
+                "journalDigest": proof.journal.digest(),
+                "bytes": proof.proof.len(),
+                "file": out,
+            })
+            .to_string(),
+        );
+        return;
+    }
+    if is_proof {
+        print(&format!("Proved by {}:", proof.backend));
+    } else {
+        print(words::NOT_A_PROOF);
+        print("What the guest program says of itself:");
+    }
+    print(&words::journal(&proof.journal, specs));
+    print(&format!(
+        "{} bytes of proof in {}",
+        proof.proof.len(),
+        out.display()
+    ));
+}
+
+/// What a person can do about it.
+fn explained(error: ProveError) -> eyre::Report {
+    let limit = match &error {
+        ProveError::Memory { limit } => Some(*limit),
+        _ => None,
+    };
+    let report = eyre::Report::new(error);
+    match limit {
+        Some(_) => report.wrap_err("raise --memory-limit"),
+        None => report,
+    }
+}
+
+/// The bundle's name without what says how it is written.
+fn default_out(bundle: &Path, backend: BackendName) -> PathBuf {
+    let name = bundle.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".json");
+    format!("{name}.{backend}.proof.json").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_named_after_its_bundle() {
+        let bundle = Path::new("evidence/901-8-stateRoot.json.gz");
+        assert_eq!(
+            default_out(bundle, BackendName::OpenVm),
+            Path::new("901-8-stateRoot.openvm.proof.json")
+        );
+    }
+}
