@@ -19,7 +19,9 @@ use mach_node::{
 use mach_verify::{
     ChainSpec,
     source::{Archive, RecordedBlock, RecordedBlocks, WitnessSource},
+    verify_block,
 };
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -51,8 +53,17 @@ fn main() -> ExitCode {
     println!("{BLOCKS} blocks, {:.1} Mgas", gas as f64 / 1e6);
     assert!(gas / BLOCKS > 1_000_000, "the blocks are all but empty");
 
+    let blocks = load(&archive);
+    let pools = [1, 2].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap()
+    });
+    let mut bare = [Vec::new(), Vec::new()];
     let (mut one, mut two) = (Times::default(), Times::default());
     for turn in 0..TURNS {
+        for (pool, times) in pools.iter().zip(&mut bare) {
+            times.push(Clock::Wall.time(1, || pool.install(|| verify(&spec, &blocks))));
+        }
         for (jobs, times) in [(1, &mut one), (2, &mut two)] {
             let checkpoint = folder.path().join(format!("{turn}-{jobs}.redb"));
             let run = || backfill(&runtime, &spec, &archive, &checkpoint, jobs);
@@ -70,8 +81,12 @@ fn main() -> ExitCode {
         first: median(one.processor),
         second: median(two.processor),
     };
+    let [first, second] = bare.map(median);
     head("one core", "two");
     row("wall time", wall, Bar::AtLeast(LEAST));
+    // What the two cores of this machine give to work that shares nothing and stores nothing.
+    let bare = Pair { first, second };
+    row("wall time of verifying alone", bare, Bar::AtLeast(LEAST));
     // What sharing the work costs by itself; above 0.9 nothing but the machine is in the way.
     row("processor time", processor, Bar::AtLeast(0.9));
     let used = processor.second.as_secs_f64() / wall.second.as_secs_f64();
@@ -111,6 +126,21 @@ async fn record(path: &Path) -> (ChainSpec, u64) {
         archive.append(&record).unwrap();
     }
     (mach_devnet::DevnetConfig::default().l2_spec(), gas)
+}
+
+fn load(archive: &Path) -> Vec<RecordedBlock> {
+    let archive = Archive::open(archive).unwrap();
+    (1..=BLOCKS)
+        .map(|it| archive.read(it).unwrap().unwrap())
+        .collect()
+}
+
+/// The blocks without queue, archive and report, on the pool that this runs in.
+fn verify(spec: &ChainSpec, blocks: &[RecordedBlock]) {
+    blocks.par_iter().with_max_len(1).for_each(|it| {
+        let verdict = verify_block(spec, &it.block, &it.witness).unwrap();
+        assert_eq!(verdict.fault(), None);
+    });
 }
 
 /// The whole of `mach-cli backfill`, with a checkpoint on the disk.

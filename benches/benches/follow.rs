@@ -7,7 +7,7 @@
 use std::{hint::black_box, num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use criterion::Criterion;
-use mach_benches::{Bar, Clock, Pair, head, median, row};
+use mach_benches::{Bar, Clock, Pair, Rounds, head, median, row};
 use mach_core::{L2Block, Verdict};
 use mach_verify::{
     ChainSpec, ExecuteError, Witness,
@@ -15,6 +15,7 @@ use mach_verify::{
     source::RecordedBlock,
     verify_block,
 };
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 const BLOCKS: std::ops::RangeInclusive<u64> = 109_279_675..=109_279_682;
 
@@ -95,6 +96,26 @@ fn compare() -> ExitCode {
     report("8 blocks, one thread, processor time", pair, false);
     let pair = measure(Clock::Process, 1, &sequential);
     report("the last 7, one thread, processor time", pair, false);
+
+    // What two cores of this machine give to the same blocks when nothing is shared between them.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
+    let pool = pool.build().unwrap();
+    let rounds = Rounds {
+        turns: TURNS,
+        runs: 1,
+    };
+    let apart = || {
+        pool.install(|| {
+            blocks
+                .par_iter()
+                .with_max_len(1)
+                .for_each(|(block, witness)| {
+                    expect_valid(verify_block(&spec, block, witness));
+                });
+        });
+    };
+    let pair = Pair::measure(Clock::Wall, rounds, apart, || alone(&blocks));
+    report("8 blocks, two threads, each alone, wall time", pair, false);
 
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
     let mut group = criterion.benchmark_group("8 blocks");
