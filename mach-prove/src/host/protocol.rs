@@ -8,7 +8,8 @@
 //!
 //! On standard output it says a [`Message`] a line, as JSON, and at the end [`Message::Done`] or
 //! [`Message::Failed`]; without either it has failed. In the work folder, which belongs to one
-//! request, it may keep what lets it go on after it was stopped. Standard error is for people.
+//! request, it may keep what lets it go on after it was stopped; `journal.json` in it has the journal
+//! that native code gave, for provers that have no such code. Standard error is for people.
 
 use std::{
     ffi::OsString,

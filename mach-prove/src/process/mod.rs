@@ -159,6 +159,8 @@ impl ProofBackend for ProcessBackend {
         }
         let write = async {
             tokio::fs::create_dir_all(&folder).await?;
+            let journal = serde_json::to_vec(request.journal())?;
+            tokio::fs::write(folder.join("journal.json"), journal).await?;
             tokio::fs::write(&input, request.input()).await
         };
         write.await.map_err(backend)?;

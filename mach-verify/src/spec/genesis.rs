@@ -4,7 +4,6 @@ use alloy_eips::{eip1559::BaseFeeParams, eip7594::MAX_BLOBS_PER_TX_FUSAKA, eip78
 use alloy_genesis::{ChainConfig, Genesis};
 use alloy_hardforks::{EthereumHardfork as Fork, ForkCondition};
 use alloy_op_hardforks::OpHardfork;
-use alloy_primitives::U256;
 use serde_json::Value;
 
 use super::{ChainSpec, Stack, default_blob_params};
@@ -128,14 +127,14 @@ fn ethereum_chain(config: &ChainConfig) -> Result<ChainSpec, SpecError> {
 }
 
 /// First block without proof of work.
-const fn merge_block(config: &ChainConfig) -> Result<Option<u64>, SpecError> {
+fn merge_block(config: &ChainConfig) -> Result<Option<u64>, SpecError> {
     match (
         config.terminal_total_difficulty,
         config.merge_netsplit_block,
     ) {
         (None, None) => Ok(None),
         (_, Some(block)) => Ok(Some(block)),
-        (Some(U256::ZERO), None) => Ok(Some(0)),
+        (Some(total), None) if total.is_zero() => Ok(Some(0)),
         (Some(_), None) => Err(SpecError::MergeBlock),
     }
 }

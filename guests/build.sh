@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm, risc0) into FOLDER.
+#
+# The same source gives the same bytes on every computer: the sources are copied to one fixed path,
+# since cargo hashes the absolute path of what lies outside of a workspace into the names of symbols,
+# and the paths of the registry and of the library are mapped to fixed names.
+set -euo pipefail
+machine=$1
+mkdir -p "$2"
+folder=$(realpath "$2")
+cd "$(dirname "$0")"
+./toolchain.sh
+tools=${MACH_GUEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/mach/tools/guest}
+registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+# The linker comes with the compiler that the repository pins.
+linker=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-lld
+
+fixed=/tmp/mach-guests
+target=/tmp/mach-guests-target
+rm -rf "$fixed"
+mkdir -p "$fixed"
+cp ../Cargo.toml "$fixed/"
+for crate in guests mach-core mach-keccak mach-verify mach-prove; do
+    mkdir "$fixed/$crate"
+    cp -r "../$crate/Cargo.toml" "../$crate/README.md" "../$crate/src" "$fixed/$crate/"
+done
+cp Cargo.lock "$fixed/guests/"
+
+export LD_LIBRARY_PATH=$tools/usr/lib/x86_64-linux-gnu RUSTC=$tools/usr/bin/rustc RUSTC_BOOTSTRAP=1
+unset RUSTUP_TOOLCHAIN CARGO RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
+flags=(
+    -C passes=lower-atomic
+    -C link-arg=-Ttext=0x00200800
+    -C panic=abort
+    -C "linker=$linker"
+    --cfg 'getrandom_backend="custom"'
+    "--remap-path-prefix=$fixed=/mach"
+    "--remap-path-prefix=$target=/target"
+    "--remap-path-prefix=$registry=/registry"
+    "--remap-path-prefix=$tools/usr=/rust"
+)
+CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
+export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
+cd "$fixed/guests"
+"$tools/usr/bin/cargo" build --locked --release --features "$machine" --target-dir "$target" \
+    --target riscv32im-risc0-zkvm-elf \
+    -Zbuild-std=core,alloc,proc_macro,panic_abort,std -Zbuild-std-features=compiler-builtins-mem
+for program in block output; do
+    cp "$target/riscv32im-risc0-zkvm-elf/release/$program" "$folder/$program.elf"
+done
