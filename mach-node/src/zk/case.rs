@@ -1,4 +1,4 @@
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use mach_core::Alert;
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +24,15 @@ pub enum Stage {
     Raised {
         /// Its id there.
         id: B256,
+        /// RLP of the accused header, which may be needed when the evidence is gone.
+        header: Bytes,
     },
     /// There is a proof, and it is kept.
     Proved {
         /// Id of the alert.
         id: B256,
+        /// As before.
+        header: Bytes,
     },
     /// The contract has a proof, ours or another.
     Done {

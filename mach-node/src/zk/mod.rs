@@ -5,6 +5,7 @@
 //! it was, and does nothing twice, since it asks the contract first.
 
 mod case;
+mod contract;
 mod evidence;
 mod port;
 
@@ -14,7 +15,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use alloy_primitives::B256;
+use alloy_consensus::Header;
+use alloy_primitives::{B256, Bytes};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::FuturesUnordered};
 use mach_core::{
@@ -29,8 +31,9 @@ use tracing::{debug, error, info, warn};
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
 
 pub use case::{Case, Stage};
+pub use contract::L1ZkContract;
 pub use evidence::{EvidenceMissing, EvidenceSource};
-pub use port::{AlertState, ZkContract, ZkContractError};
+pub use port::{Accusation, AlertState, ZkContract, ZkContractError};
 
 /// Most cases that are worked on at a time; proving is done for one.
 const MAX_AT_WORK: usize = 16;
@@ -291,24 +294,23 @@ impl<S: Store> Inner<S> {
     }
 
     async fn step(&self, digest: &B256, case: &Case) -> Step {
-        let request = match &case.stage {
-            // What was proved needs nothing any more but to be handed in.
-            Stage::Proved { .. } => None,
-            _ => match self.request(case).await {
-                Ok(request) => Some(request),
-                Err(step) => return step,
+        match &case.stage {
+            Stage::Found => match self.request(case).await {
+                Ok((request, header)) => self.raise(case, &request, header).await,
+                Err(step) => step,
             },
-        };
-        match (&case.stage, request) {
-            (Stage::Found, Some(request)) => self.raise(case, &request).await,
-            (Stage::Raised { id }, Some(request)) => self.prove(*id, &request).await,
-            (Stage::Proved { id }, _) => self.submit(digest, *id).await,
+            Stage::Raised { id, header } => match self.request(case).await {
+                Ok((request, _)) => self.prove(*id, header, &request).await,
+                Err(step) => step,
+            },
+            // What was proved needs nothing any more but to be handed in.
+            Stage::Proved { id, header } => self.submit(digest, case, *id, header).await,
             _ => Step::Never("there is nothing to do".to_owned()),
         }
     }
 
     /// What is to be proved. The guest has to say the very fault of the alert.
-    async fn request(&self, case: &Case) -> Result<ProofRequest, Step> {
+    async fn request(&self, case: &Case) -> Result<(ProofRequest, Header), Step> {
         let evidence = match self.evidence.evidence(&case.alert).await {
             Ok(evidence) => evidence,
             Err(error) => {
@@ -321,6 +323,7 @@ impl<S: Store> Inner<S> {
             }
         };
         let context = self.context;
+        let header = evidence.block().header.inner().clone();
         let request = tokio::task::spawn_blocking(move || {
             ProofRequest::from_evidence(context, &evidence).map_err(|error| chain(&error))
         });
@@ -335,7 +338,7 @@ impl<S: Store> Inner<S> {
             && journal.claimed == alert.claimed
             && journal.computed == alert.computed;
         if is_same {
-            Ok(request)
+            Ok((request, header))
         } else {
             Err(Step::Never(
                 "the evidence says something else than the alert".to_owned(),
@@ -343,21 +346,29 @@ impl<S: Store> Inner<S> {
         }
     }
 
-    async fn raise(&self, case: &Case, request: &ProofRequest) -> Step {
+    async fn raise(&self, case: &Case, request: &ProofRequest, header: Header) -> Step {
+        let accusation = Accusation {
+            alert: case.alert.clone(),
+            journal: *request.journal(),
+            header,
+        };
         let raised = async {
             // It may be there: of an earlier process, or of somebody else.
-            match self.contract.find(&case.alert, request.journal()).await? {
+            match self.contract.find(&accusation).await? {
                 Some(id) => Ok(id),
-                None => self.contract.raise(&case.alert, request.journal()).await,
+                None => self.contract.raise(&accusation).await,
             }
         };
         match raised.await {
-            Ok(id) => Step::Next(Stage::Raised { id }, None),
+            Ok(id) => {
+                let header = alloy_rlp::encode(&accusation.header).into();
+                Step::Next(Stage::Raised { id, header }, None)
+            }
             Err(error) => failed(error),
         }
     }
 
-    async fn prove(&self, id: B256, request: &ProofRequest) -> Step {
+    async fn prove(&self, id: B256, header: &Bytes, request: &ProofRequest) -> Step {
         if let Some(step) = self.over(id).await {
             return step;
         }
@@ -371,7 +382,8 @@ impl<S: Store> Inner<S> {
         };
         match self.backend.prove(request, &hear).await {
             Ok(proof) if proof.journal == *request.journal() => {
-                Step::Next(Stage::Proved { id }, Some(Box::new(proof)))
+                let header = header.clone();
+                Step::Next(Stage::Proved { id, header }, Some(Box::new(proof)))
             }
             Ok(_) => Step::Never("the prover proved something else".to_owned()),
             Err(error) if error.is_transient() => Step::Later(Box::new(error)),
@@ -379,7 +391,7 @@ impl<S: Store> Inner<S> {
         }
     }
 
-    async fn submit(&self, digest: &B256, id: B256) -> Step {
+    async fn submit(&self, digest: &B256, case: &Case, id: B256, header: &Bytes) -> Step {
         if let Some(step) = self.over(id).await {
             return step;
         }
@@ -387,10 +399,21 @@ impl<S: Store> Inner<S> {
         let proof = match row.map(|row| row.as_deref().map(Proof::parse)) {
             Ok(Some(Ok(proof))) => proof,
             // Made again, or found again by the prover.
-            Ok(_) => return Step::Next(Stage::Raised { id }, None),
+            Ok(_) => {
+                let header = header.clone();
+                return Step::Next(Stage::Raised { id, header }, None);
+            }
             Err(error) => return Step::Later(Box::new(error)),
         };
-        match self.contract.submit(id, &proof).await {
+        let Ok(header) = alloy_rlp::decode_exact(header) else {
+            return Step::Never("the header that was kept is damaged".to_owned());
+        };
+        let accusation = Accusation {
+            alert: case.alert.clone(),
+            journal: proof.journal,
+            header,
+        };
+        match self.contract.submit(id, &accusation, &proof).await {
             Ok(()) => Step::Next(Stage::Done { id }, None),
             Err(error) => failed(error),
         }
@@ -399,12 +422,12 @@ impl<S: Store> Inner<S> {
     /// What there is to do about an alert that is not open any more.
     async fn over(&self, id: B256) -> Option<Step> {
         match self.contract.state(id).await {
-            Ok(AlertState::Raised) => None,
+            // The bond of an expired one is lost; the proof convicts all the same.
+            Ok(AlertState::Raised | AlertState::Expired) => None,
             Ok(AlertState::Proved) => Some(Step::Next(Stage::Done { id }, None)),
             Ok(AlertState::Refuted) => Some(Step::Never(
                 "the alert was refuted: one of the two proofs is of other rules".to_owned(),
             )),
-            Ok(AlertState::Expired) => Some(Step::Never("the alert has expired".to_owned())),
             Err(error) => Some(failed(error)),
         }
     }

@@ -1,3 +1,4 @@
+use alloy_consensus::Header;
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use auto_impl::auto_impl;
@@ -11,16 +12,15 @@ pub trait ZkContract: Send + Sync {
     /// Where a proof has to count for this contract to take it from our account.
     fn context(&self) -> Context;
 
-    /// Id of the alert about what `journal` says, if it was raised.
+    /// Id of the alert about this, if it was raised.
     ///
     /// Errors: [`ZkContractError`].
-    async fn find(&self, alert: &Alert, journal: &Journal)
-    -> Result<Option<B256>, ZkContractError>;
+    async fn find(&self, accusation: &Accusation) -> Result<Option<B256>, ZkContractError>;
 
     /// Raises it, and says under which id. It is on L1 when this returns.
     ///
     /// Errors: [`ZkContractError`]; the alert may or may not be raised.
-    async fn raise(&self, alert: &Alert, journal: &Journal) -> Result<B256, ZkContractError>;
+    async fn raise(&self, accusation: &Accusation) -> Result<B256, ZkContractError>;
 
     /// What became of an alert.
     ///
@@ -30,7 +30,23 @@ pub trait ZkContract: Send + Sync {
     /// Hands the proof of an alert in. It is on L1 when this returns.
     ///
     /// Errors: [`ZkContractError`]; the proof may or may not be there.
-    async fn submit(&self, id: B256, proof: &Proof) -> Result<(), ZkContractError>;
+    async fn submit(
+        &self,
+        id: B256,
+        accusation: &Accusation,
+        proof: &Proof,
+    ) -> Result<(), ZkContractError>;
+}
+
+/// What is shown to the contract.
+#[derive(Clone, Debug)]
+pub struct Accusation {
+    /// What was found.
+    pub alert: Alert,
+    /// What is proved, or will be.
+    pub journal: Journal,
+    /// The accused header.
+    pub header: Header,
 }
 
 /// What became of an alert.
@@ -42,7 +58,7 @@ pub enum AlertState {
     Proved,
     /// A proof says that the block is right.
     Refuted,
-    /// Nobody has proved it in time.
+    /// Nobody has proved it in time: the bond is lost, and a proof still convicts the block.
     Expired,
 }
 

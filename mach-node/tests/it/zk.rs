@@ -10,22 +10,33 @@ use std::{
     time::Duration,
 };
 
+use alloy_network::EthereumWallet;
+use alloy_primitives::Bytes;
 use alloy_primitives::{Address, B256, U256};
 use async_trait::async_trait;
+use mach_contracts_bindings::{
+    SubmitPolicy, Submitter,
+    zk::{
+        ZkConfig as OnL1, ZkProgram, ZkServiceManager,
+        abi::{Accused, ProgramKind, Status},
+    },
+};
 use mach_core::{Alert, AlertKind, Verdict, ports::AlertSink};
-use mach_devnet::OptimismFork;
+use mach_devnet::{
+    DEV_ACCOUNTS, Devnet, DevnetConfig, L2_OUTPUT_ORACLE, Lie, OptimismFork, UserDeposit,
+};
 use mach_node::{
     store::{MemoryStore, RedbStore, Store},
     zk::{
-        AlertState, EvidenceMissing, EvidenceSource, Stage, ZkConfig, ZkContract, ZkContractError,
-        ZkError, ZkMode,
+        Accusation, AlertState, EvidenceMissing, EvidenceSource, L1ZkContract, Stage, ZkConfig,
+        ZkContract, ZkContractError, ZkError, ZkMode,
     },
 };
 use mach_prove::{
     BackendName, Context, Journal, Native, Program, Progress, Proof, ProofBackend, ProofRequest,
     ProveError,
 };
-use mach_verify::{Evidence, EvidenceFolder, source::RecordedBlock, verify_block};
+use mach_verify::{Evidence, EvidenceFolder, Witness, source::RecordedBlock, verify_block};
 use tokio_util::sync::CancellationToken;
 
 /// A call that has had its effect, and whose answer never comes: the process dies there.
@@ -115,19 +126,21 @@ impl ZkContract for Contract {
         }
     }
 
-    async fn find(
-        &self,
-        _alert: &Alert,
-        journal: &Journal,
-    ) -> Result<Option<B256>, ZkContractError> {
+    async fn find(&self, accusation: &Accusation) -> Result<Option<B256>, ZkContractError> {
         self.called().await?;
-        let id = Self::id(journal);
+        let id = Self::id(&accusation.journal);
         Ok(self.alerts.lock().unwrap().contains_key(&id).then_some(id))
     }
 
-    async fn raise(&self, alert: &Alert, journal: &Journal) -> Result<B256, ZkContractError> {
+    async fn raise(&self, accusation: &Accusation) -> Result<B256, ZkContractError> {
         self.called().await?;
+        let Accusation {
+            alert,
+            journal,
+            header,
+        } = accusation;
         assert_eq!(alert.block.hash, journal.block_hash);
+        assert_eq!(header.hash_slow(), journal.block_hash);
         let id = Self::id(journal);
         self.raised.fetch_add(1, SeqCst);
         self.alerts.lock().unwrap().insert(id, AlertState::Raised);
@@ -140,8 +153,14 @@ impl ZkContract for Contract {
         Ok(self.alerts.lock().unwrap()[&id])
     }
 
-    async fn submit(&self, id: B256, proof: &Proof) -> Result<(), ZkContractError> {
+    async fn submit(
+        &self,
+        id: B256,
+        accusation: &Accusation,
+        proof: &Proof,
+    ) -> Result<(), ZkContractError> {
         self.called().await?;
+        assert_eq!(accusation.header.hash_slow(), proof.journal.block_hash);
         assert_eq!(proof.journal.context(), self.context());
         assert_eq!(Self::id(&proof.journal), id);
         self.submitted.fetch_add(1, SeqCst);
@@ -350,10 +369,11 @@ async fn what_the_contract_refuses_is_given_up() {
 
 #[tokio::test]
 async fn an_alert_that_is_over_needs_no_proof() {
-    for (state, proved) in [
-        (AlertState::Proved, true),
-        (AlertState::Refuted, false),
-        (AlertState::Expired, false),
+    for (state, proofs) in [
+        (AlertState::Proved, Some(0)),
+        // A proof convicts all the same.
+        (AlertState::Expired, Some(1)),
+        (AlertState::Refuted, None),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let contract = Arc::new(Contract::new(Deaths::default()));
@@ -369,15 +389,11 @@ async fn an_alert_that_is_over_needs_no_proof() {
         let zk = open(MemoryStore::new(), &contract, &backend, folder.path()).await;
         zk.raise(&alert).await.unwrap();
         let stages = settle(&zk).await;
-        assert_eq!(
-            matches!(&stages[..], [Stage::Done { .. }]),
-            proved,
-            "{stages:?}"
-        );
-        assert_eq!(
-            (contract.counts(), backend.proved.load(SeqCst)),
-            ((0, 0), 0)
-        );
+        let is_done = matches!(&stages[..], [Stage::Done { .. }]);
+        assert_eq!(is_done, proofs.is_some(), "{state:?}: {stages:?}");
+        let proofs = proofs.unwrap_or(0);
+        assert_eq!(contract.counts(), (0, proofs));
+        assert_eq!(backend.proved.load(SeqCst), proofs);
     }
 }
 
@@ -465,4 +481,173 @@ async fn a_backend_that_proves_nothing_is_refused_in_earnest() {
     )
     .await;
     assert!(matches!(zk.err(), Some(ZkError::NotAProof)));
+}
+
+const PROGRAM: B256 = B256::repeat_byte(0xb1);
+
+/// Deploys a contract that takes a proof whose first word is the digest of the journal: what the
+/// contract rebuilds has to be, word for word, what the guest made.
+const VERIFIER: [u8; 24] = [
+    // deploy what follows
+    0x60, 0x0f, 0x80, 0x60, 0x09, 0x5f, 0x39, 0x5f, 0xf3, //
+    // stop if the first word of the proof is the digest, else revert
+    0x60, 0x24, 0x35, 0x60, 0x84, 0x35, 0x14, 0x60, 0x0d, 0x57, 0x5f, 0x5f, 0xfd, 0x5b, 0x00,
+];
+
+/// Proofs for that verifier.
+struct DigestBackend;
+
+#[async_trait]
+impl ProofBackend for DigestBackend {
+    fn name(&self) -> BackendName {
+        BackendName::OpenVm
+    }
+
+    async fn program_id(&self, _program: Program) -> Result<B256, ProveError> {
+        Ok(PROGRAM)
+    }
+
+    async fn prove(
+        &self,
+        request: &ProofRequest,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Proof, ProveError> {
+        Ok(Proof {
+            backend: BackendName::OpenVm,
+            program_id: PROGRAM,
+            proof: request.journal().digest().into(),
+            ..Native.prove(request, progress).await?
+        })
+    }
+
+    async fn verify(&self, _proof: &Proof) -> Result<(), ProveError> {
+        Ok(())
+    }
+}
+
+/// The sequencer lies in block 3; the bundle lies in the folder.
+async fn lying_devnet(folder: &Path) -> (Devnet, Alert) {
+    let config = DevnetConfig {
+        l2_fork: OptimismFork::Isthmus,
+        output_interval: 1,
+        ..DevnetConfig::default()
+    };
+    let devnet = config.build().unwrap();
+    for _ in 0..2 {
+        devnet.sequencer().produce().unwrap();
+    }
+    let deposit = UserDeposit::ether(Address::repeat_byte(0xd0), 5);
+    devnet.sequencer().deposit(deposit).unwrap();
+    devnet.l1().mine().unwrap();
+    devnet.sequencer().lie_next(Lie::MintedBalance);
+    let number = devnet.sequencer().produce().unwrap();
+    let l2 = devnet.l2();
+    let block = l2.l2_block(number).unwrap();
+    let tag = format!("{number:#x}");
+    let witness: Witness = (l2.client().request("debug_executionWitness", (tag,)))
+        .await
+        .unwrap();
+    let spec = OptimismFork::Isthmus.spec(block.chain_id);
+    let verdict = verify_block(&spec, &block, &witness).unwrap();
+    let fault = verdict.fault().unwrap().clone();
+    let alert = Alert::new(&block, &fault);
+    let recorded = RecordedBlock {
+        block,
+        witness,
+        source: None,
+    };
+    let evidence = Evidence::new(spec, recorded, fault).unwrap();
+    EvidenceFolder::new(folder).keep(&evidence).unwrap();
+    // The oracle takes no outputs from the future.
+    devnet.l1().increase_time(3600);
+    devnet.l1().mine().unwrap();
+    (devnet, alert)
+}
+
+/// The genuine contract: a block that nobody published is convicted by its hash, and one whose output
+/// is in the oracle convicts the rollup.
+#[tokio::test]
+async fn the_contract_on_l1_convicts_the_block() {
+    let policy = SubmitPolicy {
+        poll_interval: Duration::from_millis(1),
+        confirmations: 0,
+        ..SubmitPolicy::default()
+    };
+    for is_published in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (devnet, alert) = lying_devnet(folder.path()).await;
+        if is_published {
+            for number in 1..=alert.block.number {
+                devnet.proposer().propose(number).unwrap();
+            }
+        }
+        let wallet = EthereumWallet::from(DEV_ACCOUNTS[0].signer());
+        let submitter = Submitter::connect(devnet.l1().provider(), wallet, policy)
+            .await
+            .unwrap();
+        let (verifier, _) = submitter
+            .deploy(Bytes::copy_from_slice(&VERIFIER))
+            .await
+            .unwrap();
+        let rollup = devnet.l2().chain_id();
+        let config = OnL1 {
+            oracle: Some(L2_OUTPUT_ORACLE),
+            bond: 1_000_000_007,
+            configs: vec![OptimismFork::Isthmus.spec(rollup).hash()],
+            programs: vec![ZkProgram {
+                id: PROGRAM,
+                verifier,
+                kind: ProgramKind::Block,
+            }],
+            ..OnL1::new(rollup, submitter.sender())
+        };
+        let manager = ZkServiceManager::deploy(&submitter, &config).await.unwrap();
+        let contract = L1ZkContract::new(manager.clone(), submitter, Some(L2_OUTPUT_ORACLE));
+        let evidence = Arc::new(EvidenceFolder::new(folder.path()));
+        let config = ZkConfig {
+            allow_development: false,
+            ..CONFIG
+        };
+        let contract = Arc::new(contract);
+        let (to, by) = (Arc::clone(&contract) as _, Arc::new(DigestBackend));
+        let zk = ZkMode::open(MemoryStore::new(), to, by, evidence, config)
+            .await
+            .unwrap();
+        zk.raise(&alert).await.unwrap();
+        let stages = settle(&zk).await;
+        let [Stage::Done { id }] = &stages[..] else {
+            panic!("{stages:?}")
+        };
+
+        let raised = manager.alert(U256::from_be_bytes(id.0)).await.unwrap();
+        assert_eq!(raised.status, Status::Proved);
+        assert_eq!(raised.blockNumber, U256::from(alert.block.number));
+        let kind = if is_published {
+            Accused::OracleOutput
+        } else {
+            Accused::BlockHash
+        };
+        assert_eq!(raised.kind, kind);
+        let convictions = manager.convictions(rollup).await.unwrap();
+        assert_eq!(convictions, U256::from(u8::from(is_published)));
+
+        // Another process with an empty store finds the alert, and that it is proved.
+        let evidence = Arc::new(EvidenceFolder::new(folder.path()));
+        let (to, by) = (contract as _, Arc::new(DigestBackend));
+        let again = ZkMode::open(MemoryStore::new(), to, by, evidence, config)
+            .await
+            .unwrap();
+        again.raise(&alert).await.unwrap();
+        assert_eq!(settle(&again).await, stages);
+        assert_eq!(manager.alert_count().await.unwrap(), U256::from(1));
+
+        // A wrong output root is not for a proof of execution.
+        let output = Alert {
+            kind: AlertKind::InvalidOutputProposal,
+            rule: 128,
+            ..alert
+        };
+        again.raise(&output).await.unwrap();
+        assert_eq!(manager.alert_count().await.unwrap(), U256::from(1));
+    }
 }

@@ -31,14 +31,18 @@ impl Child {
         backend: BackendName,
         memory_limit: Option<u64>,
     ) -> Result<Self, ProveError> {
-        let mut process = Command::new(prover)
+        let mut command = Command::new(prover);
+        command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(format!("{}: {error}", prover.display())))?;
+            .kill_on_drop(true);
+        // Ctrl-C in a terminal is for us to hear: the prover ends when we let go of it.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut process =
+            (command.spawn()).map_err(|error| failed(format!("{}: {error}", prover.display())))?;
         let (Some(stdout), Some(stderr)) = (process.stdout.take(), process.stderr.take()) else {
             return Err(failed("no pipes"));
         };
@@ -75,8 +79,8 @@ impl Child {
             return outcome;
         }
         let status = self.process.wait().await.map_err(failed)?;
-        // Killed from outside, and not by us: on Linux the machine does that when memory is short.
-        if status.code().is_none()
+        // Not by us: on Linux the machine does that when memory is short.
+        if is_killed(status)
             && let Some(limit) = self.memory_limit
         {
             return Err(ProveError::Memory { limit });
@@ -117,6 +121,17 @@ impl Child {
             _ => ProveError::Backend(message),
         }
     }
+}
+
+#[cfg(unix)]
+fn is_killed(status: std::process::ExitStatus) -> bool {
+    const SIGKILL: i32 = 9;
+    std::os::unix::process::ExitStatusExt::signal(&status) == Some(SIGKILL)
+}
+
+#[cfg(not(unix))]
+const fn is_killed(_status: std::process::ExitStatus) -> bool {
+    false
 }
 
 /// The last words of a prover.
