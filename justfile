@@ -80,3 +80,23 @@ timing *ARGS:
 # Draws the cost of a certificate from what the bench `bls` wrote
 plot:
     python3 benches/plot.py benches/results/bls.csv benches/results/bls.svg
+
+# Builds the guests; writes executables, keys and ids (the compiler is Debian's, see guests/README.md)
+guest:
+    ./guests/build.sh openvm guests/openvm
+    cd provers/openvm && cargo run --locked --release -- keys ../../guests/openvm "guests/build.sh openvm: rustc-web 1.96.0+dfsg1-1~deb12u2" | head -1 | python3 -m json.tool > ../../mach-prove/programs.json.new
+    mv mach-prove/programs.json.new mach-prove/programs.json
+
+# Compares the committed guests with what their source gives
+guest-check:
+    ./guests/check.sh
+
+# Proves a false output root with OpenVM, verifies it and the committed proof of a block, and what is altered
+prove-check:
+    cd provers/openvm && cargo fmt --check && cargo test --locked --release
+
+# Proves the devnet's false block again, by hand: minutes and gigabytes
+prove-devnet:
+    cargo run --locked --release -p mach-prove --example guest_inputs -- guests/inputs
+    mkdir -p guests/proofs
+    cd provers/openvm && cargo run --locked --release -- prove --program block --input ../../guests/inputs/block-deposit.bin --out ../../guests/proofs/block-deposit.json --work-dir target/work --memory-limit 5368709120

@@ -1,0 +1,5 @@
+#![doc = include_str!("../README.md")]
+
+pub mod machine;
+pub mod prove;
+pub mod verify;
