@@ -8,8 +8,8 @@ use std::{
 
 use alloy_primitives::{B256, Bytes};
 use mach_prove::{
-    BackendName, ProcessBackend, Program, Progress, Proof, ProofBackend, ProofRequest, ProveError,
-    Task,
+    BackendName, Journal, ProcessBackend, Program, Progress, Proof, ProofBackend, ProofRequest,
+    ProveError, Task,
 };
 use tempfile::TempDir;
 
@@ -113,6 +113,9 @@ async fn a_proof_is_made_once_and_found_again() {
         std::fs::read(folder.join("input")).unwrap(),
         request.input()[..]
     );
+    let journal = std::fs::read(folder.join("journal.json")).unwrap();
+    let journal: Journal = serde_json::from_slice(&journal).unwrap();
+    assert_eq!(journal, *request.journal());
 }
 
 #[tokio::test]
