@@ -1,6 +1,6 @@
 //! The keys of an operator set, decoded and proved once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::{B256, map::B256Map};
 use mach_core::{
@@ -44,7 +44,8 @@ pub struct Aggregate<S: Scheme = Bn254> {
 /// One operator with its places in the quorums of the set.
 #[derive(Clone, Debug)]
 pub(crate) struct Member<S: Scheme> {
-    pub(crate) key: ValidKey<S>,
+    /// Shared with the sets before and after.
+    pub(crate) key: Arc<ValidKey<S>>,
     /// Position of the quorum in the set, and stake in it.
     pub(crate) stakes: Vec<(usize, Stake)>,
 }
@@ -72,7 +73,10 @@ impl<S: Scheme> OperatorKeys<S> {
     ///
     /// Errors: as [`Self::new`].
     pub fn next(&self, set: &OperatorSet<S>) -> Result<Self, OperatorKeysError> {
-        Self::build(set, |id| self.key(id).cloned())
+        Self::build(set, |id| {
+            let member = self.members.get(self.position(id)?)?;
+            Some(Arc::clone(&member.key))
+        })
     }
 
     /// L1 block of the set.
@@ -98,7 +102,7 @@ impl<S: Scheme> OperatorKeys<S> {
     /// Key of an operator, if it is in any of the quorums.
     pub fn key(&self, operator: &OperatorId) -> Option<&ValidKey<S>> {
         let position = self.position(operator)?;
-        self.members.get(position).map(|member| &member.key)
+        self.members.get(position).map(|member| &*member.key)
     }
 
     /// What a contract checks of signatures of one digest, which have to be right: see
@@ -178,7 +182,7 @@ impl<S: Scheme> OperatorKeys<S> {
 
     fn build(
         set: &OperatorSet<S>,
-        proved: impl Fn(&OperatorId) -> Option<ValidKey<S>>,
+        proved: impl Fn(&OperatorId) -> Option<Arc<ValidKey<S>>>,
     ) -> Result<Self, OperatorKeysError> {
         let mut members = Vec::new();
         let mut positions = B256Map::<usize>::default();
@@ -189,7 +193,8 @@ impl<S: Scheme> OperatorKeys<S> {
                 None => {
                     let key = ValidKey::decode(&operator.key_g1, &operator.key_g2)
                         .map_err(|source| OperatorKeysError::new(*id, source))?;
-                    unproved.push(key.clone());
+                    let key = Arc::new(key);
+                    unproved.push(Arc::clone(&key));
                     key
                 }
             };
@@ -274,7 +279,7 @@ pub(crate) fn repeated_sum<P: Copy>(points: &[(P, usize)], sum: impl Fn(&[P]) ->
     }
 }
 
-fn check_links<S: Scheme>(keys: &[ValidKey<S>]) -> Result<(), OperatorKeysError> {
+fn check_links<S: Scheme>(keys: &[Arc<ValidKey<S>>]) -> Result<(), OperatorKeysError> {
     let g1: Vec<_> = keys.iter().map(|key| *key.g1()).collect();
     let g2: Vec<_> = keys.iter().map(|key| *key.g2()).collect();
     let unlinked = mismatches::<S>(&S::generator_g1(), &g1, &g2);

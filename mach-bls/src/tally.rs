@@ -7,7 +7,7 @@ use mach_core::{
 };
 
 use crate::batch::mismatches;
-use crate::operators::repeated_sum;
+use crate::operators::{Outcome, repeated_sum};
 use crate::scheme::same_discrete_log;
 use crate::{MessagePoint, OperatorKeys, PointError, Scheme, Signature};
 
@@ -39,11 +39,38 @@ pub struct Tally<S: Scheme = Bn254> {
     keys: Arc<OperatorKeys<S>>,
     mode: Mode,
     /// `shares[i]` is of the i-th operator of `keys`.
-    shares: Vec<Option<Share<S>>>,
+    shares: Vec<Slot<S>>,
+    /// Sum of the signatures that are [`Slot::Summed`], each once for every quorum that its signer is
+    /// in; `None` if there is none.
+    summed: Option<S::G1Point>,
     signers: usize,
     unproved: usize,
     /// `signed` is the stake of all shares.
     quorums: Vec<QuorumTally<S>>,
+}
+
+/// What there is of one operator. Most of a set signs, and most sets are large: a share that is in the
+/// sum takes no room of its own.
+#[derive(Clone, Debug, Default)]
+enum Slot<S: Scheme> {
+    #[default]
+    Absent,
+    /// Its signature, which is right, is in the sum.
+    Summed,
+    Own(Box<Share<S>>),
+}
+
+impl<S: Scheme> Slot<S> {
+    const fn has_signed(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+
+    fn own(&self) -> Option<&Share<S>> {
+        match self {
+            Self::Own(share) => Some(share),
+            Self::Absent | Self::Summed => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +115,8 @@ impl<S: Scheme> Tally<S> {
         Ok(Self {
             message: MessagePoint::of(statement.digest(&domain)),
             quorums: keys.tallies().to_vec(),
-            shares: vec![None; keys.len()],
+            shares: vec![Slot::Absent; keys.len()],
+            summed: None,
             signers: 0,
             unproved: 0,
             mode: Mode::default(),
@@ -97,6 +125,53 @@ impl<S: Scheme> Tally<S> {
             round,
             keys,
         })
+    }
+
+    /// Goes on counting behind a certificate: who signed it counts, and whoever did not may come late.
+    ///
+    /// Errors: [`TallyError::OtherSet`] if `keys` is not the operator set of the certificate's round,
+    /// [`TallyError::BadCertificate`] if the certificate is not right for it.
+    pub fn resume(
+        certificate: &Certificate<S>,
+        keys: Arc<OperatorKeys<S>>,
+    ) -> Result<Self, TallyError> {
+        let (statement, round) = (certificate.statement.clone(), certificate.round.clone());
+        let mut tally = Self::new(statement, certificate.domain, round, keys)?;
+        tally.shares.fill(Slot::Summed);
+        for absent in &certificate.non_signers {
+            let position = tally.keys.position(&absent.id);
+            let slot = position.and_then(|position| tally.shares.get_mut(position));
+            *slot.ok_or(TallyError::BadCertificate)? = Slot::Absent;
+        }
+        tally.signers = tally.shares.iter().filter(|slot| slot.has_signed()).count();
+        tally.recount();
+        let sigma = Signature::from_bytes(&certificate.sigma);
+        let sigma = sigma.map_err(|_| TallyError::BadCertificate)?.0;
+        let outcome = tally.outcome();
+        if !same_discrete_log::<S>(&sigma, &tally.message.0, &S::lines(&outcome.apk_g2)) {
+            return Err(TallyError::BadCertificate);
+        }
+        tally.summed = Some(sigma);
+        Ok(tally)
+    }
+
+    /// Keeps of the shares that are proved their sum alone, which takes a fraction of the memory. No
+    /// share can be had by itself from then on.
+    pub fn condense(&mut self) {
+        let mut sum = Vec::new();
+        for (slot, member) in self.shares.iter_mut().zip(self.keys.members()) {
+            if let Slot::Own(share) = slot
+                && share.is_proved
+            {
+                sum.push((share.signature.0, member.stakes.len()));
+                *slot = Slot::Summed;
+            }
+        }
+        if sum.is_empty() {
+            return;
+        }
+        sum.extend(self.summed.map(|summed| (summed, 1)));
+        self.summed = Some(repeated_sum(&sum, S::sum_g1));
     }
 
     /// Sets what is proved before there is a certificate.
@@ -137,26 +212,29 @@ impl<S: Scheme> Tally<S> {
         let unknown = TallyError::UnknownOperator(operator);
         let position = self.keys.position(&operator).ok_or(unknown)?;
         let member = self.keys.members().get(position).ok_or(unknown)?;
-        let share = self.shares.get_mut(position).ok_or(unknown)?;
-        match share {
-            Some(earlier) if earlier.signature == signature => Ok(Added::Duplicate),
-            Some(earlier) => {
-                if earlier.is_proved || member.key.verify_point(&self.message, &signature).is_err()
-                {
+        let slot = self.shares.get_mut(position).ok_or(unknown)?;
+        let is_right = || member.key.verify_point(&self.message, &signature).is_ok();
+        match slot {
+            Slot::Own(earlier) if earlier.signature == signature => Ok(Added::Duplicate),
+            Slot::Own(earlier) => {
+                if earlier.is_proved || !is_right() {
                     return Err(TallyError::BadSignature(operator));
                 }
-                *share = Some(Share {
+                **earlier = Share {
                     signature,
                     is_proved: true,
-                });
+                };
                 self.unproved -= 1;
                 Ok(Added::New)
             }
-            None => {
-                *share = Some(Share {
+            // A statement has one signature of a key.
+            Slot::Summed if is_right() => Ok(Added::Duplicate),
+            Slot::Summed => Err(TallyError::BadSignature(operator)),
+            Slot::Absent => {
+                *slot = Slot::Own(Box::new(Share {
                     signature,
                     is_proved: false,
-                });
+                }));
                 self.signers += 1;
                 self.unproved += 1;
                 member.count(&mut self.quorums);
@@ -175,8 +253,8 @@ impl<S: Scheme> Tally<S> {
         let mut positions = Vec::with_capacity(self.unproved);
         let mut signatures = Vec::with_capacity(self.unproved);
         let mut keys = Vec::with_capacity(self.unproved);
-        for (position, (share, member)) in self.shares.iter_mut().zip(members).enumerate() {
-            if let Some(share) = share
+        for (position, (slot, member)) in self.shares.iter_mut().zip(members).enumerate() {
+            if let Slot::Own(share) = slot
                 && !share.is_proved
             {
                 positions.push(position);
@@ -189,10 +267,10 @@ impl<S: Scheme> Tally<S> {
         let mut rejected = Vec::new();
         for invalid in mismatches::<S>(&self.message.0, &signatures, &keys) {
             if let Some(position) = positions.get(invalid)
-                && let Some(share) = self.shares.get_mut(*position)
+                && let Some(slot) = self.shares.get_mut(*position)
                 && let Some(member) = members.get(*position)
             {
-                *share = None;
+                *slot = Slot::Absent;
                 rejected.push(member.key.operator_id());
             }
         }
@@ -240,20 +318,31 @@ impl<S: Scheme> Tally<S> {
     pub fn proved(&self) -> impl Iterator<Item = OperatorId> {
         let shares = self.shares.iter().zip(self.keys.members());
         shares
-            .filter(|(share, _)| share.is_some_and(|share| share.is_proved))
+            .filter(|(slot, _)| match slot {
+                Slot::Own(share) => share.is_proved,
+                slot => slot.has_signed(),
+            })
             .map(|(_, member)| member.key.operator_id())
     }
 
-    /// The signature of this operator that counts, proved or not.
+    /// The signature of this operator that counts, proved or not; `None` also if only a sum has it.
     pub fn signature(&self, operator: &OperatorId) -> Option<&Signature<S>> {
-        let share = self.shares.get(self.keys.position(operator)?)?;
-        share.as_ref().map(|share| &share.signature)
+        let slot = self.shares.get(self.keys.position(operator)?)?;
+        slot.own().map(|share| &share.signature)
+    }
+
+    /// Whether the signature of this operator counts, and only a sum has it: of [`Self::resume`] or
+    /// [`Self::condense`].
+    pub fn is_summed(&self, operator: &OperatorId) -> bool {
+        let position = self.keys.position(operator);
+        let slot = position.and_then(|position| self.shares.get(position));
+        matches!(slot, Some(Slot::Summed))
     }
 
     /// All operators of the round, ascending by id, and whether their signatures count.
     pub fn members(&self) -> impl Iterator<Item = (OperatorId, bool)> {
         let members = self.shares.iter().zip(self.keys.members());
-        members.map(|(share, member)| (member.key.operator_id(), share.is_some()))
+        members.map(|(slot, member)| (member.key.operator_id(), slot.has_signed()))
     }
 
     /// Stake that signed and all stake, for each quorum of the round in its order.
@@ -281,8 +370,7 @@ impl<S: Scheme> Tally<S> {
         if !self.is_met() {
             return None;
         }
-        let has_signed = |position| matches!(self.shares.get(position), Some(Some(_)));
-        let outcome = self.keys.outcome(has_signed);
+        let outcome = self.outcome();
         // Keys that sum up to the identity have one signature of every message: the identity.
         if outcome.apk_g2 == S::sum_g2(&[]) {
             return None;
@@ -307,21 +395,25 @@ impl<S: Scheme> Tally<S> {
     /// Sum of the signatures, each once for every quorum that its signer is in, as
     /// `checkSignatures` sums the keys.
     fn sigma(&self) -> S::G1Point {
-        let shares: Vec<_> = self
-            .shares
-            .iter()
-            .zip(self.keys.members())
-            .filter_map(|(share, member)| Some((share.as_ref()?.signature.0, member.stakes.len())))
-            .collect();
+        let shares = self.shares.iter().zip(self.keys.members());
+        let own = shares
+            .filter_map(|(slot, member)| Some((slot.own()?.signature.0, member.stakes.len())));
+        let summed = self.summed.map(|summed| (summed, 1));
+        let shares: Vec<_> = own.chain(summed).collect();
         repeated_sum(&shares, S::sum_g1)
+    }
+
+    fn outcome(&self) -> Outcome<S> {
+        let has_signed = |position| self.shares.get(position).is_some_and(Slot::has_signed);
+        self.keys.outcome(has_signed)
     }
 
     fn recount(&mut self) {
         for tally in &mut self.quorums {
             tally.signed = Stake::ZERO;
         }
-        for (share, member) in self.shares.iter().zip(self.keys.members()) {
-            if share.is_some() {
+        for (slot, member) in self.shares.iter().zip(self.keys.members()) {
+            if slot.has_signed() {
                 member.count(&mut self.quorums);
             }
         }
@@ -335,6 +427,9 @@ pub enum TallyError {
     /// The operator keys are not those of the round's reference block and quorums.
     #[error("the operator set is not that of the round")]
     OtherSet,
+    /// The certificate is not one of this operator set.
+    #[error("the certificate is not one of this operator set")]
+    BadCertificate,
     /// The signature is of another statement, or for another domain.
     #[error("the signature is of another statement")]
     OtherStatement,

@@ -419,7 +419,78 @@ fn any_bytes_in_an_operators_name_are_refused_or_dropped<S: TestCurve>() {
     });
 }
 
+/// After a restart there is nothing but the certificate.
+fn a_certificate_is_extended_by_who_comes_late<S: TestCurve>() {
+    let [a, b, c, d] = [3, 5, 7, 11].map(number);
+    let keys = keys::<S>(&[&[(a, 10), (b, 10), (c, 10), (d, 10)], &[(a, 10), (b, 5)]]);
+    let mut first = tally(&keys, 60);
+    for key in [a, b, c] {
+        first.add(&signed::<S>(key)).unwrap();
+    }
+    let certificate = first.certificate().certificate.unwrap();
+    let mut later = Tally::resume(&certificate, keys.clone()).unwrap();
+    assert_eq!(later.signers(), 3);
+    assert_eq!(later.quorums(), certificate.quorums);
+    assert_eq!(later.certificate().certificate, Some(certificate.clone()));
+    assert_eq!(later.signature(&id::<S>(a)), None);
+    assert!(later.is_summed(&id::<S>(a)) && !later.is_summed(&id::<S>(d)));
+
+    // Who is in it is in it once, and nobody is in it in another's name.
+    assert_eq!(later.add(&signed::<S>(b)), Ok(Added::Duplicate));
+    let forged = later.add(&signed_with::<S>(b, d));
+    assert_eq!(forged, Err(TallyError::BadSignature(id::<S>(b))));
+    later.add(&signed_with::<S>(d, a)).unwrap();
+    assert_eq!(later.prove(), [id::<S>(d)]);
+    assert_eq!(later.certificate().certificate, Some(certificate.clone()));
+    assert_eq!(later.add(&signed::<S>(d)), Ok(Added::New));
+    let better = later.certificate().certificate.unwrap();
+    assert!(better.non_signers.is_empty());
+    // a and b are in two quorums.
+    let expected = secret::<S>(number(2 * 3 + 2 * 5 + 7 + 11));
+    let digest = statement(7).digest(&DOMAIN);
+    assert_eq!(better.sigma, expected.sign(digest).to_bytes());
+    assert_eq!(verify_certificate(&better, &keys), Ok(()));
+
+    // Nothing goes on behind what is no certificate of these operators.
+    let mut wrong = certificate.clone();
+    wrong.sigma = better.sigma;
+    let resumed = Tally::resume(&wrong, keys.clone()).map(|_| ());
+    assert_eq!(resumed, Err(TallyError::BadCertificate));
+    let mut wrong = certificate;
+    wrong.non_signers[0].id = id::<S>(number(13));
+    let resumed = Tally::resume(&wrong, keys).map(|_| ());
+    assert_eq!(resumed, Err(TallyError::BadCertificate));
+}
+
+fn a_condensed_tally_certifies_the_same<S: TestCurve>() {
+    let [a, b, c, d] = [3, 5, 7, 11].map(number);
+    let keys = keys::<S>(&[&[(a, 10), (b, 10), (c, 10), (d, 10)], &[(a, 10), (c, 5)]]);
+    let [mut whole, mut condensed] = [tally(&keys, 40), tally(&keys, 40)];
+    for key in [a, b, c, d] {
+        for tally in [&mut whole, &mut condensed] {
+            tally.add(&signed::<S>(key)).unwrap();
+        }
+        if key == b {
+            condensed.prove();
+        }
+        // What is not proved is not summed up.
+        condensed.condense();
+        assert_eq!(condensed.is_summed(&id::<S>(key)), key == b);
+    }
+    assert_eq!(condensed.proved().count(), 2);
+    assert_eq!(condensed.proved_signers(), 2);
+    let certificate = whole.certificate().certificate;
+    assert!(certificate.is_some());
+    assert_eq!(condensed.certificate().certificate, certificate);
+    condensed.prove();
+    condensed.condense();
+    assert_eq!(condensed.certificate().certificate, certificate);
+    assert!(condensed.members().all(|(_, has_signed)| has_signed));
+}
+
 on_both_curves! {
+    a_certificate_is_extended_by_who_comes_late
+    a_condensed_tally_certifies_the_same
     the_order_of_signatures_does_not_matter
     any_subset_of_any_quorums_has_its_sums
     any_bytes_in_an_operators_name_are_refused_or_dropped
