@@ -22,7 +22,8 @@ mod verifier;
 pub mod zk;
 
 pub use aggregator::{
-    Aggregator, AggregatorConfig, InstanceConfig, QuorumView, RoundEvent, RoundState, RoundView,
+    Aggregator, AggregatorConfig, InstanceConfig, QuorumView, Retention, RoundEvent, RoundState,
+    RoundView, ToL1,
 };
 pub use guard::{
     GuardFile, GuardFileError, GuardFileMetadata, INTERCHANGE_VERSION, ImportSummary, MemoryGuard,

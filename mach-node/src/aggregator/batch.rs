@@ -1,7 +1,7 @@
 //! Working on a round: signatures that come together are proved together, become durable together,
 //! and are answered then.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use mach_bls::{Scheme, TallyError};
 use mach_core::{
@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{
     Aggregator, blocking, failed,
     ledger::{Batch, Recorded},
-    round::{Counted, OpenRound, Pending, Phase, Work},
+    round::{Counted, OpenRound, Pending, Work},
     view::RoundEvent,
 };
 
@@ -105,9 +105,9 @@ impl<S: Scheme> Aggregator<S> {
             .map(|pending| (pending.operator, pending.signature))
             .collect();
         let certified = (work.certificate.as_ref()).map_or(0, |(it, _)| signers(round, it));
-        // What comes after the confirmation is in the certificate or nowhere.
-        let is_confirmed = round.is_confirmed();
-        let extend = extend || is_confirmed;
+        // What comes to a closed round is in the certificate or nowhere.
+        let is_closed = round.is_closed();
+        let extend = extend || is_closed;
         let counting = Arc::clone(round);
         let counted = blocking(move || counting.count(&shares, certified, extend)).await;
         drop(permit);
@@ -119,20 +119,24 @@ impl<S: Scheme> Aggregator<S> {
             }
         };
         work.unrecorded.extend(counted.new.iter().copied());
-        let recorded = self.record(round, work, &mut counted, is_confirmed).await;
+        let recorded = self.record(round, work, &mut counted, is_closed).await;
         if let Err(error) = recorded {
             return self.fail(round, batch, &counted, error);
         }
         self.tell(round, &counted, work);
-        if let Some((certificate, _)) = &work.certificate
-            && round.confirm()
-        {
-            let (this, round) = (self.clone(), Arc::clone(round));
-            let certificate = Arc::clone(certificate);
-            tokio::spawn(async move { this.confirm(round, certificate).await });
+        if let Some((certificate, _)) = &work.certificate {
+            if !self.0.config.confirm.takes(round.statement()) {
+                if round.leave_certified() {
+                    round.poke();
+                }
+            } else if round.confirm() {
+                let (this, round) = (self.clone(), Arc::clone(round));
+                let certificate = Arc::clone(certificate);
+                tokio::spawn(async move { this.confirm(round, certificate).await });
+            }
         }
-        // Confirmed meanwhile? Then once more, for the certificate may not have all signatures yet.
-        if is_confirmed {
+        // Closed meanwhile? Then once more, for the certificate may not have all signatures yet.
+        if is_closed {
             self.close(round, work).await;
         }
         let progress = round.progress();
@@ -152,16 +156,16 @@ impl<S: Scheme> Aggregator<S> {
         round: &OpenRound<S>,
         work: &mut Work<S>,
         counted: &mut Counted<S>,
-        is_confirmed: bool,
+        is_closed: bool,
     ) -> Result<(), AggregateError> {
-        // The certificate of a confirmed round has its late signatures.
-        let signatures: Vec<(OperatorId, G1Bytes<S>)> = if is_confirmed {
+        // The certificate of a closed round has its late signatures.
+        let signatures: Vec<(OperatorId, G1Bytes<S>)> = if is_closed {
             Vec::new()
         } else {
             work.unrecorded.iter().copied().collect()
         };
         let batch = Batch {
-            is_first: !work.is_stored && !is_confirmed,
+            is_first: !work.is_stored && !is_closed,
             signatures: &signatures,
             certificate: counted.certificate.as_ref(),
         };
@@ -231,19 +235,25 @@ impl<S: Scheme> Aggregator<S> {
         }
     }
 
-    /// Keeps that the round is confirmed. If that fails, [`Aggregator::tend`] tries again.
-    async fn close(&self, round: &OpenRound<S>, work: &mut Work<S>) {
-        if work.is_closed || !matches!(round.phase(), Phase::Confirmed(_)) {
+    /// Keeps that the round is closed. If that fails, [`Aggregator::tend`] tries again.
+    async fn close(&self, round: &Arc<OpenRound<S>>, work: &mut Work<S>) {
+        if work.is_closed || !round.is_closed() {
             return;
         }
         let digest = round.digest();
         match self.0.ledger.close(&digest, &round.to_stored()).await {
-            Ok(Recorded::Durable) => work.is_closed = true,
+            Ok(Recorded::Durable) => {
+                work.is_closed = true;
+                work.unrecorded = HashSet::new();
+                let round = Arc::clone(round);
+                // What a panic leaves is as good.
+                let _ = blocking(move || round.condense()).await;
+            }
             Ok(_) => self.0.step_down(),
             Err(error) => warn!(
                 %digest,
                 error = &error as &dyn std::error::Error,
-                "the confirmation was not stored"
+                "that the round is closed was not stored"
             ),
         }
     }

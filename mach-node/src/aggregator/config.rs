@@ -1,9 +1,9 @@
 //! What an aggregator is told.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU64, time::Duration};
 
 use alloy_primitives::ChainId;
-use mach_core::{Domain, QuorumNumbers, Threshold};
+use mach_core::{Domain, QuorumNumbers, Statement, Threshold};
 
 use crate::RetryPolicy;
 
@@ -35,6 +35,10 @@ pub struct AggregatorConfig {
     /// How long a round lasts from one process to the next: until L1 is this number of blocks past
     /// its reference block. The time of day, which may jump, is not asked.
     pub round_blocks: u32,
+    /// Which statements are brought to L1.
+    pub confirm: ToL1,
+    /// How long what is over is kept.
+    pub retention: Retention,
     /// Whether other instances work on the same store; `None` for the only one.
     pub instance: Option<InstanceConfig>,
     /// For L1 when it does not answer. While its round lives, a certificate is not given up.
@@ -42,7 +46,7 @@ pub struct AggregatorConfig {
 }
 
 impl AggregatorConfig {
-    /// Rounds of an hour or 300 L1 blocks, at most 1,024 of them and 256 of one operator alone, one L1
+    /// Every statement goes to L1. Rounds of an hour or 300 L1 blocks, at most 1,024 of them and 256 of one operator alone, one L1
     /// block behind the head; the only instance.
     pub fn new(
         domain: Domain,
@@ -61,8 +65,56 @@ impl AggregatorConfig {
             max_rounds_per_operator: 256,
             round_lifetime: Duration::from_secs(3600),
             round_blocks: 300,
+            confirm: ToL1::All,
+            retention: Retention::default(),
             instance: None,
             retry: RetryPolicy::default(),
+        }
+    }
+}
+
+/// Which statements are brought to L1. Whatever is not has a certificate all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToL1 {
+    /// Every one.
+    #[default]
+    All,
+    /// Alerts, and attestations of the blocks whose numbers are multiples of this: of their ancestors
+    /// L1 knows with them.
+    AlertsAndEvery(NonZeroU64),
+    /// Alerts alone.
+    Alerts,
+}
+
+impl ToL1 {
+    /// Whether this statement is brought to L1. Every instance finds the same.
+    pub fn takes(&self, statement: &Statement) -> bool {
+        match (self, statement) {
+            (Self::All, _) | (_, Statement::Alert(_)) => true,
+            (Self::AlertsAndEvery(blocks), statement) => {
+                statement.block().number.is_multiple_of(blocks.get())
+            }
+            (Self::Alerts, _) => false,
+        }
+    }
+}
+
+/// How many L1 blocks long what is over is kept: a round since its confirmation, or since its
+/// certificate if it is not brought to L1. Rounds of alerts and their certificates are kept for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Rounds: so long they are answered for, and their certificates extended.
+    pub rounds: u64,
+    /// Certificates, no shorter than rounds.
+    pub certificates: u64,
+}
+
+impl Default for Retention {
+    /// A day of rounds and thirty days of certificates, at a block in twelve seconds.
+    fn default() -> Self {
+        Self {
+            rounds: 7_200,
+            certificates: 216_000,
         }
     }
 }

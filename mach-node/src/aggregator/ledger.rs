@@ -6,7 +6,10 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use mach_core::{Certificate, Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, Statement};
+use mach_core::{
+    Certificate, Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, Statement,
+    ports::Progress,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
@@ -38,6 +41,13 @@ pub(super) struct Batch<'a, C: Curve> {
     pub(super) certificate: Option<&'a Certificate<C>>,
 }
 
+/// What grows old. The number stands in keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Round = 0,
+    Certificate = 1,
+}
+
 /// What became of a write.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +69,34 @@ pub(super) struct StoredRound {
     pub(super) opened_at: UnixTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) confirmation: Option<Confirmation>,
+    /// Of a round that is not brought to L1: how many had signed when it had its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) certified: Option<u64>,
 }
 
 impl StoredRound {
+    /// What the round has come to, if all that is to come is a better certificate.
+    pub(super) const fn closed(&self) -> Option<Progress> {
+        match (self.confirmation, self.certified) {
+            (Some(confirmation), _) => Some(Progress::Confirmed(confirmation)),
+            (None, Some(signers)) => Some(Progress::Reached { signers }),
+            (None, None) => None,
+        }
+    }
+
     /// Whether L1 at this height is too far past the round.
     pub(super) fn is_over(&self, head: u64, blocks: u32) -> bool {
         let reference_block = u64::from(self.terms.reference_block());
-        self.confirmation.is_none() && head.saturating_sub(reference_block) > u64::from(blocks)
+        self.closed().is_none() && head.saturating_sub(reference_block) > u64::from(blocks)
+    }
+
+    /// L1 block from which on what is kept of it grows old; `None` for ever.
+    const fn aged_from(&self) -> Option<u64> {
+        match (&self.statement, &self.confirmation) {
+            (Statement::Alert(_), _) => None,
+            (_, Some(confirmation)) => Some(confirmation.l1_block),
+            (_, None) => Some(self.terms.reference_block() as u64),
+        }
     }
 
     /// Whether these are two copies of one round.
@@ -215,7 +246,7 @@ impl Ledger {
             .transpose()
     }
 
-    /// Keeps a round as confirmed. Its signatures have done what they were for.
+    /// Keeps a round as closed. Its signatures have done what they were for.
     pub(super) async fn close(
         &self,
         digest: &B256,
@@ -223,7 +254,9 @@ impl Ledger {
     ) -> Result<Recorded, StoreError> {
         let closed = put(Table::Rounds, digest.to_vec(), encode(round)?);
         let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
-        match self.write(vec![closed, unconfirmed]).await? {
+        let mut changes = vec![closed, unconfirmed];
+        changes.extend(self.aging(Kept::Round, digest, round));
+        match self.write(changes).await? {
             Recorded::Durable => self.remove_signatures(digest, round).await,
             other => Ok(other),
         }
@@ -242,12 +275,68 @@ impl Ledger {
             // The statement has another round by now.
             return Ok(removed);
         };
-        let round = Change {
+        let removed_row = Change {
             expected: Expected::Value(value),
             ..remove(Table::Rounds, digest.to_vec())
         };
         let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
-        self.write(vec![round, unconfirmed]).await
+        let mut changes = vec![removed_row, unconfirmed];
+        // It may have a certificate that L1 never took.
+        changes.extend(self.aging(Kept::Certificate, digest, round));
+        self.write(changes).await
+    }
+
+    /// Removes rounds, or certificates, that have aged since `before` or longer, so many at most.
+    /// Gives how many; fewer than that if no more are so old.
+    pub(super) async fn prune(&self, kept: Kept, before: u64) -> Result<Vec<B256>, StoreError> {
+        let prefix = self.aging_prefix(kept);
+        let rows = self.store.scan(Table::Aging, &prefix, None, PAGE).await?;
+        let mut removed = Vec::new();
+        let mut changes = Vec::new();
+        for (key, _) in rows {
+            let damaged = || StoreError::damaged(Table::Aging, &key);
+            let rest = key.get(prefix.len()..).ok_or_else(damaged)?;
+            let (since, digest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+            let digest = B256::try_from(digest).map_err(|_| damaged())?;
+            if u64::from_be_bytes(*since) >= before {
+                break;
+            }
+            match kept {
+                Kept::Round => {
+                    let prefix = self.aging_prefix(Kept::Certificate);
+                    let later = [prefix.as_slice(), rest].concat();
+                    changes.push(put(Table::Aging, later, Vec::new()));
+                    changes.push(remove(Table::Rounds, digest.to_vec()));
+                }
+                // The statement may have another round by now.
+                Kept::Certificate if self.row(&digest).await?.is_some() => {}
+                Kept::Certificate => {
+                    changes.push(remove(Table::Certificates, digest.to_vec()));
+                }
+            }
+            changes.push(remove(Table::Aging, key));
+            removed.push(digest);
+        }
+        if changes.is_empty() {
+            return Ok(removed);
+        }
+        match self.write(changes).await? {
+            Recorded::Durable => Ok(removed),
+            // Who leads prunes.
+            Recorded::Elsewise | Recorded::NotLeading => Ok(Vec::new()),
+        }
+    }
+
+    /// The row that says since when something of a round is growing old.
+    fn aging(&self, kept: Kept, digest: &B256, round: &StoredRound) -> Option<Change> {
+        let since = round.aged_from()?.to_be_bytes();
+        let prefix = self.aging_prefix(kept);
+        let key = [prefix.as_slice(), &since, digest.as_slice()].concat();
+        Some(put(Table::Aging, key, Vec::new()))
+    }
+
+    fn aging_prefix(&self, kept: Kept) -> Vec<u8> {
+        [domain_key(&self.domain).as_slice(), &[kept as u8]].concat()
     }
 
     async fn remove_signatures(
@@ -318,7 +407,7 @@ fn encode(round: &StoredRound) -> Result<Vec<u8>, StoreError> {
 pub(crate) fn record(table: Table, key: &[u8]) -> Option<String> {
     let digest = match table {
         Table::Leader => return Some("which instance leads".to_owned()),
-        Table::Unconfirmed => key.last_chunk::<WORD>()?,
+        Table::Unconfirmed | Table::Aging => key.last_chunk::<WORD>()?,
         _ => key.first_chunk::<WORD>()?,
     };
     let digest = B256::from(digest);

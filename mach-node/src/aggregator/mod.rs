@@ -16,7 +16,7 @@ use alloy_primitives::B256;
 use async_trait::async_trait;
 use mach_bls::{OperatorKeys, Scheme, Tally, TallyError};
 use mach_core::{
-    Bn254, Certificate, Confirmation, Round, SignedStatement, Statement,
+    Bn254, Certificate, Round, SignedStatement, Statement,
     ports::{
         AggregateError, BoxError, OperatorRegistry, Progress, RegistryError, SignatureAggregator,
         StatementConfirmer,
@@ -38,7 +38,7 @@ use round::OpenRound;
 use rounds::{Inserted, Rounds};
 use view::Events;
 
-pub use config::{AggregatorConfig, InstanceConfig};
+pub use config::{AggregatorConfig, InstanceConfig, Retention, ToL1};
 pub(crate) use ledger::record;
 pub use view::{QuorumView, RoundEvent, RoundState, RoundView};
 
@@ -120,7 +120,7 @@ impl<S: Scheme> Aggregator<S> {
     /// memory.
     pub fn progress(&self, digest: B256) -> Option<Progress> {
         let (round, is_over) = self.0.rounds.get(&digest)?;
-        (!is_over || round.is_confirmed()).then(|| round.progress())
+        (!is_over || round.is_closed()).then(|| round.progress())
     }
 
     /// What happens from now on. Who is too slow misses events, and is told how many.
@@ -141,7 +141,7 @@ impl<S: Scheme> Aggregator<S> {
         self.0.ledger.certificate(&digest).await
     }
 
-    /// Number of rounds in memory, open or confirmed.
+    /// Number of rounds in memory, open or closed.
     pub fn open_rounds(&self) -> usize {
         self.0.rounds.len()
     }
@@ -169,7 +169,7 @@ impl<S: Scheme> Shared<S> {
     /// The round of a statement, from memory or from the store.
     async fn find(&self, digest: &B256) -> Result<Found<S>, AggregateError> {
         if let Some((round, is_over)) = self.rounds.get(digest) {
-            if !is_over || round.is_confirmed() {
+            if !is_over || round.is_closed() {
                 return Ok(Found::Open(round));
             }
             self.expire(&round).await?;
@@ -177,8 +177,8 @@ impl<S: Scheme> Shared<S> {
         let Some(stored) = self.ledger.round(digest).await.map_err(unstored)? else {
             return Ok(Found::Nothing);
         };
-        if let Some(confirmation) = stored.confirmation {
-            return Ok(Found::Closed(Box::new(stored), confirmation));
+        if let Some(progress) = stored.closed() {
+            return Ok(Found::Closed(Box::new(stored), progress));
         }
         match self.outlived(digest).await? {
             Some(stored) => self.take_up(*digest, stored).await.map(Found::Open),
@@ -289,7 +289,11 @@ impl<S: Scheme> Shared<S> {
             None => OperatorKeys::new(&set),
         };
         let keys = Arc::new(blocking(prove).await?.map_err(malformed)?);
-        *newest = Some(Arc::clone(&keys));
+        // One of long ago, for a late signature, does not take the place of what all others need.
+        let is_newer = |it: &Arc<OperatorKeys<S>>| it.reference_block() < reference_block;
+        if newest.as_ref().is_none_or(is_newer) {
+            *newest = Some(Arc::clone(&keys));
+        }
         Ok(keys)
     }
 }
@@ -297,8 +301,8 @@ impl<S: Scheme> Shared<S> {
 /// What is known of a statement.
 enum Found<S: Scheme> {
     Open(Arc<OpenRound<S>>),
-    /// Confirmed, and not in memory any more.
-    Closed(Box<StoredRound>, Confirmation),
+    /// Not in memory any more; all that is to come is a better certificate.
+    Closed(Box<StoredRound>, Progress),
     Nothing,
 }
 
@@ -345,7 +349,10 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         let digest = signed.digest();
         let round = match self.0.find(&digest).await? {
             Found::Open(round) => round,
-            Found::Closed(_, confirmation) => return Ok(Progress::Confirmed(confirmation)),
+            Found::Closed(stored, progress) => match self.0.late(digest, &stored, &signed).await? {
+                Some(round) => round,
+                None => return Ok(progress),
+            },
             Found::Nothing => self.0.begin(digest, &signed).await?,
         };
         self.count(round, signed).await

@@ -15,7 +15,7 @@ use std::{
 use alloy_primitives::B256;
 use mach_bls::{Added, Scheme, Signature, Tally, TallyError};
 use mach_core::{
-    Certificate, Confirmation, G1Bytes, OperatorId, Round,
+    Certificate, Confirmation, G1Bytes, OperatorId, Round, Statement,
     ports::{AggregateError, Progress},
 };
 use tokio::{
@@ -87,6 +87,8 @@ pub(super) enum Phase {
     Confirming,
     /// The statement stands on L1.
     Confirmed(Confirmation),
+    /// The certificate is all there is to it: it is not brought to L1.
+    Certified,
 }
 
 /// What counting signatures came to.
@@ -113,6 +115,7 @@ impl<S: Scheme> OpenRound<S> {
             terms: tally.round().clone(),
             opened_at: UnixTime::now(),
             confirmation: None,
+            certified: None,
         };
         let signatures: HashSet<_> = tally
             .proved()
@@ -171,6 +174,27 @@ impl<S: Scheme> OpenRound<S> {
         round
     }
 
+    /// A closed round as it was stored, with all that is left of it: its certificate, behind which
+    /// `tally` goes on.
+    pub(super) fn reopen(
+        digest: B256,
+        tally: Tally<S>,
+        stored: &StoredRound,
+        certificate: Certificate<S>,
+    ) -> Self {
+        let mut round = Self::new(digest, tally);
+        round.stored.opened_at = stored.opened_at;
+        let phase = stored
+            .confirmation
+            .map_or(Phase::Certified, Phase::Confirmed);
+        round.phase = Mutex::new(phase);
+        let work = round.work.get_mut();
+        work.is_stored = true;
+        work.is_closed = true;
+        work.certificate = Some((Arc::new(certificate), round.opened));
+        round
+    }
+
     pub(super) const fn digest(&self) -> B256 {
         self.digest
     }
@@ -197,12 +221,14 @@ impl<S: Scheme> OpenRound<S> {
 
     /// The round as it is to be stored.
     pub(super) fn to_stored(&self) -> StoredRound {
-        let confirmation = match self.phase() {
-            Phase::Confirmed(confirmation) => Some(confirmation),
-            _ => None,
+        let (confirmation, certified) = match self.phase() {
+            Phase::Confirmed(confirmation) => (Some(confirmation), None),
+            Phase::Certified => (None, Some(self.signers())),
+            Phase::Collecting | Phase::Confirming => (None, None),
         };
         StoredRound {
             confirmation,
+            certified,
             ..self.stored.clone()
         }
     }
@@ -245,6 +271,8 @@ impl<S: Scheme> OpenRound<S> {
         let is_done = waiting.signatures.is_empty() && !waiting.is_poked;
         if is_done {
             waiting.is_worked_on = false;
+            // It was as long as the longest queue.
+            waiting.signatures = VecDeque::new();
         }
         is_done
     }
@@ -282,7 +310,9 @@ impl<S: Scheme> OpenRound<S> {
         // Of two in one operator's name one is wrong, and others may be.
         for ((operator, bytes), outcome) in batch.iter().zip(&mut outcomes) {
             let counts = |signature: &Signature<S>| signature.to_bytes() == *bytes;
-            if outcome.is_ok() && !tally.signature(operator).is_some_and(counts) {
+            // What is in the sum was compared when it came.
+            let is_in = tally.is_summed(operator) || tally.signature(operator).is_some_and(counts);
+            if outcome.is_ok() && !is_in {
                 *outcome = Err(TallyError::BadSignature(*operator));
             }
         }
@@ -320,6 +350,21 @@ impl<S: Scheme> OpenRound<S> {
         begins
     }
 
+    /// Leaves it at the certificate. Answers whether that is new.
+    pub(super) fn leave_certified(&self) -> bool {
+        let mut phase = lock(&self.phase);
+        let begins = *phase == Phase::Collecting;
+        if begins {
+            *phase = Phase::Certified;
+        }
+        begins
+    }
+
+    /// Keeps of the signatures their sum, for a round that is closed: that is what it is remembered by.
+    pub(super) fn condense(&self) {
+        lock(&self.tally).condense();
+    }
+
     pub(super) fn confirmed(&self, confirmation: Confirmation) {
         *lock(&self.phase) = Phase::Confirmed(confirmation);
     }
@@ -332,11 +377,15 @@ impl<S: Scheme> OpenRound<S> {
         }
     }
 
+    fn signers(&self) -> u64 {
+        self.signers.load(Ordering::Relaxed) as u64
+    }
+
     pub(super) fn progress(&self) -> Progress {
-        let signers = self.signers.load(Ordering::Relaxed) as u64;
+        let signers = self.signers();
         match self.phase() {
             Phase::Collecting => Progress::Collecting { signers },
-            Phase::Confirming => Progress::Reached { signers },
+            Phase::Confirming | Phase::Certified => Progress::Reached { signers },
             Phase::Confirmed(confirmation) => Progress::Confirmed(confirmation),
         }
     }
@@ -345,15 +394,20 @@ impl<S: Scheme> OpenRound<S> {
         let tally = lock(&self.tally);
         let state = match self.phase() {
             Phase::Confirmed(confirmation) => RoundState::Confirmed(confirmation),
-            Phase::Confirming => RoundState::Certified,
+            Phase::Confirming | Phase::Certified => RoundState::Certified,
             Phase::Collecting if tally.is_met() => RoundState::Certified,
             Phase::Collecting => RoundState::Collecting,
         };
         RoundView::new(self.digest, &tally, state)
     }
 
-    pub(super) fn is_confirmed(&self) -> bool {
-        matches!(self.phase(), Phase::Confirmed(_))
+    pub(super) fn statement(&self) -> &Statement {
+        &self.stored.statement
+    }
+
+    /// Whether all that is to come is a better certificate.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.phase(), Phase::Confirmed(_) | Phase::Certified)
     }
 
     /// Whether the time of the round is up.

@@ -13,8 +13,8 @@ use mach_core::{OperatorId, ports::AggregateError};
 
 use super::round::OpenRound;
 
-/// Most confirmed rounds in memory; the store answers for all others.
-const MAX_CONFIRMED: usize = 64;
+/// Most closed rounds in memory; the store answers for all others.
+const MAX_CLOSED: usize = 64;
 
 /// All rounds, by the digest of their statement.
 pub(super) struct Rounds<S: Scheme> {
@@ -95,20 +95,20 @@ impl<S: Scheme> Rounds<S> {
         self.len() >= self.limit
     }
 
-    /// Number of rounds, open or confirmed.
+    /// Number of rounds, open or closed.
     pub(super) fn len(&self) -> usize {
         lock(&self.rounds).len()
     }
 
-    /// Makes sure that one more round fits in, at the cost of the oldest that is confirmed. A round
+    /// Makes sure that one more round fits in, at the cost of the oldest that is closed. A round
     /// that operators signed stays until it is over.
     fn make_room(
         &self,
         rounds: &mut HashMap<B256, Arc<OpenRound<S>>>,
     ) -> Result<(), AggregateError> {
-        let confirmed = || rounds.iter().filter(|(_, round)| round.is_confirmed());
-        if rounds.len() >= self.limit || confirmed().count() >= MAX_CONFIRMED {
-            let oldest = confirmed().min_by_key(|(_, round)| round.opened());
+        let closed = || rounds.iter().filter(|(_, round)| round.is_closed());
+        if rounds.len() >= self.limit || closed().count() >= MAX_CLOSED {
+            let oldest = closed().min_by_key(|(_, round)| round.opened());
             if let Some(digest) = oldest.map(|(digest, _)| *digest) {
                 rounds.remove(&digest);
             }

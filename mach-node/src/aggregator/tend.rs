@@ -3,16 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
-use mach_bls::{Scheme, Tally};
-use mach_core::ports::AggregateError;
+use mach_bls::{Scheme, Signature, Tally};
+use mach_core::{Certificate, SignedStatement, ports::AggregateError};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
     Aggregator, Shared, blocking,
+    config::Retention,
+    failed,
     leader::{Leadership, Seen, Turn},
-    ledger::StoredRound,
+    ledger::{Kept, StoredRound},
     malformed,
     round::OpenRound,
     rounds::Inserted,
@@ -79,6 +81,45 @@ impl<S: Scheme> Aggregator<S> {
                 "not every round goes on"
             );
         }
+        if let Err(error) = self.prune().await {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "what is old is kept");
+        }
+    }
+
+    /// Forgets what the configuration does not keep any longer. Gives how many rounds and certificates
+    /// that were; [`Self::run`] sees to it.
+    ///
+    /// Errors: [`AggregateError::Backend`], [`AggregateError::Standby`] if another instance leads.
+    pub async fn prune(&self) -> Result<usize, AggregateError> {
+        if !self.0.leads() {
+            return Err(AggregateError::Standby);
+        }
+        let head = self.0.head().await?;
+        let Retention {
+            rounds,
+            certificates,
+        } = self.0.config.retention;
+        let mut count = 0;
+        for (kept, age) in [
+            (Kept::Round, rounds),
+            (Kept::Certificate, certificates.max(rounds)),
+        ] {
+            loop {
+                let before = head.saturating_sub(age);
+                let removed = self.0.ledger.prune(kept, before).await.map_err(unstored)?;
+                if removed.is_empty() {
+                    break;
+                }
+                count += removed.len();
+                for digest in removed.iter().filter(|_| kept == Kept::Round) {
+                    if let Some((round, _)) = self.0.rounds.get(digest) {
+                        self.0.rounds.remove(digest, &round);
+                    }
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Goes on with the rounds of the store that are not confirmed: forgets those that are over,
@@ -149,7 +190,7 @@ impl<S: Scheme> Shared<S> {
     /// Forgets a round whose time is up. What is confirmed stays in the store.
     pub(super) async fn expire(&self, round: &Arc<OpenRound<S>>) -> Result<(), AggregateError> {
         let digest = round.digest();
-        if !round.is_confirmed() {
+        if !round.is_closed() {
             self.forget(&digest, &round.to_stored()).await?;
         }
         self.rounds.remove(&digest, round);
@@ -164,13 +205,13 @@ impl<S: Scheme> Shared<S> {
         Ok(())
     }
 
-    /// The stored round, if it is neither confirmed nor over; one that is over is forgotten.
+    /// The stored round, if it is neither closed nor over; one that is over is forgotten.
     pub(super) async fn outlived(
         &self,
         digest: &B256,
     ) -> Result<Option<StoredRound>, AggregateError> {
         let stored = self.ledger.round(digest).await.map_err(unstored)?;
-        let Some(stored) = stored.filter(|it| it.confirmation.is_none()) else {
+        let Some(stored) = stored.filter(|it| it.closed().is_none()) else {
             return Ok(None);
         };
         // In memory it goes by the time that it has been there.
@@ -215,6 +256,52 @@ impl<S: Scheme> Shared<S> {
                 Ok(round)
             }
             Inserted::Known(round) => Ok(round),
+        }
+    }
+
+    /// A closed round back in memory, for a signature that its certificate does not have; `None` if
+    /// there is nothing to extend.
+    ///
+    /// Who sends it may be anybody. L1 is asked for operators of long ago only once it is known that
+    /// the signature is right.
+    pub(super) async fn late(
+        &self,
+        digest: B256,
+        stored: &StoredRound,
+        signed: &SignedStatement<S>,
+    ) -> Result<Option<Arc<OpenRound<S>>>, AggregateError> {
+        let operator = signed.operator;
+        let certificate = self.ledger.certificate(&digest).await.map_err(unstored)?;
+        let has_signed = |it: &Certificate<S>| it.non_signers.iter().all(|it| it.id != operator);
+        let Some(certificate) =
+            certificate.filter(|it| it.round == stored.terms && !has_signed(it))
+        else {
+            return Ok(None);
+        };
+        let newest = self.keys(self.terms().await?.reference_block()).await?;
+        let Some(key) = newest.key(&operator).cloned() else {
+            return Ok(None);
+        };
+        let wrong = || AggregateError::BadSignature(operator);
+        let signature = Signature::from_bytes(&signed.signature).map_err(|_| wrong())?;
+        let permit = self.proving.acquire().await;
+        let verified = blocking(move || key.verify(digest, &signature)).await?;
+        drop(permit);
+        verified.map_err(|_| wrong())?;
+        let keys = match self.keys(stored.terms.reference_block()).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                info!(%digest, %error, "a late signature comes too late: L1 does not know its operators");
+                return Ok(None);
+            }
+        };
+        let behind = certificate.clone();
+        let _permit = self.proving.acquire().await;
+        let resumed = blocking(move || Tally::resume(&behind, keys)).await?;
+        let tally = resumed.map_err(failed)?;
+        let round = OpenRound::reopen(digest, tally, stored, certificate);
+        match self.keep(round).await? {
+            Inserted::New(round) | Inserted::Known(round) => Ok(Some(round)),
         }
     }
 }

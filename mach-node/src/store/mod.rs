@@ -35,6 +35,8 @@ pub enum Table {
     Signatures,
     /// Which rounds are not confirmed on L1.
     Unconfirmed,
+    /// Since when rounds and certificates grow old.
+    Aging,
     /// What applications ask for: [`FinalityIndex`](crate::finality::FinalityIndex).
     Finality,
     /// The best certificate of each statement, by its digest.
@@ -51,12 +53,13 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
         Self::Signatures,
         Self::Unconfirmed,
+        Self::Aging,
         Self::Finality,
         Self::Certificates,
         Self::Verified,
@@ -73,6 +76,7 @@ impl Table {
             Self::Rounds => "rounds",
             Self::Signatures => "signatures",
             Self::Unconfirmed => "unconfirmed",
+            Self::Aging => "aging",
             Self::Finality => "finality",
             Self::Certificates => "certificates",
             Self::Verified => "verified",
@@ -90,6 +94,7 @@ impl Table {
             Self::Rounds
             | Self::Signatures
             | Self::Unconfirmed
+            | Self::Aging
             | Self::Certificates
             | Self::Leader => crate::aggregator::record(self, key),
             Self::Finality => crate::finality::record(key),

@@ -29,6 +29,7 @@ mod postgres;
 mod queue;
 mod reorg;
 mod restart;
+mod retention;
 mod rpc;
 mod signers;
 mod store;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mach_bls::verify_self_contained;
 use mach_core::{
     SignedStatement,
     ports::{AggregateError, Progress, SignatureAggregator},
@@ -97,10 +98,47 @@ async fn what_is_confirmed_stays_confirmed() {
     let silent = Confirmer::default();
     let after = on(&store, &silent);
     assert_eq!(after.tend().await.unwrap(), 0);
-    let late = after.submit(signed(1, 3)).await.unwrap();
-    assert_eq!(late, Progress::Confirmed(confirmation(digest(1))));
+    let again = after.submit(signed(1, 0)).await.unwrap();
+    assert_eq!(again, Progress::Confirmed(confirmation(digest(1))));
     assert_eq!(after.open(&statement(1)).await.unwrap(), terms);
     assert_eq!(after.open_rounds(), 0);
+    assert!(silent.certificates().is_empty());
+}
+
+/// There is nothing left of the round but its certificate.
+#[tokio::test]
+async fn a_late_signature_extends_the_certificate_of_a_round_that_was_closed_before() {
+    let store = MemoryStore::new();
+    let before = on(&store, &Confirmer::default());
+    sign_all(&before, 1, 0..3).await;
+    confirmed(&before, 1).await;
+    until(|| futures::executor::block_on(async { before.tend().await.unwrap() == 0 })).await;
+    drop(before);
+
+    let silent = Confirmer::default();
+    let registry = Arc::new(FixedRegistry::new(4));
+    let after = aggregator_on(store.clone(), Arc::clone(&registry), &silent, config());
+    // Nobody is in it in another's name.
+    let forged = after.submit(signed_by(1, 3, 2)).await;
+    assert!(matches!(forged, Err(AggregateError::BadSignature(it)) if it == id(3)));
+    assert_eq!(after.open_rounds(), 0);
+    let absent = async |aggregator: &Aggregator| {
+        let certificate = aggregator.certificate(digest(1)).await.unwrap().unwrap();
+        verify_self_contained(&certificate).unwrap();
+        certificate.non_signers.len()
+    };
+    assert_eq!(absent(&after).await, 1);
+    let late = after.submit(signed(1, 3)).await.unwrap();
+    assert_eq!(late, Progress::Confirmed(confirmation(digest(1))));
+    assert_eq!(absent(&after).await, 0);
+    let view = &after.rounds()[0];
+    assert_eq!((view.signers.len(), view.absent.len()), (4, 0));
+    // It is durable, and L1 has it already.
+    drop(after);
+    let third = on(&store, &silent);
+    assert_eq!(absent(&third).await, 0);
+    third.submit(signed(1, 3)).await.unwrap();
+    assert_eq!(third.open_rounds(), 0);
     assert!(silent.certificates().is_empty());
 }
 

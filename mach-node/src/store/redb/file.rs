@@ -52,7 +52,9 @@ pub(super) fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
             other => other.map_err(|error| unopened(error, path))?,
         };
         check_version(&database)?;
-        add_table(&database, Table::Zk)?;
+        for table in [Table::Aging, Table::Zk] {
+            add_table(&database, table)?;
+        }
         check_rows(&database)?;
         let is_whole = database.check_integrity();
         // A page that had to be repaired may be one that a statement was forgotten with.
