@@ -9,6 +9,7 @@ use std::{
 
 use alloy_primitives::{Address, BlockNumber, ChainId};
 use mach_core::ports::L2Head;
+use mach_node::Retention;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{Endpoint, Span, value::list};
@@ -160,6 +161,12 @@ pub(crate) struct Aggregator {
     pub(crate) reference_margin: u32,
     pub(crate) max_rounds: usize,
     pub(crate) round_lifetime: Span,
+    /// Every how many blocks an attestation goes to L1; 0 for alerts alone.
+    pub(crate) confirm_every: u64,
+    /// L1 blocks that a closed round is kept for.
+    pub(crate) keep_rounds: u64,
+    /// L1 blocks that its certificate is kept for.
+    pub(crate) keep_certificates: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls_certificate: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,6 +191,9 @@ impl Default for Aggregator {
             reference_margin: 1,
             max_rounds: 1024,
             round_lifetime: Span(Duration::from_secs(3600)),
+            confirm_every: 1,
+            keep_rounds: Retention::default().rounds,
+            keep_certificates: Retention::default().certificates,
             tls_certificate: None,
             tls_key: None,
         }
@@ -207,6 +217,9 @@ pub(crate) struct Verifier {
 pub(crate) struct Api {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Blocks of each rollup that are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_blocks: Option<NonZeroU64>,
 }
 
 /// `breaker`: its flags.

@@ -165,6 +165,21 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"1h\"",
     ),
     (
+        "aggregator.confirm_every",
+        "Of attestations, those of every so many blocks go to L1, where their ancestors are known with them; 0 for alerts alone",
+        "1",
+    ),
+    (
+        "aggregator.keep_rounds",
+        "L1 blocks that a round is kept for after its confirmation, and that its certificate can be extended; alerts are kept for ever",
+        "7200",
+    ),
+    (
+        "aggregator.keep_certificates",
+        "L1 blocks that its certificate is kept for",
+        "216000",
+    ),
+    (
         "aggregator.tls_certificate",
         "Certificate chain in PEM, to serve TLS",
         "\"cert.pem\"",
@@ -184,6 +199,11 @@ const KEYS: &[(&str, &str, &str)] = &[
         "api.listen",
         "Where the aggregator serves finality and the dashboard",
         "\"127.0.0.1:8080\"",
+    ),
+    (
+        "api.keep_blocks",
+        "Blocks of each rollup that can be asked for, with their transactions and certificates; alerts that stand are kept for ever",
+        "43200",
     ),
     (
         "breaker.upstream",

@@ -1,6 +1,6 @@
 //! `mach-cli aggregator run`.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use alloy_network::{Ethereum, EthereumWallet, NetworkWallet};
 use eyre::{OptionExt, WrapErr};
@@ -8,7 +8,7 @@ use mach_contracts_bindings::{
     ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter, Web3Signer,
 };
 use mach_node::{
-    Aggregator, AggregatorConfig, InstanceConfig, grpc,
+    Aggregator, AggregatorConfig, InstanceConfig, Retention, ToL1, grpc,
     http::{HttpConfig, TlsConfig},
     metrics::Metrics,
     node_api::Service,
@@ -47,6 +47,18 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         reference_margin: settings.reference_margin,
         max_rounds: settings.max_rounds,
         round_lifetime: settings.round_lifetime.0,
+        confirm: match (
+            settings.confirm_every,
+            NonZeroU64::new(settings.confirm_every),
+        ) {
+            (1, _) => ToL1::All,
+            (_, Some(blocks)) => ToL1::AlertsAndEvery(blocks),
+            (_, None) => ToL1::Alerts,
+        },
+        retention: Retention {
+            rounds: settings.keep_rounds,
+            certificates: settings.keep_certificates,
+        },
         instance: settings
             .postgres
             .as_ref()

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use alloy_primitives::ChainId;
 use async_trait::async_trait;
-use mach_contracts_bindings::ServiceManager;
+use mach_contracts_bindings::{Probe, ServiceManager};
 use mach_core::{
-    Alert,
+    Alert, Confirmation,
     ports::{BoxError, L2Source},
 };
 use mach_node::{
@@ -23,6 +24,10 @@ use crate::config::{Config, Rollup};
 const RETRY: Duration = Duration::from_secs(5);
 /// Between two looks at alerts on L1.
 const ALERTS: Duration = Duration::from_secs(4);
+/// Most of them that are read.
+const MAX_ALERTS: u64 = 1_025;
+/// Between two looks at what other instances did.
+const OTHERS: Duration = Duration::from_millis(500);
 
 /// The API, fed by the aggregator, by the nodes of the rollups, and by L1.
 pub(super) async fn start(
@@ -33,7 +38,11 @@ pub(super) async fn start(
     life: &mut Lifecycle,
 ) -> eyre::Result<axum::Router> {
     let rollups = config.rollups.iter().map(|rollup| rollup.chain_id);
-    let settings = FinalityConfig::new(chain.deployment.domain(), rollups);
+    let mut settings = FinalityConfig::new(chain.deployment.domain(), rollups);
+    if let Some(blocks) = config.api.keep_blocks {
+        settings.retain = blocks.get();
+    }
+    settings.shared = config.aggregator.postgres.as_ref().map(|_| OTHERS);
     let index = FinalityIndex::open(store, settings).await?;
     let (told, telling) = (index.clone(), aggregator.clone());
     let shutdown = life.shutdown.clone();
@@ -53,10 +62,17 @@ pub(super) async fn start(
             index.follow(source, feed, shutdown).await;
         });
     }
-    let manager = ServiceManager::connect(chain.provider.clone(), chain.deployment.service_manager);
-    let (watched, manager, shutdown) = (index.clone(), manager.await?, life.shutdown.clone());
+    let (provider, address) = (chain.provider.clone(), chain.deployment.service_manager);
+    let on_l1 = OnL1 {
+        manager: ServiceManager::connect(provider.clone(), address).await?,
+        probe: Probe::read(provider, address).await?,
+    };
+    let (watched, shutdown) = (index.clone(), life.shutdown.clone());
     life.helpers
-        .spawn(async move { watched.watch_alerts(OnL1(manager), ALERTS, shutdown).await });
+        .spawn(async move { watched.watch_alerts(on_l1, ALERTS, shutdown).await });
+    let (shared, shutdown) = (index.clone(), life.shutdown.clone());
+    life.helpers
+        .spawn(async move { shared.watch_others(shutdown).await });
     let rounds = aggregator.clone();
     let api = router(index, Some(Arc::new(move || rounds.rounds())));
     Ok(dashboard::router().merge(api))
@@ -85,11 +101,29 @@ async fn connect(rollup: &Rollup) -> RpcSource {
     }
 }
 
-struct OnL1(ServiceManager);
+struct OnL1 {
+    manager: ServiceManager,
+    probe: Probe,
+}
 
 #[async_trait]
 impl StandingAlerts for OnL1 {
     async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError> {
-        Ok(self.0.stands(&alert.clone().into()).await?)
+        Ok(self.manager.stands(&alert.clone().into()).await?)
+    }
+
+    async fn standing(&self, rollup: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError> {
+        let standing = self.probe.standing(rollup, MAX_ALERTS).await?;
+        // Of alerts of the original's generations L1 keeps the hash alone, which names no block.
+        let named = standing.alerts.into_iter().filter_map(|active| {
+            let confirmation = Confirmation {
+                digest: active.message_hash,
+                transaction: None,
+                l1_block: active.submitted_at?,
+                gas_used: None,
+            };
+            Some((active.alert?, confirmation))
+        });
+        Ok(named.collect())
     }
 }

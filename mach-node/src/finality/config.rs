@@ -1,6 +1,6 @@
 //! What an index is told.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use alloy_primitives::ChainId;
 use mach_core::Domain;
@@ -15,6 +15,9 @@ pub struct FinalityConfig {
     /// Blocks of each rollup that are kept, with their transactions and certificates, at least one.
     /// Alerts that stand are kept for ever.
     pub retain: u64,
+    /// Whether other instances write to the same store, and how often this one looks at what they wrote;
+    /// `None` for the only one.
+    pub shared: Option<Duration>,
 }
 
 impl FinalityConfig {
@@ -24,6 +27,7 @@ impl FinalityConfig {
             domain,
             rollups: rollups.into_iter().collect(),
             retain: 43_200,
+            shared: None,
         }
     }
 }

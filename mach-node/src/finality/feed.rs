@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use alloy_primitives::ChainId;
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{
-    Alert,
+    Alert, Confirmation,
     ports::{BoxError, L2Head, L2Source, SourceError},
 };
 use tokio::sync::broadcast::error::RecvError;
@@ -43,6 +44,9 @@ impl Default for FeedConfig {
 pub trait StandingAlerts: Send + Sync {
     /// Whether an alert that was confirmed has not been withdrawn.
     async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError>;
+
+    /// The alerts against a rollup that stand, whoever raised them, and where they do.
+    async fn standing(&self, rollup: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError>;
 }
 
 impl FinalityIndex {
@@ -173,7 +177,8 @@ impl FinalityIndex {
         Ok(true)
     }
 
-    /// Looks again and again whether alerts that were confirmed still stand, until `shutdown`.
+    /// Looks again and again which alerts stand on L1, until `shutdown`: those that others raised are
+    /// taken in, and those that were withdrawn are resolved.
     pub async fn watch_alerts(
         &self,
         l1: impl StandingAlerts,
@@ -196,6 +201,9 @@ impl FinalityIndex {
 
     async fn look_at_alerts(&self, l1: &impl StandingAlerts) -> Result<(), BoxError> {
         for rollup in &self.config().rollups {
+            for (alert, confirmation) in l1.standing(*rollup).await? {
+                self.found(&alert, &confirmation).await?;
+            }
             for alert in self.alerts(*rollup)? {
                 // What L1 has not had it cannot withdraw.
                 if alert.confirmation.is_none() {

@@ -1,27 +1,24 @@
-//! The index: certificates and chains in, answers out.
+//! The index: certificates and chains in.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use alloy_primitives::{B256, BlockNumber, ChainId, TxHash, keccak256};
+use alloy_primitives::{B256, ChainId, keccak256};
 use mach_bls::verify_self_contained;
 use mach_core::{
-    BlockRef, Certificate, CertificateFile, Confirmation, L2Block, Statement as Signed,
+    Alert, BlockRef, Certificate, CertificateFile, Confirmation, L2Block, Statement as Signed,
 };
 use tokio::sync::Mutex;
 
 use super::{
     FinalityConfig, FinalityError,
-    hub::{Hub, Subscription},
+    hub::Hub,
     links::Place,
     rollup::{Known, Rollup, Statement, confirmed},
     rows,
-    view::{
-        AlertView, AttestationView, BlockView, FinalityEvent, Heads, RollupView, StakeShare,
-        TransactionView,
-    },
+    view::{AlertView, AttestationView, FinalityEvent, RollupView, StakeShare},
 };
 use crate::store::{Change, Store, Written};
 
@@ -35,15 +32,22 @@ const MAX_REMOVED: usize = 1024;
 /// What it was told is on the disk before it is told to others, and is there again after a restart.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds a port")]
-pub struct FinalityIndex(Arc<Shared>);
+pub struct FinalityIndex(pub(super) Arc<Shared>);
 
-struct Shared {
-    config: FinalityConfig,
-    store: Arc<dyn Store>,
+pub(super) struct Shared {
+    pub(super) config: FinalityConfig,
+    pub(super) store: Arc<dyn Store>,
     rollups: RwLock<BTreeMap<ChainId, Rollup>>,
     /// Held by whoever changes something, from the store to the events.
-    writer: Mutex<()>,
-    hub: Hub,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) hub: Hub,
+}
+
+/// What whoever changes something knows.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    /// Changes of statements in the store that are known here, where others make some, too.
+    pub(super) changes: u64,
 }
 
 /// What became of a block of the rollup's node.
@@ -67,6 +71,11 @@ impl FinalityIndex {
         config: FinalityConfig,
     ) -> Result<Self, FinalityError> {
         let store: Arc<dyn Store> = Arc::new(store);
+        // What comes while the rows are read is read once more.
+        let changes = match config.shared {
+            Some(_) => rows::changes(&*store).await?,
+            None => 0,
+        };
         let mut rollups = BTreeMap::new();
         for chain_id in &config.rollups {
             let mut rollup = Rollup::new(*chain_id);
@@ -93,7 +102,7 @@ impl FinalityIndex {
             config,
             store,
             rollups: RwLock::new(rollups),
-            writer: Mutex::new(()),
+            writer: Mutex::new(Writer { changes }),
             hub: Hub::new(),
         })))
     }
@@ -124,20 +133,24 @@ impl FinalityIndex {
                 confirmation: None,
             }),
         };
-        let _writing = self.0.writer.lock().await;
-        let is_news = self.with(rollup, |rollup| match rollup.statement(&digest) {
-            None => true,
-            Some(known) => keep(&mut statement, &known),
-        })?;
-        if !is_news {
-            return Ok(());
-        }
         let json = CertificateFile(certificate.clone()).to_json();
-        let changes = vec![
-            rows::put_statement(&statement)?,
-            rows::put_certificate(rollup, &digest, json),
-        ];
-        self.write(changes).await?;
+        let mut writer = self.0.writer.lock().await;
+        loop {
+            let is_news = self.with(rollup, |rollup| match rollup.statement(&digest) {
+                None => true,
+                Some(known) => keep(&mut statement, &known),
+            })?;
+            if !is_news {
+                return Ok(());
+            }
+            let certificate = rows::put_certificate(rollup, &digest, json.clone());
+            if self
+                .record(&mut writer, &statement, Some(certificate))
+                .await?
+            {
+                break;
+            }
+        }
         let event = match &statement {
             Statement::Attestation(it) => FinalityEvent::Attested(it.clone()),
             Statement::Alert(it) => FinalityEvent::Alerted(it.clone()),
@@ -150,12 +163,17 @@ impl FinalityIndex {
     ///
     /// Errors: [`FinalityError::Store`].
     pub async fn confirmed(&self, confirmation: &Confirmation) -> Result<(), FinalityError> {
-        let _writing = self.0.writer.lock().await;
+        let mut writer = self.0.writer.lock().await;
         let digest = confirmation.digest;
-        let Some(statement) = self.find(&digest, |known| confirmed(known, *confirmation)) else {
-            return Ok(());
+        let statement = loop {
+            let Some(statement) = self.find(&digest, |known| confirmed(known, *confirmation))
+            else {
+                return Ok(());
+            };
+            if self.record(&mut writer, &statement, None).await? {
+                break statement;
+            }
         };
-        self.write(vec![rows::put_statement(&statement)?]).await?;
         let event = FinalityEvent::Confirmed {
             rollup: statement.rollup(),
             digest,
@@ -164,6 +182,35 @@ impl FinalityIndex {
             confirmation: *confirmation,
         };
         self.change(statement.rollup(), event, |rollup| take(rollup, statement));
+        Ok(())
+    }
+
+    /// Takes an alert that stands on L1, whoever raised it. L1 has checked it: there need not be a
+    /// certificate here.
+    ///
+    /// Errors: [`FinalityError`].
+    pub async fn found(
+        &self,
+        alert: &Alert,
+        confirmation: &Confirmation,
+    ) -> Result<(), FinalityError> {
+        let (digest, rollup) = (confirmation.digest, alert.rollup_chain_id);
+        let view = AlertView {
+            confirmation: Some(*confirmation),
+            ..AlertView::new(alert, digest, StakeShare::of([]))
+        };
+        let statement = Statement::Alert(view.clone());
+        let mut writer = self.0.writer.lock().await;
+        loop {
+            if self.with(rollup, |rollup| rollup.statement(&digest).is_some())? {
+                return Ok(());
+            }
+            if self.record(&mut writer, &statement, None).await? {
+                break;
+            }
+        }
+        let event = FinalityEvent::Alerted(view);
+        self.change(rollup, event, |rollup| take(rollup, statement));
         Ok(())
     }
 
@@ -182,19 +229,23 @@ impl FinalityIndex {
     }
 
     async fn set_resolved(&self, digest: B256, is_resolved: bool) -> Result<(), FinalityError> {
-        let _writing = self.0.writer.lock().await;
-        let found = self.find(&digest, |known| match known {
-            Known::Alert(alert) if alert.is_resolved != is_resolved => Some(AlertView {
-                is_resolved,
-                ..(*alert).clone()
-            }),
-            _ => None,
-        });
-        let Some(alert) = found else {
-            return Ok(());
+        let mut writer = self.0.writer.lock().await;
+        let (alert, statement) = loop {
+            let found = self.find(&digest, |known| match known {
+                Known::Alert(alert) if alert.is_resolved != is_resolved => Some(AlertView {
+                    is_resolved,
+                    ..(*alert).clone()
+                }),
+                _ => None,
+            });
+            let Some(alert) = found else {
+                return Ok(());
+            };
+            let statement = Statement::Alert(alert.clone());
+            if self.record(&mut writer, &statement, None).await? {
+                break (alert, statement);
+            }
         };
-        let statement = Statement::Alert(alert.clone());
-        self.write(vec![rows::put_statement(&statement)?]).await?;
         let (rollup, block) = (alert.rollup, alert.block);
         let event = if is_resolved {
             FinalityEvent::Resolved {
@@ -275,129 +326,6 @@ impl FinalityIndex {
         Ok(())
     }
 
-    // ------------------------------------------------------------------ what is asked
-
-    /// The rollups that are served, ascending by chain id.
-    pub fn rollups(&self) -> Vec<RollupView> {
-        let rollups = self.readable();
-        rollups.values().map(|it| self.view(it)).collect()
-    }
-
-    /// One rollup.
-    ///
-    /// Errors: [`FinalityError::UnknownRollup`].
-    pub fn rollup(&self, rollup: ChainId) -> Result<RollupView, FinalityError> {
-        self.with(rollup, |rollup| self.view(rollup))
-    }
-
-    /// The newest blocks of a rollup.
-    ///
-    /// Errors: [`FinalityError::UnknownRollup`].
-    pub fn heads(&self, rollup: ChainId) -> Result<Heads, FinalityError> {
-        self.with(rollup, Rollup::heads)
-    }
-
-    /// What is known of the block at a height.
-    ///
-    /// Errors: [`FinalityError::UnknownRollup`].
-    pub fn block_at(
-        &self,
-        rollup: ChainId,
-        number: BlockNumber,
-    ) -> Result<BlockView, FinalityError> {
-        self.with(rollup, |rollup| rollup.at(number))
-    }
-
-    /// What is known of the block with this hash.
-    ///
-    /// Errors: [`FinalityError::UnknownRollup`].
-    pub fn block_with_hash(&self, rollup: ChainId, hash: B256) -> Result<BlockView, FinalityError> {
-        self.with(rollup, |rollup| rollup.with_hash(hash))
-    }
-
-    /// What is known of a transaction's block.
-    ///
-    /// Errors: [`FinalityError`].
-    pub async fn transaction(
-        &self,
-        rollup: ChainId,
-        transaction: TxHash,
-    ) -> Result<TransactionView, FinalityError> {
-        self.with(rollup, |_| ())?;
-        // While it is looked at, the block may be replaced.
-        let _writing = self.0.writer.lock().await;
-        let number = rows::transaction(&*self.0.store, rollup, &transaction).await?;
-        let block = self.with(rollup, |rollup| match number {
-            Some(number) => rollup.at(number),
-            None => rollup.unknown(),
-        })?;
-        Ok(TransactionView { transaction, block })
-    }
-
-    /// Certified attestations of a rollup, newest first, at most `limit`, below `before`.
-    ///
-    /// Errors: [`FinalityError::UnknownRollup`].
-    pub fn attestations(
-        &self,
-        rollup: ChainId,
-        before: Option<BlockNumber>,
-        limit: usize,
-    ) -> Result<Vec<AttestationView>, FinalityError> {
-        self.with(rollup, |rollup| {
-            let newest = rollup.attestations_before(before).take(limit);
-            newest.cloned().collect()
-        })
-    }
-
-    /// Certified alerts of a rollup, ascending by block, resolved ones included.
-    ///
-    /// Errors: [`FinalityError::UnknownRollup`].
-    pub fn alerts(&self, rollup: ChainId) -> Result<Vec<AlertView>, FinalityError> {
-        self.with(rollup, |rollup| rollup.alerts().cloned().collect())
-    }
-
-    /// The certificate of a statement, as the JSON of a [`CertificateFile`].
-    ///
-    /// Errors: [`FinalityError::UnknownStatement`] if there is none.
-    pub async fn certificate(
-        &self,
-        rollup: ChainId,
-        digest: B256,
-    ) -> Result<Vec<u8>, FinalityError> {
-        self.with(rollup, |_| ())?;
-        let certificate = rows::certificate(&*self.0.store, rollup, &digest).await?;
-        certificate.ok_or(FinalityError::UnknownStatement(digest))
-    }
-
-    /// Digest of the attestation of exactly this height.
-    ///
-    /// Errors: [`FinalityError::UnknownRollup`].
-    pub fn attestation_at(
-        &self,
-        rollup: ChainId,
-        number: BlockNumber,
-    ) -> Result<Option<B256>, FinalityError> {
-        self.with(rollup, |rollup| {
-            rollup.attestation_at(number).map(|it| it.digest)
-        })
-    }
-
-    /// Where the statements count.
-    pub fn config(&self) -> &FinalityConfig {
-        &self.0.config
-    }
-
-    /// Everything that happens after the event `last`. It begins with a snapshot if there is no such
-    /// event, or too much has happened since.
-    pub(super) fn subscribe(&self, last: Option<u64>) -> Subscription {
-        // No event comes between what is known and where the stream begins.
-        let rollups = self.readable();
-        let snapshot = || FinalityEvent::Snapshot {
-            rollups: rollups.values().map(|it| self.view(it)).collect(),
-        };
-        self.0.hub.subscribe(last, snapshot)
-    }
-
     // ------------------------------------------------------------------ inside
 
     /// Removes what is too old. Called with the writer's lock.
@@ -435,26 +363,31 @@ impl FinalityIndex {
     }
 
     async fn write(&self, changes: Vec<Change>) -> Result<(), FinalityError> {
-        // Whatever was there, nobody else writes these rows.
+        // Nothing is expected of these rows.
         match self.0.store.write(changes).await? {
             Written::Applied | Written::Conflict { .. } => Ok(()),
         }
     }
 
     /// Changes a rollup and tells what happened.
-    fn change(&self, chain_id: ChainId, event: FinalityEvent, change: impl FnOnce(&mut Rollup)) {
-        self.tell(chain_id, Some(event), change);
+    pub(super) fn change(
+        &self,
+        chain_id: ChainId,
+        event: FinalityEvent,
+        change: impl FnOnce(&mut Rollup),
+    ) {
+        self.tell(chain_id, [event], change);
     }
 
     fn update(&self, chain_id: ChainId, change: impl FnOnce(&mut Rollup)) {
-        self.tell(chain_id, None, change);
+        self.tell(chain_id, [], change);
     }
 
     /// Under one lock, so that whoever subscribes knows a change or hears of it.
-    fn tell(
+    pub(super) fn tell(
         &self,
         chain_id: ChainId,
-        event: Option<FinalityEvent>,
+        events: impl IntoIterator<Item = FinalityEvent>,
         change: impl FnOnce(&mut Rollup),
     ) {
         let mut rollups = self.writable();
@@ -463,7 +396,7 @@ impl FinalityIndex {
         };
         let before = rollup.heads();
         change(rollup);
-        if let Some(event) = event {
+        for event in events {
             self.0.hub.send(event);
         }
         let heads = rollup.heads();
@@ -475,13 +408,17 @@ impl FinalityIndex {
         }
     }
 
-    fn find<T>(&self, digest: &B256, read: impl Fn(&Known<'_>) -> Option<T>) -> Option<T> {
+    pub(super) fn find<T>(
+        &self,
+        digest: &B256,
+        read: impl Fn(&Known<'_>) -> Option<T>,
+    ) -> Option<T> {
         let rollups = self.readable();
         let known = rollups.values().find_map(|it| it.statement(digest))?;
         read(&known)
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         chain_id: ChainId,
         read: impl FnOnce(&Rollup) -> T,
@@ -492,7 +429,7 @@ impl FinalityIndex {
         Ok(read(rollup))
     }
 
-    fn view(&self, rollup: &Rollup) -> RollupView {
+    pub(super) fn view(&self, rollup: &Rollup) -> RollupView {
         RollupView {
             rollup: rollup.chain_id,
             heads: rollup.heads(),
@@ -502,7 +439,7 @@ impl FinalityIndex {
         }
     }
 
-    fn readable(&self) -> RwLockReadGuard<'_, BTreeMap<ChainId, Rollup>> {
+    pub(super) fn readable(&self) -> RwLockReadGuard<'_, BTreeMap<ChainId, Rollup>> {
         let rollups = self.0.rollups.read();
         rollups.unwrap_or_else(PoisonError::into_inner)
     }
@@ -513,7 +450,7 @@ impl FinalityIndex {
     }
 }
 
-fn take(rollup: &mut Rollup, statement: Statement) {
+pub(super) fn take(rollup: &mut Rollup, statement: Statement) {
     match statement {
         Statement::Attestation(attestation) => rollup.attest(attestation),
         Statement::Alert(alert) => rollup.accuse(alert),

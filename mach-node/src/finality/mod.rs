@@ -9,12 +9,14 @@
 //! compared with its child.
 
 mod api;
+mod ask;
 mod config;
 mod error;
 mod feed;
 mod hub;
 mod index;
 mod links;
+mod others;
 mod rollup;
 mod rows;
 mod view;

@@ -1,5 +1,7 @@
 //! What of the index outlives the process.
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::{B256, BlockNumber, ChainId, TxHash};
 use mach_core::BlockRef;
 
@@ -21,7 +23,14 @@ enum Kind {
     Statement = 2,
     /// Rollup, digest: certificate in JSON.
     Certificate = 3,
+    /// No rollup and nothing else: how many changes of statements there were.
+    Changes = 4,
+    /// No rollup, number of a change: rollup and digest of its statement.
+    Change = 5,
 }
+
+/// Changes that are on record.
+const MAX_CHANGES: u64 = 4096;
 
 fn key(kind: Kind, rollup: ChainId, rest: &[u8]) -> Vec<u8> {
     [&[kind as u8], rollup.to_be_bytes().as_slice(), rest].concat()
@@ -81,6 +90,85 @@ pub(super) fn put_statement(statement: &Statement) -> Result<Change, StoreError>
     );
     let value = serde_json::to_vec(statement).map_err(StoreError::backend)?;
     Ok(change(key, Some(value)))
+}
+
+/// Counts a change of a statement, if there were `before` until now.
+pub(super) fn count_change(before: u64, statement: &Statement) -> impl Iterator<Item = Change> {
+    let expected = match before {
+        0 => Expected::Absent,
+        _ => Expected::Value(before.to_be_bytes().to_vec()),
+    };
+    let after = before + 1;
+    let counted = Change {
+        expected,
+        ..change(
+            key(Kind::Changes, 0, &[]),
+            Some(after.to_be_bytes().to_vec()),
+        )
+    };
+    let row = |number: u64| key(Kind::Change, 0, &number.to_be_bytes());
+    let rollup = statement.rollup().to_be_bytes();
+    let what = [rollup.as_slice(), statement.digest().as_slice()].concat();
+    let old = after
+        .checked_sub(MAX_CHANGES)
+        .map(|old| change(row(old), None));
+    [counted, change(row(after), Some(what))]
+        .into_iter()
+        .chain(old)
+}
+
+/// How many changes of statements there were.
+pub(super) async fn changes(store: &dyn Store) -> Result<u64, StoreError> {
+    let key = key(Kind::Changes, 0, &[]);
+    let Some(value) = store.get(Table::Finality, &key).await? else {
+        return Ok(0);
+    };
+    let number = <[u8; 8]>::try_from(value.as_slice());
+    let number = number.map_err(|_| StoreError::damaged(Table::Finality, &key))?;
+    Ok(u64::from_be_bytes(number))
+}
+
+/// What changed after the change `after`, up to the change `last`; `None` if not all of that is on
+/// record any more.
+pub(super) async fn changed(
+    store: &dyn Store,
+    after: u64,
+    last: u64,
+) -> Result<Option<BTreeSet<(ChainId, B256)>>, StoreError> {
+    let prefix = key(Kind::Change, 0, &[]);
+    let mut at = key(Kind::Change, 0, &after.to_be_bytes());
+    let (mut changed, mut count) = (BTreeSet::new(), 0);
+    loop {
+        let page = store
+            .scan(Table::Finality, &prefix, Some(&at), PAGE)
+            .await?;
+        for (key, value) in &page {
+            let read = || {
+                let (rollup, digest) = value.split_first_chunk::<8>()?;
+                Some((u64::from_be_bytes(*rollup), B256::try_from(digest).ok()?))
+            };
+            changed.insert(read().ok_or_else(|| StoreError::damaged(Table::Finality, key))?);
+            count += 1;
+        }
+        match page.into_iter().next_back() {
+            Some((key, _)) => at = key,
+            // Some may have come since.
+            None => return Ok((count >= last.saturating_sub(after)).then_some(changed)),
+        }
+    }
+}
+
+pub(super) async fn statement(
+    store: &dyn Store,
+    rollup: ChainId,
+    digest: &B256,
+) -> Result<Option<Statement>, StoreError> {
+    let key = key(Kind::Statement, rollup, digest.as_slice());
+    let Some(value) = store.get(Table::Finality, &key).await? else {
+        return Ok(None);
+    };
+    let damaged = |_| StoreError::damaged(Table::Finality, &key);
+    serde_json::from_slice(&value).map(Some).map_err(damaged)
 }
 
 pub(super) fn put_certificate(rollup: ChainId, digest: &B256, json: String) -> Change {
@@ -175,6 +263,11 @@ async fn each(
 /// What a row of the table is about.
 pub(crate) fn record(key: &[u8]) -> Option<String> {
     let (kind, rest) = key.split_first()?;
+    match kind {
+        4 => return Some("how many changes there were".to_owned()),
+        5 => return Some("a change".to_owned()),
+        _ => {}
+    }
     let (rollup, rest) = rest.split_first_chunk::<8>()?;
     let rollup = u64::from_be_bytes(*rollup);
     let of = match kind {

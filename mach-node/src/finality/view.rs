@@ -167,7 +167,8 @@ pub struct AlertView {
     /// What the rule gives, as a 32-byte word.
     #[schema(value_type = String, format = "hex")]
     pub computed: B256,
-    /// Stake behind it.
+    /// Stake behind it; without any quorum if it was found on L1, which has checked it, and there is no
+    /// certificate here.
     pub stake: StakeShare,
     /// Where it stood first on L1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,17 +6,19 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, ChainId};
 use async_trait::async_trait;
 use mach_core::{
-    Alert, Statement,
+    Alert, Confirmation, Statement,
     ports::{BoxError, SignatureAggregator},
 };
 use mach_node::finality::{FeedConfig, Finality, FinalityConfig, FinalityIndex, StandingAlerts};
 use mach_node::store::MemoryStore;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Node, accuse, attestation, config, index, signed};
+use super::world::{
+    Node, accusation, accuse, attest, attestation, config, index, index_on, signed,
+};
 use crate::ports::{Confirmer, DOMAIN, ROLLUP, aggregator, confirmation, until};
 
 const FEED: FeedConfig = FeedConfig {
@@ -137,6 +139,122 @@ impl StandingAlerts for Withdrawn {
     async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError> {
         let digest = Statement::from(alert.clone()).digest(&DOMAIN);
         Ok(!self.0.lock().unwrap().contains(&digest))
+    }
+
+    async fn standing(&self, _: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError> {
+        Ok(Vec::new())
+    }
+}
+
+/// An L1 with alerts that this process never heard of.
+#[derive(Clone, Default)]
+struct Raised(Arc<Mutex<Vec<Alert>>>);
+
+#[async_trait]
+impl StandingAlerts for Raised {
+    async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError> {
+        Ok(self.0.lock().unwrap().contains(alert))
+    }
+
+    async fn standing(&self, _: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError> {
+        let confirmed = |alert: &Alert| {
+            let digest = Statement::from(alert.clone()).digest(&DOMAIN);
+            (alert.clone(), confirmation(digest))
+        };
+        Ok(self.0.lock().unwrap().iter().map(confirmed).collect())
+    }
+}
+
+/// Operators sent it to another aggregator, or sent it to L1 themselves.
+#[tokio::test]
+async fn an_alert_that_others_raised_on_l1_is_in_force() {
+    let store = MemoryStore::new();
+    let (node, index) = (Node::new(9), index_on(store.clone()).await);
+    super::world::show(&index, &node, 0..=9).await;
+    attest(&index, node.reference(8)).await;
+    assert_eq!(status(&index, 5), Finality::Attested);
+    let (l1, shutdown) = (Raised::default(), CancellationToken::new());
+    let Statement::Alert(alert) = accusation(node.reference(5)) else {
+        unreachable!()
+    };
+    l1.0.lock().unwrap().push(alert.clone());
+    let watching = {
+        let (index, l1, shutdown) = (index.clone(), l1.clone(), shutdown.clone());
+        let pause = Duration::from_millis(2);
+        tokio::spawn(async move { index.watch_alerts(l1, pause, shutdown).await })
+    };
+    until(|| status(&index, 5) == Finality::Alerted).await;
+    assert_eq!(status(&index, 7), Finality::Alerted);
+    assert_eq!(index.heads(ROLLUP).unwrap().finalized_by_stake, None);
+    let digest = Statement::from(alert).digest(&DOMAIN);
+    let view = index.alerts(ROLLUP).unwrap();
+    assert_eq!((view[0].digest, view[0].stake.quorums.len()), (digest, 0));
+    assert_eq!(view[0].confirmation, Some(confirmation(digest)));
+    assert!(index.certificate(ROLLUP, digest).await.is_err());
+    // After a restart it is there before L1 is asked, and a certificate adds what there was not.
+    let again = index_on(store).await;
+    assert_eq!(again.alerts(ROLLUP).unwrap(), view);
+    accuse(&again, node.reference(5)).await;
+    let view = again.alerts(ROLLUP).unwrap();
+    assert_eq!(view[0].stake.percent, 75);
+    assert_eq!(view[0].confirmation, Some(confirmation(digest)));
+
+    l1.0.lock().unwrap().clear();
+    until(|| status(&index, 5) == Finality::Attested).await;
+    shutdown.cancel();
+    watching.await.unwrap();
+}
+
+/// One is told, all of them answer.
+#[tokio::test]
+async fn instances_on_one_store_have_the_same_statements() {
+    let store = MemoryStore::new();
+    let config = || FinalityConfig {
+        shared: Some(Duration::from_millis(2)),
+        ..config()
+    };
+    let node = Node::new(9);
+    let (mut all, shutdown) = (Vec::new(), CancellationToken::new());
+    let mut watching = Vec::new();
+    for _ in 0..3 {
+        let index = FinalityIndex::open(store.clone(), config()).await.unwrap();
+        super::world::show(&index, &node, 0..=9).await;
+        let (watched, shutdown) = (index.clone(), shutdown.clone());
+        watching.push(tokio::spawn(
+            async move { watched.watch_others(shutdown).await },
+        ));
+        all.push(index);
+    }
+    let [first, second, third] = &all[..] else {
+        unreachable!()
+    };
+    // All of them write at once, and nothing is lost.
+    let (one, two, three) = tokio::join!(
+        attest(first, node.reference(2)),
+        attest(second, node.reference(4)),
+        attest(third, node.reference(6)),
+    );
+    let accused = accuse(second, node.reference(8)).await;
+    third.confirmed(&confirmation(two)).await.unwrap();
+    for index in &all {
+        until(|| index.attestations(ROLLUP, None, 9).unwrap().len() == 3).await;
+        until(|| status(index, 8) == Finality::Alerted).await;
+        until(|| status(index, 4) == Finality::Confirmed).await;
+        for digest in [one, two, three, accused] {
+            index.certificate(ROLLUP, digest).await.unwrap();
+        }
+    }
+    first.confirmed(&confirmation(accused)).await.unwrap();
+    third.resolved(accused).await.unwrap();
+    for index in &all {
+        until(|| index.alerts(ROLLUP).unwrap()[0].is_resolved).await;
+        let alert = &index.alerts(ROLLUP).unwrap()[0];
+        assert_eq!(alert.confirmation, Some(confirmation(accused)));
+        assert_eq!(status(index, 8), Finality::Seen);
+    }
+    shutdown.cancel();
+    for watching in watching {
+        watching.await.unwrap();
     }
 }
 
