@@ -69,6 +69,10 @@ mutations BLOCKS="10000":
 bench *ARGS:
     cargo bench -p mach-benches {{ ARGS }}
 
+# Memory and lateness of an aggregator: so many operators, 10 rollups, a round of each every 2 s, for so long
+soak OPERATORS="10000" SECONDS="600":
+    MACH_SOAK_OPERATORS={{ OPERATORS }} MACH_SOAK_SECONDS={{ SECONDS }} cargo bench --locked -p mach-benches --bench aggregator -- soak
+
 # Ratios to other implementations of BLS, in a workspace of their own
 bench-peers:
     cd benches/peers && cargo run --locked --release

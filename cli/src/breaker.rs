@@ -8,6 +8,7 @@ use eyre::WrapErr;
 use mach_node::{
     breaker::{Breaker, BreakerConfig, BreakerLimits, MethodRule, Policy, WhenLost},
     http::{HttpConfig, serve},
+    metrics::Metrics,
 };
 use tracing::warn;
 use url::Url;
@@ -129,6 +130,10 @@ pub(crate) struct BreakerArgs {
         default_value_t = 600
     )]
     max_l1_age: u64,
+
+    /// Where Prometheus finds the breaker, at /metrics [default: nowhere]
+    #[arg(long, env = "MACH_METRICS_BREAKER", value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
 }
 
 fn method_rule(text: &str) -> Result<(String, MethodRule), String> {
@@ -162,11 +167,16 @@ impl From<&BreakerArgs> for BreakerConfig {
 }
 
 pub(crate) fn run(args: &BreakerArgs) -> eyre::Result<Outcome> {
-    runtime()?.block_on(serve_breaker(&args.into()))
+    runtime()?.block_on(serve_breaker(&args.into(), args.metrics))
 }
 
 /// Runs the breaker of a configuration until a signal.
-pub(crate) async fn serve_breaker(config: &BreakerConfig) -> eyre::Result<Outcome> {
+async fn serve_breaker(
+    config: &BreakerConfig,
+    numbers: Option<SocketAddr>,
+) -> eyre::Result<Outcome> {
+    let metrics = Metrics::new()?;
+    metrics.install();
     let limits = BreakerLimits::default();
     let breaker = Breaker::new(config, limits, config.connect()?)?;
     match breaker.check_node().await {
@@ -176,10 +186,23 @@ pub(crate) async fn serve_breaker(config: &BreakerConfig) -> eyre::Result<Outcom
         Err(error) => return Err(error.into()),
     }
     let mut ended = Ended::new()?;
+    let gate = breaker.gate().clone();
+    metrics.watch_breaker(move || gate.status());
+    let numbers = match numbers {
+        Some(address) => Some(
+            serve(metrics.router(), address)
+                .await
+                .wrap_err("--metrics")?,
+        ),
+        None => None,
+    };
     let http = HttpConfig::new(config.listen).with_limits(limits.http());
     let server = serve(breaker.router(), http).await;
     let server = server.wrap_err("choose another --listen")?;
     say(&format!("breaker   {}", server.url()));
+    if let Some(server) = &numbers {
+        say(&format!("metrics   {}/metrics", server.url()));
+    }
     say(&format!("upstream  {}", shown(&config.upstream)));
     say(&format!(
         "policy    {}, and {} where alerts are not heard of",

@@ -16,9 +16,16 @@
 //! | `mach_operator_waiting` | | statements that wait for an aggregator |
 //! | `mach_operator_refused`, `mach_operator_given_up` | | statements, since the start |
 //! | `mach_aggregator_rounds` | | rounds in memory |
+//! | `mach_api_requests`, `mach_api_request_duration_seconds` | `route`, `status` | requests to the finality API; of streams until they begin |
+//! | `mach_breaker_state` | `rollup`, `state` | 1 for what is in force |
+//! | `mach_breaker_alerts`, `mach_breaker_attested_block`, `mach_breaker_feed_silent_seconds` | `rollup` | what a breaker knows |
+//! | `mach_breaker_changes` | `rollup`, `state` | how often it came to be in force |
+//! | `mach_breaker_calls` | `outcome` | `served` requests while no alert stands; `forwarded`, `answered` and `refused` calls while one does |
 //!
-//! The original's `eigen_fees_earned_total` and `eigen_slashing_status` are not served: there is
-//! nothing on the chain to read them from.
+//! The original's `eigen_fees_earned_total` and `eigen_slashing_status` are not served: the contracts pay
+//! no fees and slash nobody, so that there is nothing on the chain to read them from.
+
+mod l1;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -35,13 +42,16 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::{
     OutboxStatus, VerifierStatus,
+    breaker::{GateState, GateStatus},
     node_api::{Service, ServiceState},
 };
+
+pub use l1::counted;
 
 /// Name of the AVS in the labels of EigenLayer's metrics.
 pub const AVS_NAME: &str = "mach";
 
-/// Seconds; of requests to L1.
+/// Seconds; of requests to L1, and to us.
 const BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -67,8 +77,8 @@ impl Metrics {
     ///
     /// Errors: never with the buckets that are built in.
     pub fn new() -> Result<Self, BuildError> {
-        let requests = Matcher::Full("eigen_rpc_request_duration_seconds".to_owned());
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(requests, &BUCKETS)?;
+        let times = Matcher::Suffix("request_duration_seconds".to_owned());
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(times, &BUCKETS)?;
         let recorder = builder.build_recorder();
         Ok(Self(Arc::new(Inner {
             handle: recorder.handle(),
@@ -103,6 +113,11 @@ impl Metrics {
         self.watch(move || outbox(&status()));
     }
 
+    /// Watches a breaker.
+    pub fn watch_breaker(&self, status: impl Fn() -> GateStatus + Send + Sync + 'static) {
+        self.watch(move || breaker(&status()));
+    }
+
     /// Watches the services of a node.
     pub fn watch_services(&self, services: Vec<Service>) {
         self.watch(move || {
@@ -129,6 +144,12 @@ impl Metrics {
         self.0.handle.render()
     }
 
+    /// Counts here what `work` counts, whatever else is installed.
+    #[cfg(test)]
+    pub(crate) fn locally<T>(&self, work: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&self.0.recorder, work)
+    }
+
     /// `GET /metrics`.
     pub fn router(&self) -> Router {
         Router::new()
@@ -145,12 +166,12 @@ async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
     ([(CONTENT_TYPE, TEXT)], metrics.render())
 }
 
-/// Counts a request to L1.
-pub fn count_request(method: &str, elapsed: Duration) {
+/// Counts a request to a node whose version is this.
+pub fn count_request(method: &str, client_version: &str, elapsed: Duration) {
     let labels = [
         ("avs_name", AVS_NAME.to_owned()),
         ("method", method.to_owned()),
-        ("client_version", "L1".to_owned()),
+        ("client_version", client_version.to_owned()),
     ];
     counter!("eigen_rpc_request_total", &labels).increment(1);
     metrics::histogram!("eigen_rpc_request_duration_seconds", &labels).record(elapsed);
@@ -216,6 +237,34 @@ fn outbox(status: &OutboxStatus) {
     gauge!("mach_operator_waiting").set(status.waiting as f64);
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "block numbers and counts are far below 2^52"
+)]
+fn breaker(status: &GateStatus) {
+    let rollup = status.rollup.to_string();
+    for state in GateState::ALL {
+        let labels = [
+            ("rollup", rollup.clone()),
+            ("state", state.name().to_owned()),
+        ];
+        gauge!("mach_breaker_state", &labels).set(u8::from(state == status.state));
+    }
+    let set = |name: &'static str, value: f64| {
+        gauge!(name, "rollup" => rollup.clone()).set(value);
+    };
+    set("mach_breaker_alerts", status.alerts.len() as f64);
+    if let Some(block) = status.attested {
+        set("mach_breaker_attested_block", block.number as f64);
+    }
+    if let Some(milliseconds) = status.feed_silent_for {
+        set(
+            "mach_breaker_feed_silent_seconds",
+            milliseconds as f64 / 1000.0,
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +273,68 @@ mod tests {
     use mach_core::BlockRef;
     use tokio::sync::watch;
     use tower::ServiceExt;
+
+    #[test]
+    fn requests_to_l1_are_counted_with_the_version_of_its_node() {
+        use alloy_provider::{Provider, ProviderBuilder, mock::Asserter};
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let metrics = Metrics::new().unwrap();
+        metrics.locally(|| {
+            runtime.block_on(async {
+                let asserter = Asserter::new();
+                asserter.push_success(&"Geth/v1.16.0");
+                asserter.push_success(&"0x10");
+                asserter.push_success(&"0x11");
+                asserter.push_failure_msg("no such chain");
+                let provider = ProviderBuilder::default().connect_mocked_client(asserter);
+                let l1 = counted(provider).await;
+                assert_eq!(l1.get_block_number().await.unwrap(), 16);
+                assert_eq!(l1.get_block_number().await.unwrap(), 17);
+                // What fails was asked for all the same.
+                assert!(l1.get_chain_id().await.is_err());
+            });
+        });
+        let text = metrics.render();
+        let labels = |method: &str| {
+            format!(r#"{{avs_name="mach",method="{method}",client_version="Geth/v1.16.0"}}"#)
+        };
+        for line in [
+            format!("eigen_rpc_request_total{} 2", labels("eth_blockNumber")),
+            format!("eigen_rpc_request_total{} 1", labels("eth_chainId")),
+            format!(
+                "eigen_rpc_request_duration_seconds_count{} 2",
+                labels("eth_blockNumber")
+            ),
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_breaker_tells_what_is_in_force() {
+        let metrics = Metrics::new().unwrap();
+        metrics.watch_breaker(|| GateStatus {
+            rollup: 10,
+            state: GateState::Tripped,
+            policy: None,
+            alerts: Vec::new(),
+            attested: None,
+            feed_silent_for: Some(1500),
+            feed_error: None,
+        });
+        let text = metrics.render();
+        for line in [
+            r#"mach_breaker_state{rollup="10",state="tripped"} 1"#,
+            r#"mach_breaker_state{rollup="10",state="serving"} 0"#,
+            r#"mach_breaker_alerts{rollup="10"} 0"#,
+            r#"mach_breaker_feed_silent_seconds{rollup="10"} 1.5"#,
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}: {text}");
+        }
+    }
 
     #[tokio::test]
     async fn the_numbers_are_those_of_the_services() {

@@ -2,8 +2,9 @@
 //!
 //! `cargo bench -p mach-benches --bench aggregator`: signatures per second that are accepted, proved
 //! and durable, beside proving each by itself; time from a block to its certificate; time from a
-//! start with 100,000 stored rounds to the first answer. `-- soak` runs many operators for
-//! `MACH_SOAK_SECONDS` (20) and looks at memory and at rounds that are late.
+//! start with 100,000 stored rounds to the first answer. `-- soak` runs `MACH_SOAK_OPERATORS` (1,000) for
+//! `MACH_SOAK_SECONDS` (120) and looks at memory and at rounds that are late; `just soak` is the bar of
+//! the project.
 
 #![allow(
     clippy::print_stdout,

@@ -1,8 +1,16 @@
 //! L1 in memory, and what operators say.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use alloy_primitives::{Address, B256, U256};
+use ark_bn254::{Fq, G1Affine, G1Projective};
+use ark_ec::CurveGroup;
+use ark_ff::{BigInteger, PrimeField};
 use async_trait::async_trait;
-use mach_bls::{Signature, bn254::SecretKey};
+use mach_bls::bn254::SecretKey;
 use mach_core::{
     Attestation, BlockRef, Certificate, Confirmation, Domain, G1Bytes, Operator, OperatorId,
     OperatorSet, QuorumNumbers, SignedStatement, Stake, Statement,
@@ -23,9 +31,12 @@ fn key(index: u64) -> SecretKey {
     SecretKey::from_bytes(&U256::from(index + 1).to_be_bytes()).unwrap()
 }
 
-/// Operators with equal stakes; every statement is confirmed at once.
+/// Operators with equal stakes; every statement is confirmed at once. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct L1(Vec<Operator>);
+pub(crate) struct L1 {
+    operators: Arc<Vec<Operator>>,
+    head: Arc<AtomicU64>,
+}
 
 impl L1 {
     pub(crate) fn new(operators: u64) -> Self {
@@ -38,7 +49,20 @@ impl L1 {
                 key_g2: key.public_key().g2_bytes(),
             }
         };
-        Self((0..operators).into_par_iter().map(operator).collect())
+        let operators: Vec<_> = (0..operators).into_par_iter().map(operator).collect();
+        Self {
+            operators: Arc::new(operators),
+            head: Arc::new(AtomicU64::new(HEAD)),
+        }
+    }
+
+    /// Makes one more block.
+    pub(crate) fn mine(&self) {
+        self.head.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn head(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
     }
 }
 
@@ -50,7 +74,7 @@ impl OperatorRegistry for L1 {
         reference_block: u32,
     ) -> Result<OperatorSet, RegistryError> {
         let mut set = OperatorSet::new(quorums.clone(), reference_block);
-        for operator in &self.0 {
+        for operator in self.operators.iter() {
             set.insert(0, *operator, Stake::new(100).unwrap());
         }
         Ok(set)
@@ -60,7 +84,7 @@ impl OperatorRegistry for L1 {
 #[async_trait]
 impl L1Head for L1 {
     async fn block_number(&self) -> Result<u64, BoxError> {
-        Ok(HEAD)
+        Ok(self.head())
     }
 }
 
@@ -70,7 +94,7 @@ impl StatementConfirmer for L1 {
         Ok(Confirmation {
             digest: certificate.digest(),
             transaction: None,
-            l1_block: HEAD,
+            l1_block: self.head(),
             gas_used: None,
         })
     }
@@ -93,24 +117,34 @@ pub(crate) struct Signers(Vec<OperatorId>);
 
 impl Signers {
     pub(crate) fn new(operators: u64) -> Self {
-        Self(L1::new(operators).0.iter().map(Operator::id).collect())
+        Self::of(&L1::new(operators))
+    }
+
+    pub(crate) fn of(l1: &L1) -> Self {
+        Self(l1.operators.iter().map(Operator::id).collect())
     }
 
     /// Signatures of all operators. Each is the one before and that of the secret 1: making them
     /// costs an addition, so that the load is not what is measured.
     pub(crate) fn sign(&self, statement: &Statement) -> Vec<SignedStatement> {
-        let first = key(0).sign(statement.digest(&DOMAIN));
-        let mut next = first;
-        let mut signed = Vec::with_capacity(self.0.len());
-        for operator in &self.0 {
-            signed.push(SignedStatement {
+        let first = key(0).sign(statement.digest(&DOMAIN)).to_bytes().0;
+        let coordinate = |bytes: &[u8]| Fq::from_be_bytes_mod_order(bytes);
+        let first = G1Affine::new(coordinate(&first[..32]), coordinate(&first[32..]));
+        let sums = self.0.iter().scan(G1Projective::default(), |sum, _| {
+            *sum += first;
+            Some(*sum)
+        });
+        let sums: Vec<_> = sums.collect();
+        let signed = |(operator, point): (&OperatorId, &G1Affine)| {
+            let bytes = [point.x, point.y].map(|it| it.into_bigint().to_bytes_be());
+            SignedStatement {
                 statement: statement.clone(),
                 domain: DOMAIN,
                 operator: *operator,
-                signature: G1Bytes(next.to_bytes().0),
-            });
-            next = Signature::sum([next, first]).unwrap();
-        }
-        signed
+                signature: G1Bytes(bytes.concat().as_slice().try_into().unwrap()),
+            }
+        };
+        let points = G1Projective::normalize_batch(&sums);
+        self.0.iter().zip(&points).map(signed).collect()
     }
 }

@@ -27,10 +27,21 @@ pub(crate) fn is_asked_for() -> bool {
     std::env::var_os(STORE).is_some()
 }
 
-pub(crate) fn aggregator(store: impl Store + 'static, l1: L1) -> Aggregator {
+pub(crate) fn config() -> AggregatorConfig {
     let quorums = QuorumNumbers::new([0]).unwrap();
     let thresholds = vec![Threshold::percent(67).unwrap()];
-    let config = AggregatorConfig::new(DOMAIN, ROLLUP..ROLLUP + 10, quorums, thresholds);
+    AggregatorConfig::new(DOMAIN, ROLLUP..ROLLUP + 10, quorums, thresholds)
+}
+
+pub(crate) fn aggregator(store: impl Store + 'static, l1: L1) -> Aggregator {
+    aggregator_with(store, l1, config())
+}
+
+pub(crate) fn aggregator_with(
+    store: impl Store + 'static,
+    l1: L1,
+    config: AggregatorConfig,
+) -> Aggregator {
     Aggregator::new(store, l1.clone(), Arc::new(l1.clone()), l1, config)
 }
 

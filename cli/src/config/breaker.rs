@@ -100,6 +100,7 @@ fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, 
         ("l1_rpc", l1_rpc),
         ("poll_interval", poll_interval.map(|it| it.to_string())),
         ("max_l1_age", max_l1_age.map(|it| it.to_string())),
+        ("metrics", config.metrics.breaker.map(|it| it.to_string())),
     ];
     let single = single
         .into_iter()

@@ -265,6 +265,8 @@ pub(crate) struct Metrics {
     pub(crate) aggregator: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verifier: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breaker: Option<SocketAddr>,
 }
 
 /// Logs go to standard error.

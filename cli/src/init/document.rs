@@ -277,6 +277,11 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"127.0.0.1:9094\"",
     ),
     (
+        "metrics.breaker",
+        "The same of the breaker",
+        "\"127.0.0.1:9096\"",
+    ),
+    (
         "log.level",
         "error, warn, info, debug, trace, or of which part what: info,mach_node=debug",
         "\"info\"",
@@ -418,7 +423,7 @@ impl Role {
                 "rollup",
             ],
             Self::Verifier => &["store", "verifier", "metrics", "log", "rollup"],
-            Self::Breaker => &["l1", "breaker"],
+            Self::Breaker => &["l1", "breaker", "metrics"],
         };
         needed.contains(&section)
     }
@@ -426,7 +431,8 @@ impl Role {
     /// Keys of a section for several services that are somebody else's.
     fn is_others(self, key: &str) -> bool {
         let mine = match self {
-            Self::All | Self::Breaker => return false,
+            Self::All => return false,
+            Self::Breaker => "metrics.breaker",
             Self::Operator => "metrics.operator",
             Self::Aggregator => "metrics.aggregator",
             Self::Verifier => "metrics.verifier",

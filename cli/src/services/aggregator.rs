@@ -37,10 +37,10 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     let settings = &config.aggregator;
     eyre::ensure!(!config.rollups.is_empty(), "no [[rollup]] is configured");
     let store = store(config).await?;
-    let chain = Chain::connect(&config.l1).await?;
-    let mut life = Lifecycle::new()?;
     let metrics = Metrics::new()?;
     metrics.install();
+    let chain = Chain::connect(&config.l1).await?;
+    let mut life = Lifecycle::new()?;
 
     let confirmer = Arc::new(confirmer(config, &chain).await?);
     let aggregator_config = AggregatorConfig {

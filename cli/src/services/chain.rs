@@ -7,7 +7,7 @@ use eyre::{OptionExt, WrapErr};
 use mach_contracts_bindings::{
     ContractRegistry, Deployment, DeploymentFile, ServiceManager, Terms,
 };
-use mach_node::ProviderHead;
+use mach_node::{ProviderHead, metrics};
 use tracing::info;
 
 use crate::{config, l1};
@@ -52,9 +52,10 @@ impl Chain {
             endpoint = %url,
             "L1"
         );
+        let provider = metrics::counted(&l1.provider).await;
         Ok(Self {
-            head: Arc::new(ProviderHead::new(l1.provider.clone())),
-            provider: l1.provider,
+            head: Arc::new(ProviderHead::new(provider.clone())),
+            provider,
             deployment,
             terms,
         })

@@ -40,12 +40,12 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         "operator.aggregators is not set"
     );
     let store = open_store(config, "operator").await?;
+    let metrics = Metrics::new()?;
+    metrics.install();
     let chain = Chain::connect(&config.l1).await?;
     let registry = Arc::new(chain.registry(&config.store.folder).await?);
     let signer = signer(config, &chain, &registry).await?;
     let mut life = Lifecycle::new()?;
-    let metrics = Metrics::new()?;
-    metrics.install();
 
     let mut aggregators: Vec<Arc<dyn SignatureAggregator>> = Vec::new();
     for endpoint in &settings.aggregators {

@@ -304,10 +304,12 @@ impl Devnet {
     }
 
     fn api(&self) -> String {
-        let line = self
-            .told
-            .iter()
-            .find(|line| line.starts_with("finality API"));
+        self.address("finality API")
+    }
+
+    /// Where something is, as it is printed.
+    fn address(&self, name: &str) -> String {
+        let line = self.told.iter().find(|line| line.starts_with(name));
         let url = line.unwrap().split_whitespace().last().unwrap();
         url.split('/').nth(2).unwrap().to_owned()
     }
@@ -374,14 +376,40 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
     let with_operator = devnet.next_attested();
     assert!(with_operator > before);
 
+    let operator = devnet.kill("operator-1");
+    devnet.start_again(folder, &operator);
+    let with_both = devnet.next_attested();
+
+    // What the breaker knew it knows again, and it serves.
+    let address = devnet.address("circuit breaker");
+    let attested = || get(&address, "/breaker/status")["attested"]["number"].as_u64();
+    let started = Instant::now();
+    while attested() < Some(with_both) {
+        assert!(started.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let known = attested();
+    let breaker = devnet.kill("breaker");
+    devnet.start_again(folder, &breaker);
+    let started = Instant::now();
+    while get(&address, "/breaker/status")["state"] != "serving" || attested() < known {
+        assert!(started.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
     let aggregator = devnet.kill("aggregator");
     devnet.start_again(folder, &aggregator);
-    while devnet.next_attested() < with_operator + 5 {}
+    while devnet.next_attested() < with_both + 5 {}
+    // The breaker has followed it through its restart.
+    while attested() < Some(with_both + 5) {
+        assert!(started.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(100));
+    }
 
     // Every block has its attestation, those of the time without them too.
     let rollup = &get(&devnet.api(), "/v1/rollups")[0];
     let rollup = rollup.get("rollup").or(rollup.get("chainId")).unwrap();
-    for number in 1..=with_operator {
+    for number in 1..=with_both {
         let started = Instant::now();
         loop {
             let block = get(

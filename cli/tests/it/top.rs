@@ -1,8 +1,13 @@
 //! `top`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use mach_core::Statement;
+use mach_core::{Domain, Statement};
 use mach_devnet::{
     Lie,
     stack::{Event, ServiceConfig, Stack, StackConfig},
@@ -89,4 +94,79 @@ async fn a_look_shows_what_operators_certified() {
     let (code, output) = top(&["--api", &url, "--once"]).await;
     assert_eq!(code, Some(2));
     assert!(errors(&output).contains("no answer from --api"));
+}
+
+/// On a terminal of its own: what is drawn, and that the terminal is as before in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_is_drawn_on_and_given_back() {
+    if Command::new("script").arg("--version").output().is_err() {
+        println!("skipped: there is no `script`, which makes terminals");
+        return;
+    }
+    let domain = Domain {
+        l1_chain_id: 1,
+        service_manager: Default::default(),
+    };
+    let config = FinalityConfig::new(domain, [901, 902]);
+    let index = FinalityIndex::open(MemoryStore::new(), config)
+        .await
+        .unwrap();
+    let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let server = serve(router(index, None), loopback).await.unwrap();
+    let url = server.url();
+    let watched = tokio::task::spawn_blocking(move || {
+        let program = env!("CARGO_BIN_EXE_mach-cli");
+        let line =
+            format!("stty rows 40 cols 110; exec '{program}' top --api {url} --interval 100");
+        let mut child = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                let _ = sender.send(bytes[..count].to_vec());
+            }
+        });
+        let mut drawn = Vec::new();
+        let mut until = |text: &str| {
+            while !letters(&drawn).contains(text) {
+                let more = receiver.recv_timeout(Duration::from_secs(30));
+                drawn.extend(more.unwrap_or_else(|_| unreachable!("{text}: {}", letters(&drawn))));
+            }
+            std::mem::take(&mut drawn)
+        };
+        let begin = until("rollup901(1of2)");
+        // The other screen, so that what was there before comes back.
+        assert!(String::from_utf8_lossy(&begin).contains("\u{1b}[?1049h"));
+        keys.write_all(b"\t").unwrap();
+        until("2");
+        keys.write_all(b"q").unwrap();
+        let code = child.wait().unwrap().code();
+        let rest: Vec<u8> = receiver.iter().flatten().collect();
+        assert!(String::from_utf8_lossy(&rest).contains("\u{1b}[?1049l"));
+        code
+    });
+    assert_eq!(watched.await.unwrap(), Some(0));
+    server.stop().await;
+}
+
+/// What is drawn, without where and how: what was blank before is not drawn again.
+fn letters(drawn: &[u8]) -> String {
+    let text = String::from_utf8_lossy(drawn);
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let after_code = |part: &str| {
+        let end = part.find(|it: char| it.is_ascii_alphabetic());
+        end.map_or(String::new(), |end| part[end + 1..].to_owned())
+    };
+    let letters = std::iter::once(first).chain(parts.map(after_code));
+    let letters = letters.collect::<String>();
+    letters.split_whitespace().collect()
 }

@@ -26,6 +26,7 @@ use mach_devnet::{
     DEV_ACCOUNTS, DevnetServers, Lie,
     stack::{Stack, StackConfig},
 };
+use mach_node::store::{Change, Expected, RedbStore, Store, Table, Written};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
@@ -102,14 +103,17 @@ impl World {
         );
         self.put(&file, &text);
         let log = std::fs::File::create(self.path(&format!("{service}.log"))).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mach-cli"));
+        let mut command = Command::new("sh");
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("MACH_") || name == "RUST_LOG" {
                 command.env_remove(&*name);
             }
         }
+        // Where there is no room, a write is to fail; the process is not to die of it.
         let child = command
+            .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+            .arg(env!("CARGO_BIN_EXE_mach-cli"))
             .args([service, "run", "--config", &file])
             .envs(environment.iter().copied())
             .current_dir(self.folder.path())
@@ -357,6 +361,134 @@ async fn services_start_with_remote_keys_a_database_and_derivation() {
         assert!(count.fetch_one(&mut database).await.unwrap() >= 5);
         assert!(!world.path("data").join("aggregator.redb").exists());
     }
+}
+
+/// A disk on which there is no more room, while the operator runs: it says so to whoever looks, and
+/// signs nothing, for it could not remember that it did. With room again nothing is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_nothing_is_signed_and_that_is_told() {
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        println!("skipped: there is no `prlimit`, which bounds files");
+        return;
+    }
+    let mut world = World::new().await;
+    let operator = world.stack.operators()[0];
+    let bls = Vault::new(operator.secret_key().unwrap());
+    let signer = Router::new()
+        .route("/signer.v1.Signer/SignGeneric", post(cerberus))
+        .with_state(bls.clone());
+    let cerberus = serve(signer).await;
+    let payer = Vault::new(DEV_ACCOUNTS[PAYER].signer());
+    let signer = Router::new()
+        .route("/", post(web3signer))
+        .with_state(payer.clone());
+    let web3signer = serve(signer).await;
+    let free = |listener: std::net::TcpListener| listener.local_addr().unwrap();
+    let [listen, node] =
+        [(); 2].map(|()| free(std::net::TcpListener::bind("127.0.0.1:0").unwrap()));
+    let settings = format!(
+        "[aggregator]
+        listen = \"{listen}\"
+        web3signer = \"http://{web3signer}\"
+        address = \"{}\"",
+        payer.key.address()
+    );
+    world.start("aggregator", &settings, &[]);
+    let settings = format!(
+        "[operator]
+        cerberus = \"http://{cerberus}\"
+        address = \"{}\"
+        aggregators = \"http://{listen}\"
+        node_api = \"{node}\"",
+        operator.account.address
+    );
+    let password = [("OPERATOR_BLS_KEY_PASSWORD", "of the vault")];
+    world.start("operator", &settings, &password);
+    let grow = |world: &World| {
+        world.stack.devnet().step().unwrap();
+        world.stack.devnet().publish().unwrap();
+        world.stack.devnet().l1().mine().unwrap();
+    };
+    let attested = |number: u64| {
+        async move |stack: &Stack| {
+            let head = stack.attested_head().await.unwrap();
+            head.filter(|head| head.number == number)
+        }
+    };
+    grow(&world);
+    world.until("attestation of block 1", attested(1)).await;
+    let health = async |_: &Stack| {
+        let answer = reqwest::get(format!("http://{node}/eigen/node/health")).await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    };
+    let health_is =
+        |code: u16| async move |stack: &Stack| health(stack).await.filter(|it| *it == code);
+    world.until("health", health_is(200)).await;
+
+    let (_, child) = world.running.last().unwrap();
+    let limit = ["--pid", &child.id().to_string(), "--fsize=4096"];
+    assert!(
+        Command::new("prlimit")
+            .args(limit)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let signed = bls.signed();
+    grow(&world);
+    grow(&world);
+    world.until("health of a full disk", health_is(503)).await;
+    assert_eq!(bls.signed(), signed);
+    let head = world.stack.attested_head().await.unwrap();
+    assert_eq!(head.map(|head| head.number), Some(1));
+
+    let (_, mut child) = world.running.pop().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.start("operator", &settings, &password);
+    world.until("attestation of block 3", attested(3)).await;
+    // What it could not remember it says once more, the same.
+    assert!(bls.signed() >= signed + 2);
+}
+
+/// What was said is not known any more: saying anything could contradict it.
+#[tokio::test]
+async fn with_a_damaged_record_nothing_is_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let path = folder.path().join("data").join("operator.redb");
+    let store = RedbStore::open(&path).unwrap();
+    let value = b"what was said about a height".to_vec();
+    let change = Change {
+        table: Table::Guard,
+        key: vec![7; 9],
+        expected: Expected::Absent,
+        value: Some(value.clone()),
+    };
+    assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let found = bytes.windows(value.len()).position(|it| it == value);
+    bytes[found.unwrap()] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let settings = "[operator]\naggregators = \"http://127.0.0.1:1\"\nbls_key = \"key.json\"\n\
+                    [l1]\nrpc = \"http://127.0.0.1:1\"\n[store]\nfolder = \"data\"\n";
+    std::fs::write(folder.path().join("mach.toml"), settings).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_mach-cli"))
+        .args(["operator", "run", "--config", "mach.toml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = crate::errors(&output);
+    assert!(
+        told.contains("nothing may be signed with this store"),
+        "{told}"
+    );
+    assert!(
+        told.contains("row 0x070707070707070707 of table guard"),
+        "{told}"
+    );
 }
 
 /// What cannot work is told before anything begins.

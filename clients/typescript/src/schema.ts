@@ -255,7 +255,10 @@ export interface components {
              * @description Number of the broken rule.
              */
             rule: number;
-            /** @description Stake behind it. */
+            /**
+             * @description Stake behind it; without any quorum if it was found on L1, which has checked it, and there is no
+             *     certificate here.
+             */
             stake: components["schemas"]["StakeShare"];
         };
         /** @description The claim that a block is valid, and what follows from it. */

@@ -88,7 +88,7 @@ pub enum ToL1 {
 
 impl ToL1 {
     /// Whether this statement is brought to L1. Every instance finds the same.
-    pub fn takes(&self, statement: &Statement) -> bool {
+    pub const fn takes(&self, statement: &Statement) -> bool {
         match (self, statement) {
             (Self::All, _) | (_, Statement::Alert(_)) => true,
             (Self::AlertsAndEvery(blocks), statement) => {

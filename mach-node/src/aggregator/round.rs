@@ -401,7 +401,7 @@ impl<S: Scheme> OpenRound<S> {
         RoundView::new(self.digest, &tally, state)
     }
 
-    pub(super) fn statement(&self) -> &Statement {
+    pub(super) const fn statement(&self) -> &Statement {
         &self.stored.statement
     }
 

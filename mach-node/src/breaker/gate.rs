@@ -78,6 +78,21 @@ pub enum GateState {
     Lost,
 }
 
+impl GateState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Serving, Self::Tripped, Self::Starting, Self::Lost];
+
+    /// What it is called in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Tripped => "tripped",
+            Self::Starting => "starting",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// A policy that is in force, and why.
 #[derive(Clone, Debug)]
 pub(super) struct Restriction {
@@ -238,6 +253,11 @@ impl Gate {
         }
         let known = self.0.known.borrow();
         let rollup = self.0.rules.rollup;
+        let labels = [
+            ("rollup", rollup.to_string()),
+            ("state", now.name().to_owned()),
+        ];
+        metrics::counter!("mach_breaker_changes", &labels).increment(1);
         match now {
             GateState::Tripped => {
                 let alert = known.alerts.values().next();

@@ -63,6 +63,7 @@ impl Proxy {
     /// Answers the body of one POST request.
     pub(super) async fn answer(self: &Arc<Self>, headers: HeaderMap, body: Bytes) -> Reply {
         let Some(restriction) = self.gate.restriction() else {
+            count("served");
             return match self
                 .upstream
                 .send(Method::POST, headers, body.clone())
@@ -107,6 +108,11 @@ impl Proxy {
                 Ok(call) => self.step(restriction, call).await,
                 Err(error) => Step::Refuse(error.clone()),
             };
+            count(match &step {
+                Step::Forward { .. } => "forwarded",
+                Step::Result(_) => "answered",
+                Step::Refuse(_) => "refused",
+            });
             if let (Step::Forward { params, .. }, Ok(call)) = (&step, call) {
                 // Ids of our own, so that an answer belongs to one call, whatever the client chose.
                 let id = call.id.map(|_| index);
@@ -271,6 +277,10 @@ struct RefusalData<'a> {
     confirmation: Option<Confirmation>,
     standing: usize,
     attested: Option<BlockRef>,
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("mach_breaker_calls", "outcome" => outcome).increment(1);
 }
 
 /// The answers of the node, or the one error that all calls get.

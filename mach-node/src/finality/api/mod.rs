@@ -1,6 +1,7 @@
 //! The index over HTTP.
 
 mod ask;
+mod count;
 mod problem;
 mod rest;
 mod rpc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     http::Method,
+    middleware::from_fn,
     routing::{any, get},
 };
 use jsonrpsee::RpcModule;
@@ -91,6 +93,7 @@ pub fn router(index: FinalityIndex, rounds: Option<Rounds>) -> Router {
         .fallback(rest::not_found)
         .method_not_allowed_fallback(rest::not_allowed)
         .layer(readers)
+        .layer(from_fn(count::count))
         .with_state(Api::new(index, rounds));
     // Beside it there may be other routers, with an answer of their own to all else.
     Router::new()
