@@ -57,8 +57,14 @@ pub(crate) enum L1 {
 }
 
 impl L1 {
-    fn devnet() -> Self {
+    pub(crate) fn devnet() -> Self {
         Self::Devnet(DevnetConfig::default().l1().unwrap())
+    }
+
+    /// The development node that the environment names.
+    pub(crate) fn node() -> Option<Self> {
+        let url = std::env::var("MACH_L1_RPC").ok()?;
+        Some(Self::Node(RootProvider::new_http(url.parse().unwrap())))
     }
 
     pub(crate) fn chain(&self) -> &Chain<Ethereum> {

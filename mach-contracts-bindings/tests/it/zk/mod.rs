@@ -5,8 +5,10 @@ mod alerts;
 mod defects;
 mod direct;
 mod evidence;
+mod genuine;
 mod owner;
 mod proofs;
+mod risc_zero;
 
 use alloy_network::EthereumWallet;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};

@@ -169,6 +169,22 @@ async fn the_whole_journal_is_the_contracts_own() {
         .await
         .unwrap();
     assert_eq!(Bytes::from(digest), world.proof(&world.prover, &claim));
+    // The type that guests commit to, with its own encoding.
+    let journal = mach_prove::Journal {
+        l1_chain_id: U256::from(world.devnet.l1().chain_id()),
+        service_manager: world.zk.address(),
+        prover: world.prover.sender(),
+        rollup_chain_id: U256::from(world.config.rollup),
+        config_hash: claim.configHash,
+        parent_hash: claim.parentHash,
+        block_hash: claim.blockHash,
+        block_number: claim.blockNumber,
+        fault: claim.fault,
+        claimed: claim.claimed,
+        computed: claim.computed,
+        output_root: claim.outputRoot,
+    };
+    assert_eq!(journal.digest(), digest);
     let record = |claim: Claim, proof: Bytes| {
         let (zk, prover) = (world.zk.clone(), &world.prover);
         async move { zk.record_proof(prover, BLOCK_PROGRAM, &claim, &proof).await }
