@@ -406,7 +406,7 @@ impl Stage {
 }
 
 /// What of a journal is told to the contract.
-fn claim(journal: &Journal) -> Claim {
+const fn claim(journal: &Journal) -> Claim {
     Claim {
         configHash: journal.config_hash,
         parentHash: journal.parent_hash,
