@@ -134,7 +134,7 @@ impl<S: Scheme> Aggregator<S> {
         rounds.iter().map(|round| round.view()).collect()
     }
 
-    /// The best certificate of the statement with this digest, however long ago it was made.
+    /// The best certificate of the statement with this digest, for as long as [`Retention`] says.
     ///
     /// Errors: [`StoreError`].
     pub async fn certificate(&self, digest: B256) -> Result<Option<Certificate<S>>, StoreError> {
