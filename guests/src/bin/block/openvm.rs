@@ -50,7 +50,8 @@ const WINDOW: usize = 4;
 
 /// For every transaction, and for the precompile at address 1.
 pub fn install() {
-    let installed = install_default_provider(Arc::new(Accelerated)).is_ok() & install_crypto(Accelerated);
+    let installed =
+        install_default_provider(Arc::new(Accelerated)).is_ok() & install_crypto(Accelerated);
     assert!(installed, "nothing has been recovered yet");
 }
 
@@ -129,7 +130,10 @@ fn recover(signature: &[u8], recovery: u8, message: &[u8; 32]) -> Option<Address
     // SAFETY: `y` is a root of the curve's equation, and the group has prime order.
     let point = unsafe { Secp256k1Point::from_xy_unchecked(x, y) };
     let z = Scalar::from_be_bytes_unchecked(message);
-    let key = Curve::msm(&[-z.div_unsafe(&r), s.div_unsafe(&r)], &[generator(), point]);
+    let key = Curve::msm(
+        &[-z.div_unsafe(&r), s.div_unsafe(&r)],
+        &[generator(), point],
+    );
     if key.is_identity() {
         return None;
     }
