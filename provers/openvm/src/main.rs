@@ -111,9 +111,11 @@ fn prove(flags: &Flags<'_>) -> Result<(), (Failure, Report)> {
     if machine.id() != id.0 {
         return Err(other(eyre!("the guest has another id here")));
     }
-    let run = machine
-        .execute(&input)
-        .map_err(|error| (Failure::Refused, error))?;
+    let run = machine.execute(&input).map_err(|error| {
+        // The guest says why, and ends no line.
+        println!();
+        (Failure::Refused, error)
+    })?;
     let instructions = run.segments.iter().sum();
     Message::Executed { instructions }.say();
     if run.revealed != digest {
