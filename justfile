@@ -99,8 +99,18 @@ guest-check:
 prove-check:
     cd provers/openvm && cargo fmt --check && cargo test --locked --release
 
-# Proves the devnet's false block again, by hand: minutes and gigabytes
+# Proves the devnet's false block and output root again, by hand: minutes and gigabytes
 prove-devnet:
+    #!/usr/bin/env bash
+    set -euo pipefail
     cargo run --locked --release -p mach-prove --example guest_inputs -- guests/inputs
-    mkdir -p guests/proofs
-    cd provers/openvm && cargo run --locked --release -- prove --program block --input ../../guests/inputs/block-deposit.bin --out ../../guests/proofs/block-deposit.json --work-dir target/work --memory-limit 5368709120
+    prove() {
+        work=$(mktemp -d)
+        # What native code says of the input: the guest has to say the same.
+        cp "guests/inputs/$2.json" "$work/journal.json"
+        (cd provers/openvm && cargo run --locked --release -- prove --program "$1" --work-dir "$work" \
+            --input "../../guests/inputs/$2.bin" --out "../../guests/proofs/$2.json" --memory-limit 5368709120)
+        rm -r "$work"
+    }
+    prove output output
+    prove block block-deposit

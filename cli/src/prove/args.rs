@@ -105,7 +105,7 @@ pub(crate) struct ProverArgs {
 /// Exit codes: 0 it is proved, 1 it is not: the proof does not verify, or it is none, as those of
 /// `native`; 2 not known, or failure.
 ///
-/// Example:
+/// Examples:
 ///   mach-cli verify-proof bundle.openvm.proof.json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]

@@ -88,7 +88,10 @@ async fn a_fault_names_what_was_claimed_and_what_is_right() {
     assert_eq!(found, Fault::GasUsed(Mismatch { claimed, computed }));
     let (_, found) = lie(Lie::OutputRoot).await;
     let computed = honest.l2().claimed_output_root(1).unwrap().unwrap();
-    let claimed = keccak256(computed);
+    // The storage root of other withdrawals, in an opening that is right otherwise.
+    let withdrawals = keccak256(right.withdrawals_root.unwrap());
+    let opening = [B256::ZERO, right.state_root, withdrawals, right.seal()];
+    let claimed = keccak256(opening.concat());
     assert_eq!(found, Fault::OutputRoot(Mismatch { claimed, computed }));
 }
 

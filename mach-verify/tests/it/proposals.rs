@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use alloy_consensus::Header;
-use alloy_primitives::{BlockNumber, Bytes, ChainId, Sealed, U256, keccak256};
+use alloy_primitives::{B256, BlockNumber, Bytes, ChainId, Sealed, U256, keccak256};
 use async_trait::async_trait;
 use mach_core::{
     BlockRef, Fault, L2Block, Verdict,
@@ -90,11 +90,17 @@ async fn a_wrong_proposal_is_found_in_either_contract() {
             panic!("{verdict:?}");
         };
         assert_eq!(values.claimed, found[1].output_root);
-        // The devnet's lie is the hash of the truth.
-        assert_eq!(values.claimed, keccak256(values.computed));
 
         // Offline, from a bundle.
         let block = devnet.l2().l2_block(lying).unwrap();
+        // The devnet's lie is the storage root of other withdrawals.
+        let opening = |withdrawals| {
+            let header = &block.header;
+            keccak256([B256::ZERO, header.state_root, withdrawals, header.seal()].concat())
+        };
+        let withdrawals = block.header.withdrawals_root.unwrap();
+        assert_eq!(values.computed, opening(withdrawals));
+        assert_eq!(values.claimed, opening(keccak256(withdrawals)));
         let recorded = RecordedBlock {
             witness: devnet.l2().witness(&block).await.unwrap(),
             block,
