@@ -9,8 +9,8 @@ use crate::args::ChainArgs;
 /// Prove what a bundle of evidence says, for a contract that believes proofs
 ///
 /// The guest program runs in this process first: what it refuses is not proved. Then the prover, a
-/// program of its own, makes the proof and verifies it. A prover that is stopped goes on where it was,
-/// and a proof that is there already is verified and not made again.
+/// program of its own, makes the proof and verifies it. A proof that is there already, from a command that
+/// was stopped after it was made, is verified and not made again; a proof that is half made is begun again.
 ///
 /// A proof counts for one contract on one L1 chain, and for one account that hands it in; without
 /// them it counts for nobody, and shows what it shows.
@@ -40,7 +40,7 @@ pub(crate) struct ProveArgs {
     #[arg(long, env = "MACH_PROVER_MEMORY", value_name = "BYTES", value_parser = bytes)]
     pub(super) memory_limit: Option<u64>,
 
-    /// Folder where proofs are made, and from which an interrupted one goes on
+    /// Folder where proofs are made, and where one that is made already is found
     #[arg(
         long,
         env = "MACH_PROOF_WORK",
@@ -129,7 +129,12 @@ pub(crate) struct VerifyProofArgs {
 }
 
 /// The guest programs that proofs are made of
+///
+/// Examples:
+///   mach-cli guest info
+///   mach-cli guest info --json
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct GuestArgs {
     #[command(subcommand)]
     pub(super) command: GuestCommand,

@@ -57,7 +57,7 @@ struct Args {
     #[arg(long, requires = "openvm")]
     prover: Option<PathBuf>,
 
-    /// Where the prover keeps what it has done, so that a second run goes on
+    /// Where the prover keeps the proof that it has made, so that a second run finds it
     #[arg(long, default_value = "target/zk_devnet", requires = "openvm")]
     work_dir: PathBuf,
 }

@@ -30,6 +30,10 @@ pub fn run_block(input: &[u8]) -> Result<Journal, Refusal> {
         ..
     } = &input;
     let header = block.header.inner();
+    // An affirmed output root can contradict a posted one, which is an accusation too.
+    if let Some(doubt) = spec.doubt(header.timestamp) {
+        return Err(doubt.into());
+    }
     check_body(spec, block)?;
     // Withdrawals that no root commits to would be the prover's choice.
     let has_withdrawals = block

@@ -2,7 +2,7 @@ use alloy_op_hardforks::OpHardforks;
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use mach_core::{Fault, Mismatch};
 use mach_verify::{
-    Unsupported, output_root,
+    output_root,
     state::{MemoryStore, TrieState},
 };
 
@@ -25,11 +25,8 @@ pub fn run_output(input: &[u8]) -> Result<Journal, Refusal> {
     }
     spec.check_supported(header.number, header.timestamp)?;
     // A fork or an extension may compute the root in another way.
-    if let Some(name) = spec.extensions() {
-        return Err(Unsupported::Extensions(name.to_owned().into()).into());
-    }
-    if let Some(horizon) = spec.horizon().filter(|horizon| header.timestamp > *horizon) {
-        return Err(Unsupported::Horizon(horizon).into());
+    if let Some(doubt) = spec.doubt(header.timestamp) {
+        return Err(doubt.into());
     }
     let message_passer_root = message_passer_root(&input)?;
     let computed = output_root(header.state_root, message_passer_root, header.seal());

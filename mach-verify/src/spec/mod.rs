@@ -254,7 +254,10 @@ impl ChainSpec {
     }
 
     /// Why a contradiction at `timestamp` accuses nobody; `None` if it does.
-    pub(crate) fn doubt(&self, timestamp: u64) -> Option<Unsupported> {
+    ///
+    /// [`crate::verify_block`] asks itself: a block that contradicts rules in doubt has no verdict. One
+    /// that they explain is valid, and what is computed of it, such as its output root, is in doubt too.
+    pub fn doubt(&self, timestamp: u64) -> Option<Unsupported> {
         match (&self.extensions, self.horizon) {
             (Some(name), _) => Some(Unsupported::Extensions(name.clone())),
             (None, Some(horizon)) if timestamp > horizon => Some(Unsupported::Horizon(horizon)),
