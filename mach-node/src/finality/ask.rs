@@ -92,7 +92,7 @@ impl FinalityIndex {
         self.with(rollup, |rollup| rollup.alerts().cloned().collect())
     }
 
-    /// The certificate of a statement, as the JSON of a [`CertificateFile`].
+    /// The certificate of a statement, as the JSON of a [`CertificateFile`](mach_core::CertificateFile).
     ///
     /// Errors: [`FinalityError::UnknownStatement`] if there is none.
     pub async fn certificate(
