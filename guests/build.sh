@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm, risc0) into FOLDER.
+# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm) into FOLDER.
 #
 # The same source gives the same bytes on every computer: the sources are copied to one fixed path,
 # since cargo hashes the absolute path of what lies outside of a workspace into the names of symbols,
