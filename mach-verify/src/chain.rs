@@ -83,7 +83,7 @@ impl ChainVerifier {
         }
         let mut state = TrieState::new(&self.store, parent.state_root)
             .with_block_hashes(self.ancestors(block, BlockHashes::prove));
-        let (verdict, _) = run(&self.spec, block, &mut state)?;
+        let verdict = run(&self.spec, block, &mut state)?;
         if let Verdict::Valid(_) = verdict {
             let updates = (state.commit())
                 .map_err(|error| ExecuteError::from_state(block.number(), error))?;

@@ -118,34 +118,23 @@ pub(crate) enum Stop<E> {
 
 /// Executes `block` on `state`, which is the state after it then. The header has passed
 /// `header::check`. `transactions` are those of the block, if they were decoded before.
-///
-/// Beside the outcome stands an error that was taken for an absent account. If [`reads_vault`]
-/// then, the outcome can confirm a block and cannot contradict it.
-#[expect(clippy::type_complexity, reason = "an outcome and a remark on it")]
 pub(crate) fn execute<S: State>(
     spec: &ChainSpec,
     block: &L2Block,
     transactions: Option<Transactions>,
     state: &mut S,
     watch: &Watch,
-) -> (Result<Execution, Stop<S::Error>>, Option<S::Error>) {
+) -> Result<Execution, Stop<S::Error>> {
     let mut overlay = Overlay::new(state).with_watch(watch.clone());
     let transactions = transactions.unwrap_or_else(|| {
         watch.during(Phase::Recovery, || {
             Transactions::of(spec, block, Threads::Pool)
         })
     });
-    let outcome = match transactions {
+    match transactions {
         Transactions::Optimism(decoded) => optimism::execute(spec, block, decoded, &mut overlay),
         Transactions::Ethereum(decoded) => ethereum::execute(spec, block, decoded, &mut overlay),
-    };
-    (outcome, overlay.take_assumption())
-}
-
-/// Whether a transaction of `block`, on the same state as before, reads the account that counted
-/// as absent. Slower than executing it.
-pub(crate) fn reads_vault<S: State>(spec: &ChainSpec, block: &L2Block, state: &mut S) -> bool {
-    optimism::reads_vault(spec, block, &mut Overlay::new(state))
+    }
 }
 
 /// The transaction at `index` cannot stand where it stands.

@@ -83,29 +83,26 @@ fn verify(
     let store = watch.during(Phase::Keccak, || {
         HashedWitness::new(&witness.state, &witness.codes)
     });
-    let fresh = || {
-        TrieState::new(&store, ancestry.state_root).with_block_hashes(ancestry.block_hashes.clone())
-    };
+    let mut state =
+        TrieState::new(&store, ancestry.state_root).with_block_hashes(ancestry.block_hashes);
     let assurance = ancestry.assurance;
-    judge_in_phases(spec, block, None, assurance, &mut fresh(), fresh, watch)
+    judge_in_phases(spec, block, None, assurance, &mut state, watch)
 }
 
 /// Executes a block whose header has passed on `state`, which is the state after it if the verdict
-/// is valid. `transactions` are those of the block, if they were decoded before; `fresh` gives the
-/// same state once more.
+/// is valid. `transactions` are those of the block, if they were decoded before.
 pub(crate) fn judge<S>(
     spec: &ChainSpec,
     block: &L2Block,
     transactions: Option<Transactions>,
     assurance: Assurance,
     state: &mut TrieState<S>,
-    fresh: impl FnOnce() -> TrieState<S>,
 ) -> Result<Verdict, ExecuteError>
 where
     S: StateStore + Debug,
 {
     let watch = Watch::default();
-    judge_in_phases(spec, block, transactions, assurance, state, fresh, &watch)
+    judge_in_phases(spec, block, transactions, assurance, state, &watch)
 }
 
 fn judge_in_phases<S>(
@@ -114,18 +111,12 @@ fn judge_in_phases<S>(
     transactions: Option<Transactions>,
     assurance: Assurance,
     state: &mut TrieState<S>,
-    fresh: impl FnOnce() -> TrieState<S>,
     watch: &Watch,
 ) -> Result<Verdict, ExecuteError>
 where
     S: StateStore + Debug,
 {
-    let verdict = match run_in_phases(spec, block, transactions, state, watch)? {
-        (Verdict::Invalid(_), Some(error)) if execute::reads_vault(spec, block, &mut fresh()) => {
-            return Err(ExecuteError::from_state(block.number(), error));
-        }
-        (verdict, _) => verdict,
-    };
+    let verdict = run_in_phases(spec, block, transactions, state, watch)?;
     let is_claimed =
         assurance == Assurance::ExecutedOnClaim || !state.claimed_hashes_read().is_empty();
     match verdict {
@@ -193,13 +184,12 @@ fn check_size(spec: &ChainSpec, block: &L2Block) -> Result<(), ExecuteError> {
     })
 }
 
-/// Executes a block whose header has passed, and compares. Beside the verdict stands what
-/// [`execute::execute`] remarks on it.
+/// Executes a block whose header has passed, and compares.
 pub(crate) fn run<S>(
     spec: &ChainSpec,
     block: &L2Block,
     state: &mut S,
-) -> Result<(Verdict, Option<StateError>), ExecuteError>
+) -> Result<Verdict, ExecuteError>
 where
     S: State<Error = StateError>,
 {
@@ -212,15 +202,14 @@ fn run_in_phases<S>(
     transactions: Option<Transactions>,
     state: &mut S,
     watch: &Watch,
-) -> Result<(Verdict, Option<StateError>), ExecuteError>
+) -> Result<Verdict, ExecuteError>
 where
     S: State<Error = StateError>,
 {
     let number = block.number();
-    let (outcome, assumption) = execute::execute(spec, block, transactions, state, watch);
-    let fault = match outcome {
+    let fault = match execute::execute(spec, block, transactions, state, watch) {
         Ok(execution) => match compare(&block.header, &execution) {
-            Ok(()) => return Ok((Verdict::Valid(summary(block, &execution)), assumption)),
+            Ok(()) => return Ok(Verdict::Valid(summary(block, &execution))),
             Err(fault) => fault,
         },
         Err(Stop::Fault(fault)) => fault,
@@ -245,7 +234,7 @@ where
             });
         }
     };
-    accuse(spec, block, fault).map(|verdict| (verdict, assumption))
+    accuse(spec, block, fault)
 }
 
 /// The verdict that a broken rule makes, on a chain whose rules are known to the end.

@@ -1,17 +1,9 @@
-use alloy_op_hardforks::OpHardforks;
-use alloy_primitives::{Address, B256, Bytes, U256, address};
+use alloy_primitives::{B256, Bytes, U256};
 use mach_core::{Fault, Mismatch, Verdict};
-use mach_verify::{
-    check_body,
-    state::{MemoryStore, TrieState},
-    verify_block,
-};
+use mach_verify::{check_body, verify_block};
 
 use super::Refusal;
 use crate::{BlockInput, Journal, Task};
-
-/// Where op-revm credits zero before there is an operator fee.
-const OPERATOR_FEE_VAULT: Address = address!("0x420000000000000000000000000000000000001B");
 
 /// Judges the block of a [`BlockInput`] by executing it on its parent.
 ///
@@ -55,7 +47,6 @@ pub fn run_block(input: &[u8]) -> Result<Journal, Refusal> {
             if !summary.assurance.is_proven() {
                 return Err(Refusal::OnClaim);
             }
-            check_vault(&input)?;
             let values = Mismatch {
                 claimed: block.hash(),
                 computed: block.hash(),
@@ -104,26 +95,6 @@ const fn is_bound(fault: &Fault) -> bool {
             | Fault::RequestsHash(_)
             | Fault::Transaction { .. }
     )
-}
-
-/// Before Isthmus the machine touches one account that witnesses of other executors leave out, so
-/// verification takes it for absent where its node is missing. A contract of the block may have
-/// asked for its balance: whoever affirms has to show the account, or that there is none.
-fn check_vault(input: &BlockInput) -> Result<(), Refusal> {
-    let BlockInput {
-        spec,
-        block,
-        witness,
-        ..
-    } = input;
-    if !spec.is_optimism() || spec.is_isthmus_active_at_timestamp(block.header.timestamp) {
-        return Ok(());
-    }
-    let parent = (witness.header(block.header.parent_hash)).ok_or(Refusal::OnClaim)?;
-    let store = MemoryStore::from_witness(witness.state.iter().cloned(), []);
-    let mut state = TrieState::new(store, parent.state_root);
-    state.account(OPERATOR_FEE_VAULT).map_err(Refusal::Vault)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -33,9 +33,6 @@ pub enum Refusal {
     /// The body has withdrawals that the header does not commit to.
     #[error("the header does not commit to the withdrawals of the body")]
     UnboundWithdrawals,
-    /// The witness does not prove the operator-fee vault, which the block may have read.
-    #[error("the account of the operator-fee vault is not proved")]
-    Vault(#[source] StateError),
     /// The posted root is that of the header.
     #[error("output root {0} is right")]
     RightOutput(B256),

@@ -64,6 +64,16 @@ fn block(
     state: &mut TrieState<MemoryStore>,
     header: impl FnOnce(&mut Header),
 ) -> (L2Block, Witness) {
+    block_of(SENDER, READER, state, header)
+}
+
+/// [`block`] with a deposit between others.
+fn block_of(
+    from: Address,
+    to: Address,
+    state: &mut TrieState<MemoryStore>,
+    header: impl FnOnce(&mut Header),
+) -> (L2Block, Witness) {
     let updates = state.commit().unwrap();
     let first = Header {
         parent_hash: B256::repeat_byte(9),
@@ -82,8 +92,8 @@ fn block(
         ..Default::default()
     };
     let deposit = TxDeposit {
-        from: SENDER,
-        to: TxKind::Call(READER),
+        from,
+        to: TxKind::Call(to),
         gas_limit: 1_000_000,
         ..Default::default()
     };
@@ -98,7 +108,10 @@ fn block(
     header(&mut child);
     let witness = Witness {
         state: updates.nodes.into_iter().map(|(_, node)| node).collect(),
-        codes: vec![READS_VAULT, READS_HASH],
+        codes: [READS_VAULT, READS_HASH]
+            .into_iter()
+            .chain(names_vault())
+            .collect(),
         headers: vec![
             alloy_rlp::encode(&parent).into(),
             alloy_rlp::encode(&first).into(),
@@ -148,7 +161,7 @@ fn without_vault(state: &mut TrieState<MemoryStore>, witness: &Witness) -> Witne
 }
 
 #[test]
-fn before_isthmus_nothing_is_affirmed_without_the_vault() {
+fn before_isthmus_whoever_reads_the_vault_has_to_prove_it() {
     // The vault has 5 wei, and the truth is that slot 0 holds them afterwards.
     let truth = settled(state(&READS_VAULT, Some(5)));
     let (right, witness) = block(&mut state(&READS_VAULT, Some(5)), |it| *it = truth.clone());
@@ -174,11 +187,15 @@ fn before_isthmus_nothing_is_affirmed_without_the_vault() {
         Err(Refusal::WrongBlock(Fault::StateRoot(_)))
     ));
 
-    // Who leaves the vault out of the witness makes the machine believe the lie.
+    // Who leaves the vault out of the witness would make a machine that takes it for absent believe
+    // the lie.
     let less = without_vault(&mut state(&READS_VAULT, Some(5)), &witness);
     let affirmed = run(Task::Affirm, &lie, &less);
     assert!(
-        matches!(affirmed, Err(Refusal::Vault(_) | Refusal::Undecided(_))),
+        matches!(
+            affirmed,
+            Err(Refusal::Undecided(ExecuteError::MissingNode { .. }))
+        ),
         "{affirmed:?}"
     );
     // And nobody is accused on a guess.
@@ -190,6 +207,49 @@ fn before_isthmus_nothing_is_affirmed_without_the_vault() {
         ),
         "{accused:?}"
     );
+}
+
+/// Codes that name the vault by each instruction that names an account, and do nothing with it.
+fn names_vault() -> Vec<Bytes> {
+    let push = [&[0x73][..], VAULT.as_slice()].concat();
+    let (call, delegate) = ([0x5f; 5], [0x5f; 4]);
+    let codes: [(&[u8], &[u8]); 9] = [
+        (&[], &[0x31, 0x50]),
+        (&[], &[0x3b, 0x50]),
+        (&[0x5f; 3], &[0x3c]),
+        (&[], &[0x3f, 0x50]),
+        (&[], &[0xff]),
+        (&call, &[0x5a, 0xf1, 0x50]),
+        (&call, &[0x5a, 0xf2, 0x50]),
+        (&delegate, &[0x5a, 0xf4, 0x50]),
+        (&delegate, &[0x5a, 0xfa, 0x50]),
+    ];
+    let code = |(before, after): (&[u8], &[u8])| [before, &push, after, &[0x00]].concat().into();
+    codes.into_iter().map(code).collect()
+}
+
+#[test]
+fn whatever_names_the_vault_before_isthmus_reads_it() {
+    let check = |from, to, state: &dyn Fn() -> TrieState<MemoryStore>, what: &str| {
+        let (block, witness) = block_of(from, to, &mut state(), |_| {});
+        assert!(run(Task::Accuse, &block, &witness).is_ok(), "{what}");
+        let less = without_vault(&mut state(), &witness);
+        let accused = run(Task::Accuse, &block, &less);
+        assert!(
+            matches!(
+                accused,
+                Err(Refusal::Undecided(ExecuteError::MissingNode { .. }))
+            ),
+            "{what}: {accused:?}"
+        );
+    };
+    for code in names_vault() {
+        let what = code.to_string();
+        check(SENDER, READER, &|| state(&code, Some(5)), &what);
+    }
+    let some = || state(&READS_HASH, Some(5));
+    check(SENDER, VAULT, &some, "a transaction to it");
+    check(VAULT, SENDER, &some, "a transaction from it");
 }
 
 #[test]

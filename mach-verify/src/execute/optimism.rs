@@ -12,11 +12,9 @@ use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope};
 use op_revm::constants::OPERATOR_FEE_RECIPIENT;
 
 use super::{
-    Decoded, Execution, Overlay, State, Stop, Threads, check_gas, commit, decode_all, failed,
-    invalid, machine,
+    Decoded, Execution, Overlay, State, Stop, check_gas, commit, failed, invalid, machine,
     receipts::{self, Receipts},
-    stopped,
-    vault::VaultWatch,
+    stopped, vault,
 };
 use crate::{ChainSpec, Unsupported, phases::Phase};
 
@@ -35,44 +33,6 @@ pub(super) fn execute<S: State>(
     decoded: Vec<Decoded<OpTxEnvelope>>,
     overlay: &mut Overlay<S>,
 ) -> Result<Execution, Stop<S::Error>> {
-    let env = machine::environment(spec, block);
-    run(
-        spec,
-        block,
-        decoded,
-        OpEvmFactory::<OpTx>::default().create_evm(overlay, env),
-    )
-}
-
-/// Whether a transaction reads the vault that the machine touches anyway before Isthmus.
-pub(super) fn reads_vault<S: State>(
-    spec: &ChainSpec,
-    block: &L2Block,
-    overlay: &mut Overlay<S>,
-) -> bool {
-    let env = machine::environment(spec, block);
-    let mut watch = VaultWatch::default();
-    let factory = OpEvmFactory::<OpTx>::default();
-    // Where it stops does not matter: what was read until then decides.
-    let _ = run(
-        spec,
-        block,
-        decode_all(block, true, Threads::Pool),
-        factory.create_evm_with_inspector(overlay, env, &mut watch),
-    );
-    watch.is_read
-}
-
-fn run<'a, S, E>(
-    spec: &ChainSpec,
-    block: &L2Block,
-    decoded: Vec<Decoded<OpTxEnvelope>>,
-    mut evm: E,
-) -> Result<Execution, Stop<S::Error>>
-where
-    S: State + 'a,
-    E: Evm<DB = &'a mut Overlay<S>, Tx = OpTx, Precompiles = PrecompilesMap>,
-{
     let header = block.header.inner();
     let time = header.timestamp;
     if block
@@ -86,15 +46,16 @@ where
         return Err(Stop::Body("ommers", "a rollup block has none".into()));
     }
 
+    let env = machine::environment(spec, block);
+    let mut evm = OpEvmFactory::<OpTx>::default().create_evm(overlay, env);
     if spec.is_karst_active_at_timestamp(time) {
         *evm.precompiles_mut() = PrecompilesMap::from_static(machine::karst_precompiles());
     }
     let is_isthmus = spec.is_isthmus_active_at_timestamp(time);
     if !is_isthmus {
-        // op-revm credits this vault with zero before there is an operator fee, so a witness that
-        // another executor recorded need not know it.
         evm.db_mut()
             .assume_absent(OPERATOR_FEE_RECIPIENT, S::is_missing_node);
+        evm = vault::notice_reads(evm);
     }
     let watch = evm.db_mut().watch().clone();
     let context = OpBlockExecutionCtx {
@@ -122,12 +83,18 @@ where
             return Err(invalid(block, index, "more gas than the block has left"));
         }
         check_gas(block, index, executor.gas_used, transaction.gas_limit())?;
+        if [Some(transaction.signer()), transaction.to()].contains(&Some(OPERATOR_FEE_RECIPIENT)) {
+            executor.evm.db_mut().rely_on_absent();
+        }
         let encoded = WithEncoded::new(bytes.clone(), transaction);
         let outcome = executor
             .execute_transaction_without_commit(encoded)
             .and_then(|result| executor.commit_transaction(result));
         if let Err(error) = outcome {
             return Err(stopped(executor.evm.db_mut(), block, index, error));
+        }
+        if let Some(error) = executor.evm.db_mut().take_error() {
+            return Err(Stop::State(error));
         }
     }
 

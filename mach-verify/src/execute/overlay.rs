@@ -102,9 +102,16 @@ impl<D: Database> Overlay<D> {
         self.error.take()
     }
 
-    /// The error in whose place the lenient account counted as absent.
-    pub(crate) fn take_assumption(&mut self) -> Option<D::Error> {
-        self.lenient.as_mut()?.applied.take()
+    /// From here on more than its absence is concluded from the lenient account: it has to be known,
+    /// and if it has counted as absent, that was an error.
+    pub(crate) fn rely_on_absent(&mut self) {
+        if let Some(Lenient {
+            applied: Some(error),
+            ..
+        }) = self.lenient.take()
+        {
+            self.error.get_or_insert(error);
+        }
     }
 
     pub(crate) const fn state_mut(&mut self) -> &mut D {

@@ -1,45 +1,64 @@
-//! Whether anything reads the operator-fee vault, where the machine touches it needlessly.
+//! Instructions that notice when a contract reads the operator-fee vault.
+//!
+//! Before Isthmus there is no operator fee, yet the machine credits its vault with zero after every
+//! transaction. Witnesses of other executors need not know the account, so it may count as absent
+//! then: a credit of zero changes nothing, whatever the account holds. What a contract reads of it
+//! has to be known.
 
-use alloy_primitives::{Address, U256};
+use alloy_op_evm::{OpEvm, OpEvmContext};
+use alloy_primitives::Address;
 use op_revm::constants::OPERATOR_FEE_RECIPIENT;
 use revm::{
-    Inspector,
-    bytecode::opcode::{BALANCE, EXTCODECOPY, EXTCODEHASH, EXTCODESIZE},
+    bytecode::opcode::{
+        BALANCE, CALL, CALLCODE, DELEGATECALL, EXTCODECOPY, EXTCODEHASH, EXTCODESIZE, SELFDESTRUCT,
+        STATICCALL,
+    },
     interpreter::{
-        CallInputs, CallOutcome, Interpreter, interpreter::EthInterpreter, interpreter_types::Jumps,
+        Instruction, InstructionContext, instructions::instruction_table,
+        interpreter::EthInterpreter,
     },
 };
 
-/// Follows execution and remembers whether the vault was read by an instruction or called.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct VaultWatch {
-    pub(super) is_read: bool,
+use super::{Overlay, State};
+
+type Context<'a, S> = OpEvmContext<&'a mut Overlay<S>>;
+
+/// Makes every instruction that names an account tell the overlay if it names the vault.
+///
+/// Delegations (EIP-7702), which name one too, came with Isthmus.
+pub(super) fn notice_reads<'a, S: State, I, P, T>(
+    evm: OpEvm<&'a mut Overlay<S>, I, P, T>,
+) -> OpEvm<&'a mut Overlay<S>, I, P, T> {
+    let mut evm = evm.into_inner();
+    let table = &mut evm.0.instruction;
+    let mut replace = |opcode: u8, noticed: Noticed<'a, S>| {
+        let gas =
+            (table.instruction_table.get(usize::from(opcode))).map_or(0, |it| it.static_gas());
+        table.insert_instruction(opcode, Instruction::new(noticed, gas));
+    };
+    replace(BALANCE, noticed::<S, BALANCE, 0>);
+    replace(EXTCODESIZE, noticed::<S, EXTCODESIZE, 0>);
+    replace(EXTCODECOPY, noticed::<S, EXTCODECOPY, 0>);
+    replace(EXTCODEHASH, noticed::<S, EXTCODEHASH, 0>);
+    replace(SELFDESTRUCT, noticed::<S, SELFDESTRUCT, 0>);
+    replace(CALL, noticed::<S, CALL, 1>);
+    replace(CALLCODE, noticed::<S, CALLCODE, 1>);
+    replace(DELEGATECALL, noticed::<S, DELEGATECALL, 1>);
+    replace(STATICCALL, noticed::<S, STATICCALL, 1>);
+    OpEvm::new(evm, false)
 }
 
-impl VaultWatch {
-    fn see(&mut self, address: Address) {
-        self.is_read |= address == OPERATOR_FEE_RECIPIENT;
-    }
-}
+type Noticed<'a, S> = fn(InstructionContext<'_, Context<'a, S>, EthInterpreter>);
 
-impl<CTX> Inspector<CTX, EthInterpreter> for VaultWatch {
-    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _context: &mut CTX) {
-        let reads = [BALANCE, EXTCODESIZE, EXTCODECOPY, EXTCODEHASH];
-        if reads.contains(&interpreter.bytecode.opcode())
-            && let Ok(word) = interpreter.stack.peek(0)
-        {
-            self.see(Address::from_word(word.into()));
-        }
+/// The instruction `OPCODE`, whose account lies at `PLACE` from the top of the stack.
+fn noticed<'a, S: State, const OPCODE: u8, const PLACE: usize>(
+    context: InstructionContext<'_, Context<'a, S>, EthInterpreter>,
+) {
+    if let Ok(word) = context.interpreter.stack.peek(PLACE)
+        && Address::from_word(word.into()) == OPERATOR_FEE_RECIPIENT
+    {
+        context.host.journaled_state.database.rely_on_absent();
     }
-
-    fn call(&mut self, _context: &mut CTX, inputs: &mut CallInputs) -> Option<CallOutcome> {
-        self.see(inputs.target_address);
-        self.see(inputs.bytecode_address);
-        self.see(inputs.caller);
-        None
-    }
-
-    fn selfdestruct(&mut self, _contract: Address, target: Address, _value: U256) {
-        self.see(target);
-    }
+    const { instruction_table::<EthInterpreter, Context<'a, S>>()[OPCODE as usize] }
+        .execute(context);
 }

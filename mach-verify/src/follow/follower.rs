@@ -207,20 +207,14 @@ impl Follower {
             retained: Arc::clone(&self.retained),
             fresh: Arc::clone(&prepared.fresh),
         };
-        let fresh = |hashes: BlockHashes| {
-            TrieState::new(layer.clone(), ancestry.state_root).with_block_hashes(hashes)
-        };
-        let hashes = ancestry.block_hashes.clone();
+        let hashes = ancestry.block_hashes;
         // Whatever becomes of the block, only a state after a valid one is put back.
         let warm = self.warm().take_if(|warm| warm.root == ancestry.state_root);
         let mut state = match warm {
-            Some(warm) => warm
-                .state
-                .with_store(layer.clone())
-                .with_block_hashes(hashes),
-            None => fresh(hashes),
-        };
-        let again = || fresh(ancestry.block_hashes.clone());
+            Some(warm) => warm.state.with_store(layer),
+            None => TrieState::new(layer, ancestry.state_root),
+        }
+        .with_block_hashes(hashes);
         let transactions = prepared.take_transactions();
         let verdict = judge(
             &self.spec,
@@ -228,7 +222,6 @@ impl Follower {
             transactions,
             ancestry.assurance,
             &mut state,
-            again,
         );
         let after = match &verdict {
             Ok(Verdict::Valid(_)) => state.commit().ok(),
@@ -282,20 +275,11 @@ impl Follower {
             retained: Arc::clone(&self.retained),
             fresh: Arc::new(self.fresh(witness)),
         });
-        let fresh =
-            || TrieState::new(&recorder, ancestry.state_root).with_block_hashes(hashes.clone());
-        let mut state = fresh();
+        let mut state = TrieState::new(&recorder, ancestry.state_root).with_block_hashes(hashes);
         let parent = ancestry.parent.as_deref();
         // What the header alone gives away needs the parent only.
         if header::check(&self.spec, block, parent).is_ok() {
-            match judge(
-                &self.spec,
-                block,
-                None,
-                ancestry.assurance,
-                &mut state,
-                fresh,
-            ) {
+            match judge(&self.spec, block, None, ancestry.assurance, &mut state) {
                 Ok(_) | Err(ExecuteError::Unproven { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -633,7 +633,7 @@ fn execute(recording: &Recording, store: impl StateStore + Debug) -> Result<bool
     let mut state = TrieState::new(store, recording.root).with_block_hashes(hashes);
     let spec = ChainSpec::known(recording.block.chain_id).unwrap();
     verify::run(&spec, &recording.block, &mut state)
-        .map(|(verdict, _)| matches!(verdict, Verdict::Valid(_)))
+        .map(|verdict| matches!(verdict, Verdict::Valid(_)))
 }
 
 /// Recorded while a real block is executed, a witness is complete, smaller, and without surplus.

@@ -304,7 +304,7 @@ impl Gatherer {
         let state = TrieState::new(store, ancestry.state_root)
             .with_block_hashes(ancestry.block_hashes.clone());
         let mut guess = Guess::new(state, guesses, &self.asked, &self.senders);
-        let (outcome, _) = execute::execute(&self.spec, block, None, &mut guess, &Watch::default());
+        let outcome = execute::execute(&self.spec, block, None, &mut guess, &Watch::default());
         let mut notes = guess.into_notes();
         if let Err(Stop::State(error)) = outcome {
             notes.stuck = Some(error);

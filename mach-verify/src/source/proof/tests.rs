@@ -47,7 +47,7 @@ impl ProofNode {
         let before =
             TrieState::new(store, ancestry.state_root).with_block_hashes(ancestry.block_hashes);
         let mut after = before.clone();
-        let (outcome, _) = execute::execute(spec, &block, None, &mut after, &Default::default());
+        let outcome = execute::execute(spec, &block, None, &mut after, &Default::default());
         assert_eq!(outcome.unwrap().state_root, block.header.state_root);
         Some(Self {
             json: full(&block),
