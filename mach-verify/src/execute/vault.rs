@@ -51,6 +51,7 @@ pub(super) fn notice_reads<'a, S: State, I, P, T>(
 type Noticed<'a, S> = fn(InstructionContext<'_, Context<'a, S>, EthInterpreter>);
 
 /// The instruction `OPCODE`, whose account lies at `PLACE` from the top of the stack.
+#[expect(clippy::indexing_slicing, reason = "256 instructions, by a byte")]
 fn noticed<'a, S: State, const OPCODE: u8, const PLACE: usize>(
     context: InstructionContext<'_, Context<'a, S>, EthInterpreter>,
 ) {
