@@ -14,6 +14,13 @@ pub trait ProofBackend: Send + Sync {
     /// Which one it is.
     fn name(&self) -> BackendName;
 
+    /// What its proofs are worth: that of its name, unless it knows better.
+    ///
+    /// Errors: [`ProveError`], where the prover has to be asked.
+    async fn worth(&self) -> Result<Worth, ProveError> {
+        Ok(self.name().worth())
+    }
+
     /// 32 bytes that name the code of `program`: RISC Zero's image id, the hash of SP1's verifying
     /// key, OpenVM's commitment to the executable.
     ///
@@ -77,13 +84,21 @@ pub enum BackendName {
     Sp1,
 }
 
-/// What the word of a backend is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What the word of a backend is worth; the more, the greater.
+#[non_exhaustive]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
 pub enum Worth {
     /// Nothing to anybody else: for development.
     NotAProof,
-    /// Whoever verifies it knows.
+    /// Whoever verifies it with the prover's own verifier knows. It is too large, or of another form,
+    /// for a contract: OpenVM's STARK proofs and RISC Zero's composite receipts are such.
+    #[default]
     Proof,
+    /// A contract verifies it too: it is wrapped for the EVM.
+    OnChain,
 }
 
 impl BackendName {
@@ -100,7 +115,8 @@ impl BackendName {
         }
     }
 
-    /// What its word is worth.
+    /// What its word is worth at least. Whether the EVM takes its proofs says
+    /// [`ProofBackend::worth`]: that depends on how the prover is set up.
     pub const fn worth(self) -> Worth {
         match self {
             Self::Native => Worth::NotAProof,
@@ -169,6 +185,9 @@ pub enum ProveError {
         /// What it may take, in bytes.
         limit: u64,
     },
+    /// Another process has the folder where this is proved.
+    #[error("another process proves this in {0}")]
+    InUse(String),
     /// The prover cannot do that.
     #[error("the backend {backend} cannot do that: {reason}")]
     Unable {
@@ -200,7 +219,7 @@ impl ProveError {
 
     /// Whether a later try may succeed.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Backend(_))
+        matches!(self, Self::Backend(_) | Self::InUse(_))
     }
 }
 

@@ -3,13 +3,16 @@
 //! | arguments | does |
 //! |---|---|
 //! | `info` | says its programs |
-//! | `prove --program NAME --input FILE --out FILE --work-dir FOLDER [--memory-limit BYTES]` | proves, and writes a proof file |
+//! | `prove --program NAME --input FILE --out FILE --work-dir FOLDER [--memory-limit BYTES] [--watch-stdin]` | proves, and writes a proof file |
 //! | `verify --proof FILE` | verifies a proof file |
 //!
 //! On standard output it says a [`Message`] a line, as JSON, and at the end [`Message::Done`] or
 //! [`Message::Failed`]; without either it has failed. In the work folder, which belongs to one
 //! request, it may keep what lets it go on after it was stopped; `journal.json` in it has the journal
 //! that native code gave, for provers that have no such code. Standard error is for people.
+//!
+//! With `--watch-stdin`, which comes last, the prover ends when its standard input does: whoever started
+//! it holds the other end and is gone then, also after kill -9.
 
 use std::{
     ffi::OsString,
@@ -22,7 +25,7 @@ use alloy_primitives::{B256, Bytes};
 use mach_core::ports::BoxError;
 use serde::{Deserialize, Serialize};
 
-use super::{BackendName, Progress, Proof, ProofRequest};
+use super::{BackendName, Progress, Proof, ProofRequest, Worth};
 use crate::{MAX_INPUT_BYTES, Program};
 
 /// Longest line that is read, in bytes.
@@ -85,6 +88,10 @@ pub struct ProgramInfo {
     pub file: String,
     /// SHA-256 of the executable.
     pub sha256: B256,
+    /// What proofs of it are worth, as the prover is set up; those of a prover that does not say
+    /// so are for no contract.
+    #[serde(default)]
+    pub worth: Worth,
 }
 
 /// Why a prover failed.
@@ -313,6 +320,7 @@ mod tests {
                 id: B256::repeat_byte(7),
                 file: "output.elf".to_owned(),
                 sha256: B256::repeat_byte(8),
+                worth: Worth::Proof,
             }])
         }
 

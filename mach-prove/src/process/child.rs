@@ -3,7 +3,7 @@ use std::{ffi::OsStr, path::Path, process::Stdio};
 use mach_core::ports::BoxError;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
-    process::{ChildStdout, Command},
+    process::{ChildStdin, ChildStdout, Command},
 };
 
 use crate::{
@@ -18,6 +18,8 @@ const MAX_STDERR_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Child {
     process: tokio::process::Child,
+    /// The prover watches the other end: it closes when this process ends, however it ends.
+    _stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     stderr: tokio::task::JoinHandle<String>,
     backend: BackendName,
@@ -34,7 +36,7 @@ impl Child {
         let mut command = Command::new(prover);
         command
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
@@ -43,11 +45,17 @@ impl Child {
         command.process_group(0);
         let mut process =
             (command.spawn()).map_err(|error| failed(format!("{}: {error}", prover.display())))?;
-        let (Some(stdout), Some(stderr)) = (process.stdout.take(), process.stderr.take()) else {
+        let pipes = (
+            process.stdin.take(),
+            process.stdout.take(),
+            process.stderr.take(),
+        );
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(failed("no pipes"));
         };
         Ok(Self {
             process,
+            _stdin: stdin,
             stdout: BufReader::new(stdout),
             stderr: tokio::spawn(tail(stderr)),
             backend,

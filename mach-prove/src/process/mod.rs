@@ -4,6 +4,7 @@ mod child;
 
 use std::{
     ffi::OsStr,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,8 @@ use child::Child;
 
 /// A prover in a process of its own, started for each proof.
 ///
-/// Dropping the future of [`ProofBackend::prove`] kills it. What it keeps in the folder of the
+/// Dropping the future of [`ProofBackend::prove`] kills it, and it ends by itself when this process is
+/// killed. One process at a time proves a request in a folder. What it keeps in the folder of the
 /// request lets it go on the next time; a proof that it had finished is found again, and verified.
 #[derive(Clone, Debug)]
 pub struct ProcessBackend {
@@ -138,6 +140,16 @@ impl ProofBackend for ProcessBackend {
         self.backend
     }
 
+    /// What the prover says of the least of its programs.
+    async fn worth(&self) -> Result<Worth, ProveError> {
+        let least = self.backend.worth();
+        if least == Worth::NotAProof {
+            return Ok(least);
+        }
+        let programs = self.programs().await?;
+        Ok(programs.iter().map(|it| it.worth).min().unwrap_or(least))
+    }
+
     async fn program_id(&self, program: Program) -> Result<B256, ProveError> {
         let programs = self.programs().await?;
         let found = programs.into_iter().find(|it| it.program == program);
@@ -154,11 +166,11 @@ impl ProofBackend for ProcessBackend {
     ) -> Result<Proof, ProveError> {
         let folder = self.folder(request);
         let (input, out) = (folder.join("input"), folder.join("proof.json"));
+        let _lock = lock(&folder).await?;
         if let Some(proof) = self.finished(request, &out).await {
             return Ok(proof);
         }
         let write = async {
-            tokio::fs::create_dir_all(&folder).await?;
             let journal = serde_json::to_vec(request.journal())?;
             tokio::fs::write(folder.join("journal.json"), journal).await?;
             tokio::fs::write(&input, request.input()).await
@@ -179,6 +191,8 @@ impl ProofBackend for ProcessBackend {
         if let Some(limit) = &limit {
             arguments.extend([OsStr::new("--memory-limit"), limit.as_ref()]);
         }
+        // Last: the others come in pairs.
+        arguments.push("--watch-stdin".as_ref());
         let mut child = self.start(&arguments)?;
         let told = child.finish(|message| match message {
             Message::Executed { instructions } => progress(Progress::Executed { instructions }),
@@ -206,6 +220,22 @@ impl ProofBackend for ProcessBackend {
         let arguments = ["verify".as_ref(), "--proof".as_ref(), file.as_os_str()];
         self.start(&arguments)?.finish(|_| {}).await
     }
+}
+
+/// Takes the folder of a request, which another process may have; it is free again when the result is
+/// dropped, or when this process ends.
+async fn lock(folder: &Path) -> Result<File, ProveError> {
+    let folder = folder.to_owned();
+    let take = move || {
+        std::fs::create_dir_all(&folder).map_err(backend)?;
+        let file = File::create(folder.join("lock")).map_err(backend)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(ProveError::InUse(folder.display().to_string())),
+            Err(TryLockError::Error(error)) => Err(backend(error)),
+        }
+    };
+    tokio::task::spawn_blocking(take).await.map_err(backend)?
 }
 
 async fn read(file: &Path) -> Result<Proof, ProveError> {

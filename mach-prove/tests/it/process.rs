@@ -9,7 +9,7 @@ use std::{
 use alloy_primitives::{B256, Bytes};
 use mach_prove::{
     BackendName, Journal, ProcessBackend, Program, Progress, Proof, ProofBackend, ProofRequest,
-    ProveError, Task,
+    ProveError, Task, Worth,
 };
 use tempfile::TempDir;
 
@@ -211,6 +211,58 @@ async fn stopping_kills_the_prover() {
         assert!(Instant::now() < until, "process {pid} lives");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Kill -9 lets nobody say good-bye: what is left of the process that started the prover is a pipe that
+/// closes.
+#[tokio::test]
+async fn a_prover_is_told_to_watch_its_standard_input() {
+    let request = request();
+    let script = format!(
+        "echo \"${{@: -1}}\" > \"$here/last\"\nreadlink /proc/$$/fd/0 > \"$here/stdin\"\n{COPY}"
+    );
+    let prover = Prover::new(&script).with_proof(&request, |_| {});
+    prover.backend().prove(&request, &|_| {}).await.unwrap();
+    let told = |name: &str| std::fs::read_to_string(prover.at(name)).unwrap();
+    assert_eq!(told("last"), "--watch-stdin\n");
+    assert!(told("stdin").starts_with("pipe:"), "{}", told("stdin"));
+}
+
+/// Two provers in one folder would write over each other's work.
+#[tokio::test]
+async fn one_process_at_a_time_proves_a_request() {
+    let request = request();
+    let wait = format!("while ! [ -e \"$here/go\" ]; do sleep 0.05; done\n{COPY}");
+    let prover = Prover::new(&wait).with_proof(&request, |_| {});
+    let backend = prover.backend();
+    let first = tokio::spawn({
+        let (backend, request) = (backend.clone(), request.clone());
+        async move { backend.prove(&request, &|_| {}).await }
+    });
+    while prover.calls("prove") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = backend.prove(&request, &|_| {}).await.unwrap_err();
+    assert!(matches!(second, ProveError::InUse(_)), "{second:?}");
+    assert!(second.is_transient());
+    std::fs::write(prover.at("go"), []).unwrap();
+    first.await.unwrap().unwrap();
+    // Free again, and the proof is found.
+    backend.prove(&request, &|_| {}).await.unwrap();
+    assert_eq!(prover.calls("prove"), 1);
+}
+
+/// A prover that does not say so makes no proofs for a contract.
+#[tokio::test]
+async fn what_proofs_are_worth_is_for_the_prover_to_say() {
+    let prover = Prover::new(COPY);
+    assert_eq!(prover.backend().worth().await.unwrap(), Worth::Proof);
+    std::fs::write(prover.at("worth"), r#","worth":"onChain""#).unwrap();
+    assert_eq!(prover.backend().worth().await.unwrap(), Worth::OnChain);
+    let native = ProcessBackend::new(BackendName::Native, prover.at("work"))
+        .with_prover(prover.at("prover"));
+    assert_eq!(native.worth().await.unwrap(), Worth::NotAProof);
+    assert!(Worth::NotAProof < Worth::Proof && Worth::Proof < Worth::OnChain);
 }
 
 #[tokio::test]
