@@ -116,9 +116,29 @@ impl ZkServiceManager {
     /// Raising the same from the same account again has the effect of raising it once, also after a restart: see
     /// [`Submitter::submit`].
     pub async fn raise(&self, submitter: &Submitter, raise: &Raise) -> Result<U256, RaiseError> {
+        self.raise_as(submitter, raise, &[]).await
+    }
+
+    /// [`Self::raise`] about the root that stands at the index now: the oracle gives an index to another output
+    /// when it deletes outputs, and the same call is another alert then.
+    pub async fn raise_about(
+        &self,
+        submitter: &Submitter,
+        raise: &Raise,
+        accused: B256,
+    ) -> Result<U256, RaiseError> {
+        self.raise_as(submitter, raise, accused.as_slice()).await
+    }
+
+    async fn raise_as(
+        &self,
+        submitter: &Submitter,
+        raise: &Raise,
+        about: &[u8],
+    ) -> Result<U256, RaiseError> {
         let bond = self.bond().await?;
         let calldata = raise.calldata();
-        let intent = keccak256([self.address.as_slice(), &calldata].concat());
+        let intent = keccak256([self.address.as_slice(), &calldata, about].concat());
         let receipt = submitter.pay(intent, self.address, calldata, bond).await?;
         let raised = receipt.inner.logs().iter().find_map(|log| {
             let ours = log.address() == self.address;

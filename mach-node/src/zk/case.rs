@@ -1,6 +1,9 @@
 use alloy_primitives::{B256, Bytes};
 use mach_core::Alert;
+use mach_prove::{Journal, Program};
 use serde::{Deserialize, Serialize};
+
+use super::Target;
 
 /// A wrong block on its way to be convicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,8 +13,26 @@ pub struct Case {
     pub alert: Alert,
     /// Seconds since 1970.
     pub found_at: u64,
+    /// What the evidence gave, once it was read.
+    pub basis: Option<Basis>,
     /// How far it is.
     pub stage: Stage,
+    /// Why it does not go on, if it does not.
+    pub trouble: Option<Trouble>,
+    /// Seconds since 1970 at which nothing was left to do.
+    pub ended_at: Option<u64>,
+}
+
+/// What is needed of the evidence once it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Basis {
+    /// RLP of the accused header.
+    pub header: Bytes,
+    /// What is proved.
+    pub journal: Journal,
+    /// Which guest proves it.
+    pub program: Program,
 }
 
 /// How far a case is. Each stage is durable before the next one begins.
@@ -20,49 +41,105 @@ pub struct Case {
 pub enum Stage {
     /// The verifier found the fault.
     Found,
+    /// What is accused is decided; nothing may be sent yet.
+    Chosen {
+        /// What is accused.
+        target: Target,
+    },
     /// The alert is on L1.
     Raised {
         /// Its id there.
         id: B256,
-        /// RLP of the accused header, which may be needed when the evidence is gone.
-        header: Bytes,
+        /// What it is about.
+        target: Target,
     },
     /// There is a proof, and it is kept.
     Proved {
         /// Id of the alert.
         id: B256,
-        /// As before.
-        header: Bytes,
+        /// What it is about.
+        target: Target,
+    },
+    /// The contract has seen that the block is wrong. It convicts the rollup once something stands on
+    /// L1 that leads to the block.
+    Shown {
+        /// Id of the alert about the block.
+        id: B256,
     },
     /// The contract has a proof, ours or another.
     Done {
-        /// Id of the alert.
+        /// Id of the alert that it decided.
         id: B256,
     },
     /// Nothing more is done about it.
     GivenUp {
         /// Why, for people.
         reason: String,
+        /// Where the next process goes on, if what is in the way may be mended by people.
+        resume: Option<Box<Self>>,
     },
 }
 
 impl Stage {
+    /// Names of all stages, in their order.
+    pub const NAMES: [&'static str; 7] = [
+        "found", "chosen", "raised", "proved", "shown", "done", "given_up",
+    ];
+
     /// Whether there is something to do.
     pub const fn is_open(&self) -> bool {
-        matches!(
-            self,
-            Self::Found | Self::Raised { .. } | Self::Proved { .. }
-        )
+        !matches!(self, Self::Done { .. } | Self::GivenUp { .. })
     }
 
-    /// Name in logs.
+    /// Whether what is kept beside the case may be needed again.
+    pub(super) const fn needs_proof(&self) -> bool {
+        self.is_open()
+            || matches!(
+                self,
+                Self::GivenUp {
+                    resume: Some(_),
+                    ..
+                }
+            )
+    }
+
+    /// How far that is.
+    pub(super) fn rank(&self) -> usize {
+        rank(self.name())
+    }
+
+    /// Name in logs and metrics.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Found => "found",
+            Self::Chosen { .. } => "chosen",
             Self::Raised { .. } => "raised",
             Self::Proved { .. } => "proved",
+            Self::Shown { .. } => "shown",
             Self::Done { .. } => "done",
-            Self::GivenUp { .. } => "given up",
+            Self::GivenUp { .. } => "given_up",
         }
     }
+}
+
+/// How far the stage of this name is.
+pub(super) fn rank(name: &str) -> usize {
+    let found = Stage::NAMES.iter().position(|it| *it == name);
+    found.unwrap_or_default()
+}
+
+/// A step that fails again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// Seconds since 1970 at which it failed first.
+    pub since: u64,
+    /// How often it failed.
+    pub tries: u32,
+    /// How often of these the prover did.
+    pub prover: u32,
+    /// Name of the stage that was reached; it is over once the case is further than that.
+    pub stage: String,
+    /// Why, for people, the last time.
+    pub reason: String,
 }

@@ -1,13 +1,23 @@
 //! ZK mode: a wrong block is shown to a contract with a proof, and nobody needs a quorum.
 //!
-//! `Alert → Case → alert on L1 → Proof → submitted`. A case is durable before the verifier goes on,
-//! and each of its steps is durable before the next one: a process that dies anywhere goes on where
-//! it was, and does nothing twice, since it asks the contract first.
+//! `Alert → Case → what to accuse → alert on L1 → Proof → submitted`. A case is durable before the
+//! verifier goes on, and each of its steps is durable before the next one: a process that dies anywhere
+//! goes on where it was, and does nothing twice, since it asks the contract first.
+//!
+//! A block that nothing on L1 leads to yet is accused by its hash, which warns everybody and convicts
+//! nobody; once an output root or a dispute game leads to it, that is accused too, with the same proof,
+//! and the rollup is convicted.
 
 mod case;
+mod config;
 mod contract;
 mod evidence;
+mod pace;
 mod port;
+mod rows;
+mod status;
+mod step;
+mod target;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,71 +25,57 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use alloy_consensus::Header;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use async_trait::async_trait;
 use futures::{StreamExt, stream::FuturesUnordered};
 use mach_core::{
     Alert, Domain, Statement,
-    ports::{AlertSink, SinkError},
+    ports::{AlertSink, BoxError, SinkError},
 };
-use mach_prove::{Context, Progress, Proof, ProofBackend, ProofRequest, Worth};
-use tokio::sync::{Notify, Semaphore};
+use mach_prove::{Context, ProofBackend};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
+use self::{
+    pace::Pace,
+    rows::{Kept, Rows, resumed},
+    step::{Step, chain},
+};
+use crate::store::Store;
 
-pub use case::{Case, Stage};
-pub use contract::L1ZkContract;
+pub use case::{Basis, Case, Stage, Trouble};
+pub use config::{ZkConfig, ZkError, check_backend};
+pub use contract::{L1ZkContract, RollupChain};
 pub use evidence::{EvidenceMissing, EvidenceSource};
 pub use port::{Accusation, AlertState, ZkContract, ZkContractError};
+pub(crate) use rows::record;
+pub use status::ZkStatus;
+pub use target::{Descent, Proposal, Source, Target};
 
 /// Most cases that are worked on at a time; proving is done for one.
 const MAX_AT_WORK: usize = 16;
 /// Most cases that are open: each costs a bond and a proof.
 const MAX_OPEN: usize = 1024;
-/// Rows that are read at a time.
-const PAGE: usize = 256;
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(100);
-/// Where the proof of a case is kept: behind its key.
-const PROOF: u8 = 1;
-
-/// How often something is tried again, and whether it is in earnest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ZkConfig {
-    /// Shortest and longest wait before a step is tried again; it doubles in between.
-    pub delays: (Duration, Duration),
-    /// How long the evidence of an alert is waited for: it is made beside the verdict.
-    pub evidence_within: Duration,
-    /// Whether a backend that proves nothing may be used, for development. An alert is bonded, and
-    /// no contract takes what is not a proof.
-    pub allow_development: bool,
-}
-
-impl Default for ZkConfig {
-    /// From one second to five minutes, an hour for the evidence, and in earnest.
-    fn default() -> Self {
-        Self {
-            delays: (Duration::from_secs(1), Duration::from_secs(300)),
-            evidence_within: Duration::from_secs(3600),
-            allow_development: false,
-        }
-    }
-}
+/// Between two looks at what need not be kept any more.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Shows wrong blocks to a contract, with proofs. Clones share it.
 ///
 /// Only an alert comes in, and an alert comes of a verdict; and of its evidence the guest program
 /// has to give a journal in this process before anything is raised. So nothing that is not known
-/// is ever accused, and no bond is put up for what cannot be proved.
+/// is ever accused, and no bond is put up for what cannot be proved, or whose proof would not count.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct ZkMode<S>(Arc<Inner<S>>);
 
 struct Inner<S> {
-    store: S,
+    rows: Rows<S>,
     contract: Arc<dyn ZkContract>,
     backend: Arc<dyn ProofBackend>,
     evidence: Arc<dyn EvidenceSource>,
@@ -87,29 +83,16 @@ struct Inner<S> {
     context: Context,
     domain: Domain,
     cases: Mutex<BTreeMap<B256, Case>>,
+    paces: Mutex<BTreeMap<B256, Pace>>,
     queued: Notify,
     proving: Semaphore,
 }
 
-/// Why ZK mode does not start.
-#[non_exhaustive]
-#[derive(Debug, thiserror::Error)]
-pub enum ZkError {
-    /// The backend is for development.
-    #[error("the backend proves nothing, and every alert would lose its bond")]
-    NotAProof,
-    /// The contract's L1 chain has a larger id than chains have.
-    #[error("the L1 chain id is too large")]
-    ChainId,
-    /// The store does not serve.
-    #[error("the store of the cases")]
-    Store(#[from] StoreError),
-}
-
 impl<S: Store> ZkMode<S> {
-    /// ZK mode on `contract`, with the cases that an earlier process left in `store`.
+    /// ZK mode on `contract`, with the cases that an earlier process left in `store`. Those that it gave
+    /// up for a reason that people may have mended are tried once more.
     ///
-    /// Errors: [`ZkError`].
+    /// Errors: [`ZkError`]; among them a backend whose proofs no contract takes.
     pub async fn open(
         store: S,
         contract: Arc<dyn ZkContract>,
@@ -117,8 +100,8 @@ impl<S: Store> ZkMode<S> {
         evidence: Arc<dyn EvidenceSource>,
         config: ZkConfig,
     ) -> Result<Self, ZkError> {
-        if backend.name().worth() == Worth::NotAProof && !config.allow_development {
-            return Err(ZkError::NotAProof);
+        if !config.allow_development {
+            check_backend(&*backend).await?;
         }
         let context = contract.context();
         let domain = Domain {
@@ -128,33 +111,18 @@ impl<S: Store> ZkMode<S> {
                 .map_err(|_| ZkError::ChainId)?,
             service_manager: context.service_manager,
         };
-        let mut cases = BTreeMap::new();
-        let (prefix, mut after) = (domain_key(&domain), None::<Vec<u8>>);
-        loop {
-            let rows = store
-                .scan(Table::Zk, &prefix, after.as_deref(), PAGE)
-                .await?;
-            for (key, value) in &rows {
-                let damaged = || StoreError::damaged(Table::Zk, key);
-                let (digest, rest) = (key.get(prefix.len()..))
-                    .and_then(|rest| rest.split_first_chunk::<32>())
-                    .ok_or_else(damaged)?;
-                if rest.is_empty() {
-                    let case: Case = serde_json::from_slice(value).map_err(|_| damaged())?;
-                    cases.insert(B256::new(*digest), case);
-                }
-            }
-            match rows.into_iter().next_back() {
-                Some((last, _)) => after = Some(last),
-                None => break,
-            }
-        }
+        let rows = Rows::new(store, &domain);
+        let mut cases = rows.load().await?;
+        let again = cases
+            .values_mut()
+            .filter_map(|it| resumed(it).then_some(()));
+        let again = again.count();
         let open = cases.values().filter(|case| case.stage.is_open()).count();
         if open > 0 {
-            info!(cases = open, "cases of an earlier run go on");
+            info!(cases = open, again, "cases of an earlier run go on");
         }
         Ok(Self(Arc::new(Inner {
-            store,
+            rows,
             contract,
             backend,
             evidence,
@@ -162,6 +130,7 @@ impl<S: Store> ZkMode<S> {
             context,
             domain,
             cases: Mutex::new(cases),
+            paces: Mutex::default(),
             queued: Notify::new(),
             proving: Semaphore::new(1),
         })))
@@ -174,12 +143,23 @@ impl<S: Store> ZkMode<S> {
         cases
     }
 
+    /// How the cases are, for those who watch.
+    pub fn status(&self) -> ZkStatus {
+        let escalate_after = self.0.config.escalate_after.as_secs();
+        ZkStatus::of(self.0.cases().values(), escalate_after, now())
+    }
+
     /// Works on the cases until `shutdown`. A prover at work is stopped then, and goes on with the
     /// next process as far as it can.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut at_work = FuturesUnordered::new();
         let mut taken = HashSet::new();
+        let mut prune_at = Instant::now();
         loop {
+            if prune_at <= Instant::now() {
+                self.0.prune().await;
+                prune_at = Instant::now() + PRUNE_INTERVAL;
+            }
             while at_work.len() < MAX_AT_WORK
                 && let Some(digest) = self.0.next(&taken)
             {
@@ -204,25 +184,23 @@ impl<S: Store> AlertSink for ZkMode<S> {
     }
 }
 
-/// What comes of a step.
-enum Step {
-    Next(Stage, Option<Box<Proof>>),
-    Later(mach_core::ports::BoxError),
-    Never(String),
-}
-
 impl<S: Store> Inner<S> {
     fn cases(&self) -> MutexGuard<'_, BTreeMap<B256, Case>> {
         self.cases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The oldest open case that nobody works on.
+    fn paces(&self) -> MutexGuard<'_, BTreeMap<B256, Pace>> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The oldest open case that is due, and that nobody works on.
     fn next(&self, taken: &HashSet<B256>) -> Option<B256> {
-        let cases = self.cases();
-        let open = cases
-            .iter()
-            .filter(|(digest, case)| case.stage.is_open() && !taken.contains(*digest));
-        open.min_by_key(|(_, case)| case.found_at)
+        let (cases, paces, now) = (self.cases(), self.paces(), Instant::now());
+        let due = cases.iter().filter(|(digest, case)| {
+            let is_due = paces.get(*digest).is_none_or(|it| it.is_due(now));
+            case.stage.is_open() && is_due && !taken.contains(*digest)
+        });
+        due.min_by_key(|(_, case)| case.found_at)
             .map(|(digest, _)| *digest)
     }
 
@@ -240,9 +218,12 @@ impl<S: Store> Inner<S> {
         let case = Case {
             alert: alert.clone(),
             found_at: now(),
+            basis: None,
             stage: Stage::Found,
+            trouble: None,
+            ended_at: None,
         };
-        let written = self.write(&digest, &case, None).await;
+        let written = self.rows.write(&digest, &case, &Kept::default()).await;
         written.map_err(|error| SinkError::Backend(Box::new(error)))?;
         info!(block = %alert.block, rule = alert.rule, "a case for a proof");
         self.cases().entry(digest).or_insert(case);
@@ -250,253 +231,181 @@ impl<S: Store> Inner<S> {
         Ok(())
     }
 
-    /// Takes a case to its end; answers which one.
+    /// Does one step of a case; answers which case it was.
     async fn work(&self, digest: B256) -> B256 {
-        let (mut delay, longest) = self.config.delays;
         let case = self.cases().get(&digest).cloned();
-        let Some(mut case) = case else { return digest };
-        while case.stage.is_open() {
-            let step = self.step(&digest, &case).await;
-            let (stage, proof) = match step {
-                Step::Next(stage, proof) => (stage, proof),
-                Step::Never(reason) => {
-                    error!(block = %case.alert.block, %reason, "the case is given up");
-                    (Stage::GivenUp { reason }, None)
-                }
-                Step::Later(reason) => {
-                    warn!(
-                        block = %case.alert.block, stage = case.stage.name(),
-                        error = &*reason as &dyn std::error::Error, "to be tried again"
-                    );
-                    tokio::time::sleep(delay).await;
-                    delay = delay.saturating_mul(2).min(longest);
-                    continue;
-                }
-            };
-            let next = Case {
-                stage,
-                ..case.clone()
-            };
-            if let Err(error) = self.write(&digest, &next, proof.as_deref()).await {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the step is not kept"
-                );
-                tokio::time::sleep(delay).await;
-                continue;
+        let Some(case) = case else { return digest };
+        match self.step(&digest, &case).await {
+            Step::Next { stage, basis, kept } => {
+                let basis = basis.map_or_else(|| case.basis.clone(), |basis| Some(*basis));
+                let next = Case {
+                    basis,
+                    ..at(&case, stage)
+                };
+                self.goes_on(digest, next, &kept).await;
             }
-            info!(block = %next.alert.block, stage = next.stage.name(), "the case goes on");
-            case = next;
-            self.cases().insert(digest, case.clone());
-            delay = self.config.delays.0;
+            Step::Back(stage, reason) => {
+                let failed = self.failed(&case, &chain(&*reason), false);
+                let next = Case {
+                    trouble: failed.trouble,
+                    ..at(&case, stage)
+                };
+                self.keep(digest, next, &Kept::default()).await;
+                self.wait(digest);
+            }
+            Step::Later(reason) => {
+                let failed = self.failed(&case, &chain(&*reason), false);
+                self.troubled(digest, failed).await;
+            }
+            Step::Prover(error) => {
+                let failed = self.failed(&case, &chain(&error), true);
+                self.troubled(digest, failed).await;
+            }
+            Step::Wait => self.wait(digest),
+            Step::Busy => self.paces().entry(digest).or_default().soon(&self.config),
+            Step::Never {
+                reason,
+                is_mendable,
+            } => self.give_up(digest, &case, reason, is_mendable).await,
         }
         digest
     }
 
-    async fn step(&self, digest: &B256, case: &Case) -> Step {
-        match &case.stage {
-            Stage::Found => match self.request(case).await {
-                Ok((request, header)) => self.raise(case, &request, header).await,
-                Err(step) => step,
-            },
-            Stage::Raised { id, header } => match self.request(case).await {
-                Ok((request, _)) => self.prove(*id, header, &request).await,
-                Err(step) => step,
-            },
-            // What was proved needs nothing any more but to be handed in.
-            Stage::Proved { id, header } => self.submit(digest, case, *id, header).await,
-            _ => Step::Never("there is nothing to do".to_owned()),
+    /// Makes a step durable.
+    async fn goes_on(&self, digest: B256, next: Case, kept: &Kept) {
+        let (block, stage) = (next.alert.block, next.stage.name());
+        let is_further = next.trouble.is_none();
+        if !self.keep(digest, next, kept).await {
+            self.wait(digest);
+            return;
         }
-    }
-
-    /// What is to be proved. The guest has to say the very fault of the alert.
-    async fn request(&self, case: &Case) -> Result<(ProofRequest, Header), Step> {
-        let evidence = match self.evidence.evidence(&case.alert).await {
-            Ok(evidence) => evidence,
-            Err(error) => {
-                let age = now().saturating_sub(case.found_at);
-                let is_late = age >= self.config.evidence_within.as_secs();
-                return Err(match error.is_transient() && !is_late {
-                    true => Step::Later(Box::new(error)),
-                    false => Step::Never(error.to_string()),
-                });
-            }
-        };
-        let context = self.context;
-        let header = evidence.block().header.inner().clone();
-        let request = tokio::task::spawn_blocking(move || {
-            ProofRequest::from_evidence(context, &evidence).map_err(|error| chain(&error))
-        });
-        let request = match request.await {
-            Ok(Ok(request)) => request,
-            Ok(Err(reason)) => return Err(Step::Never(reason)),
-            Err(error) => return Err(Step::Later(Box::new(error))),
-        };
-        let (journal, alert) = (request.journal(), &case.alert);
-        let is_same = journal.block_hash == alert.block.hash
-            && journal.fault == alert.rule
-            && journal.claimed == alert.claimed
-            && journal.computed == alert.computed;
-        if is_same {
-            Ok((request, header))
+        info!(%block, stage, "the case goes on");
+        if is_further {
+            self.paces().remove(&digest);
         } else {
-            Err(Step::Never(
-                "the evidence says something else than the alert".to_owned(),
-            ))
+            // It was here before, and came back.
+            self.wait(digest);
         }
     }
 
-    async fn raise(&self, case: &Case, request: &ProofRequest, header: Header) -> Step {
-        let accusation = Accusation {
-            alert: case.alert.clone(),
-            journal: *request.journal(),
-            header,
+    /// The case with one more failure.
+    fn failed(&self, case: &Case, reason: &str, is_prover: bool) -> Case {
+        let mut trouble = case.trouble.clone().unwrap_or_else(|| Trouble {
+            since: now(),
+            tries: 0,
+            prover: 0,
+            stage: case.stage.name().to_owned(),
+            reason: String::new(),
+        });
+        trouble.tries = trouble.tries.saturating_add(1);
+        trouble.prover = trouble.prover.saturating_add(is_prover.into());
+        reason.clone_into(&mut trouble.reason);
+        Case {
+            trouble: Some(trouble),
+            ..case.clone()
+        }
+    }
+
+    /// A step that did not succeed: told, and tried again unless it was for too long.
+    async fn troubled(&self, digest: B256, case: Case) {
+        let Some(trouble) = &case.trouble else { return };
+        let age = now().saturating_sub(trouble.since);
+        let is_over = age >= self.config.give_up_after.as_secs()
+            || trouble.prover >= self.config.prover_tries;
+        if is_over {
+            let reason = format!("{} tries: {}", trouble.tries, trouble.reason);
+            return self.give_up(digest, &case, reason, true).await;
+        }
+        let (block, stage) = (case.alert.block, case.stage.name());
+        let (tries, reason) = (trouble.tries, trouble.reason.clone());
+        let is_loud = age >= self.config.escalate_after.as_secs()
+            && self.paces().entry(digest).or_default().escalates(age);
+        if is_loud {
+            error!(%block, stage, tries, seconds = age, reason, "the case is stuck: somebody has to look");
+        } else {
+            warn!(%block, stage, tries, reason, "to be tried again");
+        }
+        // What it is tried for does not depend on this row.
+        self.keep(digest, case, &Kept::default()).await;
+        self.wait(digest);
+    }
+
+    async fn give_up(&self, digest: B256, case: &Case, reason: String, is_mendable: bool) {
+        error!(block = %case.alert.block, stage = case.stage.name(), reason, is_mendable, "the case is given up");
+        let resume = is_mendable.then(|| Box::new(case.stage.clone()));
+        let next = Case {
+            trouble: None,
+            ..at(case, Stage::GivenUp { reason, resume })
         };
-        let raised = async {
-            // It may be there: of an earlier process, or of somebody else.
-            match self.contract.find(&accusation).await? {
-                Some(id) => Ok(id),
-                None => self.contract.raise(&accusation).await,
+        if !self.keep(digest, next, &Kept::default()).await {
+            self.wait(digest);
+        }
+    }
+
+    /// Writes a case. Without that nothing of it counts, except that it failed.
+    async fn keep(&self, digest: B256, case: Case, kept: &Kept) -> bool {
+        let written = self.rows.write(&digest, &case, kept).await;
+        let is_same_stage = (self.cases().get(&digest)).is_some_and(|it| it.stage == case.stage);
+        if let Err(error) = &written {
+            let error: &dyn std::error::Error = error;
+            warn!(block = %case.alert.block, error, "the step is not kept");
+            if !is_same_stage {
+                let reason = chain(error);
+                let known = self.cases().get(&digest).cloned();
+                if let Some(known) = known {
+                    let failed = self.failed(&known, &reason, false);
+                    self.cases().insert(digest, failed);
+                }
+                return false;
             }
+        }
+        self.cases().insert(digest, case);
+        written.is_ok()
+    }
+
+    fn wait(&self, digest: B256) {
+        self.paces().entry(digest).or_default().later(&self.config);
+    }
+
+    /// Forgets cases that ended long ago.
+    async fn prune(&self) {
+        let oldest = now().saturating_sub(self.config.keep_ended.as_secs());
+        let old: Vec<B256> = {
+            let cases = self.cases();
+            let ended = cases
+                .iter()
+                .filter(|(_, case)| case.ended_at.is_some_and(|it| it <= oldest));
+            ended.map(|(digest, _)| *digest).collect()
         };
-        match raised.await {
-            Ok(id) => {
-                let header = alloy_rlp::encode(&accusation.header).into();
-                Step::Next(Stage::Raised { id, header }, None)
+        for digest in old {
+            match self.rows.remove(&digest).await {
+                Ok(()) => {
+                    self.cases().remove(&digest);
+                    self.paces().remove(&digest);
+                    debug!(%digest, "an ended case is forgotten");
+                }
+                Err(error) => {
+                    let error: BoxError = Box::new(error);
+                    warn!(
+                        error = &*error as &dyn std::error::Error,
+                        "an ended case is kept"
+                    );
+                }
             }
-            Err(error) => failed(error),
         }
-    }
-
-    async fn prove(&self, id: B256, header: &Bytes, request: &ProofRequest) -> Step {
-        if let Some(step) = self.over(id).await {
-            return step;
-        }
-        let Ok(_turn) = self.proving.acquire().await else {
-            return Step::Later("nothing is proved any more".into());
-        };
-        let hear = |progress| {
-            if let Progress::Segment { done, total } = progress {
-                debug!(done, total, "proving");
-            }
-        };
-        match self.backend.prove(request, &hear).await {
-            Ok(proof) if proof.journal == *request.journal() => {
-                let header = header.clone();
-                Step::Next(Stage::Proved { id, header }, Some(Box::new(proof)))
-            }
-            Ok(_) => Step::Never("the prover proved something else".to_owned()),
-            Err(error) if error.is_transient() => Step::Later(Box::new(error)),
-            Err(error) => Step::Never(chain(&error)),
-        }
-    }
-
-    async fn submit(&self, digest: &B256, case: &Case, id: B256, header: &Bytes) -> Step {
-        if let Some(step) = self.over(id).await {
-            return step;
-        }
-        let row = self.store.get(Table::Zk, &self.proof_key(digest)).await;
-        let proof = match row.map(|row| row.as_deref().map(Proof::parse)) {
-            Ok(Some(Ok(proof))) => proof,
-            // Made again, or found again by the prover.
-            Ok(_) => {
-                let header = header.clone();
-                return Step::Next(Stage::Raised { id, header }, None);
-            }
-            Err(error) => return Step::Later(Box::new(error)),
-        };
-        let Ok(header) = alloy_rlp::decode_exact(header) else {
-            return Step::Never("the header that was kept is damaged".to_owned());
-        };
-        let accusation = Accusation {
-            alert: case.alert.clone(),
-            journal: proof.journal,
-            header,
-        };
-        match self.contract.submit(id, &accusation, &proof).await {
-            Ok(()) => Step::Next(Stage::Done { id }, None),
-            Err(error) => failed(error),
-        }
-    }
-
-    /// What there is to do about an alert that is not open any more.
-    async fn over(&self, id: B256) -> Option<Step> {
-        match self.contract.state(id).await {
-            // The bond of an expired one is lost; the proof convicts all the same.
-            Ok(AlertState::Raised | AlertState::Expired) => None,
-            Ok(AlertState::Proved) => Some(Step::Next(Stage::Done { id }, None)),
-            Ok(AlertState::Refuted) => Some(Step::Never(
-                "the alert was refuted: one of the two proofs is of other rules".to_owned(),
-            )),
-            Err(error) => Some(failed(error)),
-        }
-    }
-
-    /// Makes a case durable, with its proof; one that is over needs no proof any more.
-    async fn write(
-        &self,
-        digest: &B256,
-        case: &Case,
-        proof: Option<&Proof>,
-    ) -> Result<(), StoreError> {
-        let value = serde_json::to_vec(case).map_err(StoreError::backend)?;
-        let change = |key, value| Change {
-            table: Table::Zk,
-            key,
-            expected: Expected::Anything,
-            value,
-        };
-        let mut changes = vec![change(self.key(digest), Some(value))];
-        if let Some(proof) = proof {
-            changes.push(change(self.proof_key(digest), Some(proof.to_json())));
-        } else if !case.stage.is_open() {
-            changes.push(change(self.proof_key(digest), None));
-        }
-        match self.store.write(changes).await? {
-            Written::Applied => Ok(()),
-            Written::Conflict { .. } => Err(StoreError::backend("the store has changed")),
-        }
-    }
-
-    fn key(&self, digest: &B256) -> Vec<u8> {
-        [domain_key(&self.domain).as_slice(), digest.as_slice()].concat()
-    }
-
-    fn proof_key(&self, digest: &B256) -> Vec<u8> {
-        let mut key = self.key(digest);
-        key.push(PROOF);
-        key
     }
 }
 
-fn failed(error: ZkContractError) -> Step {
-    if error.is_transient() {
-        Step::Later(Box::new(error))
-    } else {
-        Step::Never(chain(&error))
+/// The case in another stage; what troubled it is over if that is further than it was.
+fn at(case: &Case, stage: Stage) -> Case {
+    let is_further = |trouble: &Trouble| stage.rank() > case::rank(&trouble.stage);
+    let trouble = case.trouble.clone().filter(|it| !is_further(it));
+    Case {
+        ended_at: (!stage.is_open()).then(now),
+        stage,
+        trouble,
+        ..case.clone()
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// What a row is about.
-pub(crate) fn record(key: &[u8]) -> Option<String> {
-    let digest: [u8; 32] = key.get(28..60)?.try_into().ok()?;
-    let what = if key.len() > 60 {
-        "proof of"
-    } else {
-        "the case of"
-    };
-    Some(format!("{what} alert {}", B256::from(digest)))
 }
 
 fn now() -> u64 {

@@ -3,7 +3,9 @@ use alloy_primitives::B256;
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{Alert, ports::BoxError};
-use mach_prove::{Context, Journal, Proof};
+use mach_prove::{Context, Journal, Program, Proof};
+
+use super::{Descent, Target};
 
 /// The contract that believes proofs.
 #[async_trait]
@@ -12,20 +14,38 @@ pub trait ZkContract: Send + Sync {
     /// Where a proof has to count for this contract to take it from our account.
     fn context(&self) -> Context;
 
-    /// Id of the alert about this, if it was raised.
+    /// Finds out whether a proof counts now that the code `program_id` of `program` gives under the
+    /// configuration with this hash.
+    ///
+    /// Errors: [`ZkContractError::NotNow`] if it does not.
+    async fn admit(
+        &self,
+        program: Program,
+        program_id: B256,
+        config_hash: B256,
+    ) -> Result<(), ZkContractError>;
+
+    /// What there is to accuse: the first output root on L1 that leads to the block, and how it does, or
+    /// the block itself if there is none.
+    ///
+    /// Errors: [`ZkContractError`]; it is not known whether there is one.
+    async fn choose(&self, accusation: &Accusation) -> Result<(Target, Descent), ZkContractError>;
+
+    /// Id of the alert about this very thing, if it was raised.
     ///
     /// Errors: [`ZkContractError`].
-    async fn find(&self, accusation: &Accusation) -> Result<Option<B256>, ZkContractError>;
+    async fn find(&self, target: &Target) -> Result<Option<B256>, ZkContractError>;
 
-    /// Raises it, and says under which id. It is on L1 when this returns.
+    /// Raises it, and says under which id. It is on L1 when this returns. Raising the same again has
+    /// the effect of raising it once.
     ///
     /// Errors: [`ZkContractError`]; the alert may or may not be raised.
-    async fn raise(&self, accusation: &Accusation) -> Result<B256, ZkContractError>;
+    async fn raise(&self, target: &Target) -> Result<B256, ZkContractError>;
 
-    /// What became of an alert.
+    /// What became of the alert with this id.
     ///
     /// Errors: [`ZkContractError`].
-    async fn state(&self, id: B256) -> Result<AlertState, ZkContractError>;
+    async fn state(&self, id: B256, target: &Target) -> Result<AlertState, ZkContractError>;
 
     /// Hands the proof of an alert in. It is on L1 when this returns.
     ///
@@ -33,9 +53,21 @@ pub trait ZkContract: Send + Sync {
     async fn submit(
         &self,
         id: B256,
-        accusation: &Accusation,
+        target: &Target,
+        descent: &Descent,
         proof: &Proof,
     ) -> Result<(), ZkContractError>;
+
+    /// Raises an alert about something published and proves it at once, which costs no bond. Says under
+    /// which id.
+    ///
+    /// Errors: [`ZkContractError`]; it may or may not be there.
+    async fn accuse(
+        &self,
+        target: &Target,
+        descent: &Descent,
+        proof: &Proof,
+    ) -> Result<B256, ZkContractError>;
 }
 
 /// What is shown to the contract.
@@ -54,30 +86,39 @@ pub struct Accusation {
 pub enum AlertState {
     /// It waits for a proof.
     Raised,
-    /// A proof convicts the block.
+    /// A proof convicts what it is about.
     Proved,
-    /// A proof says that the block is right.
+    /// Something says that what it is about is right. A proof may still convict it.
     Refuted,
     /// Nobody has proved it in time: the bond is lost, and a proof still convicts the block.
     Expired,
+    /// There is none with this id that is about this: L1 was reorganised, or its node is behind.
+    Missing,
 }
 
 /// Why the contract did not do it.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum ZkContractError {
-    /// It never will: the call reverts.
+    /// It never will.
     #[error("the contract refuses")]
     Refused(#[source] BoxError),
-    /// L1 did not answer, or the transaction was not included.
+    /// What was to be accused stands there no more.
+    #[error("what was to be accused is not there")]
+    Gone(#[source] BoxError),
+    /// It does not do so now, for a reason that passes: it is paused, the account is not allowed or has
+    /// too little, the program or the configuration does not count yet.
+    #[error("the contract does not take it now")]
+    NotNow(#[source] BoxError),
+    /// L1 or the rollup did not answer, or the transaction was not included.
     #[error("the contract is not reached")]
     Backend(#[source] BoxError),
 }
 
 impl ZkContractError {
-    /// Whether a later try may succeed.
+    /// Whether the same may succeed later.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Backend(_))
+        matches!(self, Self::Backend(_) | Self::NotNow(_))
     }
 }
 

@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use mach_prove::{BackendName, ProofBackend, ProveError, Worth};
+
+use crate::store::StoreError;
+
+/// How often something is tried again, and whether it is in earnest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZkConfig {
+    /// Shortest and longest wait before a step is tried again; it doubles in between.
+    pub delays: (Duration, Duration),
+    /// How long the evidence of an alert is waited for before anything is raised: it is made beside
+    /// the verdict. Once a bond is paid it is waited for as everything else is.
+    pub evidence_within: Duration,
+    /// After how long without a step a case is told aloud, in the log, the metrics and the health.
+    pub escalate_after: Duration,
+    /// After how long without a step a case is given up.
+    pub give_up_after: Duration,
+    /// After how many failures of the prover, without a step in between, a case is given up.
+    pub prover_tries: u32,
+    /// How long something is waited for on L1 that leads to a block that was shown to be wrong.
+    pub published_within: Duration,
+    /// How long a case is kept once nothing is left to do.
+    pub keep_ended: Duration,
+    /// Whether a backend may be used whose proofs no contract takes, for development: every alert
+    /// loses its bond.
+    pub allow_development: bool,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for ZkConfig {
+    /// From one second to five minutes, an hour for the evidence, ten minutes until people are told,
+    /// thirty days or a hundred failures of the prover until a case is given up, thirty days for an
+    /// output root, thirty days that ended cases are kept, and in earnest.
+    fn default() -> Self {
+        Self {
+            delays: (Duration::from_secs(1), Duration::from_secs(300)),
+            evidence_within: Duration::from_secs(3600),
+            escalate_after: Duration::from_secs(600),
+            give_up_after: DAY.saturating_mul(30),
+            prover_tries: 100,
+            published_within: DAY.saturating_mul(30),
+            keep_ended: DAY.saturating_mul(30),
+            allow_development: false,
+        }
+    }
+}
+
+/// Whether proofs of `backend` are of use on L1. Asked before anything that costs something.
+///
+/// Errors: [`ZkError::NotAProof`], [`ZkError::NotForL1`], [`ZkError::Prover`].
+pub async fn check_backend(backend: &dyn ProofBackend) -> Result<(), ZkError> {
+    match backend.worth().await.map_err(ZkError::Prover)? {
+        Worth::NotAProof => Err(ZkError::NotAProof(backend.name())),
+        Worth::OnChain => Ok(()),
+        _ => Err(ZkError::NotForL1(backend.name())),
+    }
+}
+
+/// Why ZK mode does not start.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum ZkError {
+    /// The backend is for development.
+    #[error("the backend {0} proves nothing, and every alert would lose its bond")]
+    NotAProof(BackendName),
+    /// The proofs are genuine, and no contract takes them.
+    #[error(
+        "the proofs of {0}, as it is set up, are genuine but not of the form that a contract on L1 \
+         verifies, and every alert would lose its bond: a prover is needed that wraps them for the EVM"
+    )]
+    NotForL1(BackendName),
+    /// The prover does not say what its proofs are worth.
+    #[error("the prover does not answer")]
+    Prover(#[source] ProveError),
+    /// The contract's L1 chain has a larger id than chains have.
+    #[error("the L1 chain id is too large")]
+    ChainId,
+    /// The store does not serve.
+    #[error("the store of the cases")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,368 @@
+//! A `MachZkServiceManager` on L1.
+
+mod published;
+mod refusal;
+mod rollup;
+
+use alloy_primitives::{Address, B256, U256};
+use alloy_provider::DynProvider;
+use alloy_sol_types::SolEvent;
+use async_trait::async_trait;
+use mach_contracts_bindings::{
+    CallError, Submitter,
+    zk::{
+        Raise, RaiseError, ZkServiceManager,
+        abi::{
+            Accused, Alert as Raised, Claim, IMachZkServiceManager as Z, Opening, Path,
+            ProgramKind, Status,
+        },
+    },
+};
+use mach_prove::{Context, Journal, Program, Proof};
+use tracing::error;
+
+use self::{
+    published::{Sources, read},
+    refusal::{has_moved, is_unknown, not_read, not_sent},
+};
+use super::{
+    Accusation, AlertState, Descent, Proposal, Source, Target, ZkContract, ZkContractError,
+    target::number,
+};
+
+pub use rollup::RollupChain;
+
+/// Alerts that are read at a time.
+const PAGE: u64 = 256;
+/// Most alerts that are looked through, the newest first.
+const MAX_LOOKED_AT: u64 = 65_536;
+/// Most output roots that are compared with the rollup's chain, the lowest first.
+const MAX_COMPARED: usize = 64;
+
+/// A `MachZkServiceManager`, with the account that raises alerts and hands proofs in.
+///
+/// A block is accused by the first output root, in the rollup's `L2OutputOracle` or claimed by a dispute
+/// game, that leads to it: whose header is the block's, or that of a descendant. That convicts the
+/// rollup. If there is none yet, it is accused by its hash, which convicts nobody but costs no more than
+/// the bond until it is proved. A wrong output root is not for a proof: whoever knows what it is the hash
+/// of convicts it in the EVM.
+#[derive(Debug)]
+pub struct L1ZkContract {
+    manager: ZkServiceManager,
+    submitter: Submitter,
+    sources: Sources,
+    chain: RollupChain,
+}
+
+impl L1ZkContract {
+    /// The service manager, and the account of `submitter`; where output roots are proposed stands in
+    /// the contract. Without [`Self::with_chain`] only those of the accused block itself are found.
+    ///
+    /// Errors: [`ZkContractError`].
+    pub async fn connect(
+        manager: ZkServiceManager,
+        submitter: Submitter,
+    ) -> Result<Self, ZkContractError> {
+        let sources = Sources::read(submitter.provider(), manager.address()).await?;
+        Ok(Self {
+            manager,
+            submitter,
+            sources,
+            chain: RollupChain::default(),
+        })
+    }
+
+    /// The same with the rollup's chain, which says how the output roots of later blocks lead to one.
+    #[must_use]
+    pub fn with_chain(mut self, chain: RollupChain) -> Self {
+        self.chain = chain;
+        self
+    }
+
+    /// EIP-155 id of the rollup that the contract is about.
+    pub const fn rollup(&self) -> U256 {
+        self.sources.rollup
+    }
+
+    /// What sends the transactions, for whoever looks after them.
+    pub const fn submitter(&self) -> &Submitter {
+        &self.submitter
+    }
+
+    const fn provider(&self) -> &DynProvider {
+        self.submitter.provider()
+    }
+
+    /// The first output root that leads to the block.
+    async fn published(
+        &self,
+        accusation: &Accusation,
+    ) -> Result<Option<(Proposal, Descent)>, ZkContractError> {
+        let proposals = self
+            .sources
+            .proposals(self.provider(), &accusation.header)
+            .await?;
+        for mut proposal in proposals.into_iter().take(MAX_COMPARED) {
+            let descent = self.chain.descent(accusation, &proposal).await;
+            if let Some(descent) = descent.map_err(ZkContractError::Backend)? {
+                // Of a later block it is not known what is right: it stands on what is wrong.
+                if proposal.number == accusation.journal.block_number {
+                    proposal.expected = accusation.journal.output_root;
+                }
+                return Ok(Some((proposal, descent)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether `raised` is about `target`.
+fn is_about(raised: &Raised, target: &Target) -> bool {
+    let (kind, source, index, accused, number) = match *target {
+        Target::Block { hash, number, .. } => (Accused::BlockHash, Address::ZERO, 0, hash, number),
+        Target::Published(proposal) => {
+            let (kind, source) = kind(proposal.source);
+            (kind, source, proposal.index, proposal.root, proposal.number)
+        }
+    };
+    raised.kind == kind
+        && raised.source == source
+        && raised.index == U256::from(index)
+        && raised.accused == accused
+        && raised.blockNumber == U256::from(number)
+}
+
+const fn kind(source: Source) -> (Accused, Address) {
+    match source {
+        Source::Oracle(oracle) => (Accused::OracleOutput, oracle),
+        Source::Game(game) => (Accused::GameClaim, game),
+    }
+}
+
+#[async_trait]
+impl ZkContract for L1ZkContract {
+    fn context(&self) -> Context {
+        Context {
+            l1_chain_id: U256::from(self.submitter.chain_id()),
+            service_manager: self.manager.address(),
+            prover: self.submitter.sender(),
+        }
+    }
+
+    async fn admit(
+        &self,
+        program: Program,
+        program_id: B256,
+        config_hash: B256,
+    ) -> Result<(), ZkContractError> {
+        let manager = self.manager.address();
+        let request = Z::programsCall {
+            program: program_id,
+        };
+        let entry = read(self.provider(), manager, &request).await?;
+        let wanted = match program {
+            Program::Block => ProgramKind::Block,
+            _ => ProgramKind::Output,
+        };
+        let not_now = |reason: String| Err(ZkContractError::NotNow(reason.into()));
+        if entry.verifier.is_zero() {
+            return not_now(format!(
+                "program {program_id} is not registered: have the owner schedule it"
+            ));
+        }
+        if entry.kind != wanted {
+            return not_now(format!(
+                "program {program_id} is registered as one of another kind than {program}"
+            ));
+        }
+        let is_active = self.manager.is_active_program(program_id).await;
+        if !is_active.map_err(not_read)? {
+            return not_now(format!("program {program_id} is not active"));
+        }
+        let is_active = self.manager.is_active_config(config_hash).await;
+        if !is_active.map_err(not_read)? {
+            return not_now(format!(
+                "configuration {config_hash} is not active: have the owner schedule it"
+            ));
+        }
+        Ok(())
+    }
+
+    async fn choose(&self, accusation: &Accusation) -> Result<(Target, Descent), ZkContractError> {
+        if U256::from(accusation.alert.rollup_chain_id) != self.sources.rollup {
+            let reason = "the contract is about another rollup";
+            return Err(ZkContractError::Refused(reason.into()));
+        }
+        if let Some((proposal, descent)) = self.published(accusation).await? {
+            return Ok((Target::Published(proposal), descent));
+        }
+        let target = Target::Block {
+            hash: accusation.journal.block_hash,
+            number: accusation.journal.block_number,
+            expected: accusation.journal.output_root,
+        };
+        Ok((target, Descent::default()))
+    }
+
+    async fn find(&self, target: &Target) -> Result<Option<B256>, ZkContractError> {
+        let count = self.manager.alert_count().await.map_err(not_read)?;
+        let mut end: u64 =
+            (count.try_into()).map_err(|_| ZkContractError::Refused("too many alerts".into()))?;
+        let last = end.saturating_sub(MAX_LOOKED_AT);
+        while end > last {
+            let start = end.saturating_sub(PAGE).max(last);
+            let page = self.manager.alerts(U256::from(start), end - start).await;
+            let page = page.map_err(not_read)?;
+            let found = page.iter().rposition(|raised| is_about(raised, target));
+            if let Some(position) = found {
+                let id = U256::from(start) + U256::from(position);
+                return Ok(Some(id.into()));
+            }
+            end = start;
+        }
+        Ok(None)
+    }
+
+    async fn raise(&self, target: &Target) -> Result<B256, ZkContractError> {
+        let (raise, about) = match *target {
+            Target::Block {
+                hash,
+                number,
+                expected,
+            } => {
+                let raise = Raise::BlockHash {
+                    hash,
+                    number,
+                    expected,
+                };
+                (raise, hash)
+            }
+            Target::Published(proposal) => {
+                let Proposal {
+                    index, expected, ..
+                } = proposal;
+                let raise = match proposal.source {
+                    Source::Oracle(_) => Raise::OracleOutput { index, expected },
+                    Source::Game(_) => Raise::GameClaim { index, expected },
+                };
+                (raise, proposal.root)
+            }
+        };
+        let raised = self.manager.raise_about(&self.submitter, &raise, about);
+        let id = raised.await.map_err(|error| match error {
+            RaiseError::Call(error) => not_read(error),
+            RaiseError::Submit(error) => not_sent(error),
+            error => ZkContractError::Refused(error.into()),
+        })?;
+        let is_it = is_about(&self.manager.alert(id).await.map_err(not_read)?, target);
+        if is_it {
+            return Ok(id.into());
+        }
+        error!(%id, "an output was replaced while it was accused: the alert is about another one, and its bond may be lost");
+        let reason = format!("alert {id} is about what has replaced it");
+        Err(ZkContractError::Gone(reason.into()))
+    }
+
+    async fn state(&self, id: B256, target: &Target) -> Result<AlertState, ZkContractError> {
+        let raised = match self.manager.alert(number(id)).await {
+            Ok(raised) => raised,
+            Err(CallError::Reverted { data, .. }) if is_unknown(&data) => {
+                return Ok(AlertState::Missing);
+            }
+            Err(error) => return Err(not_read(error)),
+        };
+        if !is_about(&raised, target) {
+            return Ok(AlertState::Missing);
+        }
+        Ok(match raised.status {
+            Status::Raised => AlertState::Raised,
+            Status::Proved => AlertState::Proved,
+            Status::Refuted => AlertState::Refuted,
+            Status::Expired => AlertState::Expired,
+            Status::__Invalid => {
+                return Err(ZkContractError::Refused("a state that is not known".into()));
+            }
+        })
+    }
+
+    async fn submit(
+        &self,
+        id: B256,
+        target: &Target,
+        descent: &Descent,
+        proof: &Proof,
+    ) -> Result<(), ZkContractError> {
+        let path = match target {
+            Target::Block { .. } => Path::default(),
+            Target::Published(_) => path(descent),
+        };
+        let claim = claim(&proof.journal);
+        let sent = self.manager.submit_proof(
+            &self.submitter,
+            number(id),
+            proof.program_id,
+            &claim,
+            &proof.proof,
+            &path,
+        );
+        sent.await.map(drop).map_err(not_sent)
+    }
+
+    async fn accuse(
+        &self,
+        target: &Target,
+        descent: &Descent,
+        proof: &Proof,
+    ) -> Result<B256, ZkContractError> {
+        let Target::Published(proposal) = target else {
+            let reason = "nobody published what is accused";
+            return Err(ZkContractError::Refused(reason.into()));
+        };
+        let request = Z::accuseCall {
+            kind: kind(proposal.source).0,
+            index: U256::from(proposal.index),
+            program: proof.program_id,
+            claim: claim(&proof.journal),
+            proof: proof.proof.clone(),
+            path: path(descent),
+        };
+        let sent = self.submitter.call(self.manager.address(), &request).await;
+        let receipt = sent.map_err(|error| match has_moved(&error) {
+            true => ZkContractError::Gone(error.into()),
+            false => not_sent(error),
+        })?;
+        let id = receipt.inner.logs().iter().find_map(|log| {
+            let ours = log.address() == self.manager.address();
+            let event = Z::AlertRaised::decode_log(&log.inner).ok()?;
+            ours.then_some(event.id)
+        });
+        let reason = "the transaction has raised no alert";
+        id.map(B256::from)
+            .ok_or_else(|| ZkContractError::Refused(reason.into()))
+    }
+}
+
+/// The words of a journal that the contract does not know by itself.
+const fn claim(journal: &Journal) -> Claim {
+    Claim {
+        configHash: journal.config_hash,
+        parentHash: journal.parent_hash,
+        blockHash: journal.block_hash,
+        blockNumber: journal.block_number,
+        fault: journal.fault,
+        claimed: journal.claimed,
+        computed: journal.computed,
+        outputRoot: journal.output_root,
+    }
+}
+
+fn path(descent: &Descent) -> Path {
+    Path {
+        opening: Opening {
+            stateRoot: descent.state_root,
+            messagePasserStorageRoot: descent.message_passer,
+            blockHash: descent.block_hash,
+        },
+        headers: descent.headers.clone(),
+    }
+}

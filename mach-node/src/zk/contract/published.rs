@@ -1,0 +1,236 @@
+//! Output roots on L1.
+
+use alloy_consensus::Header;
+use alloy_primitives::{Address, U256};
+use alloy_provider::{DynProvider, Provider};
+use alloy_rpc_types_eth::TransactionRequest;
+use alloy_sol_types::SolCall;
+use mach_contracts_bindings::zk::abi::{IMachZkServiceManager as Z, IZkEvidence};
+
+use super::{Proposal, Source, ZkContractError};
+
+/// Outputs of the oracle, and games at or after a block, that are looked at.
+const MAX_OUTPUTS: u64 = 256;
+/// Games that are read at a time.
+const PAGE: u64 = 64;
+/// Most games that are looked at, the newest first.
+const MAX_GAMES: usize = 8_192;
+/// Seconds by which the clock of the rollup may be ahead of that of L1.
+const CLOCKS: u64 = 3_600;
+
+alloy_sol_types::sol! {
+    struct OutputProposal {
+        bytes32 outputRoot;
+        uint128 timestamp;
+        uint128 l2BlockNumber;
+    }
+
+    // Source: L2OutputOracle of ethereum-optimism/optimism.
+    function nextOutputIndex() external view returns (uint256);
+    function latestBlockNumber() external view returns (uint256);
+    function getL2OutputIndexAfter(uint256 l2BlockNumber) external view returns (uint256);
+    function getL2Output(uint256 index) external view returns (OutputProposal memory);
+
+    struct GameSearchResult {
+        uint256 index;
+        bytes32 metadata;
+        uint64 timestamp;
+        bytes32 rootClaim;
+        bytes extraData;
+    }
+
+    // Source: DisputeGameFactory of ethereum-optimism/optimism. The metadata has type, time and, in its
+    // last 20 bytes, the address.
+    function gameCount() external view returns (uint256);
+    function findLatestGames(uint32 gameType, uint256 start, uint256 n)
+        external view returns (GameSearchResult[] memory);
+    function gameCreator() external view returns (address);
+}
+
+/// Where the contract takes output roots from. It never changes.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    pub(super) rollup: U256,
+    oracle: Option<Address>,
+    games: Option<Games>,
+    /// Most headers between an output root and the block that is wrong.
+    reach: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Games {
+    factory: Address,
+    game_type: u32,
+    /// Whose games convict the rollup.
+    proposer: Option<Address>,
+}
+
+impl Sources {
+    /// What the contract at `manager` says.
+    pub(super) async fn read(
+        provider: &DynProvider,
+        manager: Address,
+    ) -> Result<Self, ZkContractError> {
+        let some = |address: Address| (!address.is_zero()).then_some(address);
+        let oracle = read(provider, manager, &Z::l2OutputOracleCall {}).await?;
+        let factory = read(provider, manager, &Z::disputeGameFactoryCall {}).await?;
+        let games = match some(factory) {
+            Some(factory) => Some(Games {
+                factory,
+                game_type: read(provider, manager, &Z::gameTypeCall {}).await?,
+                proposer: some(read(provider, manager, &Z::proposerCall {}).await?),
+            }),
+            None => None,
+        };
+        let evidence = read(provider, manager, &Z::evidenceCall {}).await?;
+        let reach = read(provider, evidence, &IZkEvidence::MAX_HEADERSCall {}).await?;
+        Ok(Self {
+            rollup: read(provider, manager, &Z::rollupChainIDCall {}).await?,
+            oracle: some(oracle),
+            games,
+            reach: reach.saturating_to(),
+        })
+    }
+
+    /// What is proposed of the block with this header and of those above it, as far as the contract
+    /// follows, the lowest first.
+    ///
+    /// Errors: it is not known whether there is anything.
+    pub(super) async fn proposals(
+        &self,
+        provider: &DynProvider,
+        header: &Header,
+    ) -> Result<Vec<Proposal>, ZkContractError> {
+        let mut proposals = Vec::new();
+        if let Some(oracle) = self.oracle {
+            self.outputs(provider, oracle, header.number, &mut proposals)
+                .await?;
+        }
+        if let Some(games) = &self.games {
+            self.games(provider, games, header, &mut proposals).await?;
+        }
+        // Sorted stably: of equals the output comes first.
+        proposals.sort_by_key(|it| it.number);
+        Ok(proposals)
+    }
+
+    fn is_in_reach(&self, from: u64, number: u64) -> bool {
+        (from..=from.saturating_add(self.reach)).contains(&number)
+    }
+
+    /// What stands in the oracle. What is asked reverts for no reason but that outputs are deleted
+    /// meanwhile, so that an answer is definite.
+    async fn outputs(
+        &self,
+        provider: &DynProvider,
+        oracle: Address,
+        from: u64,
+        proposals: &mut Vec<Proposal>,
+    ) -> Result<(), ZkContractError> {
+        let count = read(provider, oracle, &nextOutputIndexCall {}).await?;
+        let latest = read(provider, oracle, &latestBlockNumberCall {}).await?;
+        if count.is_zero() || latest < U256::from(from) {
+            return Ok(());
+        }
+        let after = getL2OutputIndexAfterCall {
+            l2BlockNumber: U256::from(from),
+        };
+        let first: u64 = read(provider, oracle, &after).await?.saturating_to();
+        let end = first.saturating_add(MAX_OUTPUTS).min(count.saturating_to());
+        for index in first..end {
+            let request = getL2OutputCall {
+                index: U256::from(index),
+            };
+            let output = read(provider, oracle, &request).await?;
+            let number = u64::try_from(output.l2BlockNumber).unwrap_or(u64::MAX);
+            if !self.is_in_reach(from, number) {
+                break;
+            }
+            proposals.push(Proposal {
+                source: Source::Oracle(oracle),
+                index,
+                root: output.outputRoot,
+                number,
+                expected: Default::default(),
+            });
+        }
+        Ok(())
+    }
+
+    /// What games claim that were made since the block.
+    async fn games(
+        &self,
+        provider: &DynProvider,
+        games: &Games,
+        header: &Header,
+        proposals: &mut Vec<Proposal>,
+    ) -> Result<(), ZkContractError> {
+        let since = header.timestamp.saturating_sub(CLOCKS);
+        let count: u64 = read(provider, games.factory, &gameCountCall {})
+            .await?
+            .saturating_to();
+        let mut next = count.checked_sub(1);
+        let mut looked_at = 0;
+        while let Some(start) = next
+            && looked_at < MAX_GAMES
+        {
+            let request = findLatestGamesCall {
+                gameType: games.game_type,
+                start: U256::from(start),
+                n: U256::from(PAGE),
+            };
+            let page = read(provider, games.factory, &request).await?;
+            let (Some(last), true) = (page.last(), page.len() as u64 <= PAGE) else {
+                return Ok(());
+            };
+            let lowest: u64 = last.index.saturating_to();
+            // Downwards, so that a page that says otherwise cannot be without end.
+            next = lowest.min(start).checked_sub(1);
+            looked_at += page.len();
+            for game in &page {
+                if game.timestamp < since {
+                    return Ok(());
+                }
+                let number = game.extraData.get(..32).map(U256::from_be_slice);
+                let number = number.and_then(|it| u64::try_from(it).ok());
+                let Some(number) = number.filter(|it| self.is_in_reach(header.number, *it)) else {
+                    continue;
+                };
+                let address = Address::from_word(game.metadata);
+                if let Some(proposer) = games.proposer
+                    && read(provider, address, &gameCreatorCall {}).await? != proposer
+                {
+                    continue;
+                }
+                proposals.push(Proposal {
+                    source: Source::Game(address),
+                    index: game.index.saturating_to(),
+                    root: game.rootClaim,
+                    number,
+                    expected: Default::default(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks a contract. Whatever goes wrong, nothing follows from it.
+pub(super) async fn read<C: SolCall>(
+    provider: &DynProvider,
+    to: Address,
+    request: &C,
+) -> Result<C::Return, ZkContractError> {
+    let transaction = TransactionRequest::default()
+        .to(to)
+        .input(request.abi_encode().into());
+    let answer = provider.call(transaction).await;
+    let answer = answer.map_err(|error| ZkContractError::Backend(error.into()))?;
+    C::abi_decode_returns(&answer).map_err(|error| {
+        let reason = format!(
+            "{} of {to} gives no answer that can be read: {error}",
+            C::SIGNATURE
+        );
+        ZkContractError::Backend(reason.into())
+    })
+}

@@ -1,0 +1,158 @@
+//! The cases in the store: a row for each, its proof and its way behind it.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::B256;
+use mach_core::Domain;
+use mach_prove::Proof;
+
+use super::{Case, Descent, Stage};
+use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
+
+/// Rows that are read at a time.
+const PAGE: usize = 256;
+/// Where the proof of a case is kept: behind its key.
+const PROOF: u8 = 1;
+/// Where the headers are kept that lead to its block.
+const DESCENT: u8 = 2;
+
+/// What is kept with a case when it goes on.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) proof: Option<Box<Proof>>,
+    pub(super) descent: Option<Box<Descent>>,
+}
+
+/// The rows of one contract.
+pub(super) struct Rows<S> {
+    store: S,
+    prefix: Vec<u8>,
+}
+
+impl<S: Store> Rows<S> {
+    pub(super) fn new(store: S, domain: &Domain) -> Self {
+        let prefix = domain_key(domain);
+        Self { store, prefix }
+    }
+
+    /// All cases.
+    pub(super) async fn load(&self) -> Result<BTreeMap<B256, Case>, StoreError> {
+        let mut cases = BTreeMap::new();
+        let mut after = None::<Vec<u8>>;
+        loop {
+            let rows = self
+                .store
+                .scan(Table::Zk, &self.prefix, after.as_deref(), PAGE)
+                .await?;
+            for (key, value) in &rows {
+                let damaged = || StoreError::damaged(Table::Zk, key);
+                let (digest, rest) = (key.get(self.prefix.len()..))
+                    .and_then(|rest| rest.split_first_chunk::<32>())
+                    .ok_or_else(damaged)?;
+                if rest.is_empty() {
+                    let case: Case = serde_json::from_slice(value).map_err(|_| damaged())?;
+                    cases.insert(B256::new(*digest), case);
+                }
+            }
+            match rows.into_iter().next_back() {
+                Some((last, _)) => after = Some(last),
+                None => return Ok(cases),
+            }
+        }
+    }
+
+    /// Makes a case durable with what is kept with it; one that is over needs nothing of that any more.
+    pub(super) async fn write(
+        &self,
+        digest: &B256,
+        case: &Case,
+        kept: &Kept,
+    ) -> Result<(), StoreError> {
+        let value = serde_json::to_vec(case).map_err(StoreError::backend)?;
+        let mut changes = vec![change(self.key(digest, None), Some(value))];
+        if case.stage.needs_proof() {
+            if let Some(proof) = &kept.proof {
+                changes.push(change(self.key(digest, Some(PROOF)), Some(proof.to_json())));
+            }
+            if let Some(descent) = &kept.descent {
+                let json = serde_json::to_vec(descent).map_err(StoreError::backend)?;
+                changes.push(change(self.key(digest, Some(DESCENT)), Some(json)));
+            }
+        } else {
+            changes.extend(self.removals(digest));
+        }
+        self.apply(changes).await
+    }
+
+    /// Forgets a case.
+    pub(super) async fn remove(&self, digest: &B256) -> Result<(), StoreError> {
+        let mut changes = vec![change(self.key(digest, None), None)];
+        changes.extend(self.removals(digest));
+        self.apply(changes).await
+    }
+
+    /// The proof of a case, if there is one that can be read.
+    pub(super) async fn proof(&self, digest: &B256) -> Result<Option<Proof>, StoreError> {
+        let key = self.key(digest, Some(PROOF));
+        let row = self.store.get(Table::Zk, &key).await?;
+        Ok(row.and_then(|row| Proof::parse(&row).ok()))
+    }
+
+    /// The way from what is accused to its block, if it is kept and can be read.
+    pub(super) async fn descent(&self, digest: &B256) -> Result<Option<Descent>, StoreError> {
+        let key = self.key(digest, Some(DESCENT));
+        let row = self.store.get(Table::Zk, &key).await?;
+        Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
+    }
+
+    fn removals(&self, digest: &B256) -> [Change; 2] {
+        [PROOF, DESCENT].map(|what| change(self.key(digest, Some(what)), None))
+    }
+
+    async fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        match self.store.write(changes).await? {
+            Written::Applied => Ok(()),
+            Written::Conflict { .. } => Err(StoreError::backend("the store has changed")),
+        }
+    }
+
+    fn key(&self, digest: &B256, what: Option<u8>) -> Vec<u8> {
+        let mut key = [self.prefix.as_slice(), digest.as_slice()].concat();
+        key.extend(what);
+        key
+    }
+}
+
+const fn change(key: Vec<u8>, value: Option<Vec<u8>>) -> Change {
+    Change {
+        table: Table::Zk,
+        key,
+        expected: Expected::Anything,
+        value,
+    }
+}
+
+/// Takes up what an earlier process gave up for a reason that people may have mended.
+pub(super) fn resumed(case: &mut Case) -> bool {
+    let Stage::GivenUp { resume, .. } = &mut case.stage else {
+        return false;
+    };
+    let Some(stage) = resume.take() else {
+        return false;
+    };
+    case.stage = *stage;
+    case.trouble = None;
+    case.ended_at = None;
+    true
+}
+
+/// What a row is about.
+pub(crate) fn record(key: &[u8]) -> Option<String> {
+    let digest: [u8; 32] = key.get(28..60)?.try_into().ok()?;
+    let what = match key.get(60) {
+        None => "the case of",
+        Some(&PROOF) => "proof of",
+        Some(_) => "the headers of",
+    };
+    Some(format!("{what} alert {}", B256::from(digest)))
+}

@@ -1,0 +1,503 @@
+//! The genuine contract on the devnet's L1.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context as Task, Poll},
+    time::Duration,
+};
+
+use alloy_json_rpc::{ErrorPayload, RequestPacket, ResponsePacket, ResponsePayload};
+use alloy_network::EthereumWallet;
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_provider::{Provider, RootProvider};
+use alloy_rpc_client::RpcClient;
+use alloy_sol_types::{SolCall, sol};
+use alloy_transport::{TransportError, TransportFut};
+use mach_contracts_bindings::{
+    SubmitPolicy, Submitter,
+    zk::{
+        Raise, ZkConfig as OnL1, ZkProgram, ZkServiceManager,
+        abi::{Accused, IMachZkServiceManager as Z, NewProgram, ProgramKind, Status},
+    },
+};
+use mach_core::{Alert, AlertKind, ports::AlertSink};
+use mach_devnet::{
+    DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, DevnetConfig, DevnetTransport, L2_OUTPUT_ORACLE,
+    Lie, OptimismFork, PROPOSER, UserDeposit,
+};
+use mach_node::{
+    store::MemoryStore,
+    zk::{Case, L1ZkContract, RollupChain, Stage, ZkConfig, ZkMode},
+};
+use mach_prove::Worth;
+use mach_verify::{Evidence, EvidenceFolder, Witness, source::RecordedBlock, verify_block};
+use tempfile::TempDir;
+use tower::Service;
+
+use super::{DigestBackend, PROGRAM, config, is_shown, settle, until};
+
+/// Deploys a contract that takes a proof whose first word is the digest of the journal: what the
+/// contract rebuilds has to be, word for word, what the guest made.
+const VERIFIER: [u8; 24] = [
+    // deploy what follows
+    0x60, 0x0f, 0x80, 0x60, 0x09, 0x5f, 0x39, 0x5f, 0xf3, //
+    // stop if the first word of the proof is the digest, else revert
+    0x60, 0x24, 0x35, 0x60, 0x84, 0x35, 0x14, 0x60, 0x0d, 0x57, 0x5f, 0x5f, 0xfd, 0x5b, 0x00,
+];
+
+const BOND: u128 = 1_000_000_007;
+
+sol! {
+    function deleteL2Outputs(uint256 l2OutputIndex) external;
+    function nextOutputIndex() external view returns (uint256);
+    function latestBlockNumber() external view returns (uint256);
+    function getL2OutputIndexAfter(uint256 l2BlockNumber) external view returns (uint256);
+    function getL2Output(uint256 index) external view returns (bytes32, uint128, uint128);
+}
+
+/// A rollup whose sequencer lies, with the contract that believes proofs on its L1.
+struct World {
+    devnet: Devnet,
+    folder: TempDir,
+    manager: ZkServiceManager,
+    verifier: Address,
+    fork: OptimismFork,
+}
+
+async fn submitter(provider: impl Provider + 'static, account: usize) -> Submitter {
+    let policy = SubmitPolicy {
+        poll_interval: Duration::from_millis(1),
+        confirmations: 0,
+        ..SubmitPolicy::default()
+    };
+    let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
+    Submitter::connect(provider, wallet, policy).await.unwrap()
+}
+
+impl World {
+    /// Two blocks are there, and none of them is a lie.
+    async fn new(interval: u64, change: impl FnOnce(&mut OnL1)) -> Self {
+        Self::of(OptimismFork::Isthmus, interval, change).await
+    }
+
+    async fn of(fork: OptimismFork, interval: u64, change: impl FnOnce(&mut OnL1)) -> Self {
+        let config = DevnetConfig {
+            l2_fork: fork,
+            output_interval: interval,
+            ..DevnetConfig::default()
+        };
+        let devnet = config.build().unwrap();
+        for _ in 0..2 {
+            devnet.sequencer().produce().unwrap();
+        }
+        // The oracle takes no outputs from the future.
+        devnet.l1().increase_time(3600);
+        devnet.l1().mine().unwrap();
+        let owner = submitter(devnet.l1().provider(), 0).await;
+        let (verifier, _) = owner
+            .deploy(Bytes::copy_from_slice(&VERIFIER))
+            .await
+            .unwrap();
+        let rollup = devnet.l2().chain_id();
+        let mut config = OnL1 {
+            oracle: Some(L2_OUTPUT_ORACLE),
+            bond: BOND,
+            configs: vec![fork.spec(rollup).hash()],
+            programs: vec![ZkProgram {
+                id: PROGRAM,
+                verifier,
+                kind: ProgramKind::Block,
+            }],
+            ..OnL1::new(rollup, owner.sender())
+        };
+        change(&mut config);
+        let manager = ZkServiceManager::deploy(&owner, &config).await.unwrap();
+        Self {
+            devnet,
+            folder: tempfile::tempdir().unwrap(),
+            manager,
+            verifier,
+            fork,
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The next block is a lie; its evidence lies in the folder.
+    async fn lie(&self, lie: Lie) -> Alert {
+        let devnet = &self.devnet;
+        let deposit = UserDeposit::ether(Address::repeat_byte(0xd0), 5);
+        devnet.sequencer().deposit(deposit).unwrap();
+        devnet.l1().mine().unwrap();
+        devnet.sequencer().lie_next(lie);
+        let number = devnet.sequencer().produce().unwrap();
+        let l2 = devnet.l2();
+        let block = l2.l2_block(number).unwrap();
+        let tag = format!("{number:#x}");
+        let witness: Witness = (l2.client().request("debug_executionWitness", (tag,)))
+            .await
+            .unwrap();
+        let spec = self.fork.spec(block.chain_id);
+        let verdict = verify_block(&spec, &block, &witness).unwrap();
+        let fault = verdict.fault().unwrap().clone();
+        let alert = Alert::new(&block, &fault);
+        let recorded = RecordedBlock {
+            block,
+            witness,
+            source: None,
+        };
+        let evidence = Evidence::new(spec, recorded, fault).unwrap();
+        EvidenceFolder::new(self.folder()).keep(&evidence).unwrap();
+        alert
+    }
+
+    /// Blocks up to `number`, all of them right.
+    fn produce(&self, number: u64) {
+        while self.devnet.l2().head() < number {
+            self.devnet.sequencer().produce().unwrap();
+        }
+    }
+
+    /// Proposes every block of the interval up to `number`.
+    fn propose(&self, number: u64) {
+        let interval = self.devnet.proposer().interval();
+        for number in (1..=number).filter(|it| it.is_multiple_of(interval)) {
+            self.devnet.proposer().propose(number).unwrap();
+        }
+    }
+
+    async fn owner(&self) -> Submitter {
+        submitter(self.devnet.l1().provider(), 0).await
+    }
+
+    /// ZK mode with an empty store and an account that has sent nothing.
+    async fn zk(&self) -> ZkMode<MemoryStore> {
+        self.zk_of(submitter(self.devnet.l1().provider(), 1).await)
+            .await
+    }
+
+    async fn zk_of(&self, submitter: Submitter) -> ZkMode<MemoryStore> {
+        let contract = L1ZkContract::connect(self.manager.clone(), submitter)
+            .await
+            .unwrap();
+        let l2: RootProvider = self.devnet.l2().provider();
+        let contract = contract.with_chain(RollupChain::new([l2.erased()]));
+        let evidence = Arc::new(EvidenceFolder::new(self.folder()));
+        let config = ZkConfig {
+            allow_development: false,
+            ..config()
+        };
+        let backend = Arc::new(DigestBackend(Worth::OnChain));
+        ZkMode::open(
+            MemoryStore::new(),
+            Arc::new(contract),
+            backend,
+            evidence,
+            config,
+        )
+        .await
+        .unwrap()
+    }
+
+    /// Kinds and heights of all alerts; they are proved, and their bonds are back.
+    async fn proved(&self) -> Vec<(Accused, u64)> {
+        let alerts = self.manager.alerts(U256::ZERO, 99).await.unwrap();
+        let alerts = alerts.into_iter().map(|it| {
+            assert_eq!(it.status, Status::Proved);
+            assert!(it.bond.is_zero());
+            (it.kind, it.blockNumber.to())
+        });
+        alerts.collect()
+    }
+
+    async fn convictions(&self) -> u64 {
+        let rollup = self.devnet.l2().chain_id();
+        self.manager.convictions(rollup).await.unwrap().to()
+    }
+}
+
+/// A block that nobody published is convicted by its hash, and one whose output is in the oracle
+/// convicts the rollup.
+#[tokio::test]
+async fn the_contract_on_l1_convicts_the_block() {
+    for is_published in [false, true] {
+        let world = World::new(1, |_| {}).await;
+        let alert = world.lie(Lie::MintedBalance).await;
+        if is_published {
+            world.propose(3);
+        }
+        let zk = world.zk().await;
+        zk.raise(&alert).await.unwrap();
+        until(&zk, |it| is_shown(it) || !it.stage.is_open()).await;
+        let kind = if is_published {
+            Accused::OracleOutput
+        } else {
+            Accused::BlockHash
+        };
+        assert_eq!(world.proved().await, [(kind, 3)]);
+        assert_eq!(world.convictions().await, u64::from(is_published));
+
+        // What stands on L1 a moment later convicts the rollup, with the same proof and no other bond.
+        world.propose(3 * u64::from(!is_published));
+        let stages = settle(&zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        assert_eq!(world.convictions().await, 1);
+        let count = world.proved().await.len();
+        assert_eq!(count, if is_published { 1 } else { 2 });
+
+        // Another process with an empty store finds the alert, and that it is proved.
+        let again = world.zk().await;
+        again.raise(&alert).await.unwrap();
+        assert_eq!(settle(&again).await, stages);
+        assert_eq!(world.proved().await.len(), count);
+
+        // A wrong output root is not for a proof of execution.
+        let output = Alert {
+            kind: AlertKind::InvalidOutputProposal,
+            rule: 128,
+            ..alert
+        };
+        again.raise(&output).await.unwrap();
+        settle(&again).await;
+        assert_eq!(world.proved().await.len(), count);
+    }
+}
+
+/// Proposers propose every so many blocks: the first output above the block leads to it.
+#[tokio::test]
+async fn an_output_of_a_later_block_is_convicted_by_its_ancestor() {
+    for (interval, proposed) in [(4, 8), (8, 8), (8, 24)] {
+        let world = World::new(interval, |_| {}).await;
+        let alert = world.lie(Lie::StateRoot).await;
+        world.produce(proposed + 2);
+        world.propose(proposed);
+        let zk = world.zk().await;
+        zk.raise(&alert).await.unwrap();
+        let stages = settle(&zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        assert_eq!(world.proved().await, [(Accused::OracleOutput, interval)]);
+        assert_eq!(world.convictions().await, 1);
+    }
+}
+
+/// Before Isthmus the storage root of the message passer comes from a proof of its account.
+#[tokio::test]
+async fn an_output_of_a_later_block_is_convicted_before_isthmus_too() {
+    let world = World::of(OptimismFork::Holocene, 4, |_| {}).await;
+    let alert = world.lie(Lie::StateRoot).await;
+    world.produce(8);
+    world.propose(8);
+    let zk = world.zk().await;
+    zk.raise(&alert).await.unwrap();
+    settle(&zk).await;
+    assert_eq!(world.proved().await, [(Accused::OracleOutput, 4)]);
+    assert_eq!(world.convictions().await, 1);
+}
+
+/// A rollup with dispute games and no oracle. Of games, those of its proposer count.
+#[tokio::test]
+async fn the_claim_of_a_dispute_game_is_convicted() {
+    for (proposer, convictions) in [
+        (None, 1),
+        (Some(PROPOSER.address), 1),
+        (Some(Address::repeat_byte(7)), 0),
+    ] {
+        let world = World::new(4, |config| {
+            config.oracle = None;
+            config.game_factory = Some(DISPUTE_GAME_FACTORY);
+            config.proposer = proposer;
+        })
+        .await;
+        let alert = world.lie(Lie::StateRoot).await;
+        world.produce(10);
+        world.propose(8);
+        let zk = world.zk().await;
+        zk.raise(&alert).await.unwrap();
+        until(&zk, |it| is_shown(it) || !it.stage.is_open()).await;
+        let kind = match convictions {
+            0 => (Accused::BlockHash, 3),
+            _ => (Accused::GameClaim, 4),
+        };
+        assert_eq!(world.proved().await, [kind]);
+        assert_eq!(world.convictions().await, convictions);
+    }
+}
+
+/// Outputs are deleted, and their indexes are given to others: another output is another alert.
+#[tokio::test]
+async fn an_index_that_was_given_to_another_output_is_another_alert() {
+    let world = World::new(1, |_| {}).await;
+    let first = world.lie(Lie::MintedBalance).await;
+    world.propose(3);
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let zk = world.zk_of(account).await;
+    zk.raise(&first).await.unwrap();
+    settle(&zk).await;
+    assert_eq!(world.convictions().await, 1);
+
+    // The challenger deletes the output, the rollup goes back, and the sequencer lies otherwise.
+    let request = deleteL2OutputsCall {
+        l2OutputIndex: U256::from(2),
+    };
+    let owner = world.owner().await;
+    owner.call(L2_OUTPUT_ORACLE, &request).await.unwrap();
+    world.devnet.l2().rewind(2).unwrap();
+    let second = world.lie(Lie::StateRoot).await;
+    assert_ne!(first.block.hash, second.block.hash);
+    world.devnet.proposer().propose(3).unwrap();
+    zk.raise(&second).await.unwrap();
+    let stages = settle(&zk).await;
+    assert!(
+        matches!(&stages[..], [Stage::Done { .. }, Stage::Done { .. }]),
+        "{stages:?}"
+    );
+    let output = (Accused::OracleOutput, 3);
+    assert_eq!(world.proved().await, [output, output]);
+    assert_eq!(world.convictions().await, 2);
+}
+
+/// The same call of the same account about another root is another transaction, though nothing else in
+/// it differs.
+#[tokio::test]
+async fn the_intent_of_a_transaction_has_the_root_that_is_accused() {
+    let world = World::new(1, |_| {}).await;
+    world.propose(2);
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let raise = Raise::OracleOutput {
+        index: 0,
+        expected: B256::ZERO,
+    };
+    let raised = async |root| {
+        let raised = world.manager.raise_about(&account, &raise, root).await;
+        raised.unwrap().to::<u64>()
+    };
+    let [first, second] = [1, 2].map(B256::repeat_byte);
+    assert_eq!(raised(first).await, 0);
+    assert_eq!(raised(first).await, 0);
+    assert_eq!(raised(second).await, 1);
+}
+
+/// What passes, at the genuine contract: paused, not on the allowlist, a program that is announced only.
+#[tokio::test]
+async fn what_the_contract_refuses_for_now_is_waited_for() {
+    let is_stuck_at = |word: &'static str| {
+        move |case: &Case| {
+            let trouble = case.trouble.as_ref();
+            trouble.is_some_and(|it| it.tries > 3 && it.reason.contains(word))
+        }
+    };
+    let world = World::new(1, |config| {
+        config.is_allowlist_enabled = true;
+        config.programs.clear();
+        config.proving_window = Duration::from_secs(60);
+        config.delay = Duration::from_secs(60);
+    })
+    .await;
+    let owner = world.owner().await;
+    let to = world.manager.address();
+    let alert = world.lie(Lie::MintedBalance).await;
+    world.propose(3);
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let operator = account.sender();
+    let zk = world.zk_of(account).await;
+    zk.raise(&alert).await.unwrap();
+
+    until(&zk, is_stuck_at("is not registered")).await;
+    let added = NewProgram {
+        program: PROGRAM,
+        verifier: world.verifier,
+        kind: ProgramKind::Block,
+    };
+    owner
+        .call(to, &Z::scheduleProgramCall { added })
+        .await
+        .unwrap();
+    until(&zk, is_stuck_at("is not active")).await;
+    world.devnet.l1().increase_time(61);
+    world.devnet.l1().mine().unwrap();
+    until(&zk, is_stuck_at("NotInAllowlist")).await;
+    owner
+        .call(to, &Z::addToAllowlistCall { operator })
+        .await
+        .unwrap();
+    owner.call(to, &Z::pauseCall {}).await.unwrap();
+    until(&zk, is_stuck_at("IsPaused")).await;
+    assert_eq!(world.manager.alert_count().await.unwrap(), U256::ZERO);
+    owner.call(to, &Z::unpauseCall {}).await.unwrap();
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(world.convictions().await, 1);
+}
+
+/// L1, whose node has no answer to the first `eth_call`s of a kind.
+#[derive(Clone)]
+struct Deaf {
+    inner: DevnetTransport,
+    selector: String,
+    left: Arc<AtomicUsize>,
+}
+
+impl Service<RequestPacket> for Deaf {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, cx: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let request = packet.as_single().unwrap();
+        let params = request.params().map_or("", |params| params.get());
+        let is_it = request.method() == "eth_call" && params.contains(&self.selector);
+        let fails = is_it && super::take(&self.left).is_some();
+        let answer = self.inner.call(packet);
+        Box::pin(async move {
+            let ResponsePacket::Single(mut response) = answer.await? else {
+                panic!("no batch was sent")
+            };
+            if fails {
+                response.payload = ResponsePayload::Failure(ErrorPayload {
+                    code: -32_000,
+                    message: "header not found".into(),
+                    data: None,
+                });
+            }
+            Ok(ResponsePacket::Single(response))
+        })
+    }
+}
+
+/// An answer that is an error says nothing of whether something is published.
+#[tokio::test]
+async fn a_node_without_an_answer_is_not_one_that_says_no() {
+    for selector in [
+        nextOutputIndexCall::SELECTOR,
+        latestBlockNumberCall::SELECTOR,
+        getL2OutputIndexAfterCall::SELECTOR,
+        getL2OutputCall::SELECTOR,
+    ] {
+        let call = hex::encode(selector);
+        let world = World::new(1, |_| {}).await;
+        let alert = world.lie(Lie::MintedBalance).await;
+        world.propose(3);
+        let left = Arc::new(AtomicUsize::new(3));
+        let node = Deaf {
+            inner: world.devnet.l1().transport(),
+            selector: format!("0x{call}"),
+            left: Arc::clone(&left),
+        };
+        let l1: RootProvider = RootProvider::new(RpcClient::new(node, true));
+        let zk = world.zk_of(submitter(l1, 1).await).await;
+        zk.raise(&alert).await.unwrap();
+        settle(&zk).await;
+        assert_eq!(left.load(SeqCst), 0, "{call}");
+        assert_eq!(world.proved().await, [(Accused::OracleOutput, 3)], "{call}");
+    }
+}

@@ -1,0 +1,311 @@
+//! What passes is waited for, what does not is told, and nothing is tried without end.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use mach_core::{Alert, ports::AlertSink};
+use mach_node::{
+    node_api::ServiceState,
+    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
+    zk::{EvidenceMissing, EvidenceSource, Stage, ZkConfig, ZkMode},
+};
+use mach_verify::{Evidence, EvidenceFolder};
+
+use super::{Backend, Contract, Deaths, case, config, open, settle, take, until};
+
+#[tokio::test]
+async fn what_does_not_get_through_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.failures.store(7, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let zk = open(
+        MemoryStore::new(),
+        &contract,
+        &backend,
+        folder.path(),
+        config(),
+    )
+    .await;
+    zk.raise(&case(folder.path(), "receipts-root"))
+        .await
+        .unwrap();
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(contract.counts(), (1, 1, 0));
+    assert_eq!(zk.cases()[0].trouble, None);
+}
+
+/// A pause, a bond that changed, a program that is not active yet: before the bond is paid, and after.
+#[tokio::test]
+async fn what_the_contract_refuses_for_now_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.inactive.store(3, SeqCst);
+    contract.refusals.store(usize::MAX, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let loud = ZkConfig {
+        escalate_after: Duration::ZERO,
+        ..config()
+    };
+    let zk = open(MemoryStore::new(), &contract, &backend, folder.path(), loud).await;
+    assert_eq!(zk.status().state(), ServiceState::Up);
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    let is_waiting = |it: &mach_node::zk::Case| {
+        let tries = it.trouble.as_ref().map_or(0, |it| it.tries);
+        matches!(it.stage, Stage::Chosen { .. }) && tries > 5
+    };
+    until(&zk, is_waiting).await;
+    let trouble = zk.cases()[0].trouble.clone().unwrap();
+    assert!(trouble.reason.contains("IsPaused()"), "{trouble:?}");
+    assert_eq!(contract.counts(), (0, 0, 0));
+    assert_eq!(
+        (zk.status().stuck, zk.status().state()),
+        (1, ServiceState::Down)
+    );
+
+    contract.refusals.store(0, SeqCst);
+    let is_bonded =
+        |it: &mach_node::zk::Case| !matches!(it.stage, Stage::Found | Stage::Chosen { .. });
+    until(&zk, is_bonded).await;
+    contract.refusals.store(3, SeqCst);
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(contract.counts(), (1, 1, 0));
+    assert_eq!(
+        (zk.status().stuck, zk.status().state()),
+        (0, ServiceState::Up)
+    );
+}
+
+/// No bond is paid while no proof would count.
+#[tokio::test]
+async fn nothing_is_raised_while_the_program_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.inactive.store(usize::MAX, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let zk = open(
+        MemoryStore::new(),
+        &contract,
+        &backend,
+        folder.path(),
+        config(),
+    )
+    .await;
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    let is_waiting = |it: &mach_node::zk::Case| it.trouble.as_ref().is_some_and(|it| it.tries > 5);
+    until(&zk, is_waiting).await;
+    assert_eq!(contract.counts(), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_the_contract_refuses_for_good_is_given_up_until_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.refuse(true);
+    let backend = Backend::new(Deaths::default());
+    let store = Arc::new(MemoryStore::new());
+    let open = async || {
+        let store = Arc::clone(&store);
+        open(store, &contract, &backend, folder.path(), config()).await
+    };
+    let zk = open().await;
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    let stages = settle(&zk).await;
+    let [Stage::GivenUp { reason, .. }] = &stages[..] else {
+        panic!("{stages:?}")
+    };
+    assert!(reason.contains("NothingWrong()"), "{reason}");
+    assert_eq!(contract.counts(), (0, 0, 0));
+    assert_eq!(backend.proved.load(SeqCst), 0);
+
+    contract.refuse(false);
+    let stages = settle(&open().await).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(contract.counts(), (1, 1, 0));
+}
+
+/// The failures of a prover are counted over restarts, and end.
+#[tokio::test]
+async fn a_prover_that_fails_is_not_tried_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    let backend = Backend::new(Deaths::default());
+    backend.failures.store(usize::MAX, SeqCst);
+    let store = Arc::new(MemoryStore::new());
+    let open = async |prover_tries| {
+        let config = ZkConfig {
+            prover_tries,
+            ..config()
+        };
+        let store = Arc::clone(&store);
+        open(store, &contract, &backend, folder.path(), config).await
+    };
+    let zk = open(1_000_000).await;
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    let has_failed =
+        |it: &mach_node::zk::Case| it.trouble.as_ref().is_some_and(|it| it.prover >= 4);
+    until(&zk, has_failed).await;
+    let tried = usize::MAX - backend.failures.load(SeqCst);
+
+    let zk = open(u32::try_from(tried).unwrap() + 2).await;
+    let stages = settle(&zk).await;
+    let [Stage::GivenUp { reason, resume }] = &stages[..] else {
+        panic!("{stages:?}")
+    };
+    assert!(reason.contains("out of memory"), "{reason}");
+    assert!(matches!(resume.as_deref(), Some(Stage::Raised { .. })));
+    assert_eq!(usize::MAX - backend.failures.load(SeqCst), tried + 2);
+    assert_eq!(zk.status().in_stage("given_up"), 1);
+
+    // Mended, and started again: no second bond.
+    backend.failures.store(0, SeqCst);
+    let stages = settle(&open(9).await).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(contract.counts(), (1, 1, 0));
+}
+
+/// The time in which evidence has to come ends when the bond is paid.
+#[tokio::test]
+async fn evidence_that_is_away_once_a_bond_is_paid_is_waited_for() {
+    /// Answers for what is accused, and not for some time afterwards.
+    struct Away {
+        folder: EvidenceFolder,
+        asked: AtomicUsize,
+    }
+    #[async_trait]
+    impl EvidenceSource for Away {
+        async fn evidence(&self, alert: &Alert) -> Result<Evidence, EvidenceMissing> {
+            match self.asked.fetch_add(1, SeqCst) {
+                1..5 => Err(EvidenceMissing::NotYet),
+                _ => self.folder.evidence(alert).await,
+            }
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    let backend = Backend::new(Deaths::default());
+    let evidence = Arc::new(Away {
+        folder: EvidenceFolder::new(folder.path()),
+        asked: AtomicUsize::new(0),
+    });
+    let config = ZkConfig {
+        evidence_within: Duration::ZERO,
+        ..config()
+    };
+    let (to, by) = (Arc::clone(&contract) as _, Arc::clone(&backend) as _);
+    let zk = ZkMode::open(
+        MemoryStore::new(),
+        to,
+        by,
+        Arc::clone(&evidence) as _,
+        config,
+    )
+    .await
+    .unwrap();
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(evidence.asked.load(SeqCst), 6);
+}
+
+/// L1 is reorganised, and the number of the alert is nobody's, or another's.
+#[tokio::test]
+async fn an_alert_that_is_not_where_it_was_is_looked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    let backend = Backend::new(Deaths::default());
+    backend.failures.store(usize::MAX, SeqCst);
+    let zk = open(
+        MemoryStore::new(),
+        &contract,
+        &backend,
+        folder.path(),
+        config(),
+    )
+    .await;
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    until(&zk, |it| matches!(it.stage, Stage::Raised { .. })).await;
+    {
+        let mut alerts = contract.alerts.lock().unwrap();
+        let (id, (target, state)) = alerts.pop_first().unwrap();
+        let mach_node::zk::Target::Published(mut proposal) = target else {
+            panic!("{target:?}")
+        };
+        proposal.root = Default::default();
+        let other = mach_node::zk::Target::Published(proposal);
+        alerts.insert(id, (other, state));
+        alerts.insert(alloy_primitives::B256::repeat_byte(9), (target, state));
+    }
+    backend.failures.store(0, SeqCst);
+    let stages = settle(&zk).await;
+    let [Stage::Done { id }] = &stages[..] else {
+        panic!("{stages:?}")
+    };
+    assert_eq!(*id, alloy_primitives::B256::repeat_byte(9));
+    assert_eq!(contract.counts(), (1, 1, 0));
+}
+
+/// A full disk stops a case, and ends none.
+#[tokio::test]
+async fn a_store_that_takes_no_rows_for_a_time_ends_no_case() {
+    struct Full {
+        inner: MemoryStore,
+        is_on: AtomicBool,
+        refusals: AtomicUsize,
+    }
+    #[async_trait]
+    impl Store for Full {
+        async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+            self.inner.get(table, key).await
+        }
+
+        async fn scan(
+            &self,
+            table: Table,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+        ) -> Result<Vec<Row>, StoreError> {
+            self.inner.scan(table, prefix, after, limit).await
+        }
+
+        async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+            if self.is_on.load(SeqCst) && take(&self.refusals).is_some() {
+                return Err(StoreError::Backend("no space left".into()));
+            }
+            self.inner.write(changes).await
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    let backend = Backend::new(Deaths::default());
+    let store = Arc::new(Full {
+        inner: MemoryStore::new(),
+        is_on: AtomicBool::new(false),
+        refusals: AtomicUsize::new(4),
+    });
+    let zk = open(
+        Arc::clone(&store),
+        &contract,
+        &backend,
+        folder.path(),
+        config(),
+    )
+    .await;
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    store.is_on.store(true, SeqCst);
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(store.refusals.load(SeqCst), 0);
+    assert_eq!(contract.counts(), (1, 1, 0));
+}
