@@ -6,6 +6,11 @@
 //! ```
 //!
 //! The first run fetches two crates with RISC Zero's contracts and a receipt; without them that part is left out.
+//!
+//! What it shows of `submitProve`, and what it does not: the receipt that RISC Zero ships is genuine and about another journal,
+//! and making one about ours takes a prover that is rented. So the adapter over the genuine verifier takes that receipt for its
+//! own journal, and the same receipt handed to `submitProve` for our journal gets through to the same verifier, which refuses
+//! it. No run of this example has a receipt that convicts the block.
 
 #![allow(clippy::print_stdout, reason = "the example tells what happens")]
 
@@ -305,7 +310,7 @@ impl Stage {
         Ok(request)
     }
 
-    /// The way to RISC Zero's verifier, with a genuine receipt that is about something else.
+    /// The way to RISC Zero's verifier, with a genuine receipt that is about something else: taken there, refused here.
     async fn verify(
         &self,
         zk: &ZkServiceManager,
@@ -319,9 +324,12 @@ impl Stage {
             journalDigest: B256::new(Sha256::digest(&parts.journal).into()),
             proof: parts.seal.clone(),
         };
+        self.say(
+            "submitProve with RISC Zero: the one genuine receipt at hand is about another journal, so two facts instead of one",
+        );
         self.watcher.call(program.verifier, &verify).await?;
         self.say(&format!(
-            "the genuine receipt is about {:?}: for that journal the adapter takes it, {} gas",
+            "  1. taken: the genuine receipt, for its own journal {:?}, by our adapter over RISC Zero's verifier: {} gas",
             String::from_utf8_lossy(&parts.journal),
             self.gas().await?
         ));
@@ -346,11 +354,14 @@ impl Stage {
             let revert = error.revert().wrap_err("not refused by the contract")?;
             let why = revert.explanation().unwrap_or_default();
             self.say(&format!(
-                "for our journal {what} is refused: {revert}, {why}"
+                "  2. refused: submitProve of alert {id} for our journal with {what}: {revert}, {why}"
             ));
         }
         let alert = zk.alert(id).await?;
         ensure!(alert.status == Status::Raised, "alert {id} is decided");
+        self.say(&format!(
+            "alert {id} stays raised: a receipt about our journal takes a prover that is rented"
+        ));
         Ok(())
     }
 

@@ -5,6 +5,10 @@
 /// As [`super::known::ERRORS`].
 pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
     (
+        "AlreadyConvicted(uint256)",
+        "alert {0} has convicted the same before: there is nothing to do",
+    ),
+    (
         "AlreadyProved(uint256)",
         "alert {0} is proved already: there is nothing to do",
     ),
@@ -22,7 +26,7 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
     ),
     (
         "ContradictingProof(bytes32,uint16)",
-        "another proof says of block {0} that its first broken rule is {1}: one of the programs is wrong, tell the owner",
+        "proofs contradict each other about block {0} (one of them: first broken rule {1}), so that none counts: have this one kept by `recordProof`, and tell the owner that a program is wrong",
     ),
     (
         "DelayTooShort(uint64,uint64)",
@@ -66,12 +70,16 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
         "the contract is paused: its clock stands still, try again when it is not",
     ),
     (
+        "NoDescent(bytes32,bytes32)",
+        "nobody has shown that block {0} descends from {1}: record the headers between them first",
+    ),
+    (
         "NoSuchSource(uint8)",
         "the rollup has no such contract here: an oracle or a game factory is not set up",
     ),
     (
         "NoVerdict(bytes32,bytes32)",
-        "nothing was proved of block {1} under configuration {0}: submit the proof first",
+        "nothing that counts was proved of block {1} under configuration {0}: submit the proof first",
     ),
     (
         "NotAttested(uint256)",
@@ -117,7 +125,7 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
     ),
     (
         "TooManyHeaders(uint256)",
-        "{0} headers are more than one call takes: accuse by a nearer block",
+        "{0} headers are more than one call takes: record the way in steps with `recordDescent`, and give the last of them",
     ),
     (
         "TransferFailed()",
@@ -174,6 +182,14 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
     (
         "ProofInvalid()",
         "the verifier of SP1 finds the proof wrong for this program and journal",
+    ),
+    (
+        "InvalidExitCode()",
+        "the program of the proof of SP1 did not end well",
+    ),
+    (
+        "InvalidVkRoot()",
+        "the proof of SP1 is of another release than its verifier",
     ),
     (
         "PublicInputNotInField()",

@@ -75,6 +75,7 @@ sol! {
         ProgramKind kind;
         uint64 activeFrom;
         uint64 activeUntil;
+        uint16 generation;
     }
 
     #[derive(Debug, PartialEq, Eq)]
@@ -96,6 +97,7 @@ sol! {
         address prover;
         uint64 blockNumber;
         uint16 fault;
+        uint16 generation;
         bytes32 parentHash;
         bytes32 claimed;
         bytes32 computed;
@@ -177,6 +179,7 @@ sol! {
         function renounceOwnership() external;
 
         function getAlert(uint256 id) external view returns (Alert memory);
+        function deadline(uint256 id) external view returns (uint64);
         function getAlertsLength() external view returns (uint256);
         function queryAlerts(uint256 start, uint256 size) external view returns (Alert[] memory);
         function latestAlertBlockNumber() external view returns (uint256);
@@ -219,6 +222,8 @@ sol! {
         event RollupConvicted(uint256 indexed id, bytes32 indexed accused, uint256 indexed blockNumber);
         event ConvictionCleared(uint256 indexed id);
         event VerdictRecorded(bytes32 indexed blockHash, bytes32 indexed configHash, address indexed prover, bytes32 program, Claim claim);
+        event ProofsContradict(bytes32 indexed blockHash, bytes32 indexed configHash, address indexed prover, bytes32 program, Claim claim);
+        event BondReleased(uint256 indexed id, address indexed account, uint256 amount);
         event Withdrawn(address indexed account, address to, uint256 amount);
         event BondChanged(uint96 bond);
         event BeneficiaryChanged(address beneficiary);
@@ -244,6 +249,7 @@ sol! {
         error NoSuchSource(Accused kind);
         error OtherGameType(uint32 gameType);
         error AlreadyProved(uint256 id);
+        error AlreadyConvicted(uint256 id);
         error NotOpen(uint256 id, Status status);
         error NotExpired(uint64 deadline);
         error OpeningMismatch(bytes32 accused, bytes32 opened);
@@ -287,12 +293,21 @@ sol! {
         }
 
         function open(bytes32 blockHash, bytes header) external pure returns (Header memory);
-        function descend(bytes32 blockHash, bytes[] headers) external pure returns (bytes32);
+        function descend(bytes32 blockHash, bytes[] headers) external view returns (bytes32);
+        function number(bytes32 blockHash, bytes header) external pure returns (uint256);
+        function recordDescent(bytes32 blockHash, bytes[] headers) external returns (bytes32 ancestor);
+        function joinDescents(bytes32 blockHash, bytes32 between, bytes32 ancestor) external;
+        function isAncestor(bytes32 blockHash, bytes32 ancestor) external view returns (bool);
+        function contradiction(uint256 proposed, Opening opening, bytes header, bytes[] accountProof) external pure returns (Ground ground, bytes32 claimed, bytes32 computed);
+        function outputBelow(bytes32 blockHash, bytes[] headers, bytes header, bytes[] accountProof) external view returns (bytes32 below, uint256 height, bytes32 outputRoot);
         function messagePasser(bytes32 blockHash, bytes header, bytes[] accountProof) external pure returns (Header memory parsed, bytes32 storageRoot);
         function MAX_HEADERS() external view returns (uint256);
 
+        event DescentRecorded(bytes32 indexed blockHash, bytes32 indexed ancestor);
+
         error HeaderMismatch(bytes32 expected, bytes32 actual);
         error TooManyHeaders(uint256 count);
+        error NoDescent(bytes32 blockHash, bytes32 ancestor);
         error InvalidHeader();
         error InvalidAccountProof(uint8 reason);
         error InvalidAccount();

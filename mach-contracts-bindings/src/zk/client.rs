@@ -111,6 +111,10 @@ impl ZkServiceManager {
         self.address
     }
 
+    pub(super) const fn provider(&self) -> &DynProvider {
+        &self.provider
+    }
+
     /// Raises an alert and pays its bond; returns its number.
     ///
     /// Raising the same from the same account again has the effect of raising it once, also after a restart: see
@@ -169,6 +173,8 @@ impl ZkServiceManager {
     }
 
     /// Has a proof of the submitter's account verified and kept, without an alert.
+    ///
+    /// If it contradicts one that is kept, that is kept too, and neither decides an alert.
     pub async fn record_proof(
         &self,
         submitter: &Submitter,
@@ -222,7 +228,8 @@ impl ZkServiceManager {
         submitter.call(self.address, &call).await
     }
 
-    /// [`Self::convict_directly`] for something on L1 that nobody raised an alert about; no bond.
+    /// [`Self::convict_directly`] for something on L1 without an alert before it and without a bond; refused if it is convicted
+    /// already.
     pub async fn accuse_directly(
         &self,
         submitter: &Submitter,
@@ -279,6 +286,12 @@ impl ZkServiceManager {
     /// An alert.
     pub async fn alert(&self, id: U256) -> Result<Alert, CallError> {
         call(&self.provider, self.address, &Z::getAlertCall { id }).await
+    }
+
+    /// Until when an alert keeps its bond without a proof, in seconds of the contract's clock, which stands still while it is
+    /// paused.
+    pub async fn deadline(&self, id: U256) -> Result<u64, CallError> {
+        call(&self.provider, self.address, &Z::deadlineCall { id }).await
     }
 
     /// How many alerts were raised.

@@ -3,6 +3,7 @@
 pub mod abi;
 mod client;
 mod deploy;
+mod descent;
 mod journal;
 
 pub use client::{Raise, RaiseError, ZkServiceManager};

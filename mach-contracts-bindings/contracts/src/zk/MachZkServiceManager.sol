@@ -6,7 +6,6 @@ import {ZkRules} from "./ZkRules.sol";
 import {IMachStatements} from "../interfaces/IMachStatements.sol";
 import {IAttestations, IDisputeGame, IDisputeGameFactory, IL2OutputOracle} from "./interfaces/IRollupContracts.sol";
 import {ZkEvidence} from "./ZkEvidence.sol";
-import {HeaderRlp} from "./libraries/HeaderRlp.sol";
 import {OutputRoots} from "./libraries/OutputRoots.sol";
 
 /// @title Alerts about one rollup that nobody has to believe: each is decided by a proof, or by the EVM itself
@@ -32,6 +31,8 @@ contract MachZkServiceManager is ZkVerdicts {
     /// @notice The rollup has one more conviction that nobody cleared.
     event RollupConvicted(uint256 indexed id, bytes32 indexed accused, uint256 indexed blockNumber);
     event ConvictionCleared(uint256 indexed id);
+    /// @notice The account may withdraw so much of the alert's bond.
+    event BondReleased(uint256 indexed id, address indexed account, uint256 amount);
     event Withdrawn(address indexed account, address to, uint256 amount);
     event BondChanged(uint96 bond);
     event BeneficiaryChanged(address beneficiary);
@@ -46,6 +47,8 @@ contract MachZkServiceManager is ZkVerdicts {
     error NoSuchSource(Accused kind);
     error OtherGameType(uint32 gameType);
     error AlreadyProved(uint256 id);
+    /// @notice This alert has convicted the same before: what costs no bond is raised once.
+    error AlreadyConvicted(uint256 id);
     error NotOpen(uint256 id, Status status);
     error NotExpired(uint64 deadline);
     /// @notice The output root is not the hash of this.
@@ -67,8 +70,14 @@ contract MachZkServiceManager is ZkVerdicts {
         Cleared
     }
 
+    /// @dev What became of something on L1 that was proved wrong; `alert` is the first that did, plus one.
+    struct Convicted {
+        Conviction conviction;
+        uint248 alert;
+    }
+
     /// @dev Share of a forfeited bond that goes to whoever refuted the alert with a proof.
-    uint256 private constant REFUTER_SHARE = 2;
+    uint96 private constant REFUTER_SHARE = 2;
 
     IL2OutputOracle public immutable l2OutputOracle;
     IDisputeGameFactory public immutable disputeGameFactory;
@@ -81,7 +90,7 @@ contract MachZkServiceManager is ZkVerdicts {
     uint96 public bond;
     Alert[] private _alerts;
     uint256 private _standing;
-    mapping(bytes32 subject => Conviction) private _convictions;
+    mapping(bytes32 subject => Convicted) private _convicted;
     /// @notice What an account may withdraw, in wei.
     mapping(address account => uint256) public withdrawable;
 
@@ -154,7 +163,8 @@ contract MachZkServiceManager is ZkVerdicts {
         settle(id, claim.configHash, kind, path);
     }
 
-    /// @notice Raises an alert about what is published on L1 and proves it. Needs no bond and no leave: it is right, or reverts.
+    /// @notice Raises an alert about what is published on L1 and proves it. Needs no bond and no leave: it is right, and the
+    /// first, or reverts.
     function accuse(
         Accused kind,
         uint256 index,
@@ -163,7 +173,7 @@ contract MachZkServiceManager is ZkVerdicts {
         bytes calldata proof,
         Path calldata path
     ) external returns (uint256 id) {
-        id = _raisePublished(kind, index, 0);
+        id = _raiseFirst(kind, index);
         submitProve(id, program, claim, proof, path);
         if (_alerts[id].status != Status.Proved) revert NothingWrong();
     }
@@ -173,8 +183,7 @@ contract MachZkServiceManager is ZkVerdicts {
         Alert storage alert = _undecided(id);
         bytes32 judged = _judged(alert, path);
         Verdict storage found = _verdict(configHash, judged, kind);
-        if (kind == ProgramKind.Output) _settleOutput(id, alert, found, judged, path.headers.length);
-        else _settleBlock(id, alert, found, judged, path.headers.length);
+        _settle(id, alert, found, kind, judged, path.headers.length == 0);
     }
 
     // ------------------------------------------------------------------------------------------ deciding in the EVM
@@ -191,7 +200,7 @@ contract MachZkServiceManager is ZkVerdicts {
         _convictDirectly(id, opening, header, accountProof);
     }
 
-    /// @notice Raises an alert about what is published on L1 and convicts it, without a bond.
+    /// @notice Raises an alert about what is published on L1 and convicts it, without a bond: see `accuse`.
     function accuseDirectly(
         Accused kind,
         uint256 index,
@@ -199,7 +208,7 @@ contract MachZkServiceManager is ZkVerdicts {
         bytes calldata header,
         bytes[] calldata accountProof
     ) external returns (uint256 id) {
-        id = _raisePublished(kind, index, 0);
+        id = _raiseFirst(kind, index);
         _convictDirectly(id, opening, header, accountProof);
     }
 
@@ -208,15 +217,14 @@ contract MachZkServiceManager is ZkVerdicts {
     function refuteDirectly(uint256 id, OutputRoots.Opening calldata opening, bytes calldata header) external {
         Alert storage alert = _undecided(id);
         if (_isPublished(alert.kind)) revert NothingWrong();
-        HeaderRlp.Header memory parsed = evidence.open(_named(alert, opening), header);
-        if (parsed.number == alert.blockNumber) revert NothingWrong();
+        if (evidence.number(_named(alert, opening), header) == alert.blockNumber) revert NothingWrong();
         _refute(id, alert, Ground.BlockNumber, address(0));
     }
 
     /// @notice Decides an alert by what operators have attested: of its block, or of one that descends from it.
     /// @param attested number of the attested block
-    /// @param headers RLP of the attested header, of its parent, and so on to the child of the alert's block; empty if that is
-    /// the attested one
+    /// @param headers RLP of the attested header, or of an ancestor of it that `ZkEvidence` has on record, of its parent, and so
+    /// on to the child of the alert's block; empty if that is the attested one
     /// @param header RLP of the alert's block; empty if the attested output root is to be believed
     /// @param accountProof as in `convictDirectly`
     function judgeByAttestation(
@@ -225,7 +233,7 @@ contract MachZkServiceManager is ZkVerdicts {
         bytes[] calldata headers,
         bytes calldata header,
         bytes[] calldata accountProof
-    ) external {
+    ) external whenNotPaused {
         Alert storage alert = _undecided(id);
         IMachStatements.Attestation memory anchor = _attestation(attested);
         if (anchor.blockHash == 0) revert NotAttested(attested);
@@ -233,11 +241,7 @@ contract MachZkServiceManager is ZkVerdicts {
         bytes32 outputRoot = anchor.outputRoot;
         uint256 number = attested;
         if (header.length > 0) {
-            blockHash = evidence.descend(blockHash, headers);
-            (HeaderRlp.Header memory parsed, bytes32 storageRoot) =
-                evidence.messagePasser(blockHash, header, accountProof);
-            number = parsed.number;
-            outputRoot = OutputRoots.hash(OutputRoots.Opening(parsed.stateRoot, storageRoot, blockHash));
+            (blockHash, number, outputRoot) = evidence.outputBelow(blockHash, headers, header, accountProof);
         }
         if (number != alert.blockNumber) revert BlockNumberMismatch(alert.blockNumber, number);
         bytes32 right = alert.kind == Accused.BlockHash ? blockHash : outputRoot;
@@ -257,10 +261,10 @@ contract MachZkServiceManager is ZkVerdicts {
     function expire(uint256 id) external whenNotPaused {
         Alert storage alert = _undecided(id);
         if (alert.status != Status.Raised) revert NotOpen(id, alert.status);
-        uint64 until = alert.raisedAt + provingWindow;
+        uint64 until = _deadline(alert.raisedAt);
         if (clock() < until) revert NotExpired(until);
         alert.status = Status.Expired;
-        _forfeit(alert, address(0));
+        _release(id, alert, beneficiary, alert.bond);
         emit AlertExpired(id);
     }
 
@@ -268,6 +272,7 @@ contract MachZkServiceManager is ZkVerdicts {
     function withdraw(address payable to) external {
         uint256 amount = withdrawable[msg.sender];
         if (amount == 0) revert NothingToWithdraw();
+        if (to == address(0)) revert ZeroAddress();
         withdrawable[msg.sender] = 0;
         emit Withdrawn(msg.sender, to, amount);
         (bool sent,) = to.call{value: amount}("");
@@ -279,9 +284,9 @@ contract MachZkServiceManager is ZkVerdicts {
     /// @notice Takes note that a conviction is dealt with: the rollup counts one less, the alert stays proved.
     function clearAlert(uint256 id) external onlyOwner {
         Alert storage alert = _alert(id);
-        bytes32 subject = _subject(alert);
-        if (alert.status != Status.Proved || _convictions[subject] != Conviction.Standing) revert NotOpen(id, alert.status);
-        _convictions[subject] = Conviction.Cleared;
+        Convicted storage convicted = _convicted[_subject(alert)];
+        if (alert.status != Status.Proved || convicted.conviction != Conviction.Standing) revert NotOpen(id, alert.status);
+        convicted.conviction = Conviction.Cleared;
         --_standing;
         emit ConvictionCleared(id);
     }
@@ -300,6 +305,11 @@ contract MachZkServiceManager is ZkVerdicts {
     /// @notice Alerts are numbered from 0 in the order in which they were raised.
     function getAlert(uint256 id) external view returns (Alert memory) {
         return _alert(id);
+    }
+
+    /// @notice Until when, in the time of `clock`, an alert keeps its bond without a proof.
+    function deadline(uint256 id) external view returns (uint64) {
+        return _deadline(_alert(id).raisedAt);
     }
 
     function getAlertsLength() external view returns (uint256) {
@@ -332,7 +342,7 @@ contract MachZkServiceManager is ZkVerdicts {
     /// @param source the oracle, or the game
     /// @param index of the output in the oracle, 0 for a game
     function conviction(address source, uint256 index, bytes32 outputRoot) external view returns (Conviction) {
-        return _convictions[_subject(source, index, outputRoot)];
+        return _convicted[_subject(source, index, outputRoot)].conviction;
     }
 
     // ------------------------------------------------------------------------------------------------------ private
@@ -349,6 +359,12 @@ contract MachZkServiceManager is ZkVerdicts {
         if (accused == 0 || blockNumber == 0) revert InvalidAlert();
         id = _push(kind, false, address(0), 0, blockNumber, accused, expected);
         emit AlertBlockMismatch(accused, expected, blockNumber);
+    }
+
+    function _raiseFirst(Accused kind, uint256 index) private returns (uint256 id) {
+        id = _raisePublished(kind, index, 0);
+        uint256 before = _convicted[_subject(_alerts[id])].alert;
+        if (before != 0) revert AlreadyConvicted(before - 1);
     }
 
     function _raisePublished(Accused kind, uint256 index, bytes32 expected) private returns (uint256 id) {
@@ -404,37 +420,35 @@ contract MachZkServiceManager is ZkVerdicts {
         emit AlertRaised(id, msg.sender, kind, blockNumber, accused);
     }
 
-    function _settleOutput(uint256 id, Alert storage alert, Verdict storage found, bytes32 judged, uint256 headers)
-        private
-    {
-        // The header that the root names, and no other: only its root has to be this one.
-        if (alert.kind == Accused.BlockHash || headers != 0) revert NothingWrong();
-        if (alert.accused == found.computed) revert NothingWrong();
-        _prove(id, alert, Ground.OutputProof, judged, OUTPUT_ROOT, alert.accused, found.computed);
-    }
-
-    function _settleBlock(uint256 id, Alert storage alert, Verdict storage found, bytes32 judged, uint256 headers)
-        private
-    {
+    function _settle(
+        uint256 id,
+        Alert storage alert,
+        Verdict storage found,
+        ProgramKind kind,
+        bytes32 judged,
+        bool isNamed
+    ) private {
         bool published = _isPublished(alert.kind);
         // A header that is wrong convicts whatever is built on it, at whatever height that is said to be.
         if (!published && found.blockNumber != alert.blockNumber) {
             revert BlockNumberMismatch(alert.blockNumber, found.blockNumber);
         }
-        if (found.fault != 0) {
+        bool executed = kind == ProgramKind.Block;
+        if (executed && found.fault != 0) {
             _prove(id, alert, Ground.BlockProof, judged, found.fault, found.claimed, found.computed);
             return;
         }
-        if (headers != 0) revert NothingWrong();
-        if (alert.kind == Accused.BlockHash) {
-            _refute(id, alert, Ground.BlockProof, found.prover);
-            return;
+        // Anything else is said of the header that is accused or named, and of no other.
+        if (!isNamed) revert NothingWrong();
+        if (alert.kind != Accused.BlockHash) {
+            bytes32 right = executed ? found.outputRoot : found.computed;
+            if (right == 0) revert NothingWrong();
+            if (right != alert.accused) {
+                _prove(id, alert, Ground.OutputProof, judged, OUTPUT_ROOT, alert.accused, right);
+                return;
+            }
         }
-        if (found.outputRoot == 0) revert NothingWrong();
-        if (found.outputRoot != alert.accused) {
-            _prove(id, alert, Ground.OutputProof, judged, OUTPUT_ROOT, alert.accused, found.outputRoot);
-            return;
-        }
+        if (!executed) revert NothingWrong();
         if (published) {
             if (found.blockNumber != alert.blockNumber) {
                 _prove(
@@ -458,19 +472,12 @@ contract MachZkServiceManager is ZkVerdicts {
         Alert storage alert = _undecided(id);
         if (alert.kind == Accused.BlockHash) revert NothingWrong();
         bytes32 judged = _named(alert, opening);
-        HeaderRlp.Header memory parsed = evidence.open(judged, header);
-        Ground ground;
-        bytes32 claimed;
-        bytes32 computed;
-        if (parsed.stateRoot != opening.stateRoot) {
-            (ground, claimed, computed) = (Ground.StateRoot, opening.stateRoot, parsed.stateRoot);
-        } else if (parsed.number != alert.blockNumber && _isPublished(alert.kind)) {
-            // What is not on L1 has the number that the alerter says.
-            (ground, claimed, computed) = (Ground.BlockNumber, bytes32(alert.blockNumber), bytes32(parsed.number));
-        } else {
-            (, computed) = evidence.messagePasser(judged, header, accountProof);
-            (ground, claimed) = (Ground.MessagePasser, opening.messagePasserStorageRoot);
-            if (claimed == computed) revert NothingWrong();
+        (Ground ground, bytes32 claimed, bytes32 computed) =
+            evidence.contradiction(alert.blockNumber, opening, header, accountProof);
+        if (ground == Ground.None) revert NothingWrong();
+        // What is not on L1 has the number that the alerter says.
+        if (ground == Ground.BlockNumber && !_isPublished(alert.kind)) {
+            revert BlockNumberMismatch(alert.blockNumber, uint256(computed));
         }
         _prove(id, alert, ground, judged, OUTPUT_ROOT, claimed, computed);
     }
@@ -517,12 +524,13 @@ contract MachZkServiceManager is ZkVerdicts {
     ) private {
         alert.status = Status.Proved;
         alert.ground = ground;
-        withdrawable[alert.submitter] += alert.bond;
-        alert.bond = 0;
+        _release(id, alert, alert.submitter, alert.bond);
         emit AlertProved(id, ground, judged, fault, claimed, computed);
-        bytes32 subject = _subject(alert);
-        if (!alert.published || _convictions[subject] != Conviction.None) return;
-        _convictions[subject] = Conviction.Standing;
+        Convicted storage convicted = _convicted[_subject(alert)];
+        if (alert.source == address(0) || convicted.alert != 0) return;
+        convicted.alert = uint248(id + 1);
+        if (!alert.published) return;
+        convicted.conviction = Conviction.Standing;
         ++_standing;
         emit RollupConvicted(id, alert.accused, alert.blockNumber);
     }
@@ -532,19 +540,17 @@ contract MachZkServiceManager is ZkVerdicts {
         if (alert.status != Status.Raised) revert NotOpen(id, alert.status);
         alert.status = Status.Refuted;
         alert.ground = ground;
-        _forfeit(alert, refuter);
+        // A refuter's share is for the proof.
+        if (refuter != address(0)) _release(id, alert, refuter, alert.bond / REFUTER_SHARE);
+        _release(id, alert, beneficiary, alert.bond);
         emit AlertRefuted(id, ground);
     }
 
-    function _forfeit(Alert storage alert, address refuter) private {
-        uint256 amount = alert.bond;
-        alert.bond = 0;
-        if (refuter != address(0)) {
-            uint256 share = amount / REFUTER_SHARE;
-            withdrawable[refuter] += share;
-            amount -= share;
-        }
-        withdrawable[beneficiary] += amount;
+    function _release(uint256 id, Alert storage alert, address account, uint96 amount) private {
+        if (amount == 0) return;
+        alert.bond -= amount;
+        withdrawable[account] += amount;
+        emit BondReleased(id, account, amount);
     }
 
     function _isPublished(Accused kind) private pure returns (bool) {

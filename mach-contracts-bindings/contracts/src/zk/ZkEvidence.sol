@@ -1,17 +1,43 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
+import {IMachZk} from "./interfaces/IMachZk.sol";
 import {HeaderRlp} from "./libraries/HeaderRlp.sol";
 import {OutputRoots} from "./libraries/OutputRoots.sol";
 
 /// @title What the EVM can see by itself of headers and output roots
-/// @notice Without state. The service manager makes one of its own; a contract for itself, because together they would be
-/// above the limit of code.
+/// @notice Nobody owns it, and nothing that it keeps can become untrue: which header descends from which. The service manager
+/// makes one of its own; a contract for itself, because together they would be above the limit of code.
 contract ZkEvidence {
+    /// @notice From now on a descent from `blockHash` may begin at `ancestor`.
+    event DescentRecorded(bytes32 indexed blockHash, bytes32 indexed ancestor);
+
     error HeaderMismatch(bytes32 expected, bytes32 actual);
     error TooManyHeaders(uint256 count);
+    /// @notice Nobody has shown here that the one descends from the other.
+    error NoDescent(bytes32 blockHash, bytes32 ancestor);
 
+    /// @notice In one call, so that its gas is bounded. Nodes take no transactions above 128 KiB, some 200 headers.
     uint256 public constant MAX_HEADERS = 512;
+
+    /// @notice Whether somebody has shown that one header is an ancestor of another.
+    mapping(bytes32 blockHash => mapping(bytes32 ancestor => bool)) public isAncestor;
+
+    /// @notice Keeps the way from a header down, so that the next call goes on where this one ends. Anybody may go on.
+    /// @param blockHash where the whole way begins: what an output root names, for example
+    /// @param headers as in `descend`
+    /// @return ancestor where it ends
+    function recordDescent(bytes32 blockHash, bytes[] calldata headers) external returns (bytes32 ancestor) {
+        ancestor = descend(blockHash, headers);
+        _record(blockHash, ancestor);
+    }
+
+    /// @notice Makes one way of two that are on record, so that a later output uses the way of an earlier one.
+    function joinDescents(bytes32 blockHash, bytes32 between, bytes32 ancestor) external {
+        if (!isAncestor[blockHash][between]) revert NoDescent(blockHash, between);
+        if (!isAncestor[between][ancestor]) revert NoDescent(between, ancestor);
+        _record(blockHash, ancestor);
+    }
 
     /// @notice The header with this hash.
     function open(bytes32 blockHash, bytes calldata header) public pure returns (HeaderRlp.Header memory) {
@@ -20,11 +46,22 @@ contract ZkEvidence {
         return HeaderRlp.parse(header);
     }
 
-    /// @notice From a header down: the first of the list has the hash, each next is the parent of the one before.
+    /// @notice Number of the header with this hash.
+    function number(bytes32 blockHash, bytes calldata header) external pure returns (uint256) {
+        return open(blockHash, header).number;
+    }
+
+    /// @notice From a header down: the first of the list has the hash, or that of an ancestor that is on record; each next is the
+    /// parent of the one before.
     /// @return Hash of the parent of the last.
-    function descend(bytes32 blockHash, bytes[] calldata headers) public pure returns (bytes32) {
-        if (headers.length > MAX_HEADERS) revert TooManyHeaders(headers.length);
-        for (uint256 i = 0; i < headers.length; ++i) {
+    function descend(bytes32 blockHash, bytes[] calldata headers) public view returns (bytes32) {
+        uint256 count = headers.length;
+        if (count > MAX_HEADERS) revert TooManyHeaders(count);
+        if (count > 0) {
+            bytes32 first = keccak256(headers[0]);
+            if (isAncestor[blockHash][first]) blockHash = first;
+        }
+        for (uint256 i = 0; i < count; ++i) {
             blockHash = open(blockHash, headers[i]).parentHash;
         }
         return blockHash;
@@ -40,5 +77,45 @@ contract ZkEvidence {
     {
         parsed = open(blockHash, header);
         storageRoot = OutputRoots.messagePasser(parsed, accountProof);
+    }
+
+    /// @notice What contradicts an output root in the header that it names, if anything does.
+    /// @param proposed number that the output root is said to be for
+    function contradiction(
+        uint256 proposed,
+        OutputRoots.Opening calldata opening,
+        bytes calldata header,
+        bytes[] calldata accountProof
+    ) external pure returns (IMachZk.Ground ground, bytes32 claimed, bytes32 computed) {
+        HeaderRlp.Header memory parsed = open(opening.blockHash, header);
+        if (parsed.number != proposed) {
+            return (IMachZk.Ground.BlockNumber, bytes32(proposed), bytes32(parsed.number));
+        }
+        if (parsed.stateRoot != opening.stateRoot) {
+            return (IMachZk.Ground.StateRoot, opening.stateRoot, parsed.stateRoot);
+        }
+        computed = OutputRoots.messagePasser(parsed, accountProof);
+        if (computed != opening.messagePasserStorageRoot) {
+            return (IMachZk.Ground.MessagePasser, opening.messagePasserStorageRoot, computed);
+        }
+        return (IMachZk.Ground.None, 0, 0);
+    }
+
+    /// @notice The output of the block with this header, which is below another: see `descend`.
+    function outputBelow(
+        bytes32 blockHash,
+        bytes[] calldata headers,
+        bytes calldata header,
+        bytes[] calldata accountProof
+    ) external view returns (bytes32 below, uint256 height, bytes32 outputRoot) {
+        below = descend(blockHash, headers);
+        (HeaderRlp.Header memory parsed, bytes32 storageRoot) = messagePasser(below, header, accountProof);
+        height = parsed.number;
+        outputRoot = OutputRoots.hash(OutputRoots.Opening(parsed.stateRoot, storageRoot, below));
+    }
+
+    function _record(bytes32 blockHash, bytes32 ancestor) private {
+        isAncestor[blockHash][ancestor] = true;
+        emit DescentRecorded(blockHash, ancestor);
     }
 }

@@ -9,7 +9,8 @@ import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
 
 /// @title By which rules proofs count, and who may change them
 /// @notice Programs and configurations change with a delay that is no shorter than the time an alert has: a proof that is
-/// under way when a change is announced still counts.
+/// under way when a change is announced still counts. Only while the contract is paused are they retired at once, since then
+/// no proof counts anyway; open alerts get the time back that this takes from them.
 abstract contract ZkRules is IMachZk, Ownable2Step {
     event ProgramScheduled(bytes32 indexed program, IProofVerifier verifier, ProgramKind kind, uint64 activeFrom);
     event ProgramRetired(bytes32 indexed program, uint64 activeUntil);
@@ -49,6 +50,8 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     address public guardian;
     uint64 private _pausedAt;
     uint64 private _pausedFor;
+    /// @dev Alerts from before have their time from then on.
+    uint64 private _windowsFrom;
     bool public allowlistEnabled;
     mapping(address => bool) public allowlist;
     mapping(bytes32 program => Program) private _programs;
@@ -89,13 +92,11 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     }
 
     function isActiveProgram(bytes32 program) public view returns (bool) {
-        Program storage entry = _programs[program];
-        return entry.activeFrom != 0 && entry.activeFrom <= clock() && clock() < entry.activeUntil;
+        return _isActive(_programs[program].activeFrom, _programs[program].activeUntil);
     }
 
     function isActiveConfig(bytes32 configHash) public view returns (bool) {
-        Config storage entry = _configs[configHash];
-        return entry.activeFrom != 0 && entry.activeFrom <= clock() && clock() < entry.activeUntil;
+        return _isActive(_configs[configHash].activeFrom, _configs[configHash].activeUntil);
     }
 
     // ------------------------------------------------------------------------------------------------------ owner
@@ -105,11 +106,11 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         _addProgram(added, clock() + delay);
     }
 
-    /// @notice Lets proofs of a program count no more, after the delay.
+    /// @notice Lets proofs of a program count no more: after the delay, or at once while the contract is paused.
     function retireProgram(bytes32 program) external onlyOwner {
         Program storage entry = _programs[program];
-        if (entry.activeUntil != FOR_EVER) revert ProgramNotActive(program);
-        entry.activeUntil = clock() + delay;
+        if (!_isRetirable(entry.activeUntil)) revert ProgramNotActive(program);
+        entry.activeUntil = _retirement();
         emit ProgramRetired(program, entry.activeUntil);
     }
 
@@ -119,11 +120,11 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         _addConfig(configHash, clock() + delay);
     }
 
-    /// @notice Lets proofs under a configuration count no more, after the delay.
+    /// @notice Lets proofs under a configuration count no more: after the delay, or at once while the contract is paused.
     function retireConfig(bytes32 configHash) external onlyOwner {
         Config storage entry = _configs[configHash];
-        if (entry.activeUntil != FOR_EVER) revert ConfigNotActive(configHash);
-        entry.activeUntil = clock() + delay;
+        if (!_isRetirable(entry.activeUntil)) revert ConfigNotActive(configHash);
+        entry.activeUntil = _retirement();
         emit ConfigRetired(configHash, entry.activeUntil);
     }
 
@@ -157,8 +158,8 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         _setGuardian(guardian_);
     }
 
-    /// @notice Stops proofs and alerts, at once: for a verifier that is found broken. What the EVM shows by itself, and
-    /// withdrawals, go on.
+    /// @notice Stops alerts, proofs and what is judged by attestations, at once: for a verifier that is found broken. What the
+    /// EVM shows by itself, and withdrawals, go on.
     function pause() external {
         if (msg.sender != guardian && msg.sender != owner()) revert NotGuardian(msg.sender);
         if (paused()) revert IsPaused();
@@ -171,6 +172,13 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         _pausedFor += uint64(block.timestamp) - _pausedAt;
         _pausedAt = 0;
         emit Unpaused(msg.sender);
+    }
+
+    /// @notice Leaves the rules as they are, for ever. Nobody can pause any more, since nobody could unpause.
+    function renounceOwnership() public override onlyOwner whenNotPaused {
+        emit GuardianChanged(guardian, address(0));
+        guardian = address(0);
+        super.renounceOwnership();
     }
 
     // --------------------------------------------------------------------------------------------------- internal
@@ -189,11 +197,43 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         if (!isActiveConfig(configHash)) revert ConfigNotActive(configHash);
     }
 
+    /// @dev Whether what the program said in a generation of it counts now.
+    function _counts(bytes32 program, uint16 generation) internal view returns (bool) {
+        return isActiveProgram(program) && _programs[program].generation == generation;
+    }
+
+    /// @dev Tells two schedulings of a configuration apart: a later one takes effect later than the one before was used last.
+    function _activeFrom(bytes32 configHash) internal view returns (uint64) {
+        return _configs[configHash].activeFrom;
+    }
+
+    /// @dev Until when an alert that was raised then may be proved.
+    function _deadline(uint64 raisedAt) internal view returns (uint64) {
+        return (raisedAt < _windowsFrom ? _windowsFrom : raisedAt) + provingWindow;
+    }
+
+    function _isActive(uint64 activeFrom, uint64 activeUntil) private view returns (bool) {
+        return activeFrom != 0 && activeFrom <= clock() && clock() < activeUntil;
+    }
+
+    /// @dev What is to be retired with the delay may still be found broken.
+    function _isRetirable(uint64 activeUntil) private view returns (bool) {
+        return paused() ? activeUntil > clock() : activeUntil == FOR_EVER;
+    }
+
+    function _retirement() private returns (uint64) {
+        if (!paused()) return clock() + delay;
+        // When a successor can take effect, so that an owner takes no bonds by taking the means to prove.
+        _windowsFrom = clock() + delay;
+        return clock();
+    }
+
     function _addProgram(NewProgram memory added, uint64 activeFrom) private {
         if (added.program == 0) revert ZeroValue();
         if (address(added.verifier).code.length == 0) revert NotAContract(address(added.verifier));
         if (_programs[added.program].activeUntil > clock()) revert AlreadyScheduled(added.program);
-        _programs[added.program] = Program(added.verifier, added.kind, activeFrom, FOR_EVER);
+        uint16 generation = _programs[added.program].generation + 1;
+        _programs[added.program] = Program(added.verifier, added.kind, activeFrom, FOR_EVER, generation);
         emit ProgramScheduled(added.program, added.verifier, added.kind, activeFrom);
     }
 

@@ -10,11 +10,17 @@ abstract contract ZkVerdicts is ZkRules {
         bytes32 indexed blockHash, bytes32 indexed configHash, address indexed prover, bytes32 program, Claim claim
     );
 
+    /// @notice A proof was verified that says something else than the one on record: until the owner retires a program of one of
+    /// them, neither counts.
+    event ProofsContradict(
+        bytes32 indexed blockHash, bytes32 indexed configHash, address indexed prover, bytes32 program, Claim claim
+    );
+
     /// @notice The program does not prove faults of this number, or not with such words.
     error UnprovableFault(uint16 fault);
-    /// @notice Another proof says something else of the same header under the same configuration.
+    /// @notice Proofs say different things of the same header under the same configuration, so that neither counts.
     error ContradictingProof(bytes32 blockHash, uint16 fault);
-    /// @notice No proof about this header was verified here.
+    /// @notice No proof about this header was verified here, or none that counts still.
     error NoVerdict(bytes32 configHash, bytes32 blockHash);
 
     uint16 public constant JOURNAL_VERSION = 1;
@@ -24,7 +30,14 @@ abstract contract ZkVerdicts is ZkRules {
     uint256 public immutable rollupChainID;
     uint256 public immutable settlementChainID;
 
+    /// @dev By what program, in which generation, a verdict was contradicted last.
+    struct Contradiction {
+        bytes32 program;
+        uint16 generation;
+    }
+
     mapping(bytes32 key => Verdict) private _verdicts;
+    mapping(bytes32 key => Contradiction) private _contradictions;
 
     constructor(uint256 rollupChainId) {
         if (rollupChainId == 0) revert ZeroValue();
@@ -32,7 +45,7 @@ abstract contract ZkVerdicts is ZkRules {
         settlementChainID = block.chainid;
     }
 
-    /// @notice Verifies a proof of the sender and keeps what it says.
+    /// @notice Verifies a proof of the sender and keeps what it says, or that it contradicts what is kept.
     function recordProof(bytes32 program, Claim calldata claim, bytes calldata proof) external whenNotPaused {
         _record(program, claim, proof);
     }
@@ -60,21 +73,35 @@ abstract contract ZkVerdicts is ZkRules {
         );
     }
 
-    /// @notice What was proved of a header under a configuration; its program is zero if nothing was.
+    /// @notice What was proved of a header under a configuration, as it is scheduled now; its program is zero if nothing was.
     function verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind) external view returns (Verdict memory) {
         return _verdicts[_key(configHash, blockHash, kind)];
     }
 
-    /// @dev A verdict by a program, and under a configuration, that still count.
+    /// @dev A verdict by a program, and under a configuration, that still count, and that nothing contradicts that counts.
     function _verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind)
         internal
         view
         returns (Verdict storage found)
     {
-        found = _verdicts[_key(configHash, blockHash, kind)];
-        if (found.program == 0) revert NoVerdict(configHash, blockHash);
         _checkConfig(configHash);
-        _activeProgram(found.program);
+        bytes32 key = _key(configHash, blockHash, kind);
+        found = _verdicts[key];
+        if (!_counts(found.program, found.generation)) revert NoVerdict(configHash, blockHash);
+
+        Contradiction storage contradiction = _contradictions[key];
+        bool contradicted = _counts(contradiction.program, contradiction.generation);
+        if (!contradicted) {
+            // A block that is right has one output root, whichever program tells it.
+            bool isBlock = kind == ProgramKind.Block;
+            Verdict storage other =
+                _verdicts[_key(configHash, blockHash, isBlock ? ProgramKind.Output : ProgramKind.Block)];
+            Verdict storage executed = isBlock ? found : other;
+            Verdict storage output = isBlock ? other : found;
+            contradicted = executed.fault == 0 && executed.outputRoot != 0 && executed.outputRoot != output.computed
+                && _counts(other.program, other.generation);
+        }
+        if (contradicted) revert ContradictingProof(blockHash, found.fault);
     }
 
     function _record(bytes32 program, Claim calldata claim, bytes calldata proof) internal returns (ProgramKind kind) {
@@ -84,19 +111,25 @@ abstract contract ZkVerdicts is ZkRules {
         _checkFault(kind, claim);
         entry.verifier.verify(program, journalDigest(msg.sender, claim), proof);
 
-        Verdict storage known = _verdicts[_key(claim.configHash, claim.blockHash, kind)];
-        // What a program said that is retired by now may be said anew, and otherwise.
-        if (known.program != 0 && isActiveProgram(known.program)) {
-            // An output proof names the root that it was made against; what it says of the header is the computed one.
-            bool same = known.fault == claim.fault && known.computed == claim.computed
-                && (kind == ProgramKind.Output || known.claimed == claim.claimed);
-            if (!same) revert ContradictingProof(claim.blockHash, known.fault);
-            return kind;
+        bytes32 key = _key(claim.configHash, claim.blockHash, kind);
+        Verdict storage known = _verdicts[key];
+        if (_counts(known.program, known.generation)) {
+            if (!_agree(kind, known, claim)) {
+                _contradictions[key] = Contradiction(program, entry.generation);
+                emit ProofsContradict(claim.blockHash, claim.configHash, msg.sender, program, claim);
+                return kind;
+            }
+            // Before Isthmus not every proof knows the output root; one that does says more.
+            if (known.outputRoot != 0 || claim.outputRoot == 0) return kind;
+        } else if (known.program != 0) {
+            // What a program said that is retired by now may be said anew, and otherwise.
+            delete _contradictions[key];
         }
         known.program = program;
         known.prover = msg.sender;
         known.blockNumber = claim.blockNumber;
         known.fault = claim.fault;
+        known.generation = entry.generation;
         known.parentHash = claim.parentHash;
         known.claimed = claim.claimed;
         known.computed = claim.computed;
@@ -116,7 +149,15 @@ abstract contract ZkVerdicts is ZkRules {
         if (!fits) revert UnprovableFault(claim.fault);
     }
 
-    function _key(bytes32 configHash, bytes32 blockHash, ProgramKind kind) private pure returns (bytes32) {
-        return keccak256(abi.encode(configHash, blockHash, kind));
+    /// @dev Whether a proof and a verdict can both be right.
+    function _agree(ProgramKind kind, Verdict storage known, Claim calldata claim) private view returns (bool) {
+        // An output proof names the root that it was made against; what it says of the header is the computed one.
+        return known.fault == claim.fault && known.computed == claim.computed && known.parentHash == claim.parentHash
+            && known.blockNumber == claim.blockNumber && (kind == ProgramKind.Output || known.claimed == claim.claimed)
+            && (known.outputRoot == 0 || claim.outputRoot == 0 || known.outputRoot == claim.outputRoot);
+    }
+
+    function _key(bytes32 configHash, bytes32 blockHash, ProgramKind kind) private view returns (bytes32) {
+        return keccak256(abi.encode(configHash, _activeFrom(configHash), blockHash, kind));
     }
 }

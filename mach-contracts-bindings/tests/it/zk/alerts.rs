@@ -169,6 +169,121 @@ async fn a_right_alerter_gets_the_bond_back_and_pulls_it() {
     assert_eq!(contract, U256::ZERO);
 }
 
+#[tokio::test]
+async fn ether_is_not_sent_to_nobody() {
+    let world = World::new().await;
+    let (opening, _) = world.opening(4).await;
+    let id = world
+        .raise(Raise::OutputRoot {
+            root: output_root(&opening),
+            number: 4,
+            expected: B256::ZERO,
+        })
+        .await;
+    world
+        .submit(id, &world.claim(4, 6), &at(&opening))
+        .await
+        .unwrap();
+    let told = world.zk.withdraw(&world.alerter, Address::ZERO).await;
+    assert!(told.refusal().starts_with("ZeroAddress"));
+    assert_eq!(world.withdrawable(world.alerter.sender()).await, BOND);
+}
+
+/// What the contract has is what open alerts hold and what accounts may withdraw, whatever happens and in whatever order.
+#[tokio::test]
+async fn no_wei_is_lost_or_made() {
+    let world = World::new().await;
+    let beneficiary = world.config.beneficiary;
+    let accounts = [
+        world.alerter.sender(),
+        world.prover.sender(),
+        world.stranger.sender(),
+        beneficiary,
+    ];
+    let balanced = async |at: &str| {
+        let held: U256 = (world.zk.alerts(U256::ZERO, 99).await.unwrap().iter())
+            .map(|alert| U256::from(alert.bond))
+            .sum();
+        let mut owed = U256::ZERO;
+        for account in accounts {
+            owed += world.zk.withdrawable(account).await.unwrap();
+        }
+        let has = world.l1().get_balance(world.zk.address()).await.unwrap();
+        assert_eq!(has, held + owed, "{at}");
+    };
+    let (third, _) = world.opening(3).await;
+    let (fourth, _) = world.opening(4).await;
+    let raise = |opening: &Opening, number| Raise::OutputRoot {
+        root: output_root(opening),
+        number,
+        expected: B256::ZERO,
+    };
+    let wrong = world.claim(4, 6);
+    let right = Claim {
+        outputRoot: output_root(&third),
+        ..world.claim(3, 0)
+    };
+    let proved = world.raise(raise(&fourth, 4)).await;
+    let refuted = world.raise(raise(&third, 3)).await;
+    let told = world.raise(raise(&third, 7)).await;
+    let expired = world.raise(bare(9)).await;
+    let again = raise(&fourth, 4);
+    let late = world.zk.raise(&world.stranger, &again).await.unwrap();
+    balanced("raised").await;
+    // The bond of alerts that are raised from now on is another.
+    let bond = Z::setBondCall {
+        bond: alloy_primitives::aliases::U96::from(7),
+    };
+    world.owner_calls(&bond).await.unwrap();
+    let own = raise(&third, 3);
+    let dear = world.zk.raise(&world.prover, &own).await.unwrap();
+    balanced("another bond").await;
+    world.submit(proved, &wrong, &at(&fourth)).await.unwrap();
+    balanced("proved").await;
+    world.submit(refuted, &right, &at(&third)).await.unwrap();
+    balanced("refuted").await;
+    world
+        .zk
+        .refute_directly(&world.stranger, told, &third, &world.header(3))
+        .await
+        .unwrap();
+    balanced("refuted directly").await;
+    world
+        .zk
+        .withdraw(&world.alerter, accounts[0])
+        .await
+        .unwrap();
+    balanced("withdrawn").await;
+    let unready = world.zk.expire(&world.stranger, expired).await;
+    assert!(unready.refusal().starts_with("NotExpired"));
+    world.pass(WINDOW);
+    for id in [expired, late] {
+        world.zk.expire(&world.stranger, id).await.unwrap();
+        balanced("expired").await;
+    }
+    // Who refutes his own alert pays for it all the same.
+    world.submit(dear, &right, &at(&third)).await.unwrap();
+    balanced("refuted by its own alerter").await;
+    world.submit(late, &wrong, &at(&fourth)).await.unwrap();
+    balanced("proved late").await;
+    assert_eq!(world.withdrawable(world.stranger.sender()).await, 0);
+    let statuses = [
+        Status::Proved,
+        Status::Refuted,
+        Status::Refuted,
+        Status::Expired,
+        Status::Proved,
+        Status::Refuted,
+    ];
+    for (id, status) in [proved, refuted, told, expired, late, dear]
+        .into_iter()
+        .zip(statuses)
+    {
+        let alert = world.alert(id).await;
+        assert_eq!((alert.status, alert.bond), (status, Default::default()));
+    }
+}
+
 /// Code that alerts, and withdraws again while it is paid.
 #[tokio::test]
 async fn a_receiver_that_calls_back_gets_its_bond_once() {

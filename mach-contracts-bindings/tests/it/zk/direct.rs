@@ -211,6 +211,151 @@ async fn an_alert_about_another_height_is_refuted_by_the_header() {
     assert!(told.refusal().starts_with("NothingWrong"));
 }
 
+#[tokio::test]
+async fn what_convicts_without_a_bond_is_raised_once() {
+    let world = World::new().await;
+    let (mut opening, _) = world.opening(3).await;
+    opening.stateRoot = B256::repeat_byte(1);
+    let header = world.header(3);
+    let proposer = submitter(&world.devnet, &PROPOSER).await;
+    let ours = world.game(&proposer, output_root(&opening), 3).await;
+    opening.stateRoot = B256::repeat_byte(2);
+    let theirs = world.game(&world.stranger, output_root(&opening), 3).await;
+    let mut alerts = 0;
+    for (game, state) in [(ours, 1), (theirs, 2)] {
+        opening.stateRoot = B256::repeat_byte(state);
+        let accuse = async |sender: &Submitter| {
+            let kind = Accused::GameClaim;
+            world
+                .zk
+                .accuse_directly(sender, kind, game, &opening, &header, &[])
+                .await
+        };
+        // Somebody has an alert about it already, which changes nothing.
+        let bonded = world.raise(raise(game)).await;
+        accuse(&world.stranger).await.unwrap();
+        let id = bonded + U256::from(1);
+        assert_eq!(world.status(id).await.0, Status::Proved);
+        for sender in [&world.stranger, &world.prover] {
+            let told = accuse(sender).await.refusal();
+            assert_eq!(told, format!("AlreadyConvicted {{ id: {id} }}"));
+        }
+        // Nor by a proof.
+        let claim = world.claim(3, 4);
+        let call = Z::accuseCall {
+            kind: Accused::GameClaim,
+            index: U256::from(game),
+            program: BLOCK_PROGRAM,
+            claim: claim.clone(),
+            proof: world.proof(&world.prover, &claim),
+            path: at(&opening),
+        };
+        let told = world.prover.call(world.zk.address(), &call).await;
+        assert!(told.refusal().starts_with("AlreadyConvicted"));
+        alerts += 2;
+        assert_eq!(world.zk.alert_count().await.unwrap(), U256::from(alerts));
+        // Who paid a bond gets it back all the same.
+        world
+            .zk
+            .convict_directly(&world.stranger, bonded, &opening, &header, &[])
+            .await
+            .unwrap();
+        assert_eq!(world.status(bonded).await.0, Status::Proved);
+        if game == ours {
+            world.owner_calls(&Z::clearAlertCall { id }).await.unwrap();
+            let told = accuse(&world.prover).await.refusal();
+            assert_eq!(told, format!("AlreadyConvicted {{ id: {id} }}"));
+        }
+    }
+    assert_eq!(world.withdrawable(world.alerter.sender()).await, 2 * BOND);
+    assert_eq!(world.convictions().await, 0);
+}
+
+#[tokio::test]
+async fn an_alert_that_names_another_height_is_not_proved_whatever_is_wrong() {
+    let world = World::new().await;
+    let (mut opening, _) = world.opening(3).await;
+    let right = output_root(&opening);
+    opening.stateRoot = B256::repeat_byte(1);
+    let root = output_root(&opening);
+    let alert = |number| Raise::OutputRoot {
+        root,
+        number,
+        expected: B256::ZERO,
+    };
+    let id = world.raise(alert(4)).await;
+    let header = world.header(3);
+    let told = world
+        .zk
+        .convict_directly(&world.stranger, id, &opening, &header, &[])
+        .await
+        .refusal();
+    assert_eq!(told, "BlockNumberMismatch { alerted: 4, judged: 3 }");
+    let claim = Claim {
+        fault: 128,
+        claimed: root,
+        computed: right,
+        outputRoot: right,
+        ..world.claim(3, 0)
+    };
+    let told = world.submit(id, &claim, &at(&opening)).await.refusal();
+    assert_eq!(told, "BlockNumberMismatch { alerted: 4, judged: 3 }");
+    world
+        .zk
+        .refute_directly(&world.stranger, id, &opening, &header)
+        .await
+        .unwrap();
+    // The very same about the right height is proved by either.
+    let direct = world.raise(alert(3)).await;
+    world
+        .zk
+        .convict_directly(&world.stranger, direct, &opening, &header, &[])
+        .await
+        .unwrap();
+    let proved = world.zk.raise(&world.stranger, &alert(3)).await.unwrap();
+    world.submit(proved, &claim, &at(&opening)).await.unwrap();
+    for id in [direct, proved] {
+        assert_eq!(world.status(id).await.0, Status::Proved);
+    }
+}
+
+#[tokio::test]
+async fn while_it_is_paused_the_evm_convicts_and_attestations_do_not() {
+    let mut world = World::new().await;
+    let (third, _) = world.opening(3).await;
+    world.config.attestations = Some(attester(&world, 3, &third).await);
+    world.zk = ZkServiceManager::deploy(&world.owner, &world.config)
+        .await
+        .unwrap();
+    let (id, opening, _) = post(&world, |opening| {
+        opening.stateRoot = B256::repeat_byte(1);
+    })
+    .await;
+    world.owner_calls(&Z::pauseCall {}).await.unwrap();
+    let judge = Z::judgeByAttestationCall {
+        id,
+        attested: 3,
+        headers: vec![],
+        header: Bytes::new(),
+        accountProof: vec![],
+    };
+    let to = world.zk.address();
+    let told = world.stranger.call(to, &judge).await;
+    assert!(told.refusal().starts_with("IsPaused"));
+    world
+        .zk
+        .convict_directly(&world.stranger, id, &opening, &world.header(3), &[])
+        .await
+        .unwrap();
+    assert_eq!(world.status(id).await, (Status::Proved, Ground::StateRoot));
+    // And the bond is paid out.
+    world
+        .zk
+        .withdraw(&world.alerter, Address::repeat_byte(0x77))
+        .await
+        .unwrap();
+}
+
 /// Answers `attestation(uint256,uint64)` with one attestation, whatever is asked.
 async fn attester(world: &World, number: u64, opening: &Opening) -> Address {
     let words = [

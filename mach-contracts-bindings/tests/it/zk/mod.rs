@@ -3,17 +3,20 @@
 mod adapters;
 mod alerts;
 mod defects;
+mod descent;
 mod direct;
 mod evidence;
 mod genuine;
+mod journal;
 mod owner;
 mod proofs;
 mod risc_zero;
+mod verdicts;
 
 use alloy_network::EthereumWallet;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_provider::{Provider, RootProvider};
-use alloy_sol_types::{SolCall, sol};
+use alloy_sol_types::{SolCall, SolEvent, sol};
 use mach_contracts_bindings::{
     CallError, SubmitError, Submitter,
     zk::{

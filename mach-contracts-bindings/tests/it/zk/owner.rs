@@ -367,3 +367,67 @@ async fn a_service_manager_that_cannot_work_is_not_deployed() {
         assert!(told.starts_with(name), "{told}");
     }
 }
+
+#[tokio::test]
+async fn an_owner_that_leaves_leaves_nobody_who_can_stop_it() {
+    let world = World::with(OptimismFork::Isthmus, |config| {
+        config.guardian = mach_devnet::DEV_ACCOUNTS[3].address;
+    })
+    .await;
+    let to = world.zk.address();
+    let told = world.stranger.call(to, &Z::renounceOwnershipCall {}).await;
+    assert!(told.refusal().starts_with("OwnableUnauthorizedAccount"));
+    // Paused it would be paused for ever, with the bonds in it.
+    world.stranger.call(to, &Z::pauseCall {}).await.unwrap();
+    let told = world.owner_calls(&Z::renounceOwnershipCall {}).await;
+    assert!(told.refusal().starts_with("IsPaused"));
+    world.pass(60);
+    world.owner_calls(&Z::unpauseCall {}).await.unwrap();
+    world
+        .owner_calls(&Z::renounceOwnershipCall {})
+        .await
+        .unwrap();
+    let told = world.stranger.call(to, &Z::pauseCall {}).await;
+    assert!(told.refusal().starts_with("NotGuardian"));
+    let told = world.owner_calls(&Z::pauseCall {}).await;
+    assert!(told.refusal().starts_with("NotGuardian"));
+    // It works on without.
+    let (opening, _) = world.opening(3).await;
+    let raise = Raise::OutputRoot {
+        root: output_root(&opening),
+        number: 3,
+        expected: B256::ZERO,
+    };
+    let id = world.raise(raise).await;
+    world
+        .submit(id, &world.claim(3, 4), &at(&opening))
+        .await
+        .unwrap();
+    assert_eq!(world.status(id).await.0, Status::Proved);
+}
+
+#[tokio::test]
+async fn ownership_passes_when_it_is_accepted() {
+    let world = World::new().await;
+    let to = world.zk.address();
+    let heir = Z::transferOwnershipCall {
+        newOwner: world.prover.sender(),
+    };
+    world.owner_calls(&heir).await.unwrap();
+    let told = world.stranger.call(to, &Z::acceptOwnershipCall {}).await;
+    assert!(told.refusal().starts_with("OwnableUnauthorizedAccount"));
+    let set = Z::setGuardianCall {
+        guardian: world.prover.sender(),
+    };
+    world.owner_calls(&set).await.unwrap();
+    world
+        .prover
+        .call(to, &Z::acceptOwnershipCall {})
+        .await
+        .unwrap();
+    let told = world.owner_calls(&set).await;
+    assert!(told.refusal().starts_with("OwnableUnauthorizedAccount"));
+    let told = world.owner_calls(&Z::pauseCall {}).await;
+    assert!(told.refusal().starts_with("NotGuardian"));
+    world.prover.call(to, &set).await.unwrap();
+}

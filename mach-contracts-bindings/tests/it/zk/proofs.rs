@@ -1,7 +1,6 @@
 //! Deciding by proof.
 
 use super::*;
-use mach_contracts_bindings::zk::abi::Journal;
 
 #[tokio::test]
 async fn a_proof_convicts_the_block_that_an_output_root_names() {
@@ -157,128 +156,6 @@ async fn only_what_is_published_counts_against_the_rollup() {
     };
     let settled = world.submit(id, &claim, &path).await;
     assert!(settled.refusal().starts_with("HeadersOfUnpublished"));
-}
-
-#[tokio::test]
-async fn the_whole_journal_is_the_contracts_own() {
-    let world = World::new().await;
-    let claim = world.claim(3, 4);
-    let digest = world
-        .zk
-        .journal_digest(world.prover.sender(), &claim)
-        .await
-        .unwrap();
-    assert_eq!(Bytes::from(digest), world.proof(&world.prover, &claim));
-    // The type that guests commit to, with its own encoding.
-    let journal = mach_prove::Journal {
-        l1_chain_id: U256::from(world.devnet.l1().chain_id()),
-        service_manager: world.zk.address(),
-        prover: world.prover.sender(),
-        rollup_chain_id: U256::from(world.config.rollup),
-        config_hash: claim.configHash,
-        parent_hash: claim.parentHash,
-        block_hash: claim.blockHash,
-        block_number: claim.blockNumber,
-        fault: claim.fault,
-        claimed: claim.claimed,
-        computed: claim.computed,
-        output_root: claim.outputRoot,
-    };
-    assert_eq!(journal.digest(), digest);
-    let record = |claim: Claim, proof: Bytes| {
-        let (zk, prover) = (world.zk.clone(), &world.prover);
-        async move { zk.record_proof(prover, BLOCK_PROGRAM, &claim, &proof).await }
-    };
-    // A proof for anything else than what is claimed, field by field.
-    let right = claim.journal(
-        world.prover.sender(),
-        world.zk.address(),
-        world.config.rollup,
-        world.devnet.l1().chain_id(),
-    );
-    let other = B256::repeat_byte(9);
-    let journals: [fn(&mut Journal, B256); 13] = [
-        |journal, _| journal.version = 2,
-        |journal, _| journal.l1ChainId = U256::from(1),
-        |journal, _| journal.serviceManager = Address::repeat_byte(9),
-        |journal, _| journal.prover = Address::repeat_byte(9),
-        |journal, _| journal.rollupChainId = U256::from(10),
-        |journal, other| journal.configHash = other,
-        |journal, other| journal.parentHash = other,
-        |journal, other| journal.blockHash = other,
-        |journal, _| journal.blockNumber = 4,
-        |journal, _| journal.fault = 5,
-        |journal, other| journal.claimed = other,
-        |journal, other| journal.computed = other,
-        |journal, other| journal.outputRoot = other,
-    ];
-    for change in journals {
-        let mut journal = right.clone();
-        change(&mut journal, other);
-        assert_ne!(journal, right);
-        let recorded = record(claim.clone(), journal.digest().into()).await;
-        assert_eq!(
-            recorded.unwrap_err().revert().unwrap().to_string(),
-            "no reason given"
-        );
-    }
-    // Another one's proof.
-    let stolen = world
-        .zk
-        .record_proof(
-            &world.stranger,
-            BLOCK_PROGRAM,
-            &claim,
-            &world.proof(&world.prover, &claim),
-        )
-        .await;
-    assert!(stolen.is_err());
-    // Programs, configurations and faults that do not count.
-    let proof = world.proof(&world.prover, &claim);
-    let unknown = world
-        .zk
-        .record_proof(&world.prover, other, &claim, &proof)
-        .await;
-    assert!(unknown.refusal().starts_with("ProgramNotActive"));
-    let claims = [
-        (
-            Claim {
-                configHash: other,
-                ..claim.clone()
-            },
-            "ConfigNotActive",
-        ),
-        (
-            Claim {
-                fault: 128,
-                ..claim.clone()
-            },
-            "UnprovableFault",
-        ),
-        (
-            Claim {
-                fault: 160,
-                ..claim.clone()
-            },
-            "UnprovableFault",
-        ),
-        (
-            Claim {
-                fault: 0,
-                ..claim.clone()
-            },
-            "UnprovableFault",
-        ),
-    ];
-    for (claim, name) in claims {
-        let recorded = record(claim.clone(), world.proof(&world.prover, &claim)).await;
-        assert!(recorded.refusal().starts_with(name), "{name}");
-    }
-    record(claim.clone(), proof).await.unwrap();
-    // A second proof that says otherwise stops, and the first stands.
-    let otherwise = world.claim(3, 0);
-    let recorded = record(otherwise.clone(), world.proof(&world.prover, &otherwise)).await;
-    assert!(recorded.refusal().starts_with("ContradictingProof"));
 }
 
 #[tokio::test]

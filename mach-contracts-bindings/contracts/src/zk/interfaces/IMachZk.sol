@@ -51,11 +51,13 @@ interface IMachZk {
     }
 
     /// @notice A program and the adapter that verifies its proofs; for the times see `clock`.
+    /// @param generation how often it was scheduled: what it said under an earlier one counts no more
     struct Program {
         IProofVerifier verifier;
         ProgramKind kind;
         uint64 activeFrom;
         uint64 activeUntil;
+        uint16 generation;
     }
 
     struct NewProgram {
@@ -71,11 +73,13 @@ interface IMachZk {
     }
 
     /// @notice A proof that was verified here.
+    /// @param generation of the program when it was verified
     struct Verdict {
         bytes32 program;
         address prover;
         uint64 blockNumber;
         uint16 fault;
+        uint16 generation;
         bytes32 parentHash;
         bytes32 claimed;
         bytes32 computed;
@@ -146,8 +150,9 @@ interface IMachZk {
 
     /// @notice The way from what is accused to the header that was judged.
     /// @param opening what the accused output root is the hash of; not looked at for a block hash
-    /// @param headers RLP of the header that the output root names, of its parent, and so on: the judged block is the parent of
-    /// the last. Empty if it is the named header itself. Only for what is published on L1.
+    /// @param headers RLP of the header that the output root names, or of an ancestor of it that `ZkEvidence` has on record, of
+    /// its parent, and so on: the judged block is the parent of the last. Empty if it is the named header itself. Only for what
+    /// is published on L1.
     struct Path {
         OutputRoots.Opening opening;
         bytes[] headers;
