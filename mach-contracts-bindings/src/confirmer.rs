@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_provider::{DynProvider, Provider};
+use alloy_sol_types::SolCall;
 use async_trait::async_trait;
 use mach_core::{
     Certificate, Confirmation, G1Bytes, G2Bytes, NonSigner, QuorumTally, Statement,
@@ -19,17 +20,14 @@ use crate::{
         },
         IOperatorStateRetriever,
     },
-    call::{call, simulate},
+    call::{call, simulate_bytes},
 };
 
-/// Submits certificates, or with [`Self::dry_run`] only asks whether they would be accepted.
+/// Submits certificates.
 #[derive(Debug)]
 pub struct ContractConfirmer {
-    provider: DynProvider,
-    service_manager: ServiceManager,
-    coordinator: Address,
-    retriever: Address,
-    submitter: Option<Submitter>,
+    contracts: Contracts,
+    submitter: Submitter,
 }
 
 impl ContractConfirmer {
@@ -40,29 +38,182 @@ impl ContractConfirmer {
         retriever: Address,
     ) -> Result<Self, CallError> {
         let provider = submitter.provider().clone();
-        let mut this = Self::dry_run(provider, service_manager, retriever).await?;
-        this.submitter = Some(submitter);
-        Ok(this)
-    }
-
-    /// Certificates are run against the contract and leave no trace.
-    pub async fn dry_run(
-        provider: impl Provider + 'static,
-        service_manager: Address,
-        retriever: Address,
-    ) -> Result<Self, CallError> {
-        let provider = provider.erased();
+        let contracts = Contracts::connect(provider, service_manager, retriever).await?;
         Ok(Self {
-            service_manager: ServiceManager::connect(provider.clone(), service_manager).await?,
-            coordinator: call(&provider, service_manager, &registryCoordinatorCall {}).await?,
-            provider,
-            retriever,
-            submitter: None,
+            contracts,
+            submitter,
         })
     }
 
     /// The certificate as `checkSignatures` takes it, with the indices that the registries answer.
     pub async fn proof(
+        &self,
+        certificate: &Certificate,
+    ) -> Result<abi::NonSignerStakesAndSignature, CallError> {
+        self.contracts.proof(certificate).await
+    }
+
+    /// What sends the certificates; [`Submitter::tend`] it if reorganisations are to be survived that
+    /// are deeper than the policy's confirmations.
+    pub const fn submitter(&self) -> &Submitter {
+        &self.submitter
+    }
+
+    async fn submit(
+        &self,
+        certificate: &Certificate,
+        call: Bytes,
+    ) -> Result<Confirmation, SubmitError> {
+        let intent = intent(&self.submitter, certificate).await;
+        let to = self.contracts.service_manager.address();
+        let receipt = self.submitter.submit(intent, to, call).await?;
+        info!(
+            digest = %certificate.digest(),
+            transaction = %receipt.transaction_hash,
+            gas_used = receipt.gas_used,
+            "statement confirmed on L1"
+        );
+        Ok(Confirmation {
+            digest: certificate.digest(),
+            transaction: Some(receipt.transaction_hash),
+            l1_block: receipt.block_number.unwrap_or_default(),
+            gas_used: Some(receipt.gas_used),
+        })
+    }
+}
+
+#[async_trait]
+impl StatementConfirmer for ContractConfirmer {
+    async fn confirm(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError> {
+        let contracts = &self.contracts;
+        contracts.check_domain(certificate)?;
+        // What this account has sent itself is waited for, until it is as deep as the policy says.
+        let intent = intent(&self.submitter, certificate).await;
+        if !self.submitter.is_under_way(intent).await && contracts.stands(certificate).await? {
+            return contracts.standing(certificate).await;
+        }
+        let call = contracts.call(certificate).await?;
+        match self.submit(certificate, call.calldata).await {
+            Ok(confirmation) => Ok(confirmation),
+            Err(error) if error.revert().is_some() => {
+                // Whatever the reason given, somebody else may have been faster.
+                if contracts.stands(certificate).await? {
+                    return contracts.standing(certificate).await;
+                }
+                // In a block that is not there yet, or that this node has not seen; or another node,
+                // behind the same address, has not seen the reference block.
+                if already_confirmed(error.revert()) || is_early(error.revert()) {
+                    return Err(ConfirmError::Backend(Box::new(error)));
+                }
+                Err(submit_error(error))
+            }
+            Err(error) => Err(submit_error(error)),
+        }
+    }
+}
+
+/// Runs certificates against the contract and leaves no trace.
+///
+/// It is no [`StatementConfirmer`]: what was tried does not stand on L1, and nobody may be told so.
+#[derive(Debug)]
+pub struct DryRun(Contracts);
+
+impl DryRun {
+    /// Certificates are tried against `service_manager`.
+    pub async fn connect(
+        provider: impl Provider + 'static,
+        service_manager: Address,
+        retriever: Address,
+    ) -> Result<Self, CallError> {
+        let contracts = Contracts::connect(provider.erased(), service_manager, retriever);
+        Ok(Self(contracts.await?))
+    }
+
+    /// Whether the contract takes `certificate`, or has its statement already.
+    ///
+    /// Errors: [`ConfirmError`], as if it had been sent.
+    pub async fn try_out(&self, certificate: &Certificate) -> Result<(), ConfirmError> {
+        self.0.check_domain(certificate)?;
+        if self.0.stands(certificate).await? {
+            return Ok(());
+        }
+        let Call {
+            calldata,
+            signature,
+        } = self.0.call(certificate).await?;
+        let (provider, to) = (&self.0.provider, self.0.service_manager.address());
+        let tried = simulate_bytes(provider, Address::ZERO, to, calldata, signature).await;
+        tried.map(|_| ()).map_err(call_error)
+    }
+}
+
+/// The contracts that certificates go to.
+#[derive(Debug)]
+struct Contracts {
+    provider: DynProvider,
+    service_manager: ServiceManager,
+    coordinator: Address,
+    retriever: Address,
+}
+
+/// What is sent to the service manager.
+struct Call {
+    calldata: Bytes,
+    /// The function, for errors.
+    signature: &'static str,
+}
+
+impl Call {
+    fn new<C: SolCall>(call: &C) -> Self {
+        Self {
+            calldata: call.abi_encode().into(),
+            signature: C::SIGNATURE,
+        }
+    }
+}
+
+impl Contracts {
+    async fn connect(
+        provider: DynProvider,
+        service_manager: Address,
+        retriever: Address,
+    ) -> Result<Self, CallError> {
+        Ok(Self {
+            service_manager: ServiceManager::connect(provider.clone(), service_manager).await?,
+            coordinator: call(&provider, service_manager, &registryCoordinatorCall {}).await?,
+            provider,
+            retriever,
+        })
+    }
+
+    fn check_domain(&self, certificate: &Certificate) -> Result<(), ConfirmError> {
+        if certificate.domain == self.service_manager.domain() {
+            return Ok(());
+        }
+        let reason = "the certificate is for another domain";
+        Err(refused(reason, Bytes::new()))
+    }
+
+    async fn stands(&self, certificate: &Certificate) -> Result<bool, ConfirmError> {
+        let stands = self.service_manager.stands(&certificate.statement).await;
+        stands.map_err(call_error)
+    }
+
+    async fn standing(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError> {
+        Ok(Confirmation {
+            digest: certificate.digest(),
+            transaction: None,
+            l1_block: self.head().await?,
+            gas_used: None,
+        })
+    }
+
+    async fn head(&self) -> Result<u64, ConfirmError> {
+        let head = self.provider.get_block_number().await;
+        head.map_err(|error| call_error(error.into()))
+    }
+
+    async fn proof(
         &self,
         certificate: &Certificate,
     ) -> Result<abi::NonSignerStakesAndSignature, CallError> {
@@ -80,80 +231,11 @@ impl ContractConfirmer {
         Ok(proof(certificate, indices))
     }
 
-    /// Sends `request`, or runs it if there is nobody to send it.
-    async fn submit<C: alloy_sol_types::SolCall + Sync>(
-        &self,
-        certificate: &Certificate,
-        request: &C,
-    ) -> Result<Confirmation, SubmitError> {
-        let to = self.service_manager.address();
-        let Some(submitter) = &self.submitter else {
-            simulate(&self.provider, Address::ZERO, to, request).await?;
-            return self.standing(certificate).await.map_err(Into::into);
-        };
-        let intent = intent(submitter, certificate).await;
-        let input = request.abi_encode().into();
-        let receipt = submitter.submit(intent, to, input).await?;
-        info!(
-            digest = %certificate.digest(),
-            transaction = %receipt.transaction_hash,
-            gas_used = receipt.gas_used,
-            "statement confirmed on L1"
-        );
-        Ok(Confirmation {
-            digest: certificate.digest(),
-            transaction: Some(receipt.transaction_hash),
-            l1_block: receipt.block_number.unwrap_or_default(),
-            gas_used: Some(receipt.gas_used),
-        })
-    }
-
-    /// What sends the certificates; [`Submitter::tend`] it if reorganisations are to be survived that
-    /// are deeper than the policy's confirmations.
-    pub const fn submitter(&self) -> Option<&Submitter> {
-        self.submitter.as_ref()
-    }
-
-    async fn standing(&self, certificate: &Certificate) -> Result<Confirmation, CallError> {
-        Ok(Confirmation {
-            digest: certificate.digest(),
-            transaction: None,
-            l1_block: self.provider.get_block_number().await?,
-            gas_used: None,
-        })
-    }
-}
-
-#[async_trait]
-impl StatementConfirmer for ContractConfirmer {
-    async fn confirm(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError> {
-        if certificate.domain != self.service_manager.domain() {
-            return Err(refused(
-                "the certificate is for another domain",
-                Bytes::new(),
-            ));
-        }
-        // What this account has sent itself is waited for, until it is as deep as the policy says.
-        let is_under_way = match &self.submitter {
-            Some(submitter) => {
-                let intent = intent(submitter, certificate).await;
-                submitter.is_under_way(intent).await
-            }
-            None => false,
-        };
-        if !is_under_way
-            && self
-                .service_manager
-                .stands(&certificate.statement)
-                .await
-                .map_err(call_error)?
-        {
-            return self.standing(certificate).await.map_err(call_error);
-        }
+    /// What brings `certificate` to the contract.
+    async fn call(&self, certificate: &Certificate) -> Result<Call, ConfirmError> {
         let reference_block = certificate.round.reference_block();
         // A node that has not seen the block would refuse what is accepted a moment later.
-        let head = self.provider.get_block_number().await;
-        let head = head.map_err(|error| call_error(error.into()))?;
+        let head = self.head().await?;
         if head < reference_block.into() {
             return Err(ConfirmError::Backend(Box::new(Behind {
                 head,
@@ -161,41 +243,18 @@ impl StatementConfirmer for ContractConfirmer {
             })));
         }
         let proof = self.proof(certificate).await.map_err(call_error)?;
-        let outcome = match &certificate.statement {
-            Statement::Alert(alert) => {
-                let request = submitAlertCall {
-                    alert: alert.into(),
-                    referenceBlockNumber: reference_block,
-                    nonSignerStakesAndSignature: proof,
-                };
-                self.submit(certificate, &request).await
-            }
-            Statement::Attestation(attestation) => {
-                let request = submitAttestationCall {
-                    attestation: attestation.into(),
-                    referenceBlockNumber: reference_block,
-                    nonSignerStakesAndSignature: proof,
-                };
-                self.submit(certificate, &request).await
-            }
-        };
-        match outcome {
-            Ok(confirmation) => Ok(confirmation),
-            Err(error) if error.revert().is_some() => {
-                // Whatever the reason given, somebody else may have been faster.
-                let stands = self.service_manager.stands(&certificate.statement).await;
-                if stands.map_err(call_error)? {
-                    return self.standing(certificate).await.map_err(call_error);
-                }
-                // In a block that is not there yet, or that this node has not seen; or another node,
-                // behind the same address, has not seen the reference block.
-                if already_confirmed(error.revert()) || is_early(error.revert()) {
-                    return Err(ConfirmError::Backend(Box::new(error)));
-                }
-                Err(submit_error(error))
-            }
-            Err(error) => Err(submit_error(error)),
-        }
+        Ok(match &certificate.statement {
+            Statement::Alert(alert) => Call::new(&submitAlertCall {
+                alert: alert.into(),
+                referenceBlockNumber: reference_block,
+                nonSignerStakesAndSignature: proof,
+            }),
+            Statement::Attestation(attestation) => Call::new(&submitAttestationCall {
+                attestation: attestation.into(),
+                referenceBlockNumber: reference_block,
+                nonSignerStakesAndSignature: proof,
+            }),
+        })
     }
 }
 

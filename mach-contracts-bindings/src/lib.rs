@@ -26,7 +26,7 @@ pub use alerts::ContractAlerts;
 pub use artifact::Artifact;
 pub use bls12381::{Bls12381Verifier, bls12381_key_digest};
 pub use call::CallError;
-pub use confirmer::{ContractConfirmer, proof};
+pub use confirmer::{ContractConfirmer, DryRun, proof};
 pub use deploy::{
     Admission, DeployConfig, DeployError, Quorum, RegistryChoice, admit, deploy,
     estimate_deployment,

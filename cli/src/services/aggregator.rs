@@ -1,20 +1,28 @@
 //! `mach-cli aggregator run`.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Duration};
 
 use alloy_network::{Ethereum, EthereumWallet, NetworkWallet};
+use alloy_primitives::Bytes;
+use async_trait::async_trait;
 use eyre::{OptionExt, WrapErr};
 use mach_contracts_bindings::{
-    ContractConfirmer, FileLog, LogError, SubmitError, SubmitPolicy, Submitter, Web3Signer,
+    ContractConfirmer, DryRun, FileLog, LogError, SubmitError, SubmitPolicy, Submitter, Web3Signer,
+};
+use mach_core::{
+    Certificate, Confirmation,
+    ports::{ConfirmError, StatementConfirmer},
 };
 use mach_node::{
-    Aggregator, AggregatorConfig, InstanceConfig, Retention, ToL1, grpc,
+    Aggregator, AggregatorConfig, InstanceConfig, Retention, RoundEvent, ToL1, grpc,
     http::{HttpConfig, TlsConfig},
     metrics::Metrics,
     node_api::Service,
     rpc::aggregator_router,
     store::{PostgresStore, Store},
 };
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
@@ -32,6 +40,8 @@ use crate::{
 
 /// Between two looks at what was sent to L1.
 const TEND_INTERVAL: Duration = Duration::from_secs(12);
+/// Statements that a dry run remembers.
+const TRIED: usize = 1024;
 
 pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     let settings = &config.aggregator;
@@ -42,18 +52,19 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     let chain = Chain::connect(&config.l1).await?;
     let mut life = Lifecycle::new()?;
 
-    let confirmer = Arc::new(confirmer(config, &chain).await?);
+    let l1 = ToContracts::connect(config, &chain).await?;
+    let to_l1 = match NonZeroU64::new(settings.confirm_every) {
+        None => ToL1::Alerts,
+        Some(NonZeroU64::MIN) => ToL1::All,
+        Some(blocks) => ToL1::AlertsAndEvery(blocks),
+    };
     let aggregator_config = AggregatorConfig {
         reference_margin: settings.reference_margin,
         max_rounds: settings.max_rounds,
         round_lifetime: settings.round_lifetime.0,
-        confirm: match (
-            settings.confirm_every,
-            NonZeroU64::new(settings.confirm_every),
-        ) {
-            (1, _) => ToL1::All,
-            (_, Some(blocks)) => ToL1::AlertsAndEvery(blocks),
-            (_, None) => ToL1::Alerts,
+        confirm: match l1 {
+            ToContracts::Sends(_) => to_l1,
+            ToContracts::Tries(_) => ToL1::Nothing,
         },
         retention: Retention {
             rounds: settings.keep_rounds,
@@ -74,7 +85,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         store.clone(),
         chain.registry(&config.store.folder).await?,
         chain.head.clone(),
-        Arc::clone(&confirmer),
+        l1.confirmer(),
         aggregator_config,
     );
     let mut listen = HttpConfig::new(settings.listen);
@@ -101,22 +112,15 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         Ok(())
     });
     let shutdown = life.shutdown.clone();
-    life.helpers.spawn(async move {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(TEND_INTERVAL) => {}
-                () = shutdown.cancelled() => return,
-            }
-            if let Some(submitter) = confirmer.submitter()
-                && let Err(error) = submitter.tend().await
-            {
-                warn!(
-                    "transactions are not looked after: {:#}",
-                    eyre::Report::new(error)
-                );
-            }
+    match l1 {
+        ToContracts::Sends(confirmer) => {
+            (life.helpers).spawn(async move { tend(&confirmer, &shutdown).await });
         }
-    });
+        ToContracts::Tries(dry_run) => {
+            let events = aggregator.events();
+            (life.helpers).spawn(async move { try_out(&dry_run, to_l1, events, &shutdown).await });
+        }
+    }
     let rounds = aggregator.clone();
     #[expect(clippy::cast_precision_loss, reason = "bounded by max_rounds")]
     metrics.watch(move || rounds_in_memory(rounds.open_rounds() as f64));
@@ -156,20 +160,99 @@ async fn store(config: &Config) -> eyre::Result<Arc<dyn Store>> {
     ))
 }
 
-/// What brings certificates to L1, with what an earlier process had sent.
-async fn confirmer(config: &Config, chain: &Chain) -> eyre::Result<ContractConfirmer> {
-    let settings = &config.aggregator;
-    let (manager, retriever) = (
-        chain.deployment.service_manager,
-        chain.deployment.operator_state_retriever,
-    );
-    if settings.dry_run {
-        warn!("certificates are tried against the contract and not sent");
-        let confirmer = ContractConfirmer::dry_run(chain.provider.clone(), manager, retriever);
-        return Ok(confirmer.await?);
+/// What becomes of certificates.
+enum ToContracts {
+    /// They are brought to L1.
+    Sends(Arc<ContractConfirmer>),
+    /// A dry run: it is tried what would become of them.
+    Tries(DryRun),
+}
+
+impl ToContracts {
+    /// With what an earlier process had sent.
+    async fn connect(config: &Config, chain: &Chain) -> eyre::Result<Self> {
+        let settings = &config.aggregator;
+        let (manager, retriever) = (
+            chain.deployment.service_manager,
+            chain.deployment.operator_state_retriever,
+        );
+        if settings.dry_run {
+            warn!("certificates are tried against the contract and not sent");
+            let dry_run = DryRun::connect(chain.provider.clone(), manager, retriever);
+            return Ok(Self::Tries(dry_run.await?));
+        }
+        let submitter = submitter(config, chain, wallet(settings).await?).await?;
+        let confirmer = ContractConfirmer::connect(submitter, manager, retriever);
+        Ok(Self::Sends(Arc::new(confirmer.await?)))
     }
-    let submitter = submitter(config, chain, wallet(settings).await?).await?;
-    Ok(ContractConfirmer::connect(submitter, manager, retriever).await?)
+
+    fn confirmer(&self) -> Arc<dyn StatementConfirmer> {
+        match self {
+            Self::Sends(confirmer) => Arc::<ContractConfirmer>::clone(confirmer),
+            Self::Tries(_) => Arc::new(Nothing),
+        }
+    }
+}
+
+/// Where nothing is brought to L1, for which nobody asks with [`ToL1::Nothing`].
+struct Nothing;
+
+#[async_trait]
+impl StatementConfirmer for Nothing {
+    async fn confirm(&self, _: &Certificate) -> Result<Confirmation, ConfirmError> {
+        Err(ConfirmError::Reverted {
+            reason: "a dry run sends nothing".to_owned(),
+            data: Bytes::new(),
+        })
+    }
+}
+
+/// Looks after what was sent, until `shutdown`.
+async fn tend(confirmer: &ContractConfirmer, shutdown: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TEND_INTERVAL) => {}
+            () = shutdown.cancelled() => return,
+        }
+        if let Err(error) = confirmer.submitter().tend().await {
+            warn!(
+                "transactions are not looked after: {:#}",
+                eyre::Report::new(error)
+            );
+        }
+    }
+}
+
+/// Tries certificates against the contract, the first of each statement, until `shutdown`.
+async fn try_out(
+    dry_run: &DryRun,
+    to_l1: ToL1,
+    mut events: Receiver<RoundEvent>,
+    shutdown: &CancellationToken,
+) {
+    let mut tried = VecDeque::new();
+    while let Some(event) = shutdown.run_until_cancelled(events.recv()).await {
+        let certificate = match event {
+            Ok(RoundEvent::Certified { certificate, .. }) => certificate,
+            Ok(_) | Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        let digest = certificate.digest();
+        if !to_l1.takes(&certificate.statement) || tried.contains(&digest) {
+            continue;
+        }
+        if tried.len() >= TRIED {
+            tried.pop_front();
+        }
+        tried.push_back(digest);
+        match dry_run.try_out(&certificate).await {
+            Ok(()) => info!(%digest, "the contract would take the certificate"),
+            Err(error) => {
+                let error = eyre::Report::new(error);
+                warn!(%digest, "the contract would not take the certificate: {error:#}");
+            }
+        }
+    }
 }
 
 /// The account that pays, in its file or with a remote signer.

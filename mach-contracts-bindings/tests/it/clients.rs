@@ -9,7 +9,7 @@ use ark_bn254::{G1Projective, G2Projective};
 use ark_ff::AdditiveGroup;
 use mach_contracts_bindings::{
     Admission, Artifact, Avs, Consent, ContractConfirmer, ContractRegistry, DeployConfig,
-    Deployment, DeploymentFile, KeyProof, OptIn, PlanError, Quorum, Registration,
+    Deployment, DeploymentFile, DryRun, KeyProof, OptIn, PlanError, Quorum, Registration,
     RegistrationError, ServiceManager, Standing, SubmitError, SubmitPolicy, Submitter, Target,
     abi::{self, IMachRegistry, IMachServiceManager as I},
     admit, deploy,
@@ -545,7 +545,7 @@ async fn an_alert_that_was_reopened_is_raised_again() {
     let certificate = network.certificate(alert(1), &[]).await;
     let digest = certificate.digest();
     let first = confirmer.confirm(&certificate).await.unwrap();
-    let sent = confirmer.submitter().unwrap();
+    let sent = confirmer.submitter();
     assert_eq!(sent.done(digest).await, None);
     network.l1.mine().await;
     assert_eq!(sent.tend().await.unwrap(), 0);
@@ -637,7 +637,7 @@ async fn a_refusal_is_told_in_words() {
 async fn a_dry_run_leaves_no_trace() {
     let network = Network::start().await;
     let provider = network.l1.provider();
-    let confirmer = ContractConfirmer::dry_run(
+    let dry_run = DryRun::connect(
         provider,
         network.contracts.service_manager,
         network.contracts.operator_state_retriever,
@@ -645,15 +645,23 @@ async fn a_dry_run_leaves_no_trace() {
     .await
     .unwrap();
     let certificate = network.certificate(alert(1), &[]).await;
-    let confirmation = confirmer.confirm(&certificate).await.unwrap();
-    assert_eq!(confirmation.transaction, None);
+    dry_run.try_out(&certificate).await.unwrap();
     let manager = network.service_manager().await;
     assert_eq!(manager.active_alerts(ROLLUP).await.unwrap(), 0);
     let certificate = network.certificate(alert(1), &[4]).await;
     assert!(matches!(
-        confirmer.confirm(&certificate).await,
+        dry_run.try_out(&certificate).await,
         Err(ConfirmError::Reverted { .. })
     ));
+    // What stands would not be accepted again, and is none the worse for it.
+    let certificate = network.certificate(alert(1), &[]).await;
+    network
+        .confirmer(1)
+        .await
+        .confirm(&certificate)
+        .await
+        .unwrap();
+    dry_run.try_out(&certificate).await.unwrap();
 }
 
 #[tokio::test]

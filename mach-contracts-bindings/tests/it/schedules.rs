@@ -248,7 +248,7 @@ impl Schedule<'_> {
             }
         }))
         .await;
-        let submitter = confirmer.submitter().unwrap();
+        let submitter = confirmer.submitter();
         // While things go wrong, what was confirmed can still be undone.
         while !self.faults.is_over() || submitter.tend().await.unwrap_or(usize::MAX) > 0 {
             let _ = submitter.tend().await;

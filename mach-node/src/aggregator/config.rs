@@ -84,12 +84,15 @@ pub enum ToL1 {
     AlertsAndEvery(NonZeroU64),
     /// Alerts alone.
     Alerts,
+    /// None: a dry run. What was certified in it is not brought to L1 later either.
+    Nothing,
 }
 
 impl ToL1 {
     /// Whether this statement is brought to L1. Every instance finds the same.
     pub const fn takes(&self, statement: &Statement) -> bool {
         match (self, statement) {
+            (Self::Nothing, _) => false,
             (Self::All, _) | (_, Statement::Alert(_)) => true,
             (Self::AlertsAndEvery(blocks), statement) => {
                 statement.block().number.is_multiple_of(blocks.get())
@@ -99,18 +102,19 @@ impl ToL1 {
     }
 }
 
-/// How many L1 blocks long what is over is kept: a round since its confirmation, or since its
-/// certificate if it is not brought to L1. Rounds of alerts and their certificates are kept for ever.
+/// How many L1 blocks long what is over is kept: since its confirmation, or since its certificate if
+/// it is not brought to L1. Rounds of alerts and their certificates are kept for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Rounds: so long they are answered for, and their certificates extended.
+    /// So long late signatures extend the certificate of an attestation. Who comes later is answered
+    /// with what there is.
     pub rounds: u64,
-    /// Certificates, no shorter than rounds.
+    /// So long rounds and certificates are there, no shorter than that.
     pub certificates: u64,
 }
 
 impl Default for Retention {
-    /// A day of rounds and thirty days of certificates, at a block in twelve seconds.
+    /// A day and thirty days, at a block in twelve seconds.
     fn default() -> Self {
         Self {
             rounds: 7_200,
