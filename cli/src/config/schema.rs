@@ -163,9 +163,9 @@ pub(crate) struct Aggregator {
     pub(crate) round_lifetime: Span,
     /// Every how many blocks an attestation goes to L1; 0 for alerts alone.
     pub(crate) confirm_every: u64,
-    /// L1 blocks that a closed round is kept for.
+    /// L1 blocks that a certificate is extended by late signatures.
     pub(crate) keep_rounds: u64,
-    /// L1 blocks that its certificate is kept for.
+    /// L1 blocks that a closed round and its certificate are kept for.
     pub(crate) keep_certificates: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls_certificate: Option<PathBuf>,

@@ -171,12 +171,12 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "aggregator.keep_rounds",
-        "L1 blocks that a round is kept for after its confirmation, and that its certificate can be extended; alerts are kept for ever",
+        "L1 blocks that late signatures extend the certificate of an attestation, after its confirmation",
         "7200",
     ),
     (
         "aggregator.keep_certificates",
-        "L1 blocks that its certificate is kept for",
+        "L1 blocks that its round and its certificate are kept for; alerts are kept for ever",
         "216000",
     ),
     (

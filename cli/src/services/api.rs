@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::ChainId;
 use async_trait::async_trait;
-use mach_contracts_bindings::{Probe, ServiceManager};
+use mach_contracts_bindings::Probe;
 use mach_core::{
-    Alert, Confirmation,
+    Confirmation,
     ports::{BoxError, L2Source},
 };
 use mach_node::{
     Aggregator, dashboard,
-    finality::{FeedConfig, FinalityConfig, FinalityIndex, StandingAlerts, router},
+    finality::{FeedConfig, FinalityConfig, FinalityIndex, Standing, StandingAlerts, router},
     store::Store,
 };
 use mach_verify::source::{RpcOptions, RpcSource};
@@ -63,13 +63,11 @@ pub(super) async fn start(
         });
     }
     let (provider, address) = (chain.provider.clone(), chain.deployment.service_manager);
-    let on_l1 = OnL1 {
-        manager: ServiceManager::connect(provider.clone(), address).await?,
-        probe: Probe::read(provider, address).await?,
-    };
+    let on_l1 = OnL1(Probe::read(provider, address).await?);
     let (watched, shutdown) = (index.clone(), life.shutdown.clone());
+    let settle = config.aggregator.reference_margin.into();
     life.helpers
-        .spawn(async move { watched.watch_alerts(on_l1, ALERTS, shutdown).await });
+        .spawn(async move { watched.watch_alerts(on_l1, ALERTS, settle, shutdown).await });
     let (shared, shutdown) = (index.clone(), life.shutdown.clone());
     life.helpers
         .spawn(async move { shared.watch_others(shutdown).await });
@@ -101,19 +99,13 @@ async fn connect(rollup: &Rollup) -> RpcSource {
     }
 }
 
-struct OnL1 {
-    manager: ServiceManager,
-    probe: Probe,
-}
+struct OnL1(Probe);
 
 #[async_trait]
 impl StandingAlerts for OnL1 {
-    async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError> {
-        Ok(self.manager.stands(&alert.clone().into()).await?)
-    }
-
-    async fn standing(&self, rollup: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError> {
-        let standing = self.probe.standing(rollup, MAX_ALERTS).await?;
+    async fn standing(&self, rollup: ChainId) -> Result<Standing, BoxError> {
+        let standing = self.0.standing(rollup, MAX_ALERTS).await?;
+        let is_complete = (standing.alerts.len() as u64) < MAX_ALERTS;
         // Of alerts of the original's generations L1 keeps the hash alone, which names no block.
         let named = standing.alerts.into_iter().filter_map(|active| {
             let confirmation = Confirmation {
@@ -124,6 +116,10 @@ impl StandingAlerts for OnL1 {
             };
             Some((active.alert?, confirmation))
         });
-        Ok(named.collect())
+        Ok(Standing {
+            l1_block: standing.l1_block.number,
+            alerts: named.collect(),
+            is_complete,
+        })
     }
 }

@@ -25,13 +25,15 @@ use super::{
 const MAX_BATCH: usize = 1024;
 /// Late signatures make a better certificate at most this often.
 const EXTEND_EVERY: Duration = Duration::from_millis(250);
+/// How long a round whose certificate is not brought to L1 stays open for those who are late.
+const SETTLE: Duration = Duration::from_secs(2);
 
 impl<S: Scheme> Aggregator<S> {
     /// Has a signature counted with those that come at the same time.
     pub(super) async fn count(
         &self,
         round: Arc<OpenRound<S>>,
-        signed: SignedStatement<S>,
+        signed: &SignedStatement<S>,
     ) -> Result<Progress, AggregateError> {
         let (answer, answered) = oneshot::channel();
         let begins = round.push(Pending {
@@ -124,15 +126,15 @@ impl<S: Scheme> Aggregator<S> {
             return self.fail(round, batch, &counted, error);
         }
         self.tell(round, &counted, work);
-        if let Some((certificate, _)) = &work.certificate {
-            if !self.0.config.confirm.takes(round.statement()) {
-                if round.leave_certified() {
-                    round.poke();
-                }
-            } else if round.confirm() {
-                let (this, round) = (self.clone(), Arc::clone(round));
-                let certificate = Arc::clone(certificate);
+        if let Some((certificate, _)) = &work.certificate
+            && round.confirm()
+        {
+            let (this, round) = (self.clone(), Arc::clone(round));
+            let certificate = Arc::clone(certificate);
+            if self.0.config.confirm.takes(round.statement()) {
                 tokio::spawn(async move { this.confirm(round, certificate).await });
+            } else {
+                tokio::spawn(async move { this.settle(round).await });
             }
         }
         // Closed meanwhile? Then once more, for the certificate may not have all signatures yet.
@@ -233,6 +235,17 @@ impl<S: Scheme> Aggregator<S> {
                 certificate: Arc::clone(certificate),
             });
         }
+    }
+
+    /// Leaves it at the certificate when everybody has signed, or the others had their time: while the
+    /// round is open, a late signature is a row of its own, and after that a certificate each.
+    async fn settle(&self, round: Arc<OpenRound<S>>) {
+        let until = Instant::now() + SETTLE;
+        while Instant::now() < until && !round.is_complete() {
+            tokio::time::sleep(EXTEND_EVERY).await;
+        }
+        round.leave_certified();
+        self.poke(round);
     }
 
     /// Keeps that the round is closed. If that fails, [`Aggregator::tend`] tries again.

@@ -10,12 +10,16 @@ use mach_core::{
     Certificate, Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, Statement,
     ports::Progress,
 };
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
+use super::compared::{Compared, compare};
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
 
 /// Rows that are read, or removed, at a time.
 const PAGE: usize = 1024;
+/// Certificates that are read at a time.
+const UNTOLD_PAGE: usize = 64;
 /// Bytes of a digest and of an operator's id.
 const WORD: usize = 32;
 
@@ -44,7 +48,10 @@ pub(super) struct Batch<'a, C: Curve> {
 /// What grows old. The number stands in keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
+    /// A closed round with its certificate, which go together: who is late finds what there is, and
+    /// begins nothing anew.
     Round = 0,
+    /// The certificate of a round that was forgotten.
     Certificate = 1,
 }
 
@@ -54,10 +61,30 @@ pub(super) enum Kept {
 pub(super) enum Recorded {
     /// It is durable.
     Durable,
-    /// Nothing was written: the statement has another round in the store.
+    /// Nothing was written: the store has another round or another certificate of the statement.
     Elsewise,
     /// Nothing was written: another instance leads.
     NotLeading,
+}
+
+/// What is to be told of a statement.
+#[derive(Debug)]
+pub(crate) struct Untold<C: Curve> {
+    pub(crate) digest: B256,
+    pub(crate) certificate: Option<Certificate<C>>,
+    pub(crate) confirmation: Option<Confirmation>,
+    /// Says what was told.
+    pub(crate) mark: Vec<u8>,
+}
+
+/// What a new certificate is beside the stored one.
+enum Beside {
+    /// It takes its place.
+    Better(Change),
+    /// The stored one covers as much.
+    NoBetter,
+    /// The stored one has signatures that it lacks.
+    Apart,
 }
 
 /// A round as it is stored, in JSON.
@@ -90,8 +117,8 @@ impl StoredRound {
         self.closed().is_none() && head.saturating_sub(reference_block) > u64::from(blocks)
     }
 
-    /// L1 block from which on what is kept of it grows old; `None` for ever.
-    const fn aged_from(&self) -> Option<u64> {
+    /// L1 block from which on what is kept of it grows old; `None` for what is kept for ever.
+    pub(super) const fn aged_from(&self) -> Option<u64> {
         match (&self.statement, &self.confirmation) {
             (Statement::Alert(_), _) => None,
             (_, Some(confirmation)) => Some(confirmation.l1_block),
@@ -188,7 +215,7 @@ impl Ledger {
     /// Digests of rounds that are not confirmed, after `after`, in ascending order.
     pub(super) async fn unconfirmed(&self, after: Option<B256>) -> Result<Vec<B256>, StoreError> {
         let prefix = domain_key(&self.domain);
-        let after = after.map(|digest| self.unconfirmed_key(&digest));
+        let after = after.map(|digest| self.digest_key(&digest));
         let rows = self
             .store
             .scan(Table::Unconfirmed, &prefix, after.as_deref(), PAGE)
@@ -215,19 +242,18 @@ impl Ledger {
                 expected: Expected::Absent,
                 ..put(Table::Rounds, digest.to_vec(), encode(round)?)
             });
-            changes.push(put(
-                Table::Unconfirmed,
-                self.unconfirmed_key(digest),
-                Vec::new(),
-            ));
+            changes.push(put(Table::Unconfirmed, self.digest_key(digest), Vec::new()));
         }
         changes.extend(batch.signatures.iter().map(|(operator, signature)| {
             let key = round.signature(digest, *operator, signature);
             put(Table::Signatures, key, Vec::new())
         }));
         if let Some(certificate) = batch.certificate {
-            let value = serde_json::to_vec(certificate).map_err(StoreError::backend)?;
-            changes.push(put(Table::Certificates, digest.to_vec(), value));
+            match self.beside(digest, certificate).await? {
+                Beside::Better(change) => changes.extend([change, self.news(digest)]),
+                Beside::NoBetter => {}
+                Beside::Apart => return Ok(Recorded::Elsewise),
+            }
         }
         if changes.is_empty() {
             return Ok(Recorded::Durable);
@@ -246,6 +272,33 @@ impl Ledger {
             .transpose()
     }
 
+    /// What a certificate is beside the one that is stored. Only one that covers more takes its place,
+    /// and only if it is still there then.
+    async fn beside<C: Curve>(
+        &self,
+        digest: &B256,
+        certificate: &Certificate<C>,
+    ) -> Result<Beside, StoreError> {
+        let table = Table::Certificates;
+        let expected = match self.store.get(table, digest.as_slice()).await? {
+            None => Expected::Absent,
+            Some(value) => {
+                let stored = serde_json::from_slice(&value)
+                    .map_err(|_| StoreError::damaged(table, digest.as_slice()))?;
+                match compare(certificate, &stored) {
+                    Compared::CoversMore => Expected::Value(value),
+                    Compared::CoversNoMore => return Ok(Beside::NoBetter),
+                    Compared::Apart => return Ok(Beside::Apart),
+                }
+            }
+        };
+        let value = serde_json::to_vec(certificate).map_err(StoreError::backend)?;
+        Ok(Beside::Better(Change {
+            expected,
+            ..put(table, digest.to_vec(), value)
+        }))
+    }
+
     /// Keeps a round as closed. Its signatures have done what they were for.
     pub(super) async fn close(
         &self,
@@ -253,8 +306,8 @@ impl Ledger {
         round: &StoredRound,
     ) -> Result<Recorded, StoreError> {
         let closed = put(Table::Rounds, digest.to_vec(), encode(round)?);
-        let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
-        let mut changes = vec![closed, unconfirmed];
+        let unconfirmed = remove(Table::Unconfirmed, self.digest_key(digest));
+        let mut changes = vec![closed, unconfirmed, self.news(digest)];
         changes.extend(self.aging(Kept::Round, digest, round));
         match self.write(changes).await? {
             Recorded::Durable => self.remove_signatures(digest, round).await,
@@ -279,15 +332,14 @@ impl Ledger {
             expected: Expected::Value(value),
             ..remove(Table::Rounds, digest.to_vec())
         };
-        let unconfirmed = remove(Table::Unconfirmed, self.unconfirmed_key(digest));
+        let unconfirmed = remove(Table::Unconfirmed, self.digest_key(digest));
         let mut changes = vec![removed_row, unconfirmed];
         // It may have a certificate that L1 never took.
         changes.extend(self.aging(Kept::Certificate, digest, round));
         self.write(changes).await
     }
 
-    /// Removes rounds, or certificates, that have aged since `before` or longer, so many at most.
-    /// Gives how many; fewer than that if no more are so old.
+    /// Removes what has aged since `before` or longer, so many statements at most. Gives which.
     pub(super) async fn prune(&self, kept: Kept, before: u64) -> Result<Vec<B256>, StoreError> {
         let prefix = self.aging_prefix(kept);
         let rows = self.store.scan(Table::Aging, &prefix, None, PAGE).await?;
@@ -301,18 +353,13 @@ impl Ledger {
             if u64::from_be_bytes(*since) >= before {
                 break;
             }
-            match kept {
-                Kept::Round => {
-                    let prefix = self.aging_prefix(Kept::Certificate);
-                    let later = [prefix.as_slice(), rest].concat();
-                    changes.push(put(Table::Aging, later, Vec::new()));
-                    changes.push(remove(Table::Rounds, digest.to_vec()));
-                }
-                // The statement may have another round by now.
-                Kept::Certificate if self.row(&digest).await?.is_some() => {}
-                Kept::Certificate => {
-                    changes.push(remove(Table::Certificates, digest.to_vec()));
-                }
+            // A certificate whose statement has another round by now goes with that one.
+            if kept == Kept::Round || self.row(&digest).await?.is_none() {
+                changes.extend([
+                    remove(Table::Rounds, digest.to_vec()),
+                    remove(Table::Certificates, digest.to_vec()),
+                    remove(Table::Untold, self.digest_key(&digest)),
+                ]);
             }
             changes.push(remove(Table::Aging, key));
             removed.push(digest);
@@ -367,6 +414,56 @@ impl Ledger {
         Ok(rows.into_iter().map(|(key, _)| key).collect())
     }
 
+    /// That there is something to tell of a statement. No two are the same, so that what is taken
+    /// back is what was told.
+    fn news(&self, digest: &B256) -> Change {
+        let mut mark = [0; 16];
+        rand::rng().fill_bytes(&mut mark);
+        put(Table::Untold, self.digest_key(digest), mark.to_vec())
+    }
+
+    /// Statements of which there is something to tell, after `after`, in the order of their digests.
+    pub(super) async fn untold<C: Curve>(
+        &self,
+        after: Option<B256>,
+    ) -> Result<Vec<Untold<C>>, StoreError> {
+        let prefix = domain_key(&self.domain);
+        let after = after.map(|digest| self.digest_key(&digest));
+        let rows = self
+            .store
+            .scan(Table::Untold, &prefix, after.as_deref(), UNTOLD_PAGE)
+            .await?;
+        let mut untold = Vec::with_capacity(rows.len());
+        for (key, mark) in rows {
+            let digest = key.get(prefix.len()..).map(B256::try_from);
+            let digest = digest.and_then(Result::ok);
+            let digest = digest.ok_or_else(|| StoreError::damaged(Table::Untold, &key))?;
+            let round = self.round(&digest).await?;
+            untold.push(Untold {
+                digest,
+                certificate: self.certificate(&digest).await?,
+                confirmation: round.and_then(|it| it.confirmation),
+                mark,
+            });
+        }
+        Ok(untold)
+    }
+
+    /// Takes that all of it was told. What is new since stays.
+    pub(super) async fn told<C: Curve>(&self, untold: &[Untold<C>]) -> Result<(), StoreError> {
+        let changes = untold.iter().map(|it| Change {
+            expected: Expected::Value(it.mark.clone()),
+            ..remove(Table::Untold, self.digest_key(&it.digest))
+        });
+        if self.store.write(changes.clone().collect()).await? == Written::Applied {
+            return Ok(());
+        }
+        for change in changes {
+            let _ = self.store.write(vec![change]).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the changes if this instance leads.
     async fn write(&self, mut changes: Vec<Change>) -> Result<Recorded, StoreError> {
         let fence = changes.len();
@@ -378,7 +475,7 @@ impl Ledger {
         }
     }
 
-    fn unconfirmed_key(&self, digest: &B256) -> Vec<u8> {
+    fn digest_key(&self, digest: &B256) -> Vec<u8> {
         [domain_key(&self.domain).as_slice(), digest.as_slice()].concat()
     }
 }
@@ -407,7 +504,7 @@ fn encode(round: &StoredRound) -> Result<Vec<u8>, StoreError> {
 pub(crate) fn record(table: Table, key: &[u8]) -> Option<String> {
     let digest = match table {
         Table::Leader => return Some("which instance leads".to_owned()),
-        Table::Unconfirmed | Table::Aging => key.last_chunk::<WORD>()?,
+        Table::Unconfirmed | Table::Aging | Table::Untold => key.last_chunk::<WORD>()?,
         _ => key.first_chunk::<WORD>()?,
     };
     let digest = B256::from(digest);

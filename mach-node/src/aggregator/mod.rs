@@ -1,6 +1,7 @@
 //! Collects signatures, makes certificates, has them confirmed.
 
 mod batch;
+mod compared;
 mod config;
 mod confirm;
 mod leader;
@@ -39,11 +40,13 @@ use rounds::{Inserted, Rounds};
 use view::Events;
 
 pub use config::{AggregatorConfig, InstanceConfig, Retention, ToL1};
-pub(crate) use ledger::record;
+pub(crate) use ledger::{Untold, record};
 pub use view::{QuorumView, RoundEvent, RoundState, RoundView};
 
 /// Most rounds that are shown.
 const VIEWED_ROUNDS: usize = 64;
+/// How often a signature is counted anew, in the round that the store has.
+const MAX_TRIES: u32 = 8;
 /// How long the height of L1 is taken for what it was: strangers may ask for terms, and L1 does not
 /// feel it.
 const HEAD_LIFETIME: Duration = Duration::from_millis(500);
@@ -139,6 +142,17 @@ impl<S: Scheme> Aggregator<S> {
     /// Errors: [`StoreError`].
     pub async fn certificate(&self, digest: B256) -> Result<Option<Certificate<S>>, StoreError> {
         self.0.ledger.certificate(&digest).await
+    }
+
+    /// Statements after `after` with a certificate or a confirmation that was not [`Self::told`], in
+    /// the order of their digests.
+    pub(crate) async fn untold(&self, after: Option<B256>) -> Result<Vec<Untold<S>>, StoreError> {
+        self.0.ledger.untold(after).await
+    }
+
+    /// Takes that what was to be told is durable elsewhere.
+    pub(crate) async fn told(&self, untold: &[Untold<S>]) -> Result<(), StoreError> {
+        self.0.ledger.told(untold).await
     }
 
     /// Number of rounds in memory, open or closed.
@@ -347,14 +361,23 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         }
         self.0.check(&signed.statement)?;
         let digest = signed.digest();
-        let round = match self.0.find(&digest).await? {
-            Found::Open(round) => round,
-            Found::Closed(stored, progress) => match self.0.late(digest, &stored, &signed).await? {
-                Some(round) => round,
-                None => return Ok(progress),
-            },
-            Found::Nothing => self.0.begin(digest, &signed).await?,
-        };
-        self.count(round, signed).await
+        let mut tries = 0;
+        loop {
+            let round = match self.0.find(&digest).await? {
+                Found::Open(round) => round,
+                Found::Closed(stored, progress) => {
+                    match self.0.late(digest, &stored, &signed).await? {
+                        Some(round) => round,
+                        None => return Ok(progress),
+                    }
+                }
+                Found::Nothing => self.0.begin(digest, &signed).await?,
+            };
+            match self.count(round, &signed).await {
+                // The store has more than the round that was in memory, which is gone now.
+                Err(AggregateError::Expired(_)) if tries < MAX_TRIES => tries += 1,
+                counted => return counted,
+            }
+        }
     }
 }

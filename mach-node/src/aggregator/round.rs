@@ -83,7 +83,7 @@ pub(super) struct Work<S: Scheme> {
 pub(super) enum Phase {
     /// Signatures are counted; the threshold may be reached.
     Collecting,
-    /// The certificate is on its way to L1.
+    /// The certificate is on its way to L1, or waits for those who are late.
     Confirming,
     /// The statement stands on L1.
     Confirmed(Confirmation),
@@ -156,6 +156,10 @@ impl<S: Scheme> OpenRound<S> {
         certificate: Option<Certificate<S>>,
     ) -> Self {
         for (operator, signature) in signatures {
+            // The certificate, behind which the tally goes on, has it.
+            if tally.is_summed(operator) {
+                continue;
+            }
             let added =
                 Signature::from_bytes(signature).map(|it| tally.add_signature(*operator, it));
             if !matches!(added, Ok(Ok(_))) {
@@ -294,6 +298,12 @@ impl<S: Scheme> OpenRound<S> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut new = Vec::new();
         for (position, (operator, bytes)) in batch.iter().enumerate() {
+            // Who is in the sum has signed. Whatever else comes in its name changes nothing, and costs
+            // no pairing.
+            if tally.is_summed(operator) {
+                outcomes.push(Ok(()));
+                continue;
+            }
             let added = match Signature::from_bytes(bytes) {
                 Ok(signature) => tally.add_signature(*operator, signature),
                 Err(source) => Err(TallyError::Malformed {
@@ -310,7 +320,6 @@ impl<S: Scheme> OpenRound<S> {
         // Of two in one operator's name one is wrong, and others may be.
         for ((operator, bytes), outcome) in batch.iter().zip(&mut outcomes) {
             let counts = |signature: &Signature<S>| signature.to_bytes() == *bytes;
-            // What is in the sum was compared when it came.
             let is_in = tally.is_summed(operator) || tally.signature(operator).is_some_and(counts);
             if outcome.is_ok() && !is_in {
                 *outcome = Err(TallyError::BadSignature(*operator));
@@ -350,14 +359,17 @@ impl<S: Scheme> OpenRound<S> {
         begins
     }
 
-    /// Leaves it at the certificate. Answers whether that is new.
-    pub(super) fn leave_certified(&self) -> bool {
+    /// Leaves it at the certificate.
+    pub(super) fn leave_certified(&self) {
         let mut phase = lock(&self.phase);
-        let begins = *phase == Phase::Collecting;
-        if begins {
+        if *phase == Phase::Confirming {
             *phase = Phase::Certified;
         }
-        begins
+    }
+
+    /// Whether every operator has signed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.signers.load(Ordering::Relaxed) >= self.operators
     }
 
     /// Keeps of the signatures their sum, for a round that is closed: that is what it is remembered by.

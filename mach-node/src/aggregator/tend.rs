@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
-use mach_bls::{Scheme, Signature, Tally};
-use mach_core::{Certificate, SignedStatement, ports::AggregateError};
+use mach_bls::{Scheme, Signature, Tally, TallyError};
+use mach_core::{SignedStatement, ports::AggregateError};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -12,7 +12,6 @@ use tracing::{error, info, warn};
 use super::{
     Aggregator, Shared, blocking,
     config::Retention,
-    failed,
     leader::{Leadership, Seen, Turn},
     ledger::{Kept, StoredRound},
     malformed,
@@ -87,8 +86,8 @@ impl<S: Scheme> Aggregator<S> {
         }
     }
 
-    /// Forgets what the configuration does not keep any longer. Gives how many rounds and certificates
-    /// that were; [`Self::run`] sees to it.
+    /// Forgets what the configuration does not keep any longer. Gives of how many statements that was;
+    /// [`Self::run`] sees to it.
     ///
     /// Errors: [`AggregateError::Backend`], [`AggregateError::Standby`] if another instance leads.
     pub async fn prune(&self) -> Result<usize, AggregateError> {
@@ -100,19 +99,16 @@ impl<S: Scheme> Aggregator<S> {
             rounds,
             certificates,
         } = self.0.config.retention;
+        let before = head.saturating_sub(certificates.max(rounds));
         let mut count = 0;
-        for (kept, age) in [
-            (Kept::Round, rounds),
-            (Kept::Certificate, certificates.max(rounds)),
-        ] {
+        for kept in [Kept::Round, Kept::Certificate] {
             loop {
-                let before = head.saturating_sub(age);
                 let removed = self.0.ledger.prune(kept, before).await.map_err(unstored)?;
                 if removed.is_empty() {
                     break;
                 }
                 count += removed.len();
-                for digest in removed.iter().filter(|_| kept == Kept::Round) {
+                for digest in &removed {
                     if let Some((round, _)) = self.0.rounds.get(digest) {
                         self.0.rounds.remove(digest, &round);
                     }
@@ -242,15 +238,33 @@ impl<S: Scheme> Shared<S> {
         let signatures = self.ledger.signatures(&digest, &stored).await;
         let signatures = signatures.map_err(unstored)?;
         let certificate = self.ledger.certificate(&digest).await.map_err(unstored)?;
-        // One of an earlier round of the statement has other terms.
-        let certificate = certificate.filter(|it| it.round == stored.terms);
-        let opened_at = stored.opened_at;
-        let tally = Tally::new(stored.statement, self.config.domain, stored.terms, keys)
-            .map_err(malformed)?;
+        let (domain, opened_at) = (self.config.domain, stored.opened_at);
         let restored = blocking(move || {
-            OpenRound::restore(digest, tally, opened_at, &signatures, certificate)
+            // One of an earlier round of the statement has other terms.
+            let certificate = certificate.filter(|it| it.round == stored.terms);
+            let resumed = certificate.and_then(|it| {
+                let tally = Tally::resume(&it, Arc::clone(&keys)).ok()?;
+                Some((tally, it))
+            });
+            // A signature that came when the round was closing is in the certificate and nowhere else.
+            let (tally, certificate) = match resumed {
+                Some((tally, certificate)) => (tally, Some(certificate)),
+                None => {
+                    let tally = Tally::new(stored.statement, domain, stored.terms, keys)?;
+                    (tally, None)
+                }
+            };
+            let signatures = &signatures;
+            Ok::<_, TallyError>(OpenRound::restore(
+                digest,
+                tally,
+                opened_at,
+                signatures,
+                certificate,
+            ))
         });
-        match self.keep(restored.await?).await? {
+        let restored = restored.await?.map_err(malformed)?;
+        match self.keep(restored).await? {
             Inserted::New(round) => {
                 info!(%digest, "round taken up again");
                 Ok(round)
@@ -260,7 +274,7 @@ impl<S: Scheme> Shared<S> {
     }
 
     /// A closed round back in memory, for a signature that its certificate does not have; `None` if
-    /// there is nothing to extend.
+    /// there is nothing to extend, or it is not extended any more.
     ///
     /// Who sends it may be anybody. L1 is asked for operators of long ago only once it is known that
     /// the signature is right.
@@ -272,12 +286,20 @@ impl<S: Scheme> Shared<S> {
     ) -> Result<Option<Arc<OpenRound<S>>>, AggregateError> {
         let operator = signed.operator;
         let certificate = self.ledger.certificate(&digest).await.map_err(unstored)?;
-        let has_signed = |it: &Certificate<S>| it.non_signers.iter().all(|it| it.id != operator);
-        let Some(certificate) =
-            certificate.filter(|it| it.round == stored.terms && !has_signed(it))
-        else {
+        let Some(certificate) = certificate else {
             return Ok(None);
         };
+        // One of an earlier round that covers more stake is extended in its own terms.
+        let terms = certificate.round.clone();
+        if certificate.non_signers.iter().all(|it| it.id != operator) {
+            return Ok(None);
+        }
+        let age = |since: u64, head: u64| head.saturating_sub(since);
+        if let Some(since) = stored.aged_from()
+            && age(since, self.head().await?) > self.config.retention.rounds
+        {
+            return Ok(None);
+        }
         let newest = self.keys(self.terms().await?.reference_block()).await?;
         let Some(key) = newest.key(&operator).cloned() else {
             return Ok(None);
@@ -288,17 +310,24 @@ impl<S: Scheme> Shared<S> {
         let verified = blocking(move || key.verify(digest, &signature)).await?;
         drop(permit);
         verified.map_err(|_| wrong())?;
-        let keys = match self.keys(stored.terms.reference_block()).await {
+        let keys = match self.keys(terms.reference_block()).await {
             Ok(keys) => keys,
+            // Nobody is told that it is kept before it is.
+            Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                info!(%digest, %error, "a late signature comes too late: L1 does not know its operators");
+                warn!(%digest, %error, "a late signature comes too late: L1 does not know its operators");
                 return Ok(None);
             }
         };
         let behind = certificate.clone();
         let _permit = self.proving.acquire().await;
-        let resumed = blocking(move || Tally::resume(&behind, keys)).await?;
-        let tally = resumed.map_err(failed)?;
+        let tally = match blocking(move || Tally::resume(&behind, keys)).await? {
+            Ok(tally) => tally,
+            Err(error) => {
+                warn!(%digest, %error, "a late signature comes too late: L1 knows other operators");
+                return Ok(None);
+            }
+        };
         let round = OpenRound::reopen(digest, tally, stored, certificate);
         match self.keep(round).await? {
             Inserted::New(round) | Inserted::Known(round) => Ok(Some(round)),

@@ -1,23 +1,29 @@
 //! What keeps the index up to date: an aggregator, the rollup's node, and the alerts on L1.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use alloy_primitives::ChainId;
+use alloy_primitives::{B256, BlockNumber, ChainId};
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{
-    Alert, Confirmation,
+    Alert, Bn254, Confirmation,
     ports::{BoxError, L2Head, L2Source, SourceError},
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{AlertView, FinalityError, FinalityIndex, QuorumShare, Seen, StakeShare};
-use crate::{Aggregator, RoundEvent, RoundState};
+use super::{FinalityError, FinalityIndex, QuorumShare, Seen, StakeShare};
+use crate::{Aggregator, RoundEvent, RoundState, aggregator::Untold};
 
 /// Blocks that are asked for between two looks at the head.
 const MAX_STEP: u64 = 1024;
+/// How often the aggregator's store is asked for what was not told.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// How a rollup's node is followed.
 #[derive(Clone, Copy, Debug)]
@@ -42,21 +48,51 @@ impl Default for FeedConfig {
 #[async_trait]
 #[auto_impl(&, Arc, Box)]
 pub trait StandingAlerts: Send + Sync {
-    /// Whether an alert that was confirmed has not been withdrawn.
-    async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError>;
+    /// The alerts against a rollup that stand, whoever raised them.
+    async fn standing(&self, rollup: ChainId) -> Result<Standing, BoxError>;
+}
 
-    /// The alerts against a rollup that stand, whoever raised them, and where they do.
-    async fn standing(&self, rollup: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError>;
+/// The alerts against a rollup that stand at one block of L1.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Height of the block, the newest one as far as the node knows.
+    pub l1_block: BlockNumber,
+    /// The alerts, and since when they stand.
+    pub alerts: Vec<(Alert, Confirmation)>,
+    /// Whether there are no others.
+    pub is_complete: bool,
+}
+
+/// How far an index has looked at the alerts on L1.
+#[derive(Debug, Default)]
+struct Looked {
+    /// The newest block of each rollup that was looked at. What a node says that lags, behind the same
+    /// address perhaps, is of the past.
+    newest: BTreeMap<ChainId, BlockNumber>,
+    /// Alerts that are gone from L1, and at which block that was seen.
+    gone: BTreeMap<B256, BlockNumber>,
 }
 
 impl FinalityIndex {
-    /// Feeds the index with what an aggregator does, until `shutdown`.
+    /// Feeds the index with what an aggregator does, until `shutdown`, and with what it did while nobody
+    /// listened.
     pub async fn listen(&self, aggregator: &Aggregator, shutdown: CancellationToken) {
         let listening = async {
             let mut events = aggregator.events();
+            let mut ticks = tokio::time::interval(CATCH_UP_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             self.catch_up(aggregator).await;
             loop {
-                match events.recv().await {
+                let event = tokio::select! {
+                    event = events.recv() => event,
+                    _ = ticks.tick() => {
+                        if let Err(error) = self.take_untold(aggregator).await {
+                            not_taken(&error);
+                        }
+                        continue;
+                    }
+                };
+                match event {
                     Ok(event) => self.take(event).await,
                     Err(RecvError::Lagged(missed)) => {
                         warn!(missed, "events of the aggregator were missed");
@@ -67,6 +103,39 @@ impl FinalityIndex {
             }
         };
         shutdown.run_until_cancelled(listening).await;
+    }
+
+    /// Takes the certificates and confirmations that the aggregator's store has and the index may not:
+    /// a process may have ended between the two, and another instance may have led.
+    async fn take_untold(&self, aggregator: &Aggregator) -> Result<(), FinalityError> {
+        let mut after = None;
+        while aggregator.leads() {
+            let page = aggregator.untold(after).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.digest);
+            for untold in &page {
+                match self.take_certified(untold).await {
+                    Ok(()) => {}
+                    Err(error @ FinalityError::Store(_)) => return Err(error),
+                    // It is not for this index, and will not be.
+                    Err(error) => not_taken(&error),
+                }
+            }
+            aggregator.told(&page).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_certified(&self, untold: &Untold<Bn254>) -> Result<(), FinalityError> {
+        if let Some(certificate) = &untold.certificate {
+            self.certified(certificate).await?;
+        }
+        match &untold.confirmation {
+            Some(confirmation) => self.confirmed(confirmation).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes what the newest rounds have come to.
@@ -178,42 +247,70 @@ impl FinalityIndex {
     }
 
     /// Looks again and again which alerts stand on L1, until `shutdown`: those that others raised are
-    /// taken in, and those that were withdrawn are resolved.
+    /// taken in, and those that have been gone for `settle` L1 blocks are resolved.
     pub async fn watch_alerts(
         &self,
         l1: impl StandingAlerts,
         poll_interval: Duration,
+        settle: u64,
         shutdown: CancellationToken,
     ) {
         let watching = async {
+            let mut looked = Looked::default();
             loop {
                 tokio::time::sleep(poll_interval).await;
-                if let Err(error) = self.look_at_alerts(&l1).await {
-                    warn!(
-                        error = &*error as &dyn std::error::Error,
-                        "it is not known whether alerts stand on L1"
-                    );
+                for rollup in &self.config().rollups {
+                    let look = self.look_at_alerts(&l1, *rollup, settle, &mut looked);
+                    if let Err(error) = look.await {
+                        warn!(
+                            rollup,
+                            error = &*error as &dyn std::error::Error,
+                            "it is not known whether alerts stand on L1"
+                        );
+                    }
                 }
             }
         };
         shutdown.run_until_cancelled(watching).await;
     }
 
-    async fn look_at_alerts(&self, l1: &impl StandingAlerts) -> Result<(), BoxError> {
-        for rollup in &self.config().rollups {
-            for (alert, confirmation) in l1.standing(*rollup).await? {
-                self.found(&alert, &confirmation).await?;
+    async fn look_at_alerts(
+        &self,
+        l1: &impl StandingAlerts,
+        rollup: ChainId,
+        settle: u64,
+        looked: &mut Looked,
+    ) -> Result<(), BoxError> {
+        let standing = l1.standing(rollup).await?;
+        let newest = looked.newest.entry(rollup).or_default();
+        if standing.l1_block < *newest {
+            debug!(rollup, l1_block = standing.l1_block, newest, "L1 is behind");
+            return Ok(());
+        }
+        *newest = standing.l1_block;
+        let mut standing_now = BTreeSet::new();
+        for (alert, confirmation) in &standing.alerts {
+            standing_now.insert(confirmation.digest);
+            looked.gone.remove(&confirmation.digest);
+            self.found(alert, confirmation).await?;
+        }
+        if !standing.is_complete {
+            return Ok(());
+        }
+        for alert in self.alerts(rollup)? {
+            let digest = alert.digest;
+            // What L1 has not had it cannot withdraw.
+            let Some(confirmation) = alert.confirmation.filter(|_| !alert.is_resolved) else {
+                continue;
+            };
+            if standing_now.contains(&digest) || standing.l1_block < confirmation.l1_block {
+                continue;
             }
-            for alert in self.alerts(*rollup)? {
-                // What L1 has not had it cannot withdraw.
-                if alert.confirmation.is_none() {
-                    continue;
-                }
-                match (l1.is_standing(&statement(&alert)).await?, alert.is_resolved) {
-                    (false, false) => self.resolved(alert.digest).await?,
-                    (true, true) => self.reopened(alert.digest).await?,
-                    _ => {}
-                }
+            // A reorganisation may bring it back.
+            let gone = *looked.gone.entry(digest).or_insert(standing.l1_block);
+            if standing.l1_block.saturating_sub(gone) >= settle {
+                self.resolved(digest).await?;
+                looked.gone.remove(&digest);
             }
         }
         Ok(())
@@ -225,17 +322,6 @@ fn not_taken(error: &FinalityError) {
         error = error as &dyn std::error::Error,
         "what the aggregator did is not in the index"
     );
-}
-
-const fn statement(alert: &AlertView) -> Alert {
-    Alert {
-        kind: alert.kind,
-        rollup_chain_id: alert.rollup,
-        block: alert.block,
-        rule: alert.rule,
-        claimed: alert.claimed,
-        computed: alert.computed,
-    }
 }
 
 /// Why a step was not made.

@@ -119,7 +119,6 @@ impl FinalityIndex {
         if certificate.domain != self.0.config.domain {
             return Err(FinalityError::OtherDomain);
         }
-        verify_self_contained(certificate)?;
         let digest = certificate.digest();
         let rollup = certificate.statement.rollup_chain_id();
         let stake = StakeShare::new(&certificate.round, &certificate.quorums);
@@ -133,14 +132,14 @@ impl FinalityIndex {
                 confirmation: None,
             }),
         };
+        if !self.is_news(&mut statement)? {
+            return Ok(());
+        }
+        verify_self_contained(certificate)?;
         let json = CertificateFile(certificate.clone()).to_json();
         let mut writer = self.0.writer.lock().await;
         loop {
-            let is_news = self.with(rollup, |rollup| match rollup.statement(&digest) {
-                None => true,
-                Some(known) => keep(&mut statement, &known),
-            })?;
-            if !is_news {
+            if !self.is_news(&mut statement)? {
                 return Ok(());
             }
             let certificate = rows::put_certificate(rollup, &digest, json.clone());
@@ -157,6 +156,14 @@ impl FinalityIndex {
         };
         self.change(rollup, event, |rollup| take(rollup, statement));
         self.prune(rollup).await
+    }
+
+    /// Whether a certificate says more than is known, which is kept in `statement` with it.
+    fn is_news(&self, statement: &mut Statement) -> Result<bool, FinalityError> {
+        let digest = statement.digest();
+        self.with(statement.rollup(), |rollup| {
+            (rollup.statement(&digest)).is_none_or(|known| keep(statement, &known))
+        })
     }
 
     /// Takes that a statement stands on L1. One without a certificate here changes nothing.
@@ -202,16 +209,21 @@ impl FinalityIndex {
         let statement = Statement::Alert(view.clone());
         let mut writer = self.0.writer.lock().await;
         loop {
-            if self.with(rollup, |rollup| rollup.statement(&digest).is_some())? {
-                return Ok(());
-            }
-            if self.record(&mut writer, &statement, None).await? {
+            let is_known = |rollup: &Rollup| rollup.statement(&digest).is_some();
+            if self.with(rollup, is_known)? {
                 break;
             }
+            if self.record(&mut writer, &statement, None).await? {
+                let event = FinalityEvent::Alerted(view);
+                self.change(rollup, event, |rollup| take(rollup, statement));
+                return Ok(());
+            }
         }
-        let event = FinalityEvent::Alerted(view);
-        self.change(rollup, event, |rollup| take(rollup, statement));
-        Ok(())
+        drop(writer);
+        // Of one that is known, its confirmation may not have come through, and it stands again if it
+        // was withdrawn.
+        self.confirmed(confirmation).await?;
+        self.reopened(digest).await
     }
 
     /// Takes that an alert was withdrawn on L1.
@@ -459,17 +471,17 @@ pub(super) fn take(rollup: &mut Rollup, statement: Statement) {
 
 /// Keeps of a statement what its new certificate does not say. Answers whether the certificate says
 /// more than the one that is known.
-const fn keep(statement: &mut Statement, known: &Known<'_>) -> bool {
+fn keep(statement: &mut Statement, known: &Known<'_>) -> bool {
     match (statement, known) {
         (Statement::Attestation(new), Known::Attestation(old)) => {
             new.confirmation = old.confirmation;
-            new.stake.percent > old.stake.percent
+            new.stake.covers_more_than(&old.stake)
         }
         (Statement::Alert(new), Known::Alert(old)) => {
             new.confirmation = old.confirmation;
             // The same alert is raised anew only on L1.
             new.is_resolved = old.is_resolved;
-            new.stake.percent > old.stake.percent
+            new.stake.covers_more_than(&old.stake)
         }
         // Two statements of different kinds have different digests.
         _ => false,

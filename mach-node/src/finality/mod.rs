@@ -24,7 +24,7 @@ mod view;
 pub use api::{Rounds, openapi, router, rpc_module};
 pub use config::FinalityConfig;
 pub use error::FinalityError;
-pub use feed::{FeedConfig, StandingAlerts};
+pub use feed::{FeedConfig, Standing, StandingAlerts};
 pub use index::{FinalityIndex, Seen};
 pub use view::{
     AlertView, AttestationView, BlockView, EventRecord, Finality, FinalityEvent, Heads,

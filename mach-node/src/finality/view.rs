@@ -1,6 +1,8 @@
 //! What readers are told: the same values in REST, JSON-RPC and events.
 
-use alloy_primitives::{Address, B256, BlockNumber, ChainId, TxHash};
+use std::cmp::Ordering;
+
+use alloy_primitives::{Address, B256, BlockNumber, ChainId, TxHash, U256};
 use mach_core::{Alert, AlertKind, BlockRef, Confirmation, Domain, QuorumTally, Round, Stake};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -116,7 +118,29 @@ impl StakeShare {
     }
 }
 
+impl StakeShare {
+    /// Whether it has more stake in some quorum, and in none less.
+    pub(super) fn covers_more_than(&self, other: &Self) -> bool {
+        let mut is_more = self.quorums.len() > other.quorums.len();
+        for (new, old) in self.quorums.iter().zip(&other.quorums) {
+            match new.compare(old) {
+                Ordering::Less => return false,
+                Ordering::Equal => {}
+                Ordering::Greater => is_more = true,
+            }
+        }
+        is_more
+    }
+}
+
 impl QuorumShare {
+    /// By share, exactly.
+    fn compare(&self, other: &Self) -> Ordering {
+        // 192 bits.
+        let product = |one: Stake, of: Stake| U256::from(one.weight()) * U256::from(of.weight());
+        product(self.signed, other.total).cmp(&product(other.signed, self.total))
+    }
+
     fn percent(&self) -> u8 {
         // 96 bits times 100 fit.
         let percent = (self.signed.weight() * 100).checked_div(self.total.weight());

@@ -37,6 +37,8 @@ pub enum Table {
     Unconfirmed,
     /// Since when rounds and certificates grow old.
     Aging,
+    /// Of which statements the finality index has not taken the newest.
+    Untold,
     /// What applications ask for: [`FinalityIndex`](crate::finality::FinalityIndex).
     Finality,
     /// The best certificate of each statement, by its digest.
@@ -53,13 +55,14 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
         Self::Signatures,
         Self::Unconfirmed,
         Self::Aging,
+        Self::Untold,
         Self::Finality,
         Self::Certificates,
         Self::Verified,
@@ -77,6 +80,7 @@ impl Table {
             Self::Signatures => "signatures",
             Self::Unconfirmed => "unconfirmed",
             Self::Aging => "aging",
+            Self::Untold => "untold",
             Self::Finality => "finality",
             Self::Certificates => "certificates",
             Self::Verified => "verified",
@@ -95,6 +99,7 @@ impl Table {
             | Self::Signatures
             | Self::Unconfirmed
             | Self::Aging
+            | Self::Untold
             | Self::Certificates
             | Self::Leader => crate::aggregator::record(self, key),
             Self::Finality => crate::finality::record(key),

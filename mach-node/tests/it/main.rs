@@ -19,6 +19,7 @@ mod guard;
 mod http;
 mod instances;
 mod kill;
+mod late;
 mod legacy;
 mod limits;
 mod operator;

@@ -2,20 +2,27 @@
 
 use std::{
     num::NonZeroU64,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use alloy_primitives::B256;
+use async_trait::async_trait;
 use mach_bls::verify_self_contained;
-use mach_core::{Attestation, SignedStatement, Statement, ports::SignatureAggregator};
+use mach_core::{
+    Attestation, SignedStatement, Statement,
+    ports::{Progress, SignatureAggregator},
+};
 use mach_node::{
     Aggregator, AggregatorConfig, Retention, RoundState, ToL1,
-    store::{MemoryStore, Store, Table},
+    store::{Change, Expected, MemoryStore, Row, Store, StoreError, Table, Written},
 };
 
 use crate::ports::{
-    Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, alert, config, id, key, until,
+    Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, alert, config, id, key, percent, until,
 };
 
 fn attestation(number: u64) -> Statement {
@@ -30,13 +37,16 @@ fn attestation(number: u64) -> Statement {
 
 async fn sign(aggregator: &Aggregator, statement: &Statement, operators: std::ops::Range<u64>) {
     for index in operators {
-        let signed = SignedStatement {
-            statement: statement.clone(),
-            domain: DOMAIN,
-            operator: id(index),
-            signature: key(index).sign(statement.digest(&DOMAIN)).to_bytes(),
-        };
-        aggregator.submit(signed).await.unwrap();
+        aggregator.submit(signed(statement, index)).await.unwrap();
+    }
+}
+
+fn signed(statement: &Statement, index: u64) -> SignedStatement {
+    SignedStatement {
+        statement: statement.clone(),
+        domain: DOMAIN,
+        operator: id(index),
+        signature: key(index).sign(statement.digest(&DOMAIN)).to_bytes(),
     }
 }
 
@@ -80,7 +90,6 @@ async fn what_is_over_is_kept_as_long_as_the_configuration_says() {
     sign(&aggregator, &accused, 0..3).await;
     until(|| confirmer.certificates().len() == 3).await;
     sign(&aggregator, &attestation(4), 0..1).await;
-    let digest = attestation(1).digest(&DOMAIN);
     until(|| futures::executor::block_on(count(&store, Table::Aging)) == 2).await;
     until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 1).await;
     // The confirmer says that it was in the block of the head.
@@ -89,24 +98,38 @@ async fn what_is_over_is_kept_as_long_as_the_configuration_says() {
         tokio::time::advance(Duration::from_secs(1)).await;
     };
 
+    // So long a late signature makes a better certificate.
+    let absent = async |aggregator: &Aggregator, number: u64| {
+        let digest = attestation(number).digest(&DOMAIN);
+        let certificate = aggregator.certificate(digest).await.unwrap().unwrap();
+        verify_self_contained(&certificate).unwrap();
+        certificate.non_signers.len()
+    };
     at(100).await;
-    assert_eq!(aggregator.prune().await.unwrap(), 0);
-    at(101).await;
-    assert_eq!(aggregator.prune().await.unwrap(), 2);
-    assert_eq!(aggregator.progress(digest), None);
-    assert_eq!(count(&store, Table::Rounds).await, 2);
-    assert_eq!(count(&store, Table::Certificates).await, 3);
-    let certificate = aggregator.certificate(digest).await.unwrap().unwrap();
-    verify_self_contained(&certificate).unwrap();
+    sign(&aggregator, &attestation(1), 3..4).await;
+    assert_eq!(absent(&aggregator, 1).await, 0);
 
-    // Another process goes on with it.
+    // Another process goes on with it. Who comes later begins nothing anew.
     drop(aggregator);
+    at(101).await;
     let aggregator = on(&store, &head, &confirmer, config);
+    let late = signed(&attestation(2), 3);
+    let progress = aggregator.submit(late).await.unwrap();
+    assert!(matches!(progress, Progress::Confirmed(_)), "{progress:?}");
+    let terms = aggregator.open(&attestation(2)).await.unwrap();
+    assert_eq!(u64::from(terms.reference_block()), HEAD - 1);
+    assert_eq!(absent(&aggregator, 2).await, 1);
+    assert_eq!(aggregator.open_rounds(), 0);
     at(300).await;
     assert_eq!(aggregator.prune().await.unwrap(), 0);
     at(301).await;
     assert_eq!(aggregator.prune().await.unwrap(), 2);
-    assert_eq!(aggregator.certificate(digest).await.unwrap(), None);
+    for number in [1, 2] {
+        let digest = attestation(number).digest(&DOMAIN);
+        assert_eq!(aggregator.certificate(digest).await.unwrap(), None);
+        assert_eq!(aggregator.progress(digest), None);
+    }
+    assert_eq!(count(&store, Table::Rounds).await, 2);
     // An alert is never old.
     at(1_000_000).await;
     assert_eq!(aggregator.prune().await.unwrap(), 0);
@@ -124,6 +147,7 @@ async fn what_is_not_brought_to_l1_is_certified_all_the_same() {
         (ToL1::All, vec![1, 2, 3, 4, 5]),
         (every(2), vec![2, 4, 5]),
         (ToL1::Alerts, vec![5]),
+        (ToL1::Nothing, vec![]),
     ] {
         let (store, confirmer) = (MemoryStore::new(), Confirmer::default());
         let config = AggregatorConfig {
@@ -158,5 +182,106 @@ async fn what_is_not_brought_to_l1_is_certified_all_the_same() {
             assert_eq!(is_on_l1, expected.contains(&one.block().number));
         }
         assert_eq!(confirmer.certificates().len(), expected.len());
+    }
+}
+
+/// Whoever was away for longer than rounds and certificates are answered for is alone with its old
+/// statements, and what others signed is not lost to it.
+#[tokio::test]
+async fn a_certificate_gives_way_only_to_one_with_more_stake() {
+    let (store, head, confirmer) = (MemoryStore::new(), FixedHead::new(), Confirmer::default());
+    let config = || AggregatorConfig {
+        thresholds: vec![percent(50)],
+        ..config()
+    };
+    let first = on(&store, &head, &confirmer, config());
+    sign(&first, &attestation(1), 0..3).await;
+    let digest = attestation(1).digest(&DOMAIN);
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    drop(first);
+    // Its round is lost, as an earlier release lost it, and another one begins.
+    let change = Change {
+        table: Table::Rounds,
+        key: digest.to_vec(),
+        expected: Expected::Anything,
+        value: None,
+    };
+    let _ = store.write(vec![change]).await.unwrap();
+    head.0.store(HEAD + 50, Ordering::SeqCst);
+    let second = on(&store, &head, &confirmer, config());
+    let stored = async || {
+        let certificate = second.certificate(digest).await.unwrap().unwrap();
+        let absent = certificate.non_signers.len();
+        (u64::from(certificate.round.reference_block()), absent)
+    };
+    sign(&second, &attestation(1), 2..4).await;
+    until(|| confirmer.certificates().len() == 2).await;
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    assert_eq!(stored().await, (HEAD - 1, 1));
+    // The one that is kept is extended in its own terms.
+    drop(second);
+    let second = on(&store, &head, &confirmer, config());
+    sign(&second, &attestation(1), 3..4).await;
+    let certificate = second.certificate(digest).await.unwrap().unwrap();
+    verify_self_contained(&certificate).unwrap();
+    assert_eq!(u64::from(certificate.round.reference_block()), HEAD - 1);
+    assert_eq!(certificate.non_signers.len(), 0);
+}
+
+/// Operators sign within moments of each other: those who come after the threshold cost a row each and
+/// no certificate each.
+#[tokio::test(start_paused = true)]
+async fn late_signatures_of_what_is_not_brought_to_l1_are_rows() {
+    let (store, head, confirmer) = (Counting::default(), FixedHead::new(), Confirmer::default());
+    let config = AggregatorConfig {
+        confirm: ToL1::Alerts,
+        ..config()
+    };
+    let registry = FixedRegistry::new(90);
+    let aggregator = Aggregator::new(store.clone(), registry, head, confirmer, config);
+    sign(&aggregator, &attestation(1), 0..80).await;
+    let digest = attestation(1).digest(&DOMAIN);
+    let written = || store.certificates.load(Ordering::SeqCst);
+    assert!(written() < 4, "{} certificates", written());
+    let progress = aggregator.progress(digest);
+    assert_eq!(progress, Some(Progress::Reached { signers: 80 }));
+    // After a while it is closed, and has all of them.
+    until(|| futures::executor::block_on(count(&store.inner, Table::Unconfirmed)) == 0).await;
+    let certificate = aggregator.certificate(digest).await.unwrap().unwrap();
+    assert_eq!(certificate.non_signers.len(), 10);
+    until(|| futures::executor::block_on(count(&store.inner, Table::Signatures)) == 0).await;
+    sign(&aggregator, &attestation(1), 80..90).await;
+    let certificate = aggregator.certificate(digest).await.unwrap().unwrap();
+    verify_self_contained(&certificate).unwrap();
+    assert_eq!(certificate.non_signers.len(), 0);
+}
+
+/// Counts how many certificates are written.
+#[derive(Clone, Default)]
+struct Counting {
+    inner: MemoryStore,
+    certificates: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Store for Counting {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.inner.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        let certificates = changes.iter().filter(|it| it.table == Table::Certificates);
+        (self.certificates).fetch_add(certificates.count(), Ordering::SeqCst);
+        self.inner.write(changes).await
     }
 }

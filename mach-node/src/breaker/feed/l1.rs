@@ -5,10 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use alloy_primitives::{Address, B256, ChainId, TxHash};
+use alloy_primitives::{Address, B256, BlockNumber, ChainId, TxHash};
 use alloy_provider::{DynProvider, Provider};
 use async_trait::async_trait;
-use mach_contracts_bindings::{ActiveAlert, Probe};
+use mach_contracts_bindings::{ActiveAlert, Probe, RollupStanding};
 use mach_core::Confirmation;
 use tracing::debug;
 
@@ -16,6 +16,10 @@ use super::{AlertFeed, FeedError, FeedEvent, StandingAlert};
 
 /// Most alerts that are read.
 const MAX_ALERTS: u64 = 1_025;
+
+/// How often a node that lags is asked again at once, and how long after.
+const TRIES: u32 = 4;
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads a service manager, of any generation, again and again.
 ///
@@ -29,6 +33,8 @@ pub struct L1Feed {
     poll_interval: Duration,
     max_age: Option<Duration>,
     probe: Option<Probe>,
+    /// The newest block of L1 that was looked at.
+    newest: BlockNumber,
     /// Whether L1 was looked at before.
     is_later: bool,
     transactions: BTreeMap<B256, Option<TxHash>>,
@@ -51,6 +57,7 @@ impl L1Feed {
             poll_interval,
             max_age: None,
             probe: None,
+            newest: 0,
             is_later: false,
             transactions: BTreeMap::new(),
             incomplete: VecDeque::new(),
@@ -83,8 +90,7 @@ impl L1Feed {
 
     async fn look(&mut self) -> Result<FeedEvent, FeedError> {
         let probe = self.probe().await?;
-        let standing = probe.standing(self.rollup, MAX_ALERTS).await;
-        let standing = standing.map_err(told)?;
+        let standing = self.newest(&probe).await?;
         if let Some(limit) = self.max_age {
             let age = age(standing.timestamp);
             if age > limit {
@@ -99,6 +105,26 @@ impl L1Feed {
             alerts,
             attested: standing.attested,
         })
+    }
+
+    /// What stands, at a block that is not older than the one before: behind one address may be several
+    /// nodes, and one that lags knows nothing of the newest alert.
+    async fn newest(&mut self, probe: &Probe) -> Result<RollupStanding, FeedError> {
+        let mut tries = 0;
+        loop {
+            let standing = probe.standing(self.rollup, MAX_ALERTS).await;
+            let standing = standing.map_err(told)?;
+            let (l1_block, newest) = (standing.l1_block.number, self.newest);
+            if l1_block >= newest {
+                self.newest = l1_block;
+                return Ok(standing);
+            }
+            if tries == TRIES {
+                return Err(told(Behind { l1_block, newest }));
+            }
+            tries += 1;
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
     }
 
     fn alert(&mut self, active: &ActiveAlert) -> StandingAlert {
@@ -169,6 +195,13 @@ fn age(timestamp: u64) -> Duration {
 struct TooOld {
     age: Duration,
     limit: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("L1 is at block {l1_block}, and was at {newest}")]
+struct Behind {
+    l1_block: BlockNumber,
+    newest: BlockNumber,
 }
 
 #[derive(Debug, thiserror::Error)]

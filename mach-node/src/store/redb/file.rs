@@ -52,7 +52,7 @@ pub(super) fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
             other => other.map_err(|error| unopened(error, path))?,
         };
         check_version(&database)?;
-        for table in [Table::Aging, Table::Zk] {
+        for table in ADDED {
             add_table(&database, table)?;
         }
         check_rows(&database)?;
@@ -144,7 +144,10 @@ fn check_version(database: &Database) -> Result<(), StoreError> {
     }
 }
 
-/// Makes a table that stores of an earlier release of this schema lack.
+/// Tables that stores of an earlier release of this schema lack.
+const ADDED: [Table; 3] = [Table::Aging, Table::Untold, Table::Zk];
+
+/// Makes a table that may be missing.
 fn add_table(database: &Database, table: Table) -> Result<(), StoreError> {
     let read = database.begin_read().map_err(StoreError::backend)?;
     if (read.list_tables().map_err(unread)?).any(|it| it.name() == table.name()) {
@@ -183,18 +186,38 @@ fn unopened(error: DatabaseError, path: &Path) -> StoreError {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_store_of_before_zk_mode_gets_its_table() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.redb");
-        drop(create(&path).unwrap());
-        let database = Database::open(&path).unwrap();
+    fn without(table: Table, path: &Path) -> Result<Option<Database>, StoreError> {
+        drop(create(path).unwrap());
+        let database = Database::open(path).unwrap();
         let transaction = database.begin_write().unwrap();
-        assert!(transaction.delete_table(definition(Table::Zk)).unwrap());
+        assert!(transaction.delete_table(definition(table)).unwrap());
         transaction.commit().unwrap();
         drop(database);
-        let database = existing(&path).unwrap().unwrap();
-        let read = database.begin_read().unwrap();
-        assert!(read.open_table(definition(Table::Zk)).is_ok());
+        existing(path)
+    }
+
+    #[test]
+    fn a_store_of_an_earlier_release_gets_the_tables_that_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        for table in ADDED {
+            let path = folder.path().join(table.name());
+            let database = without(table, &path).unwrap().unwrap();
+            let read = database.begin_read().unwrap();
+            assert!(
+                read.open_table(definition(table)).is_ok(),
+                "{}",
+                table.name()
+            );
+        }
+    }
+
+    /// A guard without its table would sign anything.
+    #[test]
+    fn a_store_that_has_lost_a_table_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for table in Table::ALL.into_iter().filter(|it| !ADDED.contains(it)) {
+            let path = folder.path().join(table.name());
+            assert!(without(table, &path).is_err(), "{}", table.name());
+        }
     }
 }

@@ -1,25 +1,30 @@
 //! The index beside an aggregator and a node.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use alloy_primitives::{B256, ChainId};
+use alloy_primitives::ChainId;
 use async_trait::async_trait;
 use mach_core::{
-    Alert, Confirmation, Statement,
-    ports::{BoxError, SignatureAggregator},
+    Alert, BlockRef, Bn254, CertificateFile, Statement,
+    ports::{BoxError, Progress, SignatureAggregator},
 };
-use mach_node::finality::{FeedConfig, Finality, FinalityConfig, FinalityIndex, StandingAlerts};
-use mach_node::store::MemoryStore;
+use mach_node::{
+    AggregatorConfig, ToL1,
+    finality::{FeedConfig, Finality, FinalityConfig, FinalityIndex, Standing, StandingAlerts},
+    store::{MemoryStore, Store, Table},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::world::{
-    Node, accusation, accuse, attest, attestation, config, index, index_on, signed,
+    Node, accusation, accuse, attest, attestation, certificate_of, config, index, index_on, signed,
 };
-use crate::ports::{Confirmer, DOMAIN, ROLLUP, aggregator, confirmation, until};
+use crate::ports::{
+    Confirmer, DOMAIN, FixedRegistry, HEAD, ROLLUP, aggregator, aggregator_on, aggregator_with,
+    confirmation, until,
+};
 
 const FEED: FeedConfig = FeedConfig {
     poll_interval: Duration::from_millis(2),
@@ -130,38 +135,73 @@ async fn what_the_aggregator_does_is_in_the_index() {
     listening.await.unwrap();
 }
 
-/// An L1 from which alerts are withdrawn.
+/// An L1 with alerts that this process may never have heard of. Its height is set by hand.
 #[derive(Clone, Default)]
-struct Withdrawn(Arc<Mutex<BTreeSet<B256>>>);
+struct OnL1(Arc<Mutex<L1>>);
 
-#[async_trait]
-impl StandingAlerts for Withdrawn {
-    async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError> {
-        let digest = Statement::from(alert.clone()).digest(&DOMAIN);
-        Ok(!self.0.lock().unwrap().contains(&digest))
+#[derive(Default)]
+struct L1 {
+    l1_block: u64,
+    alerts: Vec<Alert>,
+    /// Answers that come before all others: of a node that lags.
+    behind: Vec<Standing>,
+    /// A rollup of which nothing is known.
+    fails: Option<ChainId>,
+    looks: u64,
+}
+
+impl OnL1 {
+    /// A new block, and what stands in it.
+    fn mine(&self, alerts: &[&Alert]) {
+        let mut l1 = self.0.lock().unwrap();
+        l1.l1_block = l1.l1_block.max(HEAD) + 1;
+        l1.alerts = alerts.iter().copied().cloned().collect();
     }
 
-    async fn standing(&self, _: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError> {
-        Ok(Vec::new())
+    /// Waits until it was looked at so often from now on.
+    async fn looked(&self, times: u64) {
+        let looks = || self.0.lock().unwrap().looks;
+        let enough = looks() + times;
+        until(|| looks() >= enough).await;
     }
 }
 
-/// An L1 with alerts that this process never heard of.
-#[derive(Clone, Default)]
-struct Raised(Arc<Mutex<Vec<Alert>>>);
-
 #[async_trait]
-impl StandingAlerts for Raised {
-    async fn is_standing(&self, alert: &Alert) -> Result<bool, BoxError> {
-        Ok(self.0.lock().unwrap().contains(alert))
-    }
-
-    async fn standing(&self, _: ChainId) -> Result<Vec<(Alert, Confirmation)>, BoxError> {
+impl StandingAlerts for OnL1 {
+    async fn standing(&self, rollup: ChainId) -> Result<Standing, BoxError> {
+        let mut l1 = self.0.lock().unwrap();
+        l1.looks += 1;
+        if l1.fails == Some(rollup) {
+            return Err("no answer".into());
+        }
+        if let Some(behind) = l1.behind.pop() {
+            return Ok(behind);
+        }
+        let of_rollup = l1.alerts.iter().filter(|it| it.rollup_chain_id == rollup);
         let confirmed = |alert: &Alert| {
             let digest = Statement::from(alert.clone()).digest(&DOMAIN);
             (alert.clone(), confirmation(digest))
         };
-        Ok(self.0.lock().unwrap().iter().map(confirmed).collect())
+        Ok(Standing {
+            l1_block: l1.l1_block,
+            alerts: of_rollup.map(confirmed).collect(),
+            is_complete: true,
+        })
+    }
+}
+
+/// Watches `l1` until the test ends.
+fn watch(index: &FinalityIndex, l1: &OnL1, settle: u64) -> tokio_util::sync::DropGuard {
+    let (index, l1, shutdown) = (index.clone(), l1.clone(), CancellationToken::new());
+    let (pause, stop) = (Duration::from_millis(2), shutdown.clone());
+    tokio::spawn(async move { index.watch_alerts(l1, pause, settle, stop).await });
+    shutdown.drop_guard()
+}
+
+fn alert_about(block: BlockRef) -> Alert {
+    match accusation(block) {
+        Statement::Alert(alert) => alert,
+        Statement::Attestation(_) => unreachable!(),
     }
 }
 
@@ -173,16 +213,9 @@ async fn an_alert_that_others_raised_on_l1_is_in_force() {
     super::world::show(&index, &node, 0..=9).await;
     attest(&index, node.reference(8)).await;
     assert_eq!(status(&index, 5), Finality::Attested);
-    let (l1, shutdown) = (Raised::default(), CancellationToken::new());
-    let Statement::Alert(alert) = accusation(node.reference(5)) else {
-        unreachable!()
-    };
-    l1.0.lock().unwrap().push(alert.clone());
-    let watching = {
-        let (index, l1, shutdown) = (index.clone(), l1.clone(), shutdown.clone());
-        let pause = Duration::from_millis(2);
-        tokio::spawn(async move { index.watch_alerts(l1, pause, shutdown).await })
-    };
+    let (l1, alert) = (OnL1::default(), alert_about(node.reference(5)));
+    l1.mine(&[&alert]);
+    let _watching = watch(&index, &l1, 0);
     until(|| status(&index, 5) == Finality::Alerted).await;
     assert_eq!(status(&index, 7), Finality::Alerted);
     assert_eq!(index.heads(ROLLUP).unwrap().finalized_by_stake, None);
@@ -199,10 +232,8 @@ async fn an_alert_that_others_raised_on_l1_is_in_force() {
     assert_eq!(view[0].stake.percent, 75);
     assert_eq!(view[0].confirmation, Some(confirmation(digest)));
 
-    l1.0.lock().unwrap().clear();
+    l1.mine(&[]);
     until(|| status(&index, 5) == Finality::Attested).await;
-    shutdown.cancel();
-    watching.await.unwrap();
 }
 
 /// One is told, all of them answer.
@@ -265,24 +296,206 @@ async fn instances_on_one_store_have_the_same_statements() {
 async fn an_alert_that_is_withdrawn_on_l1_is_resolved() {
     let (node, index) = (Node::new(9), index().await);
     super::world::show(&index, &node, 0..=9).await;
-    let (l1, shutdown) = (Withdrawn::default(), CancellationToken::new());
+    let (l1, alert) = (OnL1::default(), alert_about(node.reference(5)));
     let digest = accuse(&index, node.reference(5)).await;
     // Not on L1 yet, so that L1 has nothing to say.
-    let unconfirmed = accuse(&index, node.reference(7)).await;
-    l1.0.lock().unwrap().insert(unconfirmed);
+    accuse(&index, node.reference(7)).await;
     index.confirmed(&confirmation(digest)).await.unwrap();
-    let watching = {
-        let (index, l1, shutdown) = (index.clone(), l1.clone(), shutdown.clone());
-        let pause = Duration::from_millis(2);
-        tokio::spawn(async move { index.watch_alerts(l1, pause, shutdown).await })
-    };
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    l1.mine(&[&alert]);
+    let _watching = watch(&index, &l1, 2);
+    l1.looked(3).await;
     assert_eq!(status(&index, 5), Finality::Alerted);
-    l1.0.lock().unwrap().insert(digest);
+    // A reorganisation of L1 takes it away for a block, and that is no withdrawal.
+    l1.mine(&[]);
+    l1.looked(3).await;
+    l1.mine(&[]);
+    l1.looked(3).await;
+    l1.mine(&[&alert]);
+    l1.looked(3).await;
+    l1.mine(&[]);
+    l1.looked(3).await;
+    l1.mine(&[]);
+    l1.looked(3).await;
+    assert!(!index.alerts(ROLLUP).unwrap()[0].is_resolved);
+    l1.mine(&[]);
     until(|| status(&index, 5) == Finality::Seen).await;
     assert_eq!(status(&index, 7), Finality::Alerted);
-    l1.0.lock().unwrap().clear();
+    l1.mine(&[&alert]);
     until(|| status(&index, 5) == Finality::Alerted).await;
-    shutdown.cancel();
-    watching.await.unwrap();
+}
+
+/// Behind one address are several nodes, and not all of them are at the head.
+#[tokio::test]
+async fn a_node_of_l1_that_lags_withdraws_nothing() {
+    let (node, index) = (Node::new(9), index().await);
+    super::world::show(&index, &node, 0..=9).await;
+    let (l1, alert) = (OnL1::default(), alert_about(node.reference(5)));
+    l1.mine(&[&alert]);
+    let _watching = watch(&index, &l1, 0);
+    until(|| status(&index, 5) == Finality::Alerted).await;
+    let mut events = Vec::new();
+    for _ in 0..20 {
+        let behind = Standing {
+            l1_block: HEAD,
+            alerts: Vec::new(),
+            is_complete: true,
+        };
+        l1.0.lock().unwrap().behind.push(behind);
+        l1.looked(2).await;
+        events.push(status(&index, 5));
+    }
+    assert_eq!(events, [Finality::Alerted; 20]);
+    // Not all that stands was told.
+    l1.mine(&[&alert]);
+    let page = Standing {
+        l1_block: l1.0.lock().unwrap().l1_block,
+        alerts: Vec::new(),
+        is_complete: false,
+    };
+    l1.0.lock().unwrap().behind = vec![page; 3];
+    l1.looked(4).await;
+    assert_eq!(status(&index, 5), Finality::Alerted);
+}
+
+#[tokio::test]
+async fn one_rollup_of_which_l1_says_nothing_holds_up_no_other() {
+    let config = FinalityConfig::new(DOMAIN, [ROLLUP - 1, ROLLUP]);
+    let store = MemoryStore::new();
+    let index = FinalityIndex::open(store, config).await.unwrap();
+    let node = Node::new(9);
+    super::world::show(&index, &node, 0..=9).await;
+    let (l1, alert) = (OnL1::default(), alert_about(node.reference(5)));
+    l1.0.lock().unwrap().fails = Some(ROLLUP - 1);
+    l1.mine(&[&alert]);
+    let _watching = watch(&index, &l1, 0);
+    until(|| status(&index, 5) == Finality::Alerted).await;
+}
+
+/// Its certificate was here first, and what the aggregator said then was lost with a process.
+#[tokio::test]
+async fn an_alert_that_is_known_is_confirmed_when_it_is_found_on_l1() {
+    let (node, index) = (Node::new(9), index().await);
+    super::world::show(&index, &node, 0..=9).await;
+    let digest = accuse(&index, node.reference(5)).await;
+    let (l1, alert) = (OnL1::default(), alert_about(node.reference(5)));
+    assert_eq!(index.alerts(ROLLUP).unwrap()[0].confirmation, None);
+    l1.mine(&[&alert]);
+    let _watching = watch(&index, &l1, 0);
+    let confirmed = || index.alerts(ROLLUP).unwrap()[0].confirmation;
+    until(|| confirmed() == Some(confirmation(digest))).await;
+    // And so it can be withdrawn.
+    l1.mine(&[]);
+    until(|| status(&index, 5) == Finality::Seen).await;
+}
+
+/// In a dry run nothing stands on L1, and so L1 withdraws nothing: a breaker stays open that a
+/// certificate has opened.
+#[tokio::test]
+async fn what_is_certified_in_a_dry_run_is_never_withdrawn() {
+    let (node, index) = (Node::new(9), index().await);
+    super::world::show(&index, &node, 0..=9).await;
+    let confirmer = Confirmer::default();
+    let config = AggregatorConfig {
+        confirm: ToL1::Nothing,
+        ..crate::ports::config()
+    };
+    let aggregator = aggregator_with(FixedRegistry::new(4), &confirmer, config);
+    let shutdown = CancellationToken::new();
+    let _listening = {
+        let (index, aggregator, shutdown) = (index.clone(), aggregator.clone(), shutdown.clone());
+        tokio::spawn(async move { index.listen(&aggregator, shutdown).await })
+    };
+    let _stop = shutdown.drop_guard();
+    let accused = accusation(node.reference(5));
+    for operator in 0..4 {
+        aggregator.submit(signed(&accused, operator)).await.unwrap();
+    }
+    until(|| status(&index, 5) == Finality::Alerted).await;
+    let l1 = OnL1::default();
+    l1.mine(&[]);
+    let _watching = watch(&index, &l1, 0);
+    l1.looked(20).await;
+    assert_eq!(status(&index, 5), Finality::Alerted);
+    assert_eq!(index.alerts(ROLLUP).unwrap()[0].confirmation, None);
+    assert!(confirmer.certificates().is_empty());
+}
+
+/// A process is killed between a certificate and the index, again and again.
+#[tokio::test]
+async fn what_happened_while_nobody_listened_is_made_up_for() {
+    let store = MemoryStore::new();
+    let node = Node::new(9);
+    let aggregator = || {
+        let confirmer = Confirmer::default();
+        aggregator_on(
+            store.clone(),
+            FixedRegistry::new(4),
+            &confirmer,
+            crate::ports::config(),
+        )
+    };
+    let before = aggregator();
+    let attested = attestation(node.reference(2));
+    let accused = accusation(node.reference(5));
+    for statement in [&attested, &accused] {
+        for operator in 0..3 {
+            before.submit(signed(statement, operator)).await.unwrap();
+        }
+        let digest = statement.digest(&DOMAIN);
+        until(|| matches!(before.progress(digest), Some(Progress::Confirmed(_)))).await;
+    }
+    until(|| futures::executor::block_on(before.tend()).unwrap() == 0).await;
+    drop(before);
+
+    // Neither process has either round in memory.
+    let after = aggregator();
+    assert_eq!((after.open_rounds(), after.rounds().len()), (0, 0));
+    let index = index_on(store.clone()).await;
+    super::world::show(&index, &node, 0..=9).await;
+    let listen = |index: &FinalityIndex, aggregator: &mach_node::Aggregator| {
+        let (index, aggregator) = (index.clone(), aggregator.clone());
+        let shutdown = CancellationToken::new();
+        let stop = shutdown.clone();
+        tokio::spawn(async move { index.listen(&aggregator, stop).await });
+        shutdown.drop_guard()
+    };
+    let listening = listen(&index, &after);
+    until(|| status(&index, 1) == Finality::Confirmed).await;
+    until(|| status(&index, 5) == Finality::Alerted).await;
+    let confirmed = confirmation(accused.digest(&DOMAIN));
+    until(|| index.alerts(ROLLUP).unwrap()[0].confirmation == Some(confirmed)).await;
+    let untold = || futures::executor::block_on(store.scan(Table::Untold, &[], None, 9));
+    until(|| untold().unwrap().is_empty()).await;
+    drop(listening);
+
+    // A better certificate, and again nobody listens.
+    after.submit(signed(&attested, 3)).await.unwrap();
+    drop((after, index));
+    let (third, index) = (aggregator(), index_on(store.clone()).await);
+    let percent = || {
+        index.attestations(ROLLUP, None, 1).unwrap()[0]
+            .stake
+            .percent
+    };
+    assert_eq!(percent(), 75);
+    let _listening = listen(&index, &third);
+    until(|| percent() == 100).await;
+    until(|| untold().unwrap().is_empty()).await;
+}
+
+/// Of a thousand operators, one more is less than a percent.
+#[tokio::test]
+async fn a_certificate_with_a_little_more_stake_takes_the_place_of_the_other() {
+    let index = index().await;
+    let statement = attestation(Node::new(2).reference(1));
+    let absent = async || {
+        let json = index.certificate(ROLLUP, statement.digest(&DOMAIN)).await;
+        let file = CertificateFile::<Bn254>::from_json(&json.unwrap()).unwrap();
+        file.0.non_signers.len()
+    };
+    for (signers, left) in [(201, 99), (202, 98), (201, 98), (203, 97)] {
+        let certificate = certificate_of(&statement, signers, 300).await;
+        index.certified(&certificate).await.unwrap();
+        assert_eq!(absent().await, left);
+    }
 }

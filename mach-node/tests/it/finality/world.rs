@@ -120,8 +120,17 @@ pub(crate) fn signed(statement: &Statement, operator: u64) -> SignedStatement {
 
 /// Signed by this many of four operators with equal stakes, of whom three are enough.
 pub(crate) async fn certificate(statement: &Statement, signers: u64) -> Certificate {
+    certificate_of(statement, signers, 4).await
+}
+
+/// Signed by `signers` of `operators` with equal stakes, of whom two thirds are enough.
+pub(crate) async fn certificate_of(
+    statement: &Statement,
+    signers: u64,
+    operators: u64,
+) -> Certificate {
     let reference_block = HEAD as u32 - 1;
-    let registry = FixedRegistry::new(4);
+    let registry = FixedRegistry::new(operators);
     let set = registry.operator_set(&quorums(), reference_block).await;
     let keys = Arc::new(OperatorKeys::new(&set.unwrap()).unwrap());
     let round = Round::new(quorums(), vec![percent(66)], reference_block).unwrap();
