@@ -41,8 +41,7 @@ contract ZkEvidence {
 
     /// @notice The header with this hash.
     function open(bytes32 blockHash, bytes calldata header) public pure returns (HeaderRlp.Header memory) {
-        bytes32 actual = keccak256(header);
-        if (actual != blockHash) revert HeaderMismatch(blockHash, actual);
+        _check(blockHash, header);
         return HeaderRlp.parse(header);
     }
 
@@ -62,7 +61,8 @@ contract ZkEvidence {
             if (isAncestor[blockHash][first]) blockHash = first;
         }
         for (uint256 i = 0; i < count; ++i) {
-            blockHash = open(blockHash, headers[i]).parentHash;
+            _check(blockHash, headers[i]);
+            blockHash = HeaderRlp.parent(headers[i]);
         }
         return blockHash;
     }
@@ -112,6 +112,11 @@ contract ZkEvidence {
         (HeaderRlp.Header memory parsed, bytes32 storageRoot) = messagePasser(below, header, accountProof);
         height = parsed.number;
         outputRoot = OutputRoots.hash(OutputRoots.Opening(parsed.stateRoot, storageRoot, below));
+    }
+
+    function _check(bytes32 blockHash, bytes calldata header) private pure {
+        bytes32 actual = keccak256(header);
+        if (actual != blockHash) revert HeaderMismatch(blockHash, actual);
     }
 
     function _record(bytes32 blockHash, bytes32 ancestor) private {

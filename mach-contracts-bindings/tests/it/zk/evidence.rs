@@ -46,6 +46,15 @@ impl Evidence {
         self.chain.call(self.address, &call)
     }
 
+    /// Parent of what hashes to itself, at least.
+    fn parent(&mut self, header: &[u8]) -> Result<B256, Revert> {
+        let call = E::descendCall {
+            blockHash: keccak256(header),
+            headers: vec![Bytes::copy_from_slice(header)],
+        };
+        self.chain.call(self.address, &call)
+    }
+
     fn passer(&mut self, header: &Bytes, proof: &[Bytes]) -> Result<B256, Revert> {
         let call = E::messagePasserCall {
             blockHash: keccak256(header),
@@ -157,7 +166,12 @@ async fn headers_of_every_fork_are_read_and_damaged_ones_are_not() {
             let theirs = <Header as alloy_rlp::Decodable>::decode(&mut rest)
                 .ok()
                 .filter(|header| rest.is_empty() && alloy_rlp::encode(header) == damaged);
-            match (evidence.open(&damaged), theirs) {
+            let opened = evidence.open(&damaged);
+            if let Ok(parsed) = &opened {
+                // On the way down nothing else of a header is read, and that alike.
+                assert_eq!(evidence.parent(&damaged).unwrap(), parsed.parentHash);
+            }
+            match (opened, theirs) {
                 (Ok(parsed), Some(header)) => {
                     same(&parsed, &header);
                     other += 1;
@@ -303,4 +317,27 @@ async fn a_chain_of_headers_leads_down_and_nowhere_else() {
     assert!(told.to_string().starts_with("HeaderMismatch"));
     let told = descend(top, vec![world.header(5); 513]).unwrap_err();
     assert!(told.to_string().starts_with("TooManyHeaders"));
+    // What hashes to what was asked for, and is no header.
+    let right = world.header(5).to_vec();
+    assert_eq!(evidence.parent(&right).unwrap(), world.block(4).hash());
+    let with = |at: usize, byte: u8| {
+        let mut bytes = right.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let cases = [
+        vec![],
+        right[..35].to_vec(),
+        right[..right.len() - 1].to_vec(),
+        [right.as_slice(), &[0]].concat(),
+        [right.as_slice(), &[0; 4096]].concat(),
+        with(0, 0xf8),
+        with(1, right[1] ^ 1),
+        with(2, right[2] ^ 1),
+        with(3, 0x9f),
+    ];
+    for bytes in cases {
+        let told = evidence.parent(&bytes).unwrap_err().to_string();
+        assert_eq!(told, "InvalidHeader", "{} bytes", bytes.len());
+    }
 }

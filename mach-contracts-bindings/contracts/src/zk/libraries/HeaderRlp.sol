@@ -60,6 +60,19 @@ library HeaderRlp {
         header.fields = field;
     }
 
+    /// @notice The hash that a header begins with, for headers of which nothing else is asked.
+    /// @dev What hashes to the hash of a header is that header. What somebody published as the hash of something else convicts
+    /// itself, whatever it has for a parent.
+    function parent(bytes calldata rlp) internal pure returns (bytes32) {
+        uint256 length = rlp.length;
+        if (length < 36 || length > MAX_LENGTH) revert InvalidHeader();
+        uint256 word = _load(rlp, 0);
+        if (word >> 248 != 0xf9 || (word >> 232) & 0xffff != length - 3 || (word >> 224) & 0xff != 0xa0) {
+            revert InvalidHeader();
+        }
+        return bytes32(_load(rlp, 4));
+    }
+
     /// @notice Whether `withdrawalsRoot` is the storage root of the message passer.
     /// @dev The header of Isthmus is the first with a `requestsHash`.
     function isIsthmus(Header memory header) internal pure returns (bool) {
