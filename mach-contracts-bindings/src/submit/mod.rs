@@ -58,6 +58,9 @@ pub struct Submitter {
     state: Mutex<State>,
 }
 
+/// Most gas that a transaction may have on L1 since Osaka: EIP-7825.
+const TRANSACTION_GAS: u64 = 1 << 24;
+
 /// Takes transactions and keeps them from everybody else.
 #[derive(Clone, Debug)]
 struct Relay {
@@ -332,7 +335,12 @@ impl Submitter {
             .await
             .map_err(SubmitError::simulated)?;
         let margin = (gas / 100).saturating_mul(self.policy.gas_margin);
-        let gas = gas.saturating_add(margin);
+        let generous = gas.saturating_add(margin);
+        // A margin is not worth a refusal.
+        let gas = match gas {
+            ..=TRANSACTION_GAS => generous.min(TRANSACTION_GAS),
+            _ => generous,
+        };
         let fees = self.fees().await?;
         let fee = U256::from(gas) * U256::from(fees.max);
         let needed = fee.saturating_add(value);

@@ -431,3 +431,24 @@ async fn ownership_passes_when_it_is_accepted() {
     assert!(told.refusal().starts_with("NotGuardian"));
     world.prover.call(to, &set).await.unwrap();
 }
+
+/// EIP-7825: the estimate fits, the estimate and its margin would not.
+#[tokio::test]
+async fn the_service_manager_is_deployed_however_large_the_margin() {
+    let world = World::new().await;
+    let wallet = EthereumWallet::from(mach_devnet::DEV_ACCOUNTS[4].signer());
+    let policy = mach_contracts_bindings::SubmitPolicy {
+        gas_margin: 400,
+        ..POLICY
+    };
+    let deployer = Submitter::connect(world.l1(), wallet, policy)
+        .await
+        .unwrap();
+    ZkServiceManager::deploy(&deployer, &world.config)
+        .await
+        .unwrap();
+    let block = world.l1().get_block(alloy_eips::BlockId::latest()).await;
+    let used = block.unwrap().unwrap().header.gas_used;
+    println!("deployment: {used} gas");
+    assert!(used < 1 << 24 && used * 5 > 1 << 24, "{used}");
+}
