@@ -184,6 +184,10 @@ fn contradictions(config: &Config) -> Vec<String> {
     if config.aggregator.tls_certificate.is_some() != config.aggregator.tls_key.is_some() {
         wrong.push("aggregator.tls_certificate and tls_key need each other".to_owned());
     }
+    wrong.extend(config.zk.wrong().map(str::to_owned));
+    if config.zk.service_manager.is_some() && config.l1.rpc.is_none() {
+        wrong.push("zk.service_manager needs l1.rpc, the chain that it is on".to_owned());
+    }
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
         wrong.push(format!("log.level: {error}"));
     }

@@ -19,7 +19,7 @@ use toml::{Table, Value};
 use super::{
     MAX_FILE_BYTES, beside,
     schema::{
-        Aggregator, Api, Breaker, Config, L1, Log, Metrics, Operator, Rollup, Store, Verifier,
+        Aggregator, Api, Breaker, Config, L1, Log, Metrics, Operator, Rollup, Store, Verifier, Zk,
     },
 };
 
@@ -158,13 +158,14 @@ pub(crate) fn read(path: &Path) -> eyre::Result<String> {
 }
 
 /// Every section that is one table, with its keys.
-fn sections() -> [(&'static str, &'static [&'static str]); 9] {
+fn sections() -> [(&'static str, &'static [&'static str]); 10] {
     [
         ("l1", fields_of::<L1>()),
         ("store", fields_of::<Store>()),
         ("operator", fields_of::<Operator>()),
         ("aggregator", fields_of::<Aggregator>()),
         ("verifier", fields_of::<Verifier>()),
+        ("zk", fields_of::<Zk>()),
         ("api", fields_of::<Api>()),
         ("breaker", fields_of::<Breaker>()),
         ("metrics", fields_of::<Metrics>()),

@@ -17,9 +17,9 @@ pub(crate) use import::import;
 pub(crate) use layers::Loaded;
 #[cfg(test)]
 pub(crate) use layers::keys_of_schema;
-pub(crate) use schema::{Aggregator, Config, Head, L1, Log, LogFormat, Rollup, Start};
+pub(crate) use schema::{Aggregator, Config, Head, L1, Log, LogFormat, Rollup, Start, Zk};
 pub(crate) use show::{to_json, to_toml};
-pub(crate) use value::{Endpoint, Span};
+pub(crate) use value::{Endpoint, Size, Span};
 
 /// Longest configuration file, in bytes.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;

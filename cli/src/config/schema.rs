@@ -9,10 +9,11 @@ use std::{
 
 use alloy_primitives::{Address, BlockNumber, ChainId};
 use mach_core::ports::L2Head;
-use mach_node::Retention;
+use mach_node::{Retention, zk::ZkConfig};
+use mach_prove::{BackendName, Worth};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Endpoint, Span, value::list};
+use super::{Endpoint, Size, Span, value::list};
 use crate::nodes::WitnessMethod;
 
 /// All of it.
@@ -24,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) operator: Operator,
     pub(crate) aggregator: Aggregator,
     pub(crate) verifier: Verifier,
+    pub(crate) zk: Zk,
     pub(crate) api: Api,
     pub(crate) breaker: Breaker,
     pub(crate) metrics: Metrics,
@@ -209,6 +211,103 @@ pub(crate) struct Verifier {
     pub(crate) operator: Option<Endpoint>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_api: Option<SocketAddr>,
+}
+
+/// ZK mode, a part of `verifier run`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Zk {
+    /// The `MachZkServiceManager` on L1; without it there is no ZK mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) service_manager: Option<Address>,
+    /// Who proves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backend: Option<BackendName>,
+    /// The prover's program, if it is not the backend's on the PATH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prover: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prover_memory: Option<Size>,
+    /// Where proofs are made.
+    pub(crate) folder: PathBuf,
+    /// Account that pays bonds and gas; only it can hand its proofs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ecdsa_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ecdsa_password_file: Option<PathBuf>,
+    /// Instead of a key file: a Web3Signer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) web3signer: Option<Endpoint>,
+    /// With it: the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<Address>,
+    /// After how long without a step a case is told aloud.
+    pub(crate) escalate_after: Span,
+    /// After how long without a step it is given up.
+    pub(crate) give_up_after: Span,
+    /// After how many failures of the prover.
+    pub(crate) prover_tries: u32,
+    /// How long an output root is waited for that leads to a wrong block.
+    pub(crate) published_within: Span,
+    /// How long a case is kept once it has ended.
+    pub(crate) keep_ended: Span,
+}
+
+impl Default for Zk {
+    fn default() -> Self {
+        let config = ZkConfig::default();
+        Self {
+            service_manager: None,
+            backend: None,
+            prover: None,
+            prover_memory: None,
+            folder: PathBuf::from("proofs"),
+            ecdsa_key: None,
+            ecdsa_password_file: None,
+            web3signer: None,
+            address: None,
+            escalate_after: Span(config.escalate_after),
+            give_up_after: Span(config.give_up_after),
+            prover_tries: config.prover_tries,
+            published_within: Span(config.published_within),
+            keep_ended: Span(config.keep_ended),
+        }
+    }
+}
+
+impl Zk {
+    /// How often something is tried again.
+    pub(crate) fn config(&self) -> ZkConfig {
+        ZkConfig {
+            escalate_after: self.escalate_after.0,
+            give_up_after: self.give_up_after.0,
+            prover_tries: self.prover_tries,
+            published_within: self.published_within.0,
+            keep_ended: self.keep_ended.0,
+            ..ZkConfig::default()
+        }
+    }
+
+    /// What ZK mode would not begin with.
+    pub(crate) fn wrong(&self) -> Option<&'static str> {
+        self.service_manager?;
+        Some(match self.backend {
+            None => "zk.backend is not set: who proves, risc0 or sp1",
+            Some(backend) if backend.worth() == Worth::NotAProof => {
+                "zk.backend: it proves nothing, and every alert would lose its bond"
+            }
+            _ if self.ecdsa_key.is_none() && self.web3signer.is_none() => {
+                "zk.ecdsa_key is not set: an account that pays, or zk.web3signer"
+            }
+            _ if self.ecdsa_key.is_some() && self.web3signer.is_some() => {
+                "zk.ecdsa_key and zk.web3signer exclude each other"
+            }
+            _ if self.web3signer.is_some() && self.address.is_none() => {
+                "zk.web3signer needs zk.address, its account"
+            }
+            _ => return None,
+        })
+    }
 }
 
 /// Finality for applications, served by the aggregator.
@@ -484,6 +583,13 @@ impl Config {
     /// Calls `change` with every path and its key.
     pub(super) fn for_each_path(&mut self, mut change: impl FnMut(&str, &mut PathBuf)) {
         change("store.folder", &mut self.store.folder);
+        change("zk.folder", &mut self.zk.folder);
+        // A bare name is looked for on the PATH.
+        if let Some(prover) = &mut self.zk.prover
+            && prover.components().count() > 1
+        {
+            change("zk.prover", prover);
+        }
         let named = [
             ("operator.bls_key", &mut self.operator.bls_key),
             (
@@ -512,6 +618,8 @@ impl Config {
                 &mut self.aggregator.tls_certificate,
             ),
             ("aggregator.tls_key", &mut self.aggregator.tls_key),
+            ("zk.ecdsa_key", &mut self.zk.ecdsa_key),
+            ("zk.ecdsa_password_file", &mut self.zk.ecdsa_password_file),
         ];
         for (key, path) in named {
             if let Some(path) = path {

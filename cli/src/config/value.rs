@@ -66,6 +66,32 @@ where
         .collect()
 }
 
+/// An amount of memory: `5GiB`, `512MB`, or a number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let unit = units
+            .into_iter()
+            .find(|(_, size)| self.0.is_multiple_of(*size));
+        match unit {
+            Some((unit, size)) => serializer.collect_str(&format_args!("{}{unit}", self.0 / size)),
+            None => serializer.collect_str(&self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        crate::prove::bytes(&text)
+            .map(Self)
+            .map_err(de::Error::custom)
+    }
+}
+
 /// A span of time: `500ms`, `12s`, `5m`, `1h`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);

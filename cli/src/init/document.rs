@@ -196,6 +196,72 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"127.0.0.1:9095\"",
     ),
     (
+        "zk.service_manager",
+        "MachZkServiceManager on L1: with it the verifier shows wrong blocks to that contract, with proofs; its rollup is one of those below",
+        "\"0x…\"",
+    ),
+    (
+        "zk.backend",
+        "Who proves: risc0 or sp1, set up to wrap proofs for the EVM; openvm's own proofs are not for a contract",
+        "\"risc0\"",
+    ),
+    (
+        "zk.prover",
+        "The prover's program; by default mach-prover-BACKEND on the PATH",
+        "\"mach-prover-risc0\"",
+    ),
+    (
+        "zk.prover_memory",
+        "Memory that the prover may take",
+        "\"16GiB\"",
+    ),
+    ("zk.folder", "Folder where proofs are made", "\"proofs\""),
+    (
+        "zk.ecdsa_key",
+        "Key file of the account that pays bonds and hands proofs in; a bond comes back with the proof",
+        "\"zk.ecdsa.json\"",
+    ),
+    (
+        "zk.ecdsa_password_file",
+        "File with its password; else the environment's OPERATOR_ECDSA_KEY_PASSWORD, else a prompt",
+        "\"password.txt\"",
+    ),
+    (
+        "zk.web3signer",
+        "Instead of ecdsa_key: a Web3Signer, or whatever else answers eth_signTransaction",
+        "\"http://localhost:9000\"",
+    ),
+    (
+        "zk.address",
+        "With it: the account, whose key it has",
+        "\"0x…\"",
+    ),
+    (
+        "zk.escalate_after",
+        "After how long without a step a case is told aloud: in the log, mach_zk_stuck_cases and the node API",
+        "\"10m\"",
+    ),
+    (
+        "zk.give_up_after",
+        "After how long without a step it is given up",
+        "\"30d\"",
+    ),
+    (
+        "zk.prover_tries",
+        "After how many failures of the prover it is given up; a restart tries again",
+        "100",
+    ),
+    (
+        "zk.published_within",
+        "How long an output root or dispute game is waited for that leads to a block that was shown to be wrong",
+        "\"30d\"",
+    ),
+    (
+        "zk.keep_ended",
+        "How long a case is kept once nothing is left to do",
+        "\"30d\"",
+    ),
+    (
         "api.listen",
         "Where the aggregator serves finality and the dashboard",
         "\"127.0.0.1:8080\"",
@@ -386,12 +452,16 @@ const KEYS: &[(&str, &str, &str)] = &[
 ];
 
 /// What a section is about.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 10] = [
     ("l1", "The L1 that the contracts are on."),
     ("store", "What services must not forget."),
     ("operator", "mach-cli operator run"),
     ("aggregator", "mach-cli aggregator run"),
     ("verifier", "mach-cli verifier run"),
+    (
+        "zk",
+        "ZK mode, a part of mach-cli verifier run: on once service_manager is set.",
+    ),
     ("api", "Finality for applications."),
     ("breaker", "mach-cli breaker"),
     ("metrics", "Prometheus."),
@@ -422,7 +492,7 @@ impl Role {
                 "log",
                 "rollup",
             ],
-            Self::Verifier => &["store", "verifier", "metrics", "log", "rollup"],
+            Self::Verifier => &["l1", "store", "verifier", "zk", "metrics", "log", "rollup"],
             Self::Breaker => &["l1", "breaker", "metrics"],
         };
         needed.contains(&section)
@@ -530,6 +600,7 @@ fn table(config: &Config) -> Table {
         "cerberus",
         config.operator.cerberus.as_ref().map(url),
     );
+    put("zk", "web3signer", config.zk.web3signer.as_ref().map(url));
     put(
         "aggregator",
         "web3signer",

@@ -164,7 +164,7 @@ pub(crate) struct InfoArgs {
 }
 
 /// Bytes, with a unit of 1024 or 1000 behind them or none.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 7] = [
         ("KiB", 1 << 10),
         ("MiB", 1 << 20),

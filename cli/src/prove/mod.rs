@@ -7,7 +7,7 @@ mod meter;
 mod verify;
 mod words;
 
-pub(crate) use args::{GuestArgs, ProveArgs, VerifyProofArgs};
+pub(crate) use args::{GuestArgs, ProveArgs, VerifyProofArgs, bytes};
 
 use crate::outcome::{Outcome, print_json_error};
 

@@ -1,5 +1,6 @@
 //! Services that stay up: parse, build the parts, hand them over, map the outcome.
 
+mod account;
 mod aggregator;
 mod api;
 mod chain;
@@ -9,6 +10,7 @@ mod lifecycle;
 mod operator;
 mod rollup;
 mod verifier;
+mod zk;
 
 use clap::{Args, Subcommand};
 
@@ -65,11 +67,14 @@ enum OperatorCommand {
 
 /// Run a verifier, which needs no key: it verifies rollups, keeps evidence, and tells how it is
 ///
-/// With `verifier.operator` it reports what it finds to the verifier-facing API of an operator.
+/// With `verifier.operator` it reports what it finds to the verifier-facing API of an operator. With
+/// `zk.service_manager` it shows wrong blocks to that contract: it raises an alert, has a proof made and
+/// hands it in, which takes an account that pays and a prover whose proofs the EVM takes.
 ///
 /// Examples:
 ///   mach-cli verifier run --config verifier.toml
 ///   mach-cli verifier run --set metrics.verifier=127.0.0.1:9094
+///   mach-cli verifier run --set zk.service_manager=0x... --set zk.backend=risc0
 ///
 /// Exit codes: 0 ended by a signal, 2 failure.
 #[derive(Debug, Args)]

@@ -7,14 +7,14 @@ use mach_core::{
     Alert,
     ports::{AlertSink, SinkError},
 };
-use mach_node::metrics::Metrics;
+use mach_node::{metrics::Metrics, store::RedbStore, zk::ZkMode};
 use serde_json::{Value, json};
 use tracing::error;
 
 use super::{
     health::{self, Probe},
     lifecycle::{Lifecycle, open_store},
-    rollup,
+    rollup, zk,
 };
 use crate::{config::Config, outcome::Outcome};
 
@@ -27,21 +27,26 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     let operator = operator
         .map(|url| http_provider(url.0.clone()))
         .transpose()?;
+    let zk = zk::start(config, &store, &mut life, &metrics).await?;
     let rollups = rollup::start(
         &config.rollups,
         &store,
         &mut life,
         &metrics,
-        |_| Told {
+        |rollup| Told {
             operator: operator.clone(),
+            zk: (zk.as_ref())
+                .filter(|zk| zk.rollup == rollup.chain_id)
+                .map(|zk| zk.mode.clone()),
         },
         |_, _| {},
     )?;
     let probe = Probe::store(&mut life, store);
-    let services = vec![
+    let mut services = vec![
         health::process("keeps what it found: the store takes rows", vec![probe]),
         health::verifiers(rollups),
     ];
+    services.extend(zk.as_ref().map(zk::Zk::service));
     metrics.watch_services(services.clone());
     if let Some(address) = config.verifier.node_api {
         let api = health::node_api(&config.operator.name, services);
@@ -56,9 +61,11 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
 /// Code of an operator whose alert stands already.
 const FINISHED: i64 = 2;
 
-/// A verifier without a key says what it finds in its log, and to an operator if it has one.
+/// A verifier without a BLS key says what it finds in its log, to an operator if it has one, and to a
+/// contract that believes proofs.
 struct Told {
     operator: Option<RootProvider>,
+    zk: Option<ZkMode<RedbStore>>,
 }
 
 #[async_trait]
@@ -73,6 +80,9 @@ impl AlertSink for Told {
             computed = %alert.computed,
             "invalid block"
         );
+        if let Some(zk) = &self.zk {
+            zk.raise(alert).await?;
+        }
         let Some(operator) = &self.operator else {
             return Ok(());
         };

@@ -22,6 +22,8 @@ mod services;
 mod top;
 mod verify;
 mod wired;
+#[cfg(unix)]
+mod zk;
 
 use std::process::{Command, Output};
 

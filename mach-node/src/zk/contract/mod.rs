@@ -9,7 +9,7 @@ use alloy_provider::DynProvider;
 use alloy_sol_types::SolEvent;
 use async_trait::async_trait;
 use mach_contracts_bindings::{
-    CallError, Submitter,
+    CallError, SubmitError, Submitter,
     zk::{
         Raise, RaiseError, ZkServiceManager,
         abi::{
@@ -23,7 +23,7 @@ use tracing::error;
 
 use self::{
     published::{Sources, read},
-    refusal::{has_moved, is_unknown, not_read, not_sent},
+    refusal::{contradicts, has_moved, is_unknown, not_read, not_sent},
 };
 use super::{
     Accusation, AlertState, Descent, Proposal, Source, Target, ZkContract, ZkContractError,
@@ -113,6 +113,45 @@ impl L1ZkContract {
             }
         }
         Ok(None)
+    }
+}
+
+impl L1ZkContract {
+    /// Why a proof was not taken. One that contradicts another is put on record by itself, so that neither
+    /// decides anything until the owner has looked.
+    async fn not_taken(
+        &self,
+        error: SubmitError,
+        proof: &Proof,
+    ) -> Result<ZkContractError, ZkContractError> {
+        if contradicts(&error) {
+            let claim = claim(&proof.journal);
+            let (program, bytes) = (proof.program_id, &proof.proof);
+            let recorded = self
+                .manager
+                .record_proof(&self.submitter, program, &claim, bytes);
+            recorded.await.map_err(not_sent)?;
+            error!(block = %proof.journal.block_hash, "another proof says something else of the block: the contract's owner has to look");
+        }
+        Ok(not_sent(error))
+    }
+
+    /// The way down to the block. All of a long one but its end goes on record first.
+    async fn path(&self, descent: &Descent) -> Result<Path, ZkContractError> {
+        let Descent {
+            block_hash,
+            headers,
+            ..
+        } = descent;
+        let left = self.manager.descend(&self.submitter, *block_hash, headers);
+        Ok(Path {
+            opening: Opening {
+                stateRoot: descent.state_root,
+                messagePasserStorageRoot: descent.message_passer,
+                blockHash: descent.block_hash,
+            },
+            headers: left.await.map_err(not_sent)?,
+        })
     }
 }
 
@@ -294,7 +333,7 @@ impl ZkContract for L1ZkContract {
     ) -> Result<(), ZkContractError> {
         let path = match target {
             Target::Block { .. } => Path::default(),
-            Target::Published(_) => path(descent),
+            Target::Published(_) => self.path(descent).await?,
         };
         let claim = claim(&proof.journal);
         let sent = self.manager.submit_proof(
@@ -305,7 +344,10 @@ impl ZkContract for L1ZkContract {
             &proof.proof,
             &path,
         );
-        sent.await.map(drop).map_err(not_sent)
+        match sent.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.not_taken(error, proof).await?),
+        }
     }
 
     async fn accuse(
@@ -324,13 +366,14 @@ impl ZkContract for L1ZkContract {
             program: proof.program_id,
             claim: claim(&proof.journal),
             proof: proof.proof.clone(),
-            path: path(descent),
+            path: self.path(descent).await?,
         };
         let sent = self.submitter.call(self.manager.address(), &request).await;
-        let receipt = sent.map_err(|error| match has_moved(&error) {
-            true => ZkContractError::Gone(error.into()),
-            false => not_sent(error),
-        })?;
+        let receipt = match sent {
+            Ok(receipt) => receipt,
+            Err(error) if has_moved(&error) => return Err(ZkContractError::Gone(error.into())),
+            Err(error) => return Err(self.not_taken(error, proof).await?),
+        };
         let id = receipt.inner.logs().iter().find_map(|log| {
             let ours = log.address() == self.manager.address();
             let event = Z::AlertRaised::decode_log(&log.inner).ok()?;
@@ -353,16 +396,5 @@ const fn claim(journal: &Journal) -> Claim {
         claimed: journal.claimed,
         computed: journal.computed,
         outputRoot: journal.output_root,
-    }
-}
-
-fn path(descent: &Descent) -> Path {
-    Path {
-        opening: Opening {
-            stateRoot: descent.state_root,
-            messagePasserStorageRoot: descent.message_passer,
-            blockHash: descent.block_hash,
-        },
-        headers: descent.headers.clone(),
     }
 }

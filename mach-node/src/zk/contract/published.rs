@@ -5,10 +5,13 @@ use alloy_primitives::{Address, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_sol_types::SolCall;
-use mach_contracts_bindings::zk::abi::{IMachZkServiceManager as Z, IZkEvidence};
+use mach_contracts_bindings::zk::abi::IMachZkServiceManager as Z;
 
 use super::{Proposal, Source, ZkContractError};
 
+/// Most headers between an output root and the block that is wrong: five hours and a half of a block every
+/// two seconds, in some fifty transactions. Proposers of the OP Stack leave 1,800.
+const REACH: u64 = 10_000;
 /// Outputs of the oracle, and games at or after a block, that are looked at.
 const MAX_OUTPUTS: u64 = 256;
 /// Games that are read at a time.
@@ -53,8 +56,6 @@ pub(super) struct Sources {
     pub(super) rollup: U256,
     oracle: Option<Address>,
     games: Option<Games>,
-    /// Most headers between an output root and the block that is wrong.
-    reach: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -82,18 +83,14 @@ impl Sources {
             }),
             None => None,
         };
-        let evidence = read(provider, manager, &Z::evidenceCall {}).await?;
-        let reach = read(provider, evidence, &IZkEvidence::MAX_HEADERSCall {}).await?;
         Ok(Self {
             rollup: read(provider, manager, &Z::rollupChainIDCall {}).await?,
             oracle: some(oracle),
             games,
-            reach: reach.saturating_to(),
         })
     }
 
-    /// What is proposed of the block with this header and of those above it, as far as the contract
-    /// follows, the lowest first.
+    /// What is proposed of the block with this header and of the [`REACH`] above it, the lowest first.
     ///
     /// Errors: it is not known whether there is anything.
     pub(super) async fn proposals(
@@ -112,10 +109,6 @@ impl Sources {
         // Sorted stably: of equals the output comes first.
         proposals.sort_by_key(|it| it.number);
         Ok(proposals)
-    }
-
-    fn is_in_reach(&self, from: u64, number: u64) -> bool {
-        (from..=from.saturating_add(self.reach)).contains(&number)
     }
 
     /// What stands in the oracle. What is asked reverts for no reason but that outputs are deleted
@@ -143,7 +136,7 @@ impl Sources {
             };
             let output = read(provider, oracle, &request).await?;
             let number = u64::try_from(output.l2BlockNumber).unwrap_or(u64::MAX);
-            if !self.is_in_reach(from, number) {
+            if !is_in_reach(from, number) {
                 break;
             }
             proposals.push(Proposal {
@@ -193,7 +186,7 @@ impl Sources {
                 }
                 let number = game.extraData.get(..32).map(U256::from_be_slice);
                 let number = number.and_then(|it| u64::try_from(it).ok());
-                let Some(number) = number.filter(|it| self.is_in_reach(header.number, *it)) else {
+                let Some(number) = number.filter(|it| is_in_reach(header.number, *it)) else {
                     continue;
                 };
                 let address = Address::from_word(game.metadata);
@@ -213,6 +206,10 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+fn is_in_reach(from: u64, number: u64) -> bool {
+    (from..=from.saturating_add(REACH)).contains(&number)
 }
 
 /// Asks a contract. Whatever goes wrong, nothing follows from it.

@@ -34,7 +34,12 @@ const FINAL: [[u8; 4]; 17] = [
 ];
 
 /// What was to be accused, or the alert, is not there.
-const GONE: [[u8; 4]; 2] = [Z::InvalidIndex::SELECTOR, Z::InvalidAlert::SELECTOR];
+const GONE: [[u8; 4]; 3] = [
+    Z::InvalidIndex::SELECTOR,
+    Z::InvalidAlert::SELECTOR,
+    // Found by its alert when it is looked for again.
+    Z::AlreadyConvicted::SELECTOR,
+];
 
 /// Whether there is no alert with the number that was asked for.
 pub(super) fn is_unknown(data: &[u8]) -> bool {
@@ -44,6 +49,11 @@ pub(super) fn is_unknown(data: &[u8]) -> bool {
 /// Whether something else stands by now where what is accused stood.
 pub(super) fn has_moved(error: &SubmitError) -> bool {
     data(error).is_some_and(|data| data.starts_with(&Z::OpeningMismatch::SELECTOR))
+}
+
+/// Whether another proof says something else.
+pub(super) fn contradicts(error: &SubmitError) -> bool {
+    data(error).is_some_and(|data| data.starts_with(&Z::ContradictingProof::SELECTOR))
 }
 
 /// The error of a read. A read of this contract that is refused is one of a node that is behind.

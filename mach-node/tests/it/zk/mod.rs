@@ -401,6 +401,6 @@ async fn settle<S: Store>(zk: &ZkMode<S>) -> Vec<Stage> {
     until(zk, |case| !case.stage.is_open()).await
 }
 
-fn is_shown(case: &Case) -> bool {
+const fn is_shown(case: &Case) -> bool {
     matches!(case.stage, Stage::Shown { .. })
 }

@@ -1,0 +1,180 @@
+//! ZK mode, beside the verifiers of the same process.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy_primitives::{ChainId, U256};
+use alloy_provider::Provider;
+use eyre::{OptionExt, WrapErr, eyre};
+use mach_contracts_bindings::{http_provider, zk::ZkServiceManager};
+use mach_node::{
+    metrics::{self, Metrics},
+    node_api::Service,
+    store::RedbStore,
+    zk::{L1ZkContract, RollupChain, ZkContract, ZkMode, check_backend},
+};
+use mach_prove::{BackendName, Native, ProcessBackend, Program, ProofBackend};
+use mach_verify::EvidenceFolder;
+use tracing::{info, warn};
+
+use super::{
+    account::{Account, submitter},
+    lifecycle::Lifecycle,
+};
+use crate::{
+    args::ChainArgs,
+    config::{self, Config, Rollup},
+    l1,
+    spec::Specs,
+};
+
+/// Between two looks at what was sent to L1.
+const TEND_INTERVAL: Duration = Duration::from_secs(12);
+
+/// ZK mode at work.
+pub(super) struct Zk {
+    pub(super) mode: ZkMode<RedbStore>,
+    /// What its contract is about.
+    pub(super) rollup: ChainId,
+}
+
+impl Zk {
+    /// As a service of the node API.
+    pub(super) fn service(&self) -> Service {
+        let mode = self.mode.clone();
+        Service {
+            id: "ServiceZkMode",
+            name: "ZK mode",
+            description: "shows wrong blocks to a contract, with proofs: no case is stuck",
+            is_vital: false,
+            state: Arc::new(move || mode.status().state()),
+        }
+    }
+}
+
+/// Starts it, if a contract for it is configured.
+///
+/// Errors: it is not configured well enough to begin, or its proofs would be of no use.
+pub(super) async fn start(
+    config: &Config,
+    store: &RedbStore,
+    life: &mut Lifecycle,
+    metrics: &Metrics,
+) -> eyre::Result<Option<Zk>> {
+    let settings = &config.zk;
+    let Some(manager) = settings.service_manager else {
+        return Ok(None);
+    };
+    let backend = backend(settings)?;
+    // Before L1 is asked for anything.
+    check_backend(&*backend).await.wrap_err("zk.backend")?;
+    if let Some(wrong) = settings.wrong() {
+        eyre::bail!("{wrong}");
+    }
+    let url = config.l1.rpc.as_ref().ok_or_eyre("l1.rpc is not set")?;
+    let l1 = l1::L1::connect(&url.0).await.wrap_err("l1.rpc")?;
+    let provider = metrics::counted(&l1.provider).await;
+    let account = Account {
+        section: "zk",
+        key: settings.ecdsa_key.as_deref(),
+        password_file: settings.ecdsa_password_file.as_deref(),
+        web3signer: settings.web3signer.as_ref(),
+        address: settings.address,
+    };
+    let folder = &config.store.folder;
+    let wallet = account.wallet().await?;
+    let submitter = submitter(folder, l1.chain_id, &provider, wallet).await?;
+    let client = ZkServiceManager::new(provider, manager);
+    let contract = L1ZkContract::connect(client, submitter).await;
+    let contract = contract
+        .map_err(|error| l1.told(&error))
+        .wrap_err_with(|| {
+            format!("zk.service_manager: {manager} is no MachZkServiceManager that can be read")
+        })?;
+    let about = contract.rollup();
+    let rollup = (config.rollups.iter()).find(|it| about == U256::from(it.chain_id));
+    let rollup = rollup.ok_or_else(|| {
+        eyre!("zk.service_manager is about rollup {about}, which is none of [[rollup]]")
+    })?;
+    let mut nodes = Vec::new();
+    for endpoint in &rollup.rpc {
+        nodes.push(http_provider(endpoint.0.clone())?.erased());
+    }
+    let contract = Arc::new(contract.with_chain(RollupChain::new(nodes)));
+    warn_of_what_does_not_count(&contract, &*backend, rollup).await?;
+    let mode = ZkMode::open(
+        store.clone(),
+        Arc::clone(&contract) as _,
+        backend,
+        Arc::new(EvidenceFolder::new(&rollup.evidence)),
+        settings.config(),
+    )
+    .await?;
+    info!(
+        rollup = rollup.chain_id,
+        service_manager = %contract.context().service_manager,
+        account = %contract.context().prover,
+        "ZK mode"
+    );
+
+    let (running, shutdown) = (mode.clone(), life.shutdown.clone());
+    life.helpers
+        .spawn(async move { running.run(shutdown).await });
+    let shutdown = life.shutdown.clone();
+    life.helpers.spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(TEND_INTERVAL) => {}
+                () = shutdown.cancelled() => return,
+            }
+            if let Err(error) = contract.submitter().tend().await {
+                let error = eyre::Report::new(error);
+                warn!("transactions are not looked after: {error:#}");
+            }
+        }
+    });
+    let watched = mode.clone();
+    metrics.watch(move || watched.status().record());
+    Ok(Some(Zk {
+        mode,
+        rollup: rollup.chain_id,
+    }))
+}
+
+fn backend(settings: &config::Zk) -> eyre::Result<Arc<dyn ProofBackend>> {
+    let name = settings.backend.ok_or_eyre("zk.backend is not set")?;
+    if name == BackendName::Native {
+        return Ok(Arc::new(Native));
+    }
+    // A prover works in another folder than this one, maybe.
+    let folder = std::path::absolute(&settings.folder)?;
+    let mut backend = ProcessBackend::new(name, folder);
+    if let Some(prover) = &settings.prover {
+        backend = backend.with_prover(prover);
+    }
+    if let Some(limit) = settings.prover_memory {
+        backend = backend.with_memory_limit(limit.0);
+    }
+    Ok(Arc::new(backend))
+}
+
+/// What the owner of the contract has yet to do; a case waits for it.
+async fn warn_of_what_does_not_count(
+    contract: &L1ZkContract,
+    backend: &dyn ProofBackend,
+    rollup: &Rollup,
+) -> eyre::Result<()> {
+    let specs = Specs::load(&ChainArgs {
+        genesis: rollup.genesis.clone(),
+        rollup_config: rollup.rollup_config.clone(),
+    })?;
+    let config_hash = specs.of(rollup.chain_id)?.hash();
+    let program_id = backend.program_id(Program::Block).await?;
+    if let Err(error) = contract
+        .admit(Program::Block, program_id, config_hash)
+        .await
+    {
+        let error = eyre::Report::new(error);
+        warn!("no proof counts yet, and no alert is raised before one does: {error:#}");
+    }
+    Ok(())
+}
