@@ -72,8 +72,6 @@ async fn submitter(provider: impl Provider + 'static, account: usize) -> Submitt
     let policy = SubmitPolicy {
         poll_interval: Duration::from_millis(1),
         confirmations: 0,
-        // The contract has nearly as much code as fits into a block.
-        gas_margin: 20,
         ..SubmitPolicy::default()
     };
     let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
