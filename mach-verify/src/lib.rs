@@ -31,5 +31,5 @@ pub use evidence::{
 pub use output_root::{output_root, verify_output_proposal};
 pub use phases::Phases;
 pub use spec::{ChainSpec, SpecError, Stack, Unsupported};
-pub use verify::{verify_block, verify_block_in_phases, verify_child};
+pub use verify::{verify_block, verify_block_in_phases, verify_block_timed, verify_child};
 pub use witness::{MAX_ANCESTORS, Witness};

@@ -1,7 +1,7 @@
 //! Where the time of a verdict goes.
 
 use core::{cell::Cell, time::Duration};
-use std::{rc::Rc, time::Instant};
+use std::{rc::Rc, sync::LazyLock, time::Instant};
 
 /// What verification spent its time on.
 ///
@@ -39,28 +39,36 @@ pub(crate) enum Phase {
     Roots,
 }
 
+/// Time since some moment in the past.
+pub(crate) fn clock() -> Duration {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    STARTED.elapsed()
+}
+
 /// Counts the time of each phase.
 #[derive(Debug)]
 struct Stopwatch {
+    clock: fn() -> Duration,
     phases: Cell<Phases>,
     phase: Cell<Phase>,
-    since: Cell<Instant>,
+    since: Cell<Duration>,
 }
 
 impl Stopwatch {
-    fn start() -> Self {
+    fn start(clock: fn() -> Duration) -> Self {
         Self {
+            clock,
             phases: Cell::default(),
             phase: Cell::default(),
-            since: Cell::new(Instant::now()),
+            since: Cell::new(clock()),
         }
     }
 
     /// Ends a phase, begins the next and says which one ended.
     fn switch(&self, next: Phase) -> Phase {
-        let now = Instant::now();
+        let now = (self.clock)();
         let phase = self.phase.replace(next);
-        let spent = now.duration_since(self.since.replace(now));
+        let spent = now.saturating_sub(self.since.replace(now));
         let mut phases = self.phases.get();
         *match phase {
             Phase::Keccak => &mut phases.keccak,
@@ -79,8 +87,8 @@ impl Stopwatch {
 pub(crate) struct Watch(Option<Rc<Stopwatch>>);
 
 impl Watch {
-    pub(crate) fn start() -> Self {
-        Self(Some(Rc::new(Stopwatch::start())))
+    pub(crate) fn start(clock: fn() -> Duration) -> Self {
+        Self(Some(Rc::new(Stopwatch::start(clock))))
     }
 
     /// Ends the phase and gives all of them; nothing if there is no stopwatch.
@@ -111,7 +119,7 @@ mod tests {
     #[test]
     fn every_moment_counts_once() {
         let started = Instant::now();
-        let watch = Watch::start();
+        let watch = Watch::start(clock);
         let nap = || std::thread::sleep(Duration::from_millis(2));
         watch.during(Phase::Roots, || {
             nap();

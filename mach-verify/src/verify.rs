@@ -1,6 +1,6 @@
 //! The verdict on one block.
 
-use core::fmt::Debug;
+use core::{fmt::Debug, time::Duration};
 
 use alloy_consensus::Header;
 use alloy_hardforks::EthereumHardforks;
@@ -12,7 +12,7 @@ use crate::{
     compare::compare,
     execute::{self, Execution, State, Stop, Transactions},
     header, output_root,
-    phases::{Phase, Phases, Watch},
+    phases::{Phase, Phases, Watch, clock},
     state::{HashedWitness, StateError, StateStore, TrieState},
     witness::Ancestry,
 };
@@ -42,7 +42,20 @@ pub fn verify_block_in_phases(
     block: &L2Block,
     witness: &Witness,
 ) -> (Result<Verdict, ExecuteError>, Phases) {
-    let watch = Watch::start();
+    verify_block_timed(clock, spec, block, witness)
+}
+
+/// [`verify_block_in_phases`] by another clock, where there is no time: a virtual machine counts its
+/// cycles.
+///
+/// Errors: [`ExecuteError`]; the phases are those until then.
+pub fn verify_block_timed(
+    clock: fn() -> Duration,
+    spec: &ChainSpec,
+    block: &L2Block,
+    witness: &Witness,
+) -> (Result<Verdict, ExecuteError>, Phases) {
+    let watch = Watch::start(clock);
     let verdict = verify(spec, None, block, witness, &watch);
     (verdict, watch.phases())
 }
