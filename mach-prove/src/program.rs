@@ -3,13 +3,16 @@
 use alloy_primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 
+/// Most bytes of input that a guest reads.
+pub const MAX_INPUT_BYTES: usize = 256 * 1024 * 1024;
+
 /// One of the two guest programs. Each backend has an id for it, 32 bytes that name its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Program {
-    /// Judges a block by executing it: [`guest::run_block`](crate::guest::run_block).
+    /// Judges a block by executing it: `guest::run_block`.
     Block,
-    /// Judges an output root by a header: [`guest::run_output`](crate::guest::run_output).
+    /// Judges an output root by a header: `guest::run_output`.
     Output,
 }
 

@@ -1,8 +1,8 @@
 use alloy_primitives::{B256, Bytes};
 use async_trait::async_trait;
 
-use super::{BackendName, Progress, Proof, ProofBackend, ProofRequest, ProveError};
-use crate::Program;
+use super::{ProofBackend, ProofRequest, ProveError};
+use crate::{BackendName, Program, Progress, Proof};
 
 /// Runs the guest's code in this process, for development. What it gives is **not a proof**: it has
 /// no bytes, no program and no verifier, and every contract rejects it.

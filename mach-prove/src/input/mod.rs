@@ -8,11 +8,8 @@ use alloy_rlp::Decodable;
 use mach_core::{BlockError, L2Block};
 use mach_verify::{ChainSpec, MAX_ANCESTORS, Witness};
 
-use crate::{Context, Program};
+use crate::{Context, MAX_INPUT_BYTES, Program};
 use codec::{Reader, Writer};
-
-/// Most bytes of input that are read.
-pub const MAX_INPUT_BYTES: usize = 256 * 1024 * 1024;
 
 /// Longest rules that are read, in bytes of JSON: 256 forks with the longest names fit.
 const MAX_RULES_BYTES: usize = 128 * 1024;

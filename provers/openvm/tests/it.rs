@@ -160,6 +160,24 @@ fn altered(good: &Value, other: &str, folder: &Path) {
 }
 
 #[test]
+fn guests_give_the_journals_of_native_code() {
+    let inputs = repository("guests/inputs");
+    for (program, count) in [("block", 4), ("output", 1)] {
+        let output = prover(&[
+            "execute",
+            "--program",
+            program,
+            "--inputs",
+            inputs.to_str().unwrap(),
+        ]);
+        let line = last_line(&output);
+        assert_eq!(line["type"], "done", "{line}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said.matches(r#""type":"run""#).count(), count, "{said}");
+    }
+}
+
+#[test]
 fn what_a_guest_refuses_is_not_proved() {
     let folder = folder("refused");
     let input = fs::read(repository("guests/inputs/output.bin")).unwrap();

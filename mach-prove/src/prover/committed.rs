@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::BackendName;
 use crate::Program;
@@ -23,6 +24,17 @@ pub struct CommittedProgram {
 }
 
 impl CommittedProgram {
+    /// What `programs.json` says of the executable `elf` for one prover.
+    pub fn new(program: Program, backend: BackendName, id: B256, elf: &[u8], recipe: &str) -> Self {
+        Self {
+            program,
+            file: format!("guests/{backend}/{program}.elf"),
+            sha256: B256::new(Sha256::digest(elf).into()),
+            ids: [(backend, id)].into(),
+            recipe: recipe.to_owned(),
+        }
+    }
+
     /// All programs that belong to this version, from `programs.json`.
     ///
     /// The file belongs to the crate, and a test reads it.

@@ -16,7 +16,7 @@ pub const MAX_PROOF_BYTES: u64 = 256 * 1024 * 1024;
 ///
 /// In a file it is one JSON object: `version`, `backend`, `program`, `programId`, `journal` with its
 /// fields by name, and `proof`, the bytes that the backend's verifier takes, in hex. What it says is
-/// worth nothing before [`ProofBackend::verify`](super::ProofBackend::verify).
+/// worth nothing before it is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// Who made it.
