@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm) into FOLDER.
+# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm, risc0) into FOLDER. MACHINE may be `phases`
+# too: RISC Zero's guest `block` that tells what its parts take, for measuring.
 #
 # The same source gives the same bytes on every computer: the sources are copied to one fixed path,
 # since cargo hashes the absolute path of what lies outside of a workspace into the names of symbols,
@@ -26,6 +27,8 @@ for crate in guests mach-core mach-keccak mach-verify mach-prove; do
 done
 cp Cargo.lock "$fixed/guests/"
 
+# What RISC Zero's own build sets: its machine has this instruction.
+export RISC0_FEATURE_bigint2=1
 export LD_LIBRARY_PATH=$tools/usr/lib/x86_64-linux-gnu RUSTC=$tools/usr/bin/rustc RUSTC_BOOTSTRAP=1
 unset RUSTUP_TOOLCHAIN CARGO RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
 flags=(

@@ -2,20 +2,28 @@
 
 #[cfg(feature = "openvm")]
 mod openvm;
+#[cfg(feature = "phases")]
+mod phases;
+#[cfg(feature = "risc0")]
+mod risc0;
 
 #[cfg(feature = "openvm")]
-use crate::openvm as zkvm;
+use crate::openvm as machine;
+#[cfg(feature = "risc0")]
+use crate::risc0 as machine;
 
-#[cfg(not(feature = "openvm"))]
+#[cfg(not(any(feature = "openvm", feature = "risc0")))]
 compile_error!("a guest is built for one machine: turn on its feature");
 
 use mach_prove::{guest::Refusal, Journal};
+#[cfg(feature = "phases")]
+pub use phases::tell_phases;
 
 /// Reads the input, judges it, commits to the journal. A refusal ends in a panic: the machine stops
 /// without success, and there is nothing to prove.
 pub fn main(judge: fn(&[u8]) -> Result<Journal, Refusal>) {
-    match judge(&zkvm::read()) {
-        Ok(journal) => zkvm::commit(&journal),
+    match judge(&machine::read()) {
+        Ok(journal) => machine::commit(&journal),
         Err(refusal) => panic!("refused: {refusal}"),
     }
 }

@@ -2,20 +2,17 @@
 //!
 //! Source: SEC 1, section 4.1.6, with the recovery id of Ethereum's yellow paper, appendix E.
 
-use std::{ops::Neg, sync::Arc};
+use std::ops::Neg;
 
-use alloy_consensus::crypto::{
-    backend::{install_default_provider, CryptoProvider},
-    RecoveryError,
-};
-use alloy_primitives::{hex, keccak256, Address, B256};
+use alloy_primitives::{hex, keccak256, Address};
 use openvm_algebra_guest::{moduli_macros::*, DivUnsafe, IntMod, Sqrt};
 use openvm_ecc_guest::{
     sw_macros::*,
     weierstrass::{CachedMulTable, IntrinsicCurve, WeierstrassPoint},
     Group,
 };
-use revm::precompile::{install_crypto, Crypto, PrecompileHalt};
+
+use crate::signatures::plus_order;
 
 moduli_declare! {
     Coordinate { modulus = "0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEFFFFFC2F" },
@@ -38,8 +35,6 @@ sw_init! {
     "Secp256k1Point",
 }
 
-/// Order of the curve, big-endian.
-const ORDER: [u8; 32] = hex!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
 const GENERATOR_X: [u8; 32] =
     hex!("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
 const GENERATOR_Y: [u8; 32] =
@@ -47,49 +42,6 @@ const GENERATOR_Y: [u8; 32] =
 
 /// Bits of a scalar that are multiplied at once.
 const WINDOW: usize = 4;
-
-/// For every transaction, and for the precompile at address 1.
-pub fn install() {
-    let installed =
-        install_default_provider(Arc::new(Accelerated)).is_ok() & install_crypto(Accelerated);
-    assert!(installed, "nothing has been recovered yet");
-}
-
-#[derive(Debug)]
-struct Accelerated;
-
-impl CryptoProvider for Accelerated {
-    fn recover_signer_unchecked(
-        &self,
-        signature: &[u8; 65],
-        message: &[u8; 32],
-    ) -> Result<Address, RecoveryError> {
-        let (scalars, recovery) = signature.split_at(64);
-        recover(scalars, recovery[0], message).ok_or_else(RecoveryError::new)
-    }
-
-    fn verify_and_compute_signer_unchecked(
-        &self,
-        _: &[u8; 65],
-        _: &[u8; 64],
-        _: &[u8; 32],
-    ) -> Result<Address, RecoveryError> {
-        Err(RecoveryError::new())
-    }
-}
-
-impl Crypto for Accelerated {
-    fn secp256k1_ecrecover(
-        &self,
-        signature: &[u8; 64],
-        recovery: u8,
-        message: &[u8; 32],
-    ) -> Result<[u8; 32], PrecompileHalt> {
-        let signer = recover(signature, recovery, message);
-        let signer = signer.ok_or(PrecompileHalt::Secp256k1RecoverFailed)?;
-        Ok(signer.into_word().0)
-    }
-}
 
 struct Curve;
 
@@ -106,7 +58,7 @@ impl IntrinsicCurve for Curve {
 ///
 /// The machine's numbers may stand for a residue by more than one string of bytes, and which one is
 /// the prover's choice. So every number whose bytes are looked at is asserted to be the reduced one.
-fn recover(signature: &[u8], recovery: u8, message: &[u8; 32]) -> Option<Address> {
+pub fn recover(signature: &[u8; 64], recovery: u8, message: &[u8; 32]) -> Option<Address> {
     if recovery > 3 {
         return None;
     }
@@ -151,16 +103,4 @@ fn generator() -> Secp256k1Point {
     let y = Coordinate::from_be_bytes_unchecked(&GENERATOR_Y);
     // SAFETY: the generator is on the curve.
     unsafe { Secp256k1Point::from_xy_unchecked(x, y) }
-}
-
-/// The sum with the order, or `None` above 32 bytes.
-fn plus_order(bytes: &[u8]) -> Option<[u8; 32]> {
-    let mut sum = B256::ZERO.0;
-    let mut carry = 0;
-    for ((to, a), b) in sum.iter_mut().zip(bytes).zip(ORDER).rev() {
-        let digit = u16::from(*a) + u16::from(b) + carry;
-        *to = digit as u8;
-        carry = digit >> 8;
-    }
-    (carry == 0).then_some(sum)
 }
