@@ -17,7 +17,8 @@ fmt:
 clippy:
     cargo clippy --locked --workspace --all-targets -- -D warnings
     cargo clippy --locked -p mach-verify --no-default-features -- -D warnings
-    cargo clippy --locked -p mach-prove --no-default-features -- -D warnings
+    cargo clippy --locked -p mach-prove --no-default-features --features guest -- -D warnings
+    cargo clippy --locked -p mach-prove --no-default-features --features prover -- -D warnings
     cargo clippy --locked -p mach-bls --no-default-features --all-targets -- -D warnings
 
 # Unit, integration and documentation tests; real blocks are read where MACH_DATA points
@@ -87,17 +88,50 @@ plot:
 
 # Builds the guests; writes executables, keys and ids (the compiler is Debian's, see guests/README.md)
 guest:
-    ./guests/build.sh openvm guests/openvm
-    cd provers/openvm && cargo run --locked --release -- keys ../../guests/openvm "guests/build.sh openvm: rustc-web 1.96.0+dfsg1-1~deb12u2" | head -1 | python3 -m json.tool > ../../mach-prove/programs.json.new
-    mv mach-prove/programs.json.new mach-prove/programs.json
+    #!/usr/bin/env bash
+    set -euo pipefail
+    work=$(mktemp -d)
+    for machine in openvm risc0; do
+        ./guests/build.sh "$machine" "guests/$machine"
+        recipe="guests/build.sh $machine: rustc-web $(sed -n 's/^version=//p' guests/toolchain.sh)"
+        # None of RISC Zero's C++: its ids follow from the executables.
+        flags=; [ "$machine" != risc0 ] || flags=--no-default-features
+        (cd "provers/$machine" && cargo run --locked --release $flags -- commit "../../guests/$machine" "$recipe") > "$work/$machine"
+    done
+    python3 -c 'import json, sys; print(json.dumps([it for file in sys.argv[1:] for it in json.load(open(file))], indent=4))' \
+        "$work/openvm" "$work/risc0" > "$work/programs"
+    mv "$work/programs" mach-prove/programs.json
+    rm -r "$work"
 
 # Compares the committed guests with what their source gives
 guest-check:
     ./guests/check.sh
 
-# Proves a false output root with OpenVM, verifies it and the committed proof of a block, and what is altered
+# Proves a false output root with OpenVM, verifies it and the committed proofs, and what is altered; RISC Zero without its C++
 prove-check:
     cd provers/openvm && cargo fmt --check && cargo test --locked --release
+    cd provers/risc0 && cargo fmt --check && cargo test --locked --release --no-default-features
+
+# Runs a machine on recorded blocks, all or those named, without proving: each has to give the journal of native code
+guest-compare MACHINE="risc0" *NAMES:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    inputs=$(mktemp -d)
+    cargo run --locked --quiet -p mach-prove --example recorded_inputs -- "$MACH_DATA/blocks" "$inputs" {{ NAMES }}
+    # Its C++ takes minutes, and more without clang.
+    [ "{{ MACHINE }}" != risc0 ] || export DOCS_RS=1 CC=clang CXX=clang++
+    (cd provers/{{ MACHINE }} && cargo run --locked --release -- execute --program block --inputs "$inputs")
+    rm -r "$inputs"
+
+# What the parts of a block's verification take inside of RISC Zero's machine
+guest-phases *NAMES:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    work=$(mktemp -d)
+    ./guests/build.sh phases "$work/elf"
+    cargo run --locked --quiet -p mach-prove --example recorded_inputs -- "$MACH_DATA/blocks" "$work/inputs" {{ NAMES }}
+    (cd provers/risc0 && DOCS_RS=1 CC=clang CXX=clang++ cargo run --locked --release -- execute --program block --inputs "$work/inputs" --elf "$work/elf/block.elf")
+    rm -r "$work"
 
 # Proves the devnet's false block and output root again, by hand: minutes and gigabytes
 prove-devnet:
