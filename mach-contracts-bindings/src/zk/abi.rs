@@ -186,6 +186,7 @@ sol! {
         function totalAlerts(uint256 rollupChainId) external view returns (uint256);
         function conviction(address source, uint256 index, bytes32 outputRoot) external view returns (Conviction);
         function verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind) external view returns (Verdict memory);
+        function contradictedBy(bytes32 configHash, bytes32 blockHash, ProgramKind kind) external view returns (bytes32);
         function journalDigest(address prover, Claim claim) external view returns (bytes32);
         function programs(bytes32 program) external view returns (Program memory);
         function configs(bytes32 configHash) external view returns (Config memory);

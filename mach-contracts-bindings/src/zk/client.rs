@@ -347,6 +347,22 @@ impl ZkServiceManager {
         Ok((!verdict.program.is_zero()).then_some(verdict))
     }
 
+    /// The program of a proof that contradicts what was proved of a header, so that neither counts until the owner retires one.
+    pub async fn contradicted_by(
+        &self,
+        config_hash: B256,
+        block_hash: B256,
+        kind: ProgramKind,
+    ) -> Result<Option<B256>, CallError> {
+        let request = Z::contradictedByCall {
+            configHash: config_hash,
+            blockHash: block_hash,
+            kind,
+        };
+        let program = call(&self.provider, self.address, &request).await?;
+        Ok((!program.is_zero()).then_some(program))
+    }
+
     /// Digest of the journal that `prover`'s proof has to have.
     pub async fn journal_digest(&self, prover: Address, claim: &Claim) -> Result<B256, CallError> {
         let request = Z::journalDigestCall {

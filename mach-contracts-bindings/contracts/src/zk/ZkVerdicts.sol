@@ -78,6 +78,22 @@ abstract contract ZkVerdicts is ZkRules {
         return _verdicts[_key(configHash, blockHash, kind)];
     }
 
+    /// @notice The program of a proof that counts and contradicts what was proved of a header; zero if there is none.
+    function contradictedBy(bytes32 configHash, bytes32 blockHash, ProgramKind kind) public view returns (bytes32) {
+        bytes32 key = _key(configHash, blockHash, kind);
+        Contradiction storage contradiction = _contradictions[key];
+        bytes32 program = contradiction.program;
+        if (program != 0 && _counts(program, contradiction.generation)) return program;
+        // A block that is right has one output root, whichever program tells it.
+        bool isBlock = kind == ProgramKind.Block;
+        Verdict storage found = _verdicts[key];
+        Verdict storage other = _verdicts[_key(configHash, blockHash, isBlock ? ProgramKind.Output : ProgramKind.Block)];
+        Verdict storage executed = isBlock ? found : other;
+        bytes32 output = (isBlock ? other : found).computed;
+        bool differ = executed.fault == 0 && executed.outputRoot != 0 && output != 0 && executed.outputRoot != output;
+        return differ && _counts(other.program, other.generation) ? other.program : bytes32(0);
+    }
+
     /// @dev A verdict by a program, and under a configuration, that still count, and that nothing contradicts that counts.
     function _verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind)
         internal
@@ -85,23 +101,9 @@ abstract contract ZkVerdicts is ZkRules {
         returns (Verdict storage found)
     {
         _checkConfig(configHash);
-        bytes32 key = _key(configHash, blockHash, kind);
-        found = _verdicts[key];
+        found = _verdicts[_key(configHash, blockHash, kind)];
         if (!_counts(found.program, found.generation)) revert NoVerdict(configHash, blockHash);
-
-        Contradiction storage contradiction = _contradictions[key];
-        bool contradicted = _counts(contradiction.program, contradiction.generation);
-        if (!contradicted) {
-            // A block that is right has one output root, whichever program tells it.
-            bool isBlock = kind == ProgramKind.Block;
-            Verdict storage other =
-                _verdicts[_key(configHash, blockHash, isBlock ? ProgramKind.Output : ProgramKind.Block)];
-            Verdict storage executed = isBlock ? found : other;
-            Verdict storage output = isBlock ? other : found;
-            contradicted = executed.fault == 0 && executed.outputRoot != 0 && executed.outputRoot != output.computed
-                && _counts(other.program, other.generation);
-        }
-        if (contradicted) revert ContradictingProof(blockHash, found.fault);
+        if (contradictedBy(configHash, blockHash, kind) != 0) revert ContradictingProof(blockHash, found.fault);
     }
 
     function _record(bytes32 program, Claim calldata claim, bytes calldata proof) internal returns (ProgramKind kind) {

@@ -43,6 +43,11 @@ impl World {
         sent.map(drop)
     }
 
+    async fn contradicted(&self, block_hash: B256, kind: ProgramKind) -> Option<B256> {
+        let by = self.zk.contradicted_by(CONFIG, block_hash, kind);
+        by.await.unwrap()
+    }
+
     /// The owner takes the program out of use in one go.
     async fn remove(&self, program: B256) {
         self.owner_calls(&Z::pauseCall {}).await.unwrap();
@@ -158,6 +163,8 @@ async fn proofs_that_contradict_each_other_convict_and_refute_nobody() {
         .submit_proof(&world.prover, id, SECOND, &right, &proof, &path)
         .await;
     assert!(submitted.refusal().starts_with("ContradictingProof"));
+    let hash = wrong.blockHash;
+    assert_eq!(world.contradicted(hash, ProgramKind::Block).await, None);
     // Kept for itself, it stops the first one too.
     let kept = world
         .zk
@@ -179,7 +186,10 @@ async fn proofs_that_contradict_each_other_convict_and_refute_nobody() {
         world.record(BLOCK_PROGRAM, &wrong).await.unwrap();
     }
     // The owner finds out which program is broken. If it is the second, the first proof counts again.
+    let by = world.contradicted(hash, ProgramKind::Block).await;
+    assert_eq!(by, Some(SECOND));
     world.remove(SECOND).await;
+    assert_eq!(world.contradicted(hash, ProgramKind::Block).await, None);
     world.settle(id, ProgramKind::Block, &path).await.unwrap();
     assert_eq!(world.status(id).await, (Status::Proved, Ground::BlockProof));
 }
@@ -330,10 +340,19 @@ async fn the_two_kinds_of_program_may_not_tell_different_roots() {
         ..world.claim(3, 0)
     };
     world.record(BLOCK_PROGRAM, &block).await.unwrap();
+    for kind in [ProgramKind::Block, ProgramKind::Output] {
+        assert_eq!(world.contradicted(block.blockHash, kind).await, None);
+    }
     world
         .record(OUTPUT_PROGRAM, &output(B256::repeat_byte(3)))
         .await
         .unwrap();
+    for (kind, by) in [
+        (ProgramKind::Block, OUTPUT_PROGRAM),
+        (ProgramKind::Output, BLOCK_PROGRAM),
+    ] {
+        assert_eq!(world.contradicted(block.blockHash, kind).await, Some(by));
+    }
     for kind in [ProgramKind::Block, ProgramKind::Output] {
         let told = world.settle(id, kind, &path).await;
         assert!(told.refusal().starts_with("ContradictingProof"));
