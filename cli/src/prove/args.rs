@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use alloy_primitives::{Address, B256, ChainId, U256};
 use clap::{Args, Subcommand};
 use mach_prove::{BackendName, Context};
+use url::Url;
 
 use crate::args::ChainArgs;
 
@@ -19,6 +20,7 @@ use crate::args::ChainArgs;
 ///
 /// Examples:
 ///   mach-cli prove --bundle evidence/901-8-1f2e3d4c-stateRoot-5b6a7988.json.gz --backend openvm
+///   mach-cli prove --bundle output-root.json.gz --backend openvm --rpc http://localhost:9545
 ///   mach-cli prove --bundle $BUNDLE --backend openvm --l1-chain 1 --service-manager 0x... --account 0x...
 ///
 /// Exit codes: 0 proved, 2 not proved.
@@ -35,6 +37,17 @@ pub(crate) struct ProveArgs {
 
     #[command(flatten)]
     pub(super) prover: ProverArgs,
+
+    /// JSON-RPC endpoint of the rollup, for an output root before Isthmus: its proof needs the message
+    /// passer's account, which no bundle has; of several, the next is asked where one has no answer
+    #[arg(
+        long,
+        env = "MACH_RPC",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub(super) rpc: Vec<Url>,
 
     /// Memory that the prover may take, in bytes or as in 5GiB [default: what it likes]
     #[arg(long, env = "MACH_PROVER_MEMORY", value_name = "BYTES", value_parser = bytes)]

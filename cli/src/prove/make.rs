@@ -1,13 +1,15 @@
 use std::path::{Path, PathBuf};
 
 use eyre::WrapErr;
+use mach_core::Fault;
 use mach_prove::{
-    BackendName, Native, ProcessBackend, Proof, ProofBackend, ProofRequest, ProveError, Worth,
+    BackendName, Native, ProcessBackend, Proof, ProofBackend, ProofRequest, ProveError,
+    RequestError, Worth,
 };
-use mach_verify::{Bundle, Evidence};
+use mach_verify::{Bundle, ChainSpec, Evidence};
 use serde_json::json;
 
-use super::{args::ProveArgs, meter::Meter, print, words};
+use super::{account, args::ProveArgs, meter::Meter, print, words};
 use crate::{outcome::Outcome, remote::runtime, signals::Ended, spec::Specs};
 
 pub(super) fn run(args: &ProveArgs) -> eyre::Result<Outcome> {
@@ -16,7 +18,7 @@ pub(super) fn run(args: &ProveArgs) -> eyre::Result<Outcome> {
         .wrap_err_with(|| format!("bundle {}", args.bundle.display()))?;
     let chain_id = evidence.block().chain_id;
     let spec = specs.of(chain_id).unwrap_or(evidence.spec()).clone();
-    let request = ProofRequest::from_evidence_by(args.context(), &evidence, spec)?;
+    let request = request(args, &evidence, spec)?;
     let backend: Box<dyn ProofBackend> = match args.backend {
         BackendName::Native => Box::new(Native),
         name => {
@@ -49,6 +51,30 @@ pub(super) fn run(args: &ProveArgs) -> eyre::Result<Outcome> {
     proof.write(&out)?;
     tell(args, &specs, &proof, &out);
     Ok(Outcome::Valid)
+}
+
+/// What is to be proved; with the account proof that an output root before Isthmus takes.
+fn request(args: &ProveArgs, evidence: &Evidence, spec: ChainSpec) -> eyre::Result<ProofRequest> {
+    let context = args.context();
+    let made = ProofRequest::from_evidence_by(context, evidence, spec.clone());
+    match (made, evidence.fault()) {
+        (Err(RequestError::NoAccountProof(number)), Fault::OutputRoot(values)) => {
+            if args.rpc.is_empty() {
+                return Err(RequestError::NoAccountProof(number))
+                    .wrap_err("name a node with --rpc");
+            }
+            let proof = runtime()?.block_on(account::proof(&args.rpc, number))?;
+            let header = evidence.block().header.clone();
+            Ok(ProofRequest::output(
+                context,
+                spec,
+                header,
+                values.claimed,
+                proof,
+            )?)
+        }
+        (made, _) => Ok(made?),
+    }
 }
 
 fn tell(args: &ProveArgs, specs: &Specs, proof: &Proof, out: &Path) {

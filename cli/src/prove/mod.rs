@@ -1,5 +1,6 @@
 //! `mach-cli prove`, `verify-proof` and `guest`: what anybody can be shown, without a quorum.
 
+mod account;
 mod args;
 mod guest;
 mod make;

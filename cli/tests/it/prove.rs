@@ -1,7 +1,13 @@
 use std::{fs, path::Path};
 
-use mach_devnet::OptimismFork;
-use mach_verify::{Bundle, Evidence, source::RecordedBlock, verify_block};
+use alloy_primitives::B256;
+use mach_core::Verdict;
+use mach_devnet::{DevnetConfig, OptimismFork};
+use mach_verify::{
+    Bundle, Evidence,
+    source::{RecordedBlock, recorded_files},
+    verify_block, verify_output_proposal,
+};
 use serde_json::{Value, json};
 
 use crate::{errors, lines, mach_cli};
@@ -164,6 +170,81 @@ echo '{"type":"done"}'"#;
     let answer = &lines(&info)[0];
     assert_eq!(answer["prover"][0]["id"], ID);
     assert!(answer["committed"].is_array());
+}
+
+/// Before Isthmus no header has the message passer's storage root: a node proves its account.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_root_before_isthmus_takes_an_account_proof_of_a_node() {
+    let fork = OptimismFork::Holocene;
+    let config = DevnetConfig {
+        l2_fork: fork,
+        ..DevnetConfig::default()
+    };
+    let devnet = config.build().unwrap();
+    let number = devnet.sequencer().produce().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let genesis = serde_json::to_string(&config.l2_genesis()).unwrap();
+    fs::write(at("genesis.json"), genesis).unwrap();
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let servers = devnet.serve(loopback, loopback).await.unwrap();
+    let (bundle, out, genesis) = (at("bundle.json.gz"), at("proof.json"), at("genesis.json"));
+    let (url, blocks) = (servers.l2.http_url(), at("blocks"));
+    let run = async |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|it| (*it).to_owned()).collect();
+        // The devnet answers on this thread.
+        let made = tokio::task::spawn_blocking(move || {
+            mach_cli(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        made.await.unwrap()
+    };
+
+    // A witness of proofs has the account before the block, from which follows the root after it.
+    let record = [
+        "record",
+        "--rpc",
+        &url,
+        "--witness",
+        "proofs",
+        "--blocks",
+        "1",
+    ];
+    let made = run(&[&record[..], &["--genesis", &genesis, "--out", &blocks]].concat()).await;
+    assert_eq!(made.status.code(), Some(0), "{}", errors(&made));
+    let files = recorded_files(Path::new(&blocks)).unwrap();
+    let recorded = RecordedBlock::read(&files[0]).unwrap();
+    let spec = fork.spec(recorded.block.chain_id);
+    let verdict = verify_block(&spec, &recorded.block, &recorded.witness).unwrap();
+    let Verdict::Valid(summary) = verdict else {
+        unreachable!("{verdict:?}")
+    };
+    let claimed = B256::repeat_byte(7);
+    let fault = verify_output_proposal(&summary, claimed).unwrap();
+    let evidence = Evidence::new(spec, recorded, fault).unwrap();
+    evidence.write(&bundle).unwrap();
+    let prove = async |more: &[&str]| {
+        let args = [
+            "prove",
+            "--bundle",
+            &bundle,
+            "--backend",
+            "native",
+            "--out",
+            &out,
+        ];
+        run(&[&args[..], &["--genesis", &genesis, "--json"], more].concat()).await
+    };
+    let without = prove(&[]).await;
+    assert_eq!(without.status.code(), Some(2));
+    assert!(text(&without).contains("--rpc"), "{}", text(&without));
+    // The second endpoint is asked where the first one does not answer.
+    let made = prove(&["--rpc", &format!("http://127.0.0.1:9,{url}")]).await;
+    assert_eq!(made.status.code(), Some(0), "{}", errors(&made));
+    let journal = &lines(&made)[0]["journal"];
+    assert_eq!(journal["fault"], 128);
+    assert_eq!(journal["claimed"], claimed.to_string());
+    let right = devnet.l2().claimed_output_root(number).unwrap().unwrap();
+    assert_eq!(journal["computed"], right.to_string());
 }
 
 #[test]
