@@ -218,7 +218,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("zk.folder", "Folder where proofs are made", "\"proofs\""),
     (
         "zk.ecdsa_key",
-        "Key file of the account that pays bonds and hands proofs in; a bond comes back with the proof",
+        "Key file of the account that pays bonds and hands proofs in; the bond of what is proved comes back to it",
         "\"zk.ecdsa.json\"",
     ),
     (

@@ -29,6 +29,8 @@ use crate::{
 
 /// Between two looks at what was sent to L1.
 const TEND_INTERVAL: Duration = Duration::from_secs(12);
+/// Of these looks, those at which bonds are collected: at the start, and every hour.
+const COLLECT_TICKS: u32 = 300;
 
 /// ZK mode at work.
 pub(super) struct Zk {
@@ -121,15 +123,9 @@ pub(super) async fn start(
         .spawn(async move { running.run(shutdown).await });
     let shutdown = life.shutdown.clone();
     life.helpers.spawn(async move {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(TEND_INTERVAL) => {}
-                () = shutdown.cancelled() => return,
-            }
-            if let Err(error) = contract.submitter().tend().await {
-                let error = eyre::Report::new(error);
-                warn!("transactions are not looked after: {error:#}");
-            }
+        tokio::select! {
+            () = look_after(&contract) => {}
+            () = shutdown.cancelled() => {}
         }
     });
     let watched = mode.clone();
@@ -138,6 +134,27 @@ pub(super) async fn start(
         mode,
         rollup: rollup.chain_id,
     }))
+}
+
+/// Looks after what was sent, and has the bonds paid out that come back.
+async fn look_after(contract: &L1ZkContract) {
+    for tick in 0_u32.. {
+        if let Err(error) = contract.submitter().tend().await {
+            let error = eyre::Report::new(error);
+            warn!("transactions are not looked after: {error:#}");
+        }
+        if tick.is_multiple_of(COLLECT_TICKS) {
+            match contract.collect().await {
+                Ok(amount) if amount.is_zero() => {}
+                Ok(amount) => info!(wei = %amount, "bonds are paid out"),
+                Err(error) => {
+                    let error = eyre::Report::new(error);
+                    warn!("bonds are not paid out yet: {error:#}");
+                }
+            }
+        }
+        tokio::time::sleep(TEND_INTERVAL).await;
+    }
 }
 
 fn backend(settings: &config::Zk) -> eyre::Result<Arc<dyn ProofBackend>> {

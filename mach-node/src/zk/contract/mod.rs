@@ -89,6 +89,20 @@ impl L1ZkContract {
         &self.submitter
     }
 
+    /// Has the bonds that came back paid out to the account; says how much that was, in wei. What a
+    /// proof decides the contract only keeps for it.
+    ///
+    /// Errors: [`ZkContractError`].
+    pub async fn collect(&self) -> Result<U256, ZkContractError> {
+        let account = self.submitter.sender();
+        let amount = self.manager.withdrawable(account).await.map_err(not_read)?;
+        if !amount.is_zero() {
+            let paid = self.manager.withdraw(&self.submitter, account).await;
+            paid.map_err(not_sent)?;
+        }
+        Ok(amount)
+    }
+
     const fn provider(&self) -> &DynProvider {
         self.submitter.provider()
     }
