@@ -71,8 +71,7 @@ pub(crate) fn prove(
         ));
     }
     let context = VerifierContext::default();
-    let opts = ProverOpts::composite().with_segment_po2_max(MOST_PO2 as usize);
-    let prover = get_prover_server(&opts).map_err(ProverError::other)?;
+    let prover = get_prover_server(&ProverOpts::composite()).map_err(ProverError::other)?;
     let total = u64::from(trace.segments);
     let mut receipts = Vec::new();
     for index in 0..trace.segments {
@@ -127,7 +126,7 @@ fn run(
     input: &[u8],
     po2: u32,
     words: &Words,
-    mut keep: impl FnMut(Segment) -> Result<(), ProverError>,
+    mut keep: impl FnMut(Segment) -> Result<(), ProverError> + Send,
 ) -> Result<Session, ProverError> {
     let input = framed(input)?;
     let env = ExecutorEnv::builder()
