@@ -139,13 +139,17 @@ impl L1ZkContract {
         proof: &Proof,
     ) -> Result<ZkContractError, ZkContractError> {
         if contradicts(&error) {
-            let claim = claim(&proof.journal);
+            let (claim, block) = (claim(&proof.journal), proof.journal.block_hash);
             let (program, bytes) = (proof.program_id, &proof.proof);
-            let recorded = self
-                .manager
-                .record_proof(&self.submitter, program, &claim, bytes);
-            recorded.await.map_err(not_sent)?;
-            error!(block = %proof.journal.block_hash, "another proof says something else of the block: the contract's owner has to look");
+            let manager = &self.manager;
+            let known = manager
+                .contradicted_by(claim.configHash, block, ProgramKind::Block)
+                .await;
+            if known.map_err(not_read)?.is_none() {
+                let recorded = manager.record_proof(&self.submitter, program, &claim, bytes);
+                recorded.await.map_err(not_sent)?;
+                error!(%block, "another proof says something else of the block: the contract's owner has to look");
+            }
         }
         Ok(not_sent(error))
     }

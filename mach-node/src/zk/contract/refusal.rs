@@ -12,8 +12,9 @@ use mach_contracts_bindings::{
 use super::ZkContractError;
 
 /// Of these the same call is never taken. All others pass, or may: a pause, a bond that was changed, an
-/// account that is not allowed yet, a program or configuration that is not active yet.
-const FINAL: [[u8; 4]; 17] = [
+/// account that is not allowed yet, a program or configuration that is not active yet, another proof that
+/// says something else until the owner has retired a program.
+const FINAL: [[u8; 4]; 16] = [
     Z::NoSuchSource::SELECTOR,
     Z::OtherGameType::SELECTOR,
     Z::OpeningMismatch::SELECTOR,
@@ -21,7 +22,6 @@ const FINAL: [[u8; 4]; 17] = [
     Z::BlockNumberMismatch::SELECTOR,
     Z::NothingWrong::SELECTOR,
     Z::UnprovableFault::SELECTOR,
-    Z::ContradictingProof::SELECTOR,
     Evidence::HeaderMismatch::SELECTOR,
     Evidence::TooManyHeaders::SELECTOR,
     Evidence::InvalidHeader::SELECTOR,

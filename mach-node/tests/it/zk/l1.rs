@@ -21,7 +21,7 @@ use mach_contracts_bindings::{
     SubmitPolicy, Submitter,
     zk::{
         Raise, ZkConfig as OnL1, ZkProgram, ZkServiceManager,
-        abi::{Accused, IMachZkServiceManager as Z, NewProgram, ProgramKind, Status},
+        abi::{Accused, Claim, IMachZkServiceManager as Z, NewProgram, ProgramKind, Status},
     },
 };
 use mach_core::{Alert, AlertKind, ports::AlertSink};
@@ -434,6 +434,52 @@ async fn what_the_contract_refuses_for_now_is_waited_for() {
     let stages = settle(&zk).await;
     assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
     assert_eq!(world.convictions().await, 1);
+}
+
+/// Somebody has a proof that the block is right. Both are on record then, neither decides anything, and
+/// the case waits for the owner.
+#[tokio::test]
+async fn a_proof_that_says_something_else_is_contradicted_once() {
+    let world = World::new(1, |_| {}).await;
+    let alert = world.lie(Lie::MintedBalance).await;
+    world.propose(3);
+    let block = world.devnet.l2().l2_block(3).unwrap();
+    let config_hash = world.fork.spec(block.chain_id).hash();
+    let hash = alert.block.hash;
+    let affirmed = Claim {
+        configHash: config_hash,
+        parentHash: block.header.parent_hash,
+        blockHash: hash,
+        blockNumber: 3,
+        claimed: hash,
+        computed: hash,
+        ..Claim::default()
+    };
+    let (owner, manager) = (world.owner().await, &world.manager);
+    let digest = manager.journal_digest(owner.sender(), &affirmed).await;
+    let proof = digest.unwrap().into();
+    manager
+        .record_proof(&owner, PROGRAM, &affirmed, &proof)
+        .await
+        .unwrap();
+
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let sender = account.sender();
+    let zk = world.zk_of(account).await;
+    zk.raise(&alert).await.unwrap();
+    let is_waiting = |case: &Case| {
+        let trouble = case.trouble.as_ref();
+        trouble.is_some_and(|it| it.tries > 4 && it.reason.contains("ContradictingProof"))
+    };
+    let stages = until(&zk, is_waiting).await;
+    assert!(matches!(&stages[..], [Stage::Proved { .. }]), "{stages:?}");
+    let kind = ProgramKind::Block;
+    let by = manager.contradicted_by(config_hash, hash, kind).await;
+    assert_eq!(by.unwrap(), Some(PROGRAM));
+    // The alert and the one contradiction, however often it was tried.
+    let sent = world.devnet.l1().pending_nonce(sender).unwrap();
+    assert_eq!(sent, 2);
+    assert_eq!(world.convictions().await, 0);
 }
 
 /// L1, whose node has no answer to the first `eth_call`s of a kind.
