@@ -136,6 +136,9 @@ fn execute(
         name.starts_with(guest.info.program.name()) && name.ends_with(".bin")
     });
     files.sort();
+    if files.is_empty() {
+        return Err(ProverError::other("there is no input for the program"));
+    }
     let mut executor = prover.executor(&guest)?;
     for file in files {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -415,6 +418,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
         let json = serde_json::to_vec(&journal()).unwrap();
+        let empty = format!(
+            "execute --program block --inputs {}",
+            folder.path().display()
+        );
+        assert_eq!(failure(&say(None, &empty).1), Some(Failure::Other));
         write("block-a.json", &json).unwrap();
         write("block-a.bin", journal().digest().as_slice()).unwrap();
         write("output.bin", b"of the other program").unwrap();
