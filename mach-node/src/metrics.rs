@@ -7,6 +7,8 @@
 //! | `eigen_performance_score` | `avs_name` | share of the services that work, in percent |
 //! | `eigen_registered_stakes` | `avs_name`, `quorum_number`, `quorum_name` | stake of the operator |
 //! | `eigen_rpc_request_total`, `eigen_rpc_request_duration_seconds` | `avs_name`, `method`, `client_version` | requests to L1 |
+//! | `eigen_fees_earned_total` | `avs_name`, `token` | 0, see below |
+//! | `eigen_slashing_status` | | 0, see below |
 //! | `mach_up` | `service` | whether a service works |
 //! | `mach_verifier_head_block`, `…_next_block`, `…_verified_block`, `…_finalized_block` | `rollup` | how far a verifier is |
 //! | `mach_verifier_lag_blocks` | `rollup` | blocks between head and verifier |
@@ -24,8 +26,8 @@
 //! | `mach_zk_cases` | `stage` | cases of ZK mode: `found`, `chosen`, `raised`, `proved`, `shown`, `done`, `given_up` |
 //! | `mach_zk_stuck_cases`, `mach_zk_oldest_seconds` | | open cases that people have to look at, and the age of the oldest open one |
 //!
-//! The original's `eigen_fees_earned_total` and `eigen_slashing_status` are not served: the contracts pay
-//! no fees and slash nobody, so that there is nothing on the chain to read them from.
+//! `eigen_fees_earned_total` and `eigen_slashing_status` are served for the dashboards of the original,
+//! and are 0: the contracts pay no fees and slash nobody.
 
 mod l1;
 
@@ -132,6 +134,9 @@ impl Metrics {
             let all = u32::try_from(services.len().max(1)).unwrap_or(u32::MAX);
             let score = f64::from(up) * 100.0 / f64::from(all);
             gauge!("eigen_performance_score", "avs_name" => AVS_NAME).set(score);
+            counter!("eigen_fees_earned_total", "avs_name" => AVS_NAME, "token" => "none")
+                .absolute(0);
+            gauge!("eigen_slashing_status").set(0);
         });
     }
 
@@ -385,6 +390,8 @@ mod tests {
             r#"mach_verifier_valid_blocks{rollup="10"} 20"#,
             r#"mach_up{service="ServiceOperatorVerifier"} 0"#,
             r#"eigen_performance_score{avs_name="mach"} 50"#,
+            r#"eigen_fees_earned_total{avs_name="mach",token="none"} 0"#,
+            "eigen_slashing_status 0",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}: {text}");
         }

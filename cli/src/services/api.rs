@@ -11,7 +11,10 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, dashboard,
-    finality::{FeedConfig, FinalityConfig, FinalityIndex, Standing, StandingAlerts, router},
+    finality::{
+        EvidenceFolders, FeedConfig, FinalityConfig, FinalityIndex, Rounds, Standing,
+        StandingAlerts, router_with,
+    },
     store::Store,
 };
 use mach_verify::source::{RpcOptions, RpcSource};
@@ -72,7 +75,10 @@ pub(super) async fn start(
     life.helpers
         .spawn(async move { shared.watch_others(shutdown).await });
     let rounds = aggregator.clone();
-    let api = router(index, Some(Arc::new(move || rounds.rounds())));
+    let evidence = config.rollups.iter();
+    let evidence = evidence.map(|rollup| (rollup.chain_id, rollup.evidence.clone()));
+    let rounds: Rounds = Arc::new(move || rounds.rounds());
+    let api = router_with(index, Some(rounds), EvidenceFolders::new(evidence));
     Ok(dashboard::router().merge(api))
 }
 

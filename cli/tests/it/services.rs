@@ -406,24 +406,30 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
         std::thread::sleep(Duration::from_millis(100));
     }
 
-    // Every block has its attestation, those of the time without them too.
-    let rollup = &get(&devnet.api(), "/v1/rollups")[0];
-    let rollup = rollup.get("rollup").or(rollup.get("chainId")).unwrap();
+    // Every block has its attestation, those of the time without them too, and its certificate has
+    // both operators, whichever of them was killed meanwhile.
+    let rollup = &get(&devnet.api(), "/v1/rollups")[0]["rollup"];
     for number in 1..=with_both {
         let started = Instant::now();
         loop {
-            let block = get(
-                &devnet.api(),
-                &format!("/v1/rollups/{rollup}/blocks/{number}"),
-            );
-            if ["attested", "confirmed"]
-                .iter()
-                .any(|it| block["status"].to_string().contains(it))
-            {
+            let path = format!("/v1/rollups/{rollup}/blocks/{number}");
+            let block = get(&devnet.api(), &path);
+            if ["attested", "confirmed"].contains(&block["status"].as_str().unwrap()) {
                 break;
             }
             assert!(started.elapsed() < PATIENCE, "{number}: {block}");
             std::thread::sleep(Duration::from_millis(200));
         }
+        let path = format!("/v1/rollups/{rollup}/certificates/{number}");
+        let certificate = &get(&devnet.api(), &path)["certificate"];
+        let block = &certificate["statement"]["block"]["number"];
+        assert_eq!(block.as_u64(), Some(number), "{certificate}");
+        assert_eq!(certificate["nonSigners"].as_array().unwrap().len(), 0);
     }
+    // One of them, checked as anybody would.
+    let path = format!("/v1/rollups/{rollup}/certificates/{with_both}");
+    let file = folder.join("certificate.json");
+    std::fs::write(&file, get(&devnet.api(), &path).to_string()).unwrap();
+    let checked = mach(folder, &["certificate", "verify", "certificate.json"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", errors(&checked));
 }

@@ -21,7 +21,7 @@ mod rollup;
 mod rows;
 mod view;
 
-pub use api::{Rounds, openapi, router, rpc_module};
+pub use api::{EvidenceFolders, Rounds, openapi, router, router_with, rpc_module};
 pub use config::FinalityConfig;
 pub use error::FinalityError;
 pub use feed::{FeedConfig, Standing, StandingAlerts};

@@ -12,7 +12,7 @@ use std::{
 use futures::{SinkExt, StreamExt};
 use mach_node::{
     RoundEvent, dashboard,
-    finality::{self, FinalityConfig, FinalityIndex},
+    finality::{self, EvidenceFolders, FinalityConfig, FinalityIndex},
     http::serve,
     store::MemoryStore,
 };
@@ -168,7 +168,10 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
         let aggregator = aggregator.clone();
         Arc::new(move || aggregator.rounds())
     };
-    let router = dashboard::router().merge(finality::router(index.clone(), Some(rounds)));
+    let folder = tempfile::tempdir().unwrap();
+    let folders = EvidenceFolders::new([(ROLLUP, folder.path().to_owned())]);
+    let api = finality::router_with(index.clone(), Some(rounds), folders);
+    let router = dashboard::router().merge(api);
     let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server = serve(router, loopback).await.unwrap();
 
@@ -194,6 +197,17 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
     page.until(&claimed).await;
     index.confirmed(&confirmation(digest(1))).await.unwrap();
     page.until("document.querySelector('.item.bad .facts')?.innerText.includes('1,000')")
+        .await;
+
+    // What a verifier wrote against the block can be had from the page, as soon as it is there.
+    let bundle = format!("{ROLLUP}-1-00000000-stateRoot-5b6a7988.json.gz");
+    std::fs::write(folder.path().join(&bundle), b"evidence").unwrap();
+    page.until("document.querySelector('a[download$=\".json.gz\"]') !== null")
+        .await;
+    let read = "(async () => { const link = document.querySelector('a[download$=\".json.gz\"]'); \
+                window.evidence = link.download + ' ' + await (await fetch(link.href)).text() })()";
+    page.value(read).await;
+    page.until(&format!("window.evidence === '{bundle} evidence'"))
         .await;
 
     // Who signed, who did not, and why.

@@ -14,6 +14,7 @@ mod curves;
 mod dashboard;
 mod events;
 mod finality;
+mod fuzz;
 mod grpc;
 mod guard;
 mod http;

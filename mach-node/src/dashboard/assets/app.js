@@ -5,6 +5,9 @@ import { ATTESTATIONS, State } from "./state.js";
 import { rollupPage } from "./view.js";
 
 const ROUNDS_EVERY = 2000;
+const EVIDENCE_EVERY = 3000;
+// Alerts whose evidence is asked for at a time.
+const LOOKED_AT = 20;
 // Padding and border of a panel, in pixels.
 const PANEL = 40;
 
@@ -53,7 +56,7 @@ function render() {
   const focused = document.activeElement?.closest?.("[data-key]")?.dataset.key;
   const style = getComputedStyle(main);
   const inside = main.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-  main.replaceChildren(...rollupPage(rollup, state.rounds, Math.max(Math.round(inside) - PANEL, 240)));
+  main.replaceChildren(...rollupPage(rollup, state, Math.max(Math.round(inside) - PANEL, 240)));
   for (const item of main.querySelectorAll("[data-key]")) {
     const details = item.querySelector("details");
     if (details && open.has(item.dataset.key)) details.open = true;
@@ -107,6 +110,25 @@ async function readRounds() {
   setTimeout(readRounds, ROUNDS_EVERY);
 }
 
+// A verifier on the same machine writes its bundle when it finds something, and that may take a while.
+async function readEvidence() {
+  if (!document.hidden) {
+    const alerts = [...(state.rollups.get(shown)?.alerts.values() ?? [])];
+    const missing = alerts.filter((alert) => !state.evidence.has(alert.digest));
+    for (const alert of missing.slice(-LOOKED_AT)) {
+      try {
+        const files = await read(`/v1/rollups/${alert.rollup}/evidence/${alert.block.hash}`);
+        if (files.length === 0) continue;
+        state.evidence.set(alert.digest, files);
+        changed();
+      } catch (error) {
+        console.warn("evidence", error);
+      }
+    }
+  }
+  setTimeout(readEvidence, EVIDENCE_EVERY);
+}
+
 function follow() {
   const source = new EventSource("/v1/events");
   const take = (message) => {
@@ -133,3 +155,4 @@ addEventListener("hashchange", () => {
 });
 follow();
 readRounds();
+readEvidence();

@@ -5,6 +5,8 @@ export const ATTESTATIONS = 100;
 export class State {
   rollups = new Map();
   rounds = [];
+  // Bundles of evidence, by the digest of the alert.
+  evidence = new Map();
 
   // Whatever was known is replaced.
   snapshot(rollups) {

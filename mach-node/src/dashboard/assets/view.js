@@ -13,7 +13,7 @@ const KINDS = {
 
 const LONGEST = 20;
 
-export function rollupPage(rollup, rounds, width) {
+export function rollupPage(rollup, { rounds, evidence }, width) {
   const alerts = [...rollup.alerts.values()].sort((a, b) => b.block.number - a.block.number);
   const standing = alerts.filter((alert) => !alert.isResolved);
   const own = rounds.filter((round) => rollupOf(round) === rollup.rollup);
@@ -25,7 +25,7 @@ export function rollupPage(rollup, rounds, width) {
       "div",
       { class: "columns" },
       panel("Rounds", list(own, (round) => roundItem(round, rounds), "No round is open.")),
-      panel("Alerts", list(alerts, alertItem, "No alert was ever raised.")),
+      panel("Alerts", list(alerts, (alert) => alertItem(alert, evidence.get(alert.digest) ?? []), "No alert was ever raised.")),
     ),
   ];
 }
@@ -164,7 +164,7 @@ function quorumBar({ quorum, signed, total, threshold }) {
   );
 }
 
-function alertItem(alert) {
+function alertItem(alert, bundles) {
   const file = `/v1/rollups/${alert.rollup}/certificates/${alert.digest}`;
   const { confirmation } = alert;
   return element(
@@ -191,7 +191,21 @@ function alertItem(alert) {
             ]
           : "not yet",
       ],
-      ["evidence", element("a", { href: file, download: `alert-${alert.digest.slice(2, 10)}.json` }, "certificate")],
-    ].map((pair) => [pair[0], [pair[1]].flat().filter((it) => it !== null)])),
+      ["signed", element("a", { href: file, download: `alert-${alert.digest.slice(2, 10)}.json` }, "certificate")],
+      bundles.length > 0 && [
+        "evidence",
+        bundles.map(({ name, bytes }) =>
+          element(
+            "a",
+            {
+              href: `/v1/rollups/${alert.rollup}/evidence/${alert.block.hash}/${encodeURIComponent(name)}`,
+              download: name,
+              title: `replay it: mach-cli verify ${name}`,
+            },
+            `${name} (${count(Math.ceil(bytes / 1024))} KiB) `,
+          ),
+        ),
+      ],
+    ].filter(Boolean).map((pair) => [pair[0], [pair[1]].flat().filter((it) => it !== null)])),
   );
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod count;
+mod evidence;
 mod problem;
 mod rest;
 mod rpc;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 use utoipa::OpenApi;
 
+pub use self::evidence::EvidenceFolders;
 use self::rpc::FinalityApiServer;
 use super::{EventRecord, FinalityError, FinalityIndex};
 use crate::RoundView;
@@ -37,14 +39,16 @@ pub type Rounds = Arc<dyn Fn() -> Vec<RoundView> + Send + Sync>;
 struct Api {
     index: FinalityIndex,
     rounds: Option<Rounds>,
+    evidence: Arc<EvidenceFolders>,
     listeners: Arc<Semaphore>,
 }
 
 impl Api {
-    fn new(index: FinalityIndex, rounds: Option<Rounds>) -> Self {
+    fn new(index: FinalityIndex, rounds: Option<Rounds>, evidence: EvidenceFolders) -> Self {
         Self {
             index,
             rounds,
+            evidence: Arc::new(evidence),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
         }
     }
@@ -68,6 +72,15 @@ impl Api {
 /// Everything is read with GET, from any origin. What is wrong with a request is said in a problem
 /// object (RFC 9457). `rounds` tells the rounds of an aggregator, if there is one in this process.
 pub fn router(index: FinalityIndex, rounds: Option<Rounds>) -> Router {
+    router_with(index, rounds, EvidenceFolders::default())
+}
+
+/// [`router`] with the evidence that verifiers on this machine keep.
+pub fn router_with(
+    index: FinalityIndex,
+    rounds: Option<Rounds>,
+    evidence: EvidenceFolders,
+) -> Router {
     let readers = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET]);
@@ -86,6 +99,11 @@ pub fn router(index: FinalityIndex, rounds: Option<Rounds>) -> Router {
             "/rollups/{rollup}/certificates/{statement}",
             get(rest::certificate),
         )
+        .route("/rollups/{rollup}/evidence/{block}", get(evidence::bundles))
+        .route(
+            "/rollups/{rollup}/evidence/{block}/{name}",
+            get(evidence::bundle),
+        )
         .route("/rounds", get(rest::rounds))
         .route("/alerts", get(rest::alerts))
         .route("/events", get(stream::events))
@@ -94,7 +112,7 @@ pub fn router(index: FinalityIndex, rounds: Option<Rounds>) -> Router {
         .method_not_allowed_fallback(rest::not_allowed)
         .layer(readers)
         .layer(from_fn(count::count))
-        .with_state(Api::new(index, rounds));
+        .with_state(Api::new(index, rounds, evidence));
     // Beside it there may be other routers, with an answer of their own to all else.
     Router::new()
         .nest("/v1", questions)
@@ -113,7 +131,8 @@ pub fn router(index: FinalityIndex, rounds: Option<Rounds>) -> Router {
 /// | `mach_alerts` | rollup or nothing | [`AlertView`](super::AlertView)s |
 /// | `mach_rounds` | rollup or nothing | [`RoundView`]s |
 pub fn rpc_module(index: FinalityIndex, rounds: Option<Rounds>) -> RpcModule<()> {
-    Api::new(index, rounds).into_rpc().remove_context()
+    let api = Api::new(index, rounds, EvidenceFolders::default());
+    api.into_rpc().remove_context()
 }
 
 /// The OpenAPI document of [`router`].
@@ -140,6 +159,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         rest::certificate,
         rest::rounds,
         rest::alerts,
+        evidence::bundles,
+        evidence::bundle,
         stream::events,
         stream::web_socket,
     ),

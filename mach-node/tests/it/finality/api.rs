@@ -228,7 +228,7 @@ async fn the_document_is_about_what_is_served() {
     let document = get(&router, "/v1/openapi.json").await;
     assert_eq!(document, serde_json::to_value(openapi()).unwrap());
     let paths: BTreeSet<_> = document["paths"].as_object().unwrap().keys().collect();
-    assert_eq!(paths.len(), 11);
+    assert_eq!(paths.len(), 13);
     for path in paths {
         let asked = path
             .replace("{rollup}", "10")

@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod evidence;
 mod feed;
 mod fuzz;
 mod stream;
