@@ -430,6 +430,12 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
     let path = format!("/v1/rollups/{rollup}/certificates/{with_both}");
     let file = folder.join("certificate.json");
     std::fs::write(&file, get(&devnet.api(), &path).to_string()).unwrap();
-    let checked = mach(folder, &["certificate", "verify", "certificate.json"]);
+    let args = [
+        "certificate",
+        "verify",
+        "certificate.json",
+        "--trust-operators",
+    ];
+    let checked = mach(folder, &args);
     assert_eq!(checked.status.code(), Some(0), "{}", errors(&checked));
 }

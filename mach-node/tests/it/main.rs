@@ -10,6 +10,7 @@
 mod aggregator;
 mod backfill;
 mod breaker;
+mod compat;
 mod curves;
 mod dashboard;
 mod events;

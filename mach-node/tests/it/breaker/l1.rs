@@ -1,7 +1,15 @@
 //! Alerts that stand on L1.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use alloy_provider::{EthGetBlock, Provider, RootProvider};
+use alloy_rpc_types_eth::{Block, BlockNumberOrTag};
 use mach_contracts_bindings::{AdminCommand, Generation};
 use mach_core::{Statement, ports::BoxError};
 use mach_devnet::{
@@ -93,7 +101,6 @@ async fn a_lie_trips_the_breaker_until_its_alert_is_removed() -> Result<(), BoxE
             .from(owner.address)
             .to(action.to)
             .input(action.calldata.into());
-        use alloy_provider::Provider;
         let l1 = stack.devnet().l1().signing_provider(owner);
         let receipt = l1.send_transaction(request).await?.get_receipt().await?;
         assert!(receipt.status());
@@ -131,5 +138,55 @@ async fn an_l1_that_says_nothing_of_the_rollup_is_not_heard() -> Result<(), BoxE
     let lagging = feed(service_manager, ROLLUP).with_max_age(Duration::from_secs(60));
     let told = cause(lagging).await;
     assert!(told.starts_with("the newest block of L1 is"), "{told}");
+    Ok(())
+}
+
+/// Behind one address are several nodes, of which some lag: the newest block is this one, where it is
+/// not 0.
+#[derive(Clone)]
+struct Lagging<P>(P, Arc<AtomicU64>);
+
+impl<P: Provider> Provider for Lagging<P> {
+    fn root(&self) -> &RootProvider {
+        self.0.root()
+    }
+
+    fn get_block_by_number(&self, number: BlockNumberOrTag) -> EthGetBlock<Block> {
+        let number = match self.1.load(Ordering::SeqCst) {
+            behind if behind > 0 && number.is_latest() => behind.into(),
+            _ => number,
+        };
+        self.0.get_block_by_number(number)
+    }
+}
+
+/// Of the newest alert it knows nothing, and says so as if there were none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_l1_that_lags_is_not_heard() -> Result<(), BoxError> {
+    let stack = Stack::start(&StackConfig {
+        operators: 1,
+        ..StackConfig::default()
+    })
+    .await?;
+    let behind = Arc::new(AtomicU64::new(0));
+    let l1 = Lagging(stack.l1().clone(), Arc::clone(&behind));
+    let service_manager = stack.deployment().service_manager;
+    let mut feed = L1Feed::new(l1, service_manager, ROLLUP, POLL);
+    assert!(matches!(feed.next().await?, FeedEvent::Snapshot { .. }));
+    let head = stack.l1().get_block_number().await?;
+    behind.store(head - 1, Ordering::SeqCst);
+    let error = feed.next().await.unwrap_err();
+    let told = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(
+        told,
+        format!("L1 is at block {}, and was at {head}", head - 1)
+    );
+    // Another one is asked, if there is one.
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        behind.store(0, Ordering::SeqCst);
+    };
+    let (event, ()) = tokio::join!(feed.next(), later);
+    assert!(matches!(event?, FeedEvent::Snapshot { .. }));
     Ok(())
 }
