@@ -77,7 +77,20 @@ async fn verify(args: &ProposalsArgs, specs: &Specs) -> eyre::Result<Outcome> {
         .filter(|it| matches!(it.status, ProposalStatus::Open | ProposalStatus::Defended))
         .map(|it| it.proposal)
         .collect();
-    let unknown = unknown(proposals.opaque_games(), proposals.dropped_proposals());
+    let others = proposals.games_of_other_types();
+    if others > 0 {
+        tracing::warn!(
+            games = others,
+            "of types that are not compared: see --game-types"
+        );
+    }
+    // Beside proposals that are compared, games of other types are nobody's proposals.
+    let others = if standing.is_empty() { others } else { 0 };
+    let unknown = unknown(
+        proposals.opaque_games(),
+        proposals.dropped_proposals(),
+        others,
+    );
     if standing.is_empty() && unknown.is_empty() {
         // To have found nothing is no failure, as it would be for blocks.
         tracing::warn!(from = args.from, "no proposal stands");
@@ -116,7 +129,7 @@ async fn verify(args: &ProposalsArgs, specs: &Specs) -> eyre::Result<Outcome> {
 }
 
 /// What stands on L1 and was not compared: it must not pass for right.
-fn unknown(opaque: u64, dropped: u64) -> Vec<String> {
+fn unknown(opaque: u64, dropped: u64, others: u64) -> Vec<String> {
     let what = [
         (
             opaque,
@@ -125,6 +138,10 @@ fn unknown(opaque: u64, dropped: u64) -> Vec<String> {
         (
             dropped,
             "proposals made room for newer ones: name a later block with --from to see fewer",
+        ),
+        (
+            others,
+            "games of other types are all there is: name theirs with --game-types to compare them",
         ),
     ];
     (what.into_iter().filter(|(count, _)| *count > 0))
@@ -248,13 +265,14 @@ mod tests {
 
     #[test]
     fn what_was_not_compared_is_said() {
-        assert!(unknown(0, 0).is_empty());
-        for (opaque, dropped, words) in [
-            (3, 0, &["3 games"][..]),
-            (0, 1, &["1 proposals made room"]),
-            (2, 5, &["2 games", "5 proposals"]),
+        assert!(unknown(0, 0, 0).is_empty());
+        for (opaque, dropped, others, words) in [
+            (3, 0, 0, &["3 games"][..]),
+            (0, 1, 0, &["1 proposals made room"]),
+            (0, 0, 4, &["4 games of other types"]),
+            (2, 5, 0, &["2 games", "5 proposals"]),
         ] {
-            let said = unknown(opaque, dropped);
+            let said = unknown(opaque, dropped, others);
             assert_eq!(said.len(), words.len());
             assert!(
                 said.iter()

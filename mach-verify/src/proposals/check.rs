@@ -5,7 +5,7 @@ use mach_core::{
 };
 
 use super::Proposal;
-use crate::verify_output_proposal;
+use crate::{output_root::unknown_output_root, verify_output_proposal};
 
 /// Says whether proposals are right, by executing the blocks that they are about.
 ///
@@ -78,10 +78,7 @@ impl<S: L2Source, V: BlockValidator> ProposalChecker<S, V> {
             return Err(incomplete(number)("the block rests on a claim".into()));
         }
         if summary.output_root.is_none() {
-            return Err(ValidateError::Unsupported {
-                block: number,
-                source: "a chain without output roots".into(),
-            });
+            return Err(unknown_output_root(number));
         }
         let fault = verify_output_proposal(summary, proposal.output_root);
         Ok(fault.map_or(verdict, Verdict::Invalid))

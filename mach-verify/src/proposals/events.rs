@@ -107,6 +107,13 @@ pub enum ProposalEvent {
         /// The game's contract.
         proxy: Address,
     },
+    /// A game was created of a type whose root claim is not read as an output root.
+    OtherType {
+        /// The game's contract.
+        proxy: Address,
+        /// The game's type.
+        game_type: u32,
+    },
     /// The oracle's outputs from this index on were deleted.
     Deleted {
         /// First deleted index.
@@ -156,7 +163,7 @@ impl ProposalEvents {
     /// The events of an L1 block, in their order. Body and receipts have to be proven to the
     /// block's header.
     ///
-    /// Games of other types are left out. [`ProposalEvent::Resolved`] may come from any contract:
+    /// [`ProposalEvent::Resolved`] may come from any contract:
     /// it counts for games that the factory has made.
     pub fn of_block(&self, block: &L2Block, receipts: &[ReceiptEnvelope]) -> Vec<ProposalEvent> {
         let mut events = Vec::new();
@@ -200,7 +207,7 @@ impl ProposalEvents {
                 let proxy = Address::from_word(*proxy);
                 let game_type = u32::try_from(to_number(*kind)?).ok()?;
                 if !self.game_types.contains(&game_type) {
-                    return None;
+                    return Some(ProposalEvent::OtherType { proxy, game_type });
                 }
                 let created = transaction.and_then(|it| Creation::of(factory, it));
                 let number = created.filter(|it| (it.game_type, it.root) == (game_type, *root));

@@ -65,6 +65,7 @@ struct State {
     recent: VecDeque<Seen>,
     proposals: VecDeque<TrackedProposal>,
     opaque: u64,
+    other_types: u64,
     dropped: u64,
 }
 
@@ -74,6 +75,8 @@ struct Seen {
     at: BlockRef,
     /// Opaque games in it.
     opaque: u64,
+    /// Games of other types in it.
+    other_types: u64,
 }
 
 /// How often it is looked for more before L1's blocks are said not to follow each other: as often as
@@ -174,6 +177,11 @@ impl<L: L1Source> L1Proposals<L> {
         self.state().opaque
     }
 
+    /// Games of types whose root claim is not read as an output root: nobody here compares them.
+    pub fn games_of_other_types(&self) -> u64 {
+        self.state().other_types
+    }
+
     /// Proposals that made room for newer ones: what became of these nobody here knows any more.
     pub fn dropped_proposals(&self) -> u64 {
         self.state().dropped
@@ -213,7 +221,7 @@ impl State {
         if self.last() != last {
             return found;
         }
-        let mut opaque = 0;
+        let (mut opaque, mut other_types) = (0, 0);
         for event in events {
             match *event {
                 ProposalEvent::Proposed(proposal) => {
@@ -229,6 +237,7 @@ impl State {
                     found.push(proposal);
                 }
                 ProposalEvent::Opaque { .. } => opaque += 1,
+                ProposalEvent::OtherType { .. } => other_types += 1,
                 ProposalEvent::Deleted { from } => self.close(
                     ProposalStatus::Deleted,
                     at,
@@ -248,7 +257,12 @@ impl State {
             self.recent.pop_front();
         }
         self.opaque += opaque;
-        self.recent.push_back(Seen { at, opaque });
+        self.other_types += other_types;
+        self.recent.push_back(Seen {
+            at,
+            opaque,
+            other_types,
+        });
         found
     }
 
@@ -277,6 +291,7 @@ impl State {
             return;
         }
         self.opaque -= seen.opaque;
+        self.other_types -= seen.other_types;
         self.proposals
             .retain(|it| it.proposal.l1.number < last.number);
         for tracked in &mut self.proposals {
@@ -321,12 +336,16 @@ mod tests {
         let opaque = ProposalEvent::Opaque {
             proxy: Address::ZERO,
         };
+        let other = ProposalEvent::OtherType {
+            proxy: Address::ZERO,
+            game_type: 7,
+        };
         let mut state = State::default();
         state.apply(None, at(1), &[opaque]);
-        state.apply(Some(at(1)), at(2), &[opaque, opaque]);
-        assert_eq!(state.opaque, 3);
+        state.apply(Some(at(1)), at(2), &[opaque, opaque, other]);
+        assert_eq!((state.opaque, state.other_types), (3, 1));
         state.forget(at(2));
-        assert_eq!(state.opaque, 1);
+        assert_eq!((state.opaque, state.other_types), (1, 0));
         // That it is not the last one changes nothing.
         state.forget(at(2));
         assert_eq!(state.opaque, 1);

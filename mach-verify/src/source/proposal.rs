@@ -8,7 +8,7 @@ use mach_core::{
     ports::{BlockValidator, SourceError, ValidateError},
 };
 
-use crate::verify_output_proposal;
+use crate::{output_root::unknown_output_root, verify_output_proposal};
 
 /// Where claimed output roots come from: an op-node, a proposer.
 ///
@@ -25,7 +25,9 @@ pub trait ProposalSource: Send + Sync {
 /// Compares the output root of every valid block with the claim of `P`.
 ///
 /// A wrong claim makes the verdict [`Fault::OutputRoot`](mach_core::Fault::OutputRoot), which
-/// accuses the proposal and not the block.
+/// accuses the proposal and not the block. A claim about a block whose output root is not known,
+/// for which its witness has to hold the account of the message passer, is neither right nor wrong:
+/// [`ValidateError::Incomplete`].
 #[derive(Clone, Debug)]
 pub struct ProposalValidator<V, P> {
     blocks: V,
@@ -56,7 +58,13 @@ impl<V: BlockValidator, P: ProposalSource> BlockValidator for ProposalValidator<
                 block: block.number(),
                 source: Box::new(error),
             })?;
-        let fault = claimed.and_then(|claimed| verify_output_proposal(summary, claimed));
+        let Some(claimed) = claimed else {
+            return Ok(verdict);
+        };
+        if summary.output_root.is_none() {
+            return Err(unknown_output_root(block.number()));
+        }
+        let fault = verify_output_proposal(summary, claimed);
         Ok(fault.map_or(verdict, Verdict::Invalid))
     }
 }

@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, BlockNumber, Bytes, ChainId, Sealed, U256, keccak256};
+use alloy_primitives::{
+    Address, B256, BlockNumber, Bytes, ChainId, Sealed, U256, address, keccak256,
+};
 use async_trait::async_trait;
 use mach_core::{
     BlockRef, Fault, L2Block, Verdict,
@@ -14,17 +16,21 @@ use mach_core::{
 };
 use mach_devnet::{
     Chain, DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, DevnetConfig, Ethereum, L2_OUTPUT_ORACLE,
-    Lie, Traffic,
+    Lie, OptimismFork, Traffic,
 };
 use mach_verify::{
-    Bundle, Evidence,
+    Bundle, Evidence, Witness,
     op::Settlement,
     proposals::{
         L1Proposals, Proposal, ProposalChecker, ProposalContract, ProposalEvents, ProposalKind,
         ProposalStatus,
     },
-    source::{RecordedBlock, StatelessValidator, WitnessSource},
+    source::{
+        OpNode, ProposalValidator, RecordedBlock, RpcSource, StatelessValidator, WitnessSource,
+    },
 };
+
+const MESSAGE_PASSER: Address = address!("4200000000000000000000000000000000000016");
 
 const CONTRACTS: [ProposalContract; 2] = [
     ProposalContract::OutputOracle(L2_OUTPUT_ORACLE),
@@ -53,6 +59,78 @@ pub(crate) fn devnet() -> Devnet {
 
 fn follow<L: L1Source>(l1: L, contract: ProposalContract) -> L1Proposals<L> {
     L1Proposals::new(l1, contract, 0).with_settlement(Settlement::Depth(0))
+}
+
+/// Witnesses without what belongs to one account alone.
+struct Without<S>(S, Bytes);
+
+#[async_trait]
+impl<S: WitnessSource> WitnessSource for Without<S> {
+    async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
+        let mut witness = self.0.witness(block).await?;
+        witness.state.retain(|node| *node != self.1);
+        Ok(witness)
+    }
+}
+
+/// Before Isthmus a witness need not hold the account that an output root needs.
+#[tokio::test]
+async fn a_proposal_whose_output_root_is_not_known_is_neither_right_nor_wrong() {
+    let config = DevnetConfig {
+        l2_fork: OptimismFork::Granite,
+        // Nobody withdraws in the last block: its execution reads nothing of the message passer.
+        output_interval: 13,
+        ..Default::default()
+    };
+    let devnet = config.build().unwrap();
+    devnet.l1().increase_time(3_600);
+    let lying = propose(&devnet, Some(Lie::OutputRoot));
+    let proposals = follow(devnet.l1().clone(), CONTRACTS[0]);
+    let found = proposals.advance().await.unwrap();
+    let block = devnet.l2().l2_block(lying).unwrap();
+    let node = RpcSource::new(devnet.l2().client(), block.chain_id);
+    let spec = || devnet.l2().role().spec().clone();
+    let check = async |validator| {
+        let checker = ProposalChecker::new(devnet.l2().clone(), validator);
+        checker.check(&found[0]).await
+    };
+
+    let whole: Arc<dyn WitnessSource> = Arc::new(node.clone());
+    let verdict = check(StatelessValidator::new(spec(), whole)).await.unwrap();
+    assert_eq!(verdict.fault().map(Fault::name), Some("outputRoot"));
+
+    let params = (MESSAGE_PASSER, [(); 0], format!("{:#x}", lying - 1));
+    let proof: serde_json::Value =
+        (devnet.l2().client().request("eth_getProof", params).await).unwrap();
+    let nodes: Vec<Bytes> = serde_json::from_value(proof["accountProof"].clone()).unwrap();
+    let poor: Arc<dyn WitnessSource> = Arc::new(Without(node, nodes.last().unwrap().clone()));
+    let validator = StatelessValidator::new(spec(), poor);
+    assert!(matches!(
+        validator.validate(&block).await.unwrap(),
+        Verdict::Valid(summary) if summary.output_root.is_none()
+    ));
+    let claims = ProposalValidator::new(&validator, OpNode::new(devnet.l2().client()));
+    for error in [
+        claims.validate(&block).await.unwrap_err(),
+        check(validator).await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(error, ValidateError::Incomplete { .. }),
+            "{error:?}"
+        );
+    }
+}
+
+/// What stands in a factory and is not read is counted, so that nobody takes it for right.
+#[tokio::test]
+async fn games_of_other_types_are_counted() {
+    let devnet = devnet();
+    propose(&devnet, None);
+    let events = ProposalEvents::new(CONTRACTS[1]).with_game_types([99]);
+    let proposals = follow(devnet.l1().clone(), CONTRACTS[1]).with_events(events);
+    proposals.catch_up().await.unwrap();
+    assert!(proposals.proposals().is_empty());
+    assert_eq!(proposals.games_of_other_types(), 1);
 }
 
 type Validator = StatelessValidator<Chain<mach_devnet::Optimism>>;

@@ -35,6 +35,8 @@ pub(super) struct Learned {
     pub(super) no_raw_receipts: AtomicBool,
     /// It does not serve `debug_executionWitness`.
     pub(super) no_witnesses: AtomicBool,
+    /// It does not serve `eth_getProof`.
+    pub(super) no_proofs: AtomicBool,
     /// What came with the newest blocks, for their witnesses.
     company: Mutex<VecDeque<(B256, Company)>>,
 }
@@ -58,6 +60,7 @@ impl Learned {
             no_raw_blocks: AtomicBool::new(false),
             no_raw_headers: AtomicBool::new(false),
             no_raw_receipts: AtomicBool::new(false),
+            no_proofs: AtomicBool::new(false),
             no_witnesses: AtomicBool::new(false),
             company: Mutex::default(),
         })

@@ -1,9 +1,10 @@
 //! Witnesses of nodes that serve `eth_getProof` and no more.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed};
 
-use alloy_consensus::Header;
+use alloy_consensus::{EMPTY_ROOT_HASH, Header};
 use alloy_primitives::{Address, B256, BlockNumber, Bytes, U256};
+use alloy_transport::TransportError;
 use mach_core::{L2Block, ports::SourceError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,11 +12,12 @@ use tracing::debug;
 
 use super::{
     JsonHeader, RpcSource, block,
-    call::{Call, Company, Item},
+    call::{Call, Company, Item, is_unserved},
     hex,
 };
 use crate::{
     ChainSpec, Witness,
+    execute::MESSAGE_PASSER,
     source::{
         bounded::{AtMost, MAX_TRANSACTIONS},
         proof::{GatherError, Gatherer, Keys, Step, Wanted},
@@ -71,7 +73,41 @@ struct Log {
     address: Address,
 }
 
+/// First byte of a deposit (EIP-2718), with which every block of a rollup begins.
+const DEPOSIT: u8 = 0x7e;
+
 impl RpcSource {
+    /// Nodes that prove the account of the message passer in the state that `block` is executed on,
+    /// if its header does not name the account's storage root, as from Isthmus on: its output root
+    /// is known then.
+    ///
+    /// A node that does not serve proofs leaves the output root unknown, and the block is verified
+    /// all the same.
+    pub(super) async fn message_passer(&self, block: &L2Block) -> Vec<Bytes> {
+        let first = block.transactions.first().and_then(|it| it.first());
+        let is_named = (block.header.withdrawals_root).is_some_and(|root| root != EMPTY_ROOT_HASH);
+        let Some(parent) = block.number().checked_sub(1) else {
+            return Vec::new();
+        };
+        if first != Some(&DEPOSIT) || is_named || self.learned.no_proofs.load(Relaxed) {
+            return Vec::new();
+        }
+        const METHOD: &str = "eth_getProof";
+        let params = (MESSAGE_PASSER, [(); 0], hex(parent));
+        match self.client.request::<_, Proof>(METHOD, params).await {
+            Ok(proof) => proof.account_proof.0,
+            Err(error) => {
+                if let TransportError::ErrorResp(answer) = &error {
+                    self.learned
+                        .no_proofs
+                        .fetch_or(is_unserved(METHOD, answer), Relaxed);
+                }
+                debug!(block = block.number(), %error, "the output root stays unknown");
+                Vec::new()
+            }
+        }
+    }
+
     /// The witness of `block`, gathered while executing it.
     ///
     /// Receipts only say where to look first, and a node need not serve them.
