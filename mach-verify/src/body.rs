@@ -4,6 +4,8 @@ use alloy_consensus::proofs::{calculate_ommers_root, calculate_withdrawals_root}
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::B256;
 use mach_core::L2Block;
+#[cfg(feature = "rpc")]
+use mach_core::ports::SourceError;
 
 use crate::{ChainSpec, ExecuteError, header::transactions_root};
 
@@ -55,6 +57,22 @@ pub fn check_body(spec: &ChainSpec, block: &L2Block) -> Result<(), ExecuteError>
         )?;
     }
     Ok(())
+}
+
+/// [`check_body`] for the transactions, wherever a source gives a block: others under the same hash
+/// are no answer.
+///
+/// Errors: [`SourceError::Malformed`].
+#[cfg(feature = "rpc")]
+pub(crate) fn check_transactions(block: &L2Block) -> Result<(), SourceError> {
+    if transactions_root(&block.transactions) == block.header.transactions_root {
+        return Ok(());
+    }
+    Err(SourceError::Malformed {
+        number: block.number(),
+        field: "transactions",
+        source: "they do not encode to the header's root".into(),
+    })
 }
 
 #[cfg(test)]

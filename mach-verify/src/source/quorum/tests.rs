@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use alloy_consensus::Header;
+use alloy_consensus::{EMPTY_ROOT_HASH, Header};
 use alloy_primitives::{BlockNumber, Bytes, ChainId};
 use async_trait::async_trait;
 use mach_core::{
@@ -25,6 +25,8 @@ enum Does {
     Holds(BlockNumber),
     /// Holds a chain of its own, told apart by the number, up to block 1,000.
     Lies(u8),
+    /// Says a true hash with a transaction that is not the block's.
+    Alters,
     /// Answers 3 of 100 requests.
     Stumbles,
     Hangs,
@@ -41,6 +43,7 @@ fn block(number: BlockNumber, version: u8) -> L2Block {
     let header = Header {
         number,
         extra_data: vec![version].into(),
+        transactions_root: EMPTY_ROOT_HASH,
         ..Default::default()
     };
     L2Block::new(10, header, Vec::new())
@@ -56,6 +59,11 @@ impl Node {
             }
             Does::Hangs => std::future::pending().await,
             Does::Lies(version) => Ok(block(number, version)),
+            Does::Alters => {
+                let mut altered = block(number, 0);
+                altered.transactions.push(Bytes::from_static(&[1]));
+                Ok(altered)
+            }
             Does::Holds(_) | Does::Stumbles | Does::IsOnChain(_) => Ok(block(number, 0)),
         }
     }
@@ -231,6 +239,32 @@ async fn endpoints_that_all_differ_decide_nothing() {
     let evidence = quorum.take_disagreements();
     assert_eq!(evidence.len(), 3);
     assert!(evidence.iter().all(|it| it.agreed.is_none()));
+}
+
+/// It neither outvotes anybody nor makes honest endpoints look like liars.
+#[tokio::test(start_paused = true)]
+async fn another_body_under_a_true_hash_is_no_answer() {
+    let quorum = quorum([Does::Alters, Does::Holds(100), Does::Holds(100)]);
+    assert_eq!(quorum.block(5).await.unwrap(), block(5, 0));
+    assert!(quorum.health()[0].failed > 0);
+
+    let quorum = self::quorum([Does::Alters, Does::Holds(100), Does::Holds(4)]);
+    let error = quorum.block(5).await.unwrap_err();
+    assert!(matches!(error, NotYet(5)), "{error:?}");
+    assert!(quorum.take_disagreements().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_another_head_at_the_same_height_is_named() {
+    let quorum = quorum([Does::Lies(7), Does::Holds(1000), Does::Holds(1000)]);
+    let head = quorum.head(L2Head::Unsafe).await.unwrap();
+    assert_eq!(head, block(1000, 0).reference());
+    let evidence = quorum.take_disagreements();
+    assert_eq!(evidence.len(), 1);
+    assert_eq!(
+        (evidence[0].said, evidence[0].agreed),
+        (block(1000, 7).hash(), Some(head.hash))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,13 +2,14 @@
 
 use std::{future::Future, time::Duration};
 
-use alloy_primitives::{B256, BlockNumber};
+use alloy_primitives::{B256, BlockNumber, keccak256};
 use futures::{StreamExt, stream::FuturesUnordered};
 use mach_core::{BlockRef, L2Block, ports::SourceError};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Disagreement, Matter, Quorum, QuorumError, lock};
+use crate::body::check_transactions;
 
 /// How long an answer is waited for once enough endpoints agree, to see who does not.
 const GRACE: Duration = Duration::from_millis(200);
@@ -60,24 +61,23 @@ impl<S> Quorum<S> {
         key: impl Fn(&T) -> B256,
     ) -> Result<T, SourceError>
     where
-        T: PartialEq,
         F: Future<Output = Result<T, SourceError>>,
     {
-        let mut answers = self.collect(&self.order(self.0.needed), &ask).await;
-        if self.winner(&answers).is_none() {
+        let mut answers = self.collect(&self.order(self.0.needed), &ask, &key).await;
+        if self.winner(&answers, &key).is_none() {
             // Those that rest may know better.
             let rest: Vec<_> = (0..self.0.endpoints.len())
                 .filter(|index| answers.iter().all(|answer| answer.endpoint != *index))
                 .collect();
-            answers.extend(self.collect(&rest, &ask).await);
+            answers.extend(self.collect(&rest, &ask, &key).await);
         }
-        let winner = self.winner(&answers);
+        let winner = self.winner(&answers, &key);
         let agreed = winner
             .and_then(|index| answers.get(index))
             .and_then(|answer| answer.result.as_ref().ok())
             .map(&key);
         let is_split = agreed.is_none() && {
-            let mut said = answers.iter().filter_map(|it| it.result.as_ref().ok());
+            let mut said = (answers.iter()).filter_map(|it| Some(key(it.result.as_ref().ok()?)));
             let first = said.next();
             said.any(|it| Some(it) != first)
         };
@@ -101,9 +101,9 @@ impl<S> Quorum<S> {
         &'a self,
         endpoints: &[usize],
         ask: &impl Fn(&'a S) -> F,
+        key: &impl Fn(&T) -> B256,
     ) -> Vec<Answer<T>>
     where
-        T: PartialEq,
         F: Future<Output = Result<T, SourceError>>,
     {
         let asked = Instant::now();
@@ -114,7 +114,7 @@ impl<S> Quorum<S> {
         let mut answers = Vec::new();
         while let Some(answer) = open.next().await {
             answers.push(answer);
-            if self.winner(&answers).is_some() {
+            if self.winner(&answers, key).is_some() {
                 break;
             }
         }
@@ -135,18 +135,17 @@ impl<S> Quorum<S> {
     }
 
     /// An answer that enough endpoints gave.
-    fn winner<T: PartialEq>(&self, answers: &[Answer<T>]) -> Option<usize> {
-        let said =
-            |answer: &Answer<T>, value: &T| answer.result.as_ref().is_ok_and(|it| it == value);
-        answers.iter().position(|answer| {
-            (answer.result.as_ref()).is_ok_and(|value| {
-                answers.iter().filter(|it| said(it, value)).count() >= self.0.needed
-            })
+    fn winner<T>(&self, answers: &[Answer<T>], key: &impl Fn(&T) -> B256) -> Option<usize> {
+        let keys: Vec<_> = (answers.iter())
+            .map(|answer| answer.result.as_ref().ok().map(key))
+            .collect();
+        (keys.iter()).position(|key| {
+            key.is_some() && keys.iter().filter(|it| *it == key).count() >= self.0.needed
         })
     }
 
     /// Why there is no answer.
-    fn undecided<T: PartialEq>(
+    fn undecided<T>(
         &self,
         number: BlockNumber,
         answers: Vec<Answer<T>>,
@@ -228,7 +227,9 @@ impl<S> Quorum<S> {
         H: Future<Output = Result<BlockRef, SourceError>>,
         B: Future<Output = Result<BlockRef, SourceError>>,
     {
-        let mut answers = self.collect(&self.order(self.0.needed), &head).await;
+        let key =
+            |head: &BlockRef| keccak256([&head.number.to_be_bytes()[..], &head.hash[..]].concat());
+        let mut answers = self.collect(&self.order(self.0.needed), &head, &key).await;
         let count = |answers: &[Answer<BlockRef>]| {
             answers
                 .iter()
@@ -239,10 +240,20 @@ impl<S> Quorum<S> {
             let rest: Vec<_> = (0..self.0.endpoints.len())
                 .filter(|index| answers.iter().all(|answer| answer.endpoint != *index))
                 .collect();
-            answers.extend(self.collect(&rest, &head).await);
+            answers.extend(self.collect(&rest, &head, &key).await);
         }
-        if let Some(index) = self.winner(&answers) {
-            return answers.swap_remove(index).result;
+        if let Some(index) = self.winner(&answers, &key) {
+            let agreed = answers.swap_remove(index).result?;
+            for answer in &answers {
+                if let Ok(other) = &answer.result
+                    && other.number == agreed.number
+                    && other.hash != agreed.hash
+                {
+                    let (said, agreed) = (other.hash, Some(agreed.hash));
+                    self.note(answer.endpoint, Matter::Block, other.number, said, agreed);
+                }
+            }
+            return Ok(agreed);
         }
         let mut heights: Vec<_> = (answers.iter())
             .filter_map(|answer| Some(answer.result.as_ref().ok()?.number))
@@ -274,6 +285,15 @@ impl<S> Quorum<S> {
     where
         F: Future<Output = Result<L2Block, SourceError>>,
     {
+        // Who sends other transactions under a true hash has said nothing.
+        let ask = |source| {
+            let block = ask(source);
+            async move {
+                let block = block.await?;
+                check_transactions(&block)?;
+                Ok(block)
+            }
+        };
         (self.agree(Matter::Block, number, ask, L2Block::hash)).await
     }
 

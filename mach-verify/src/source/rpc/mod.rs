@@ -33,7 +33,7 @@ use url::Url;
 
 use self::call::{Call, Item, Learned, failed, is_unserved, request};
 use super::WitnessSource;
-use crate::{ChainSpec, Witness};
+use crate::{ChainSpec, Witness, body::check_transactions};
 
 pub use cross::RpcHashes;
 pub use http::HttpError;
@@ -281,6 +281,7 @@ impl L2Source for RpcSource {
         };
         let block = L2Block::decode_rlp(self.chain_id, &raw)
             .map_err(|source| SourceError::Block { number, source })?;
+        check_transactions(&block)?;
         if block.number() != number {
             return Err(SourceError::Malformed {
                 number,
@@ -311,7 +312,9 @@ impl WitnessSource for RpcSource {
         };
         const METHOD: &str = "debug_executionWitness";
         let number = block.number();
-        let raw: witness::RawWitness = match self.client.request(METHOD, (hex(number),)).await {
+        let request = async { self.client.request(METHOD, (hex(number),)).await };
+        let (raw, passer) = futures::join!(request, self.message_passer(block));
+        let raw: witness::RawWitness = match raw {
             Ok(raw) => raw,
             Err(error) => {
                 let (Some(spec), TransportError::ErrorResp(answer)) = (spec, &error) else {
@@ -325,6 +328,7 @@ impl WitnessSource for RpcSource {
             }
         };
         let mut witness = raw.into_witness();
+        witness.state.extend(passer);
         let parent_hash = block.header.parent_hash;
         if witness.header(parent_hash).is_none()
             && let Some(parent) = number.checked_sub(1)
@@ -486,6 +490,48 @@ mod shapes {
             let json = serde_json::value::to_raw_value(&json).unwrap();
             let read = block::from_json(block.chain_id, block.number(), &json).unwrap();
             assert_eq!(read, block, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn before_isthmus_the_account_behind_the_output_root_comes_along() {
+        let parent = empty_block();
+        let of = |withdrawals_root| {
+            let header = Header {
+                number: 8,
+                parent_hash: parent.hash(),
+                withdrawals_root,
+                ..Default::default()
+            };
+            L2Block::new(10, header, vec![Bytes::from_static(&[0x7e])])
+        };
+        let witness = json!({
+            "state": ["0x80"],
+            "codes": [],
+            "headers": [Bytes::from(alloy_rlp::encode(parent.header.inner()))],
+        });
+        let empty = Some(alloy_consensus::EMPTY_ROOT_HASH);
+        for (root, proof, state) in [
+            (None, true, 2),
+            (empty, true, 2),
+            (empty, false, 1),
+            // Named by the header: not asked for.
+            (Some(B256::repeat_byte(1)), true, 1),
+        ] {
+            let (source, answers) = node(10);
+            answers.push_success(&witness);
+            if proof {
+                answers.push_success(&json!({"accountProof": ["0x81"]}));
+            } else {
+                answers.push_failure_msg("the method eth_getProof does not exist");
+            }
+            let gathered = source.witness(&of(root)).await.unwrap();
+            assert_eq!(gathered.state.len(), state, "{root:?}");
+            if !proof {
+                // And not again.
+                answers.push_success(&witness);
+                assert_eq!(source.witness(&of(root)).await.unwrap().state.len(), 1);
+            }
         }
     }
 
