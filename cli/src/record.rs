@@ -6,6 +6,7 @@ use alloy_primitives::{BlockNumber, ChainId};
 use eyre::WrapErr;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
+use mach_core::{BlockRef, L2Block};
 use mach_verify::source::{Archive, RecordedBlock};
 
 use crate::{args::RecordArgs, nodes::Nodes, outcome::Outcome, remote::runtime, spec::Specs};
@@ -32,9 +33,21 @@ async fn record(args: &RecordArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let mut blocks = futures::stream::iter(missing)
         .map(|number| nodes.record(number))
         .buffered(AHEAD);
+    let mut last = None;
     while let Some(block) = blocks.next().await {
         let block = block?;
+        let number = block.block.number();
+        let before =
+            match last.take_if(|it: &mut BlockRef| it.number.checked_add(1) == Some(number)) {
+                Some(before) => Some(before),
+                None => target.held(number.checked_sub(1))?.map(|it| it.reference()),
+            };
+        follows(before, &block.block)?;
+        if let Some(after) = target.held(number.checked_add(1))? {
+            follows(Some(block.block.reference()), &after)?;
+        }
         target.write(&block)?;
+        last = Some(block.block.reference());
         written += 1;
         bar.set_message(format!("block {}", block.block.number()));
         bar.inc(1);
@@ -73,6 +86,21 @@ impl Target {
         }
     }
 
+    /// The block at a height, if it is there.
+    fn held(&self, number: Option<BlockNumber>) -> eyre::Result<Option<L2Block>> {
+        let Some(number) = number.filter(|number| self.has(*number)) else {
+            return Ok(None);
+        };
+        let record = match self {
+            Self::Folder { path, chain_id } => {
+                let name = RecordedBlock::file_name_of(*chain_id, number);
+                Some(RecordedBlock::read(path.join(name))?)
+            }
+            Self::Archive(archive) => archive.read(number)?,
+        };
+        Ok(record.map(|record| record.block))
+    }
+
     fn write(&mut self, block: &RecordedBlock) -> eyre::Result<()> {
         match self {
             Self::Folder { path, .. } => block.write(path.join(block.file_name()))?,
@@ -80,6 +108,20 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// Blocks of two branches beside each other would look like one chain to whoever reads them.
+fn follows(before: Option<BlockRef>, block: &L2Block) -> eyre::Result<()> {
+    if let Some(before) = before
+        && before.hash != block.header.parent_hash
+    {
+        eyre::bail!(
+            "block {} does not follow block {before}: the chain was reorganised, or the node is on \
+             another branch; remove what is of the branch that is gone, or record to another place",
+            block.number()
+        );
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]

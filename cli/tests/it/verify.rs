@@ -10,7 +10,9 @@ use mach_core::{
     Fault, L2Block,
     ports::{BlockValidator, L2Source},
 };
-use mach_devnet::{DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, L2_OUTPUT_ORACLE, Lie};
+use mach_devnet::{
+    DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, DevnetConfig, L2_OUTPUT_ORACLE, Lie,
+};
 use mach_verify::{
     EvidenceFolder, Witness,
     cross_check::CrossCheckValidator,
@@ -261,6 +263,27 @@ async fn blocks_are_verified_and_recorded_over_rpc() {
         "{text}"
     );
     assert_eq!(call(&["verify", &out]).await.status.code(), Some(0));
+
+    // A node of another branch, before and behind what is there.
+    let other = DevnetConfig {
+        genesis_timestamp: DevnetConfig::default().genesis_timestamp + 12,
+        ..Default::default()
+    };
+    let other = other.build().unwrap();
+    for _ in 1..=4 {
+        other.sequencer().produce().unwrap();
+    }
+    let foreign = other.serve(loopback, loopback).await.unwrap();
+    let foreign = foreign.l2.http_url();
+    std::fs::remove_file(folder.path().join("blocks/901-1.json.gz")).unwrap();
+    for block in ["4", "1"] {
+        let args = [
+            "record", "--rpc", &foreign, "--blocks", block, "--out", &out,
+        ];
+        let output = call(&args).await;
+        assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+        assert!(errors(&output).contains("the chain was reorganised"));
+    }
 
     let archive = folder.path().join("blocks.mach");
     let archive = archive.to_str().unwrap();

@@ -1,10 +1,15 @@
 //! Blocks made by hand, before Isthmus: what a witness leaves out.
 
-use alloy_consensus::{EMPTY_ROOT_HASH, Header, proofs::ordered_trie_root_encoded};
+use alloy_consensus::{
+    EMPTY_ROOT_HASH, Header, SignableTransaction, TxEip1559, TxEnvelope,
+    proofs::ordered_trie_root_encoded,
+};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_op_hardforks::OpHardfork;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes, keccak256};
+use alloy_signer::SignerSync;
 use mach_core::{Fault, L2Block, Verdict};
+use mach_devnet::DEV_ACCOUNTS;
 use mach_prove::{
     BlockInput, Task,
     guest::{Refusal, run_block},
@@ -52,9 +57,12 @@ fn account(address: Address, nonce: u64, balance: u64, code_hash: Option<B256>) 
 fn state(code: &Bytes, vault: Option<u64>) -> TrieState<MemoryStore> {
     let mut state = TrieState::new(MemoryStore::new(), EMPTY_ROOT_HASH);
     let others = (0x10..0x40).map(|byte| account(Address::repeat_byte(byte), 1, 7, None));
+    let payer = account(DEV_ACCOUNTS[0].address, 0, u64::MAX, None);
     let reader = account(READER, 1, 0, Some(keccak256(code)));
     let vault = vault.map(|balance| account(VAULT, 0, balance, None));
-    state.apply(others.chain([reader]).chain(vault)).unwrap();
+    state
+        .apply(others.chain([reader, payer]).chain(vault))
+        .unwrap();
     state
 }
 
@@ -64,13 +72,40 @@ fn block(
     state: &mut TrieState<MemoryStore>,
     header: impl FnOnce(&mut Header),
 ) -> (L2Block, Witness) {
-    block_of(SENDER, READER, state, header)
+    block_of(vec![deposit(SENDER, READER)], state, header)
 }
 
-/// [`block`] with a deposit between others.
+fn deposit(from: Address, to: Address) -> Bytes {
+    let deposit = TxDeposit {
+        from,
+        to: TxKind::Call(to),
+        gas_limit: 1_000_000,
+        ..Default::default()
+    };
+    deposit.encoded_2718().into()
+}
+
+/// A transaction that pays, which a deposit does not: every vault is credited.
+fn paid(nonce: u64, to: Address) -> Bytes {
+    let transaction = TxEip1559 {
+        chain_id: 901,
+        nonce,
+        gas_limit: 100_000,
+        max_fee_per_gas: 1_000_000_000,
+        to: TxKind::Call(to),
+        ..Default::default()
+    };
+    let signer = DEV_ACCOUNTS[0].signer();
+    let signature = signer
+        .sign_hash_sync(&transaction.signature_hash())
+        .unwrap();
+    let signed = TxEnvelope::from(transaction.into_signed(signature));
+    signed.encoded_2718().into()
+}
+
+/// [`block`] with other transactions.
 fn block_of(
-    from: Address,
-    to: Address,
+    transactions: Vec<Bytes>,
     state: &mut TrieState<MemoryStore>,
     header: impl FnOnce(&mut Header),
 ) -> (L2Block, Witness) {
@@ -91,13 +126,6 @@ fn block_of(
         withdrawals_root: Some(EMPTY_ROOT_HASH),
         ..Default::default()
     };
-    let deposit = TxDeposit {
-        from,
-        to: TxKind::Call(to),
-        gas_limit: 1_000_000,
-        ..Default::default()
-    };
-    let transactions: Vec<Bytes> = vec![deposit.encoded_2718().into()];
     let mut child = Header {
         parent_hash: parent.hash_slow(),
         transactions_root: ordered_trie_root_encoded(&transactions),
@@ -230,8 +258,8 @@ fn names_vault() -> Vec<Bytes> {
 
 #[test]
 fn whatever_names_the_vault_before_isthmus_reads_it() {
-    let check = |from, to, state: &dyn Fn() -> TrieState<MemoryStore>, what: &str| {
-        let (block, witness) = block_of(from, to, &mut state(), |_| {});
+    let check = |transactions, state: &dyn Fn() -> TrieState<MemoryStore>, what: &str| {
+        let (block, witness) = block_of(transactions, &mut state(), |_| {});
         assert!(run(Task::Accuse, &block, &witness).is_ok(), "{what}");
         let less = without_vault(&mut state(), &witness);
         let accused = run(Task::Accuse, &block, &less);
@@ -245,11 +273,27 @@ fn whatever_names_the_vault_before_isthmus_reads_it() {
     };
     for code in names_vault() {
         let what = code.to_string();
-        check(SENDER, READER, &|| state(&code, Some(5)), &what);
+        let state = || state(&code, Some(5));
+        check(vec![deposit(SENDER, READER)], &state, &what);
+        // When it has counted as absent already.
+        check(vec![paid(0, SENDER), paid(1, READER)], &state, &what);
     }
     let some = || state(&READS_HASH, Some(5));
-    check(SENDER, VAULT, &some, "a transaction to it");
-    check(VAULT, SENDER, &some, "a transaction from it");
+    for (transaction, what) in [
+        (deposit(SENDER, VAULT), "a deposit to it"),
+        (deposit(VAULT, SENDER), "a deposit from it"),
+        (paid(0, VAULT), "a transaction to it"),
+    ] {
+        check(vec![transaction], &some, what);
+    }
+
+    // What only credits it with zero does not read it.
+    let (block, witness) = block_of(vec![paid(0, SENDER)], &mut some(), |_| {});
+    let less = without_vault(&mut some(), &witness);
+    assert_eq!(
+        run(Task::Accuse, &block, &less).unwrap(),
+        run(Task::Accuse, &block, &witness).unwrap()
+    );
 }
 
 #[test]

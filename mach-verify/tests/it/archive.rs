@@ -93,6 +93,8 @@ async fn a_crash_while_writing_loses_the_unfinished_record_alone() {
     let half = two + (whole.len() - two) / 2;
     zeros[half..].fill(0);
     torn.push(zeros);
+    // The first sector of a header, and a longer file.
+    torn.push([&whole[..two + 20], &[0; 9000]].concat());
     for bytes in torn {
         fs::write(&path, &bytes).unwrap();
         assert_eq!(numbers(&path), [1, 2], "{} bytes", bytes.len());

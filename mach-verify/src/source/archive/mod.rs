@@ -201,8 +201,11 @@ impl Archive {
             let mut bytes = [0; RECORD_HEADER_BYTES as usize];
             reader.read_exact(&mut bytes).map_err(&io)?;
             let Some(header) = RecordHeader::parse(&bytes) else {
-                // A file system may have made the file longer and not have written to it.
-                if is_zero(&bytes) && rest_is_zero(&mut reader).map_err(&io)? {
+                // A file system may have made the file longer and have written little of it, or
+                // nothing: no header ends with a checksum of zero and has nothing behind it.
+                if is_zero(bytes.last_chunk::<4>().unwrap_or(&[1; 4]))
+                    && rest_is_zero(&mut reader).map_err(&io)?
+                {
                     break;
                 }
                 return Err(ArchiveError::Damaged { offset: end });
