@@ -61,14 +61,27 @@ pub enum Fault {
     /// `timestamp` is not permitted after the parent's; computed is the least that is.
     Timestamp(Mismatch<u64>),
     /// `extraData` is not of the form that the fork demands; computed is the nearest valid form.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/holocene/exec-engine.html#encoding>
+    /// Source: <https://specs.optimism.io/protocol/jovian/exec-engine.html#minimum-base-fee-in-block-header>
     ExtraData(Mismatch<Bytes>),
     /// `nonce` is not zero after the merge.
     Nonce(Mismatch<u64>),
     /// `baseFeePerGas` does not follow from the parent, in wei.
+    ///
+    /// Source: EIP-1559.
+    /// Source: <https://specs.optimism.io/protocol/holocene/exec-engine.html#base-fee-computation>
+    /// Source: <https://specs.optimism.io/protocol/jovian/exec-engine.html#da-footprint-block-limit>
     BaseFee(Mismatch<Option<u64>>),
     /// `withdrawalsRoot` is not the root of the withdrawals, or of the message passer's storage.
+    ///
+    /// Source: EIP-4895.
+    /// Source: <https://specs.optimism.io/protocol/isthmus/exec-engine.html#l2tol1messagepasser-storage-root-in-header>
     WithdrawalsRoot(Mismatch<Option<B256>>),
     /// `blobGasUsed` is not the blob gas, or data-availability footprint, of the transactions.
+    ///
+    /// Source: EIP-4844.
+    /// Source: <https://specs.optimism.io/protocol/jovian/exec-engine.html#da-footprint-block-limit>
     BlobGasUsed(Mismatch<Option<u64>>),
     /// `excessBlobGas` does not follow from the parent.
     ExcessBlobGas(Mismatch<Option<u64>>),
@@ -86,10 +99,14 @@ pub enum Fault {
         reason: String,
     },
     /// A proposal on L1 is not the output root of its block.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/proposals.html#l2-output-commitment-construction>
     OutputRoot(Mismatch<B256>),
     /// The published hash is not the header's.
     BlockHash(Mismatch<B256>),
     /// The first transaction is not the L1-attributes deposit that the L1 origin gives.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/deposits.html#l1-attributes-deposited-transaction>
     L1Attributes {
         /// First part that differs, for people; never signed.
         field: String,
@@ -97,14 +114,24 @@ pub enum Fault {
         values: Mismatch<Bytes>,
     },
     /// The L1 origin is not the L1 block at its height, or not the child of the parent's origin.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/derivation.html#batch-queue>
     L1Origin(Mismatch<B256>),
     /// The L1 origin is neither the parent's nor the next one; computed is the nearest of the two.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/derivation.html#batch-queue>
     L1OriginNumber(Mismatch<u64>),
     /// `timestamp` lies before that of the L1 origin, which is computed.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/derivation.html#batch-queue>
     BeforeL1Origin(Mismatch<u64>),
     /// `timestamp` lies too far behind the L1 origin; computed is the last that is permitted.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/fjord/derivation.html#constant-maximum-sequencer-drift>
     SequencerDrift(Mismatch<u64>),
     /// The deposits of users are not those of the L1 origin, in its order.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/deposits.html#user-deposited-transactions>
     UserDeposits {
         /// First position in the block that differs, from 0.
         index: u64,
@@ -112,6 +139,8 @@ pub enum Fault {
         values: Mismatch<Option<B256>>,
     },
     /// The deposits that upgrade the chain's contracts are not those of the fork that activates.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/ecotone/derivation.html#network-upgrade-automation-transactions>
     UpgradeDeposits {
         /// First position in the block that differs, from 0.
         index: u64,
@@ -119,6 +148,8 @@ pub enum Fault {
         values: Mismatch<Option<B256>>,
     },
     /// A transaction of the sequencer stands in a block that activates a fork and has none.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/jovian/derivation.html#activation-block-rules>
     SequencerTransaction {
         /// Position in the block, from 0.
         index: u64,
@@ -126,6 +157,8 @@ pub enum Fault {
         hash: B256,
     },
     /// A header field is not what the rollup's configuration and the L1 origin give.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/derivation.html#building-individual-payload-attributes>
     PayloadAttributes {
         /// Name of the field, for people; never signed.
         field: String,
@@ -133,6 +166,8 @@ pub enum Fault {
         values: Mismatch<B256>,
     },
     /// A header field is not what the `SystemConfig` on L1 says.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/system-config.html>
     SystemConfig {
         /// Name of the field, for people; never signed.
         field: String,
@@ -140,8 +175,12 @@ pub enum Fault {
         values: Mismatch<B256>,
     },
     /// The height of the L1 origin is not the one that the batcher posted for this block.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/derivation.html#batch-queue>
     BatchOrigin(Mismatch<u64>),
     /// The transactions are not those that follow from L1 and from what the batcher posted.
+    ///
+    /// Source: <https://specs.optimism.io/protocol/derivation.html>
     BatchTransactions {
         /// First position in the block that differs, from 0.
         index: u64,

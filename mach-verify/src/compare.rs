@@ -6,6 +6,10 @@ use mach_core::{Fault, Mismatch};
 use crate::{execute::Execution, header::same};
 
 /// `Err` is the first field that is not what execution gave.
+///
+/// Source, where a rollup differs:
+/// <https://specs.optimism.io/protocol/isthmus/exec-engine.html#l2tol1messagepasser-storage-root-in-header>,
+/// <https://specs.optimism.io/protocol/jovian/exec-engine.html#da-footprint-block-limit>
 pub(crate) fn compare(header: &Header, execution: &Execution) -> Result<(), Fault> {
     same(header.state_root, execution.state_root, Fault::StateRoot)?;
     same(

@@ -29,6 +29,9 @@ const GAS_LIMIT_DIVISOR: u64 = 1024;
 /// `extraData` of the ten blocks from the DAO fork on.
 const DAO_EXTRA_DATA: &[u8] = b"dao-hard-fork";
 /// Version byte and length of `extraData` from Holocene and from Jovian.
+///
+/// Source: <https://specs.optimism.io/protocol/holocene/exec-engine.html#encoding>,
+/// <https://specs.optimism.io/protocol/jovian/exec-engine.html#minimum-base-fee-in-block-header>
 const HOLOCENE_EXTRA_DATA: (u8, usize) = (0, 9);
 const JOVIAN_EXTRA_DATA: (u8, usize) = (1, 17);
 

@@ -36,6 +36,13 @@ pub fn check_consistency(
         field,
         source: source.into(),
     };
+    // Later forks may count gas in another way, and say so by a field that is not known here.
+    if header.block_access_list_hash.is_some() || header.slot_number.is_some() {
+        return Err(body(
+            "header",
+            "it has fields of rules that are not known".to_owned(),
+        ));
+    }
     let bound = |field, claimed, computed| {
         if claimed == computed {
             return Ok(());

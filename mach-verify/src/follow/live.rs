@@ -16,6 +16,10 @@ use super::{Follower, fetch::Fetch, judge::judge};
 use crate::{Witness, source::WitnessSource};
 
 /// How a [`Following`] paces itself.
+///
+/// In memory are, beside what its [`Follower`] holds, `ahead` + 2 blocks with their witnesses, up to
+/// 64 blocks without, which were passed on the way down to a fork, and 48 bytes for each block of
+/// `window`.
 #[derive(Clone, Copy, Debug)]
 pub struct FollowConfig {
     /// First block.

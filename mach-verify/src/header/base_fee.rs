@@ -13,7 +13,9 @@ use crate::ChainSpec;
 
 /// Base fee of the child of `parent` at `timestamp`, in wei.
 ///
-/// Source: EIP-1559; op-geth `CalcBaseFee` for what Holocene and Jovian read from the parent.
+/// Source: EIP-1559; for what Holocene and Jovian read from the parent,
+/// <https://specs.optimism.io/protocol/holocene/exec-engine.html#base-fee-computation> and
+/// <https://specs.optimism.io/protocol/jovian/exec-engine.html#da-footprint-block-limit>
 pub(super) fn after(spec: &ChainSpec, parent: &Header, timestamp: u64) -> u64 {
     let Some(parent_fee) = parent.base_fee_per_gas else {
         return INITIAL_BASE_FEE;
