@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p mach-prove --example recorded_inputs -- blocks guests/inputs [NAME...]`
 
+#![allow(clippy::print_stderr, reason = "a tool")]
+
 use std::{env, fs, path::Path};
 
 use alloy_primitives::{U256, address};
