@@ -17,6 +17,7 @@ use bonsai_sdk::{
     blocking::{Client, SessionId, SnarkId},
 };
 use mach_prove::{Progress, protocol::ProverError};
+use reqwest::redirect::Policy;
 use risc0_zkvm::{Digest, InnerReceipt, Receipt};
 use serde::{Deserialize, Serialize};
 
@@ -107,9 +108,12 @@ impl Service {
         client.map_err(failed)
     }
 
-    /// A receipt. The key goes to the service only, wherever the receipt lies.
+    /// A receipt. The key goes to the service only, wherever the receipt lies: no redirect is followed,
+    /// which would take it along.
     fn download(&self, url: &str) -> Result<Vec<u8>, ProverError> {
-        let mut request = reqwest::blocking::Client::new().get(url);
+        let client = reqwest::blocking::Client::builder().redirect(Policy::none());
+        let client = client.build().map_err(ProverError::other)?;
+        let mut request = client.get(url);
         if url
             .strip_prefix(&self.url)
             .is_some_and(|rest| rest.starts_with('/'))
