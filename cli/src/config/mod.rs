@@ -19,7 +19,7 @@ pub(crate) use layers::Loaded;
 pub(crate) use layers::keys_of_schema;
 pub(crate) use schema::{Aggregator, Config, Head, L1, Log, LogFormat, Rollup, Start, Zk};
 pub(crate) use show::{to_json, to_toml};
-pub(crate) use value::{Endpoint, Size, Span};
+pub(crate) use value::{Endpoint, Ether, Size, Span};
 
 /// Longest configuration file, in bytes.
 pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;

@@ -11,9 +11,10 @@ use alloy_primitives::{Address, BlockNumber, ChainId};
 use mach_core::ports::L2Head;
 use mach_node::{Retention, zk::ZkConfig};
 use mach_prove::{BackendName, Worth};
+use mach_verify::op::Settlement;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Endpoint, Size, Span, value::list};
+use super::{Endpoint, Ether, Size, Span, value::list};
 use crate::nodes::WitnessMethod;
 
 /// All of it.
@@ -245,8 +246,19 @@ pub(crate) struct Zk {
     pub(crate) escalate_after: Span,
     /// After how long without a step it is given up.
     pub(crate) give_up_after: Span,
+    /// Most alerts that wait for their proof at a time.
+    pub(crate) max_bonded: usize,
+    /// Most that is paid as the bond of one.
+    pub(crate) max_bond: Ether,
+    /// How long the prover may take for one proof.
+    pub(crate) proof_within: Span,
     /// After how many failures of the prover.
     pub(crate) prover_tries: u32,
+    /// After how many proofs that were not made in time.
+    pub(crate) prover_hangs: u32,
+    /// L1 blocks on top of a conviction after which it stands, instead of L1's finality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) confirmations: Option<u64>,
     /// How long an output root is waited for that leads to a wrong block.
     pub(crate) published_within: Span,
     /// How long a case is kept once it has ended.
@@ -268,7 +280,12 @@ impl Default for Zk {
             address: None,
             escalate_after: Span(config.escalate_after),
             give_up_after: Span(config.give_up_after),
+            max_bonded: config.max_bonded,
+            max_bond: Ether(config.max_bond),
+            proof_within: Span(config.proof_within),
             prover_tries: config.prover_tries,
+            prover_hangs: config.prover_hangs,
+            confirmations: None,
             published_within: Span(config.published_within),
             keep_ended: Span(config.keep_ended),
         }
@@ -281,11 +298,21 @@ impl Zk {
         ZkConfig {
             escalate_after: self.escalate_after.0,
             give_up_after: self.give_up_after.0,
+            max_bonded: self.max_bonded,
+            max_bond: self.max_bond.0,
+            proof_within: self.proof_within.0,
             prover_tries: self.prover_tries,
+            prover_hangs: self.prover_hangs,
             published_within: self.published_within.0,
             keep_ended: self.keep_ended.0,
             ..ZkConfig::default()
         }
+    }
+
+    /// When a conviction stands.
+    pub(crate) fn settlement(&self) -> Settlement {
+        self.confirmations
+            .map_or(Settlement::Finalized, Settlement::Depth)
     }
 
     /// What ZK mode would not begin with.

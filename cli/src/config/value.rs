@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use alloy_primitives::U256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
@@ -92,6 +93,65 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+/// An amount of ether: `0.5 ether`, `30 gwei`, or a number of wei.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ether(pub(crate) U256);
+
+/// Decimals of each unit, the largest first.
+const ETHER_UNITS: [(&str, usize); 3] = [("ether", 18), ("gwei", 9), ("wei", 0)];
+
+impl fmt::Display for Ether {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scaled = ETHER_UNITS.into_iter().find_map(|(unit, decimals)| {
+            let scale = U256::from(10).pow(U256::from(decimals));
+            (self.0 % scale).is_zero().then(|| (self.0 / scale, unit))
+        });
+        let (count, unit) = scaled.unwrap_or((self.0, "wei"));
+        write!(f, "{count} {unit}")
+    }
+}
+
+impl FromStr for Ether {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "no amount such as 0.5 ether, 30 gwei, or a number of wei";
+        let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
+        let unit = match text.get(digits.len()..).unwrap_or_default() {
+            "" => "wei",
+            unit => unit,
+        };
+        let (_, decimals) =
+            (ETHER_UNITS.into_iter().find(|(name, _)| *name == unit)).ok_or(WRONG)?;
+        let digits = digits.trim_end();
+        let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+        let wei = part.trim_end_matches('0');
+        // What the unit cannot say would be cut off.
+        if !is_number(whole) || !is_number(part) || wei.len() > decimals {
+            return Err(WRONG);
+        }
+        let digits = format!("{whole}{wei:0<decimals$}");
+        U256::from_str_radix(&digits, 10)
+            .map(Self)
+            .map_err(|_| WRONG)
+    }
+}
+
+impl Serialize for Ether {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ether {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
 /// A span of time: `500ms`, `12s`, `5m`, `1h`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
@@ -168,6 +228,40 @@ mod tests {
         }
         for wrong in ["", "12", "s", "-1s", "1.5s", "1 s", "99999999999999999d"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_read_and_written_with_its_unit() {
+        for (text, wei, shown) in [
+            ("1 ether", 1_000_000_000_000_000_000_u64, "1 ether"),
+            ("0.5 ether", 500_000_000_000_000_000, "500000000 gwei"),
+            ("30gwei", 30_000_000_000, "30 gwei"),
+            ("1.50 gwei", 1_500_000_000, "1500000000 wei"),
+            ("1000000007", 1_000_000_007, "1000000007 wei"),
+            ("7.0", 7, "7 wei"),
+            ("0", 0, "0 ether"),
+        ] {
+            let amount: Ether = text.parse().unwrap();
+            assert_eq!(amount.0, U256::from(wei), "{text}");
+            assert_eq!(amount.to_string(), shown);
+            assert_eq!(shown.parse::<Ether>().unwrap(), amount);
+        }
+        let most = U256::MAX.to_string();
+        for wrong in [
+            "",
+            "ether",
+            "-1 ether",
+            "1.5",
+            "0.0000000001 gwei",
+            "1 eth",
+            "1e18",
+            ". ether",
+            "0x10",
+            &format!("{most}0"),
+            &format!("{most} ether"),
+        ] {
+            assert!(wrong.parse::<Ether>().is_err(), "{wrong}");
         }
     }
 

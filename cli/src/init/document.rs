@@ -247,9 +247,34 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"30d\"",
     ),
     (
+        "zk.max_bonded",
+        "Most alerts that wait for their proof at a time, each with a bond; the oldest come first",
+        "4",
+    ),
+    (
+        "zk.max_bond",
+        "Most that is paid as the bond of one alert; what costs more waits and is told aloud",
+        "\"1 ether\"",
+    ),
+    (
+        "zk.proof_within",
+        "How long the prover may take for one proof before it is stopped",
+        "\"1d\"",
+    ),
+    (
         "zk.prover_tries",
         "After how many failures of the prover it is given up; a restart tries again",
         "100",
+    ),
+    (
+        "zk.prover_hangs",
+        "After how many proofs that were not made in time",
+        "3",
+    ),
+    (
+        "zk.confirmations",
+        "L1 blocks on top of a conviction after which the case ends; without it, once L1 has finalized it",
+        "64",
     ),
     (
         "zk.published_within",

@@ -11,16 +11,23 @@ use crate::args::ChainArgs;
 ///
 /// The guest program runs in this process first: what it refuses is not proved. Then the prover, a
 /// program of its own, makes the proof and verifies it. A proof that is there already, from a command that
-/// was stopped after it was made, is verified and not made again; a proof that is half made is begun again.
+/// was stopped after it was made, is verified and not made again. One that is half made is begun again by openvm;
+/// risc0 goes on with the segment, or the order, that it was at.
 ///
 /// A proof counts for one contract on one L1 chain, and for one account that hands it in; without
 /// them it counts for nobody, and shows what it shows.
+///
+/// The prover of risc0 proves here, for whoever verifies it with that prover, or has a service that speaks
+/// Bonsai's API make a proof that contracts take: BONSAI_API_URL and BONSAI_API_KEY, or the key in the file
+/// BONSAI_API_KEY_FILE. Nothing is ordered a second time for as long as the service has it; after
+/// BONSAI_MAX_ORDERS orders (3) a person is asked, and after BONSAI_DEADLINE seconds (86400) one is stopped.
 ///
 /// The backend `native` runs the guest program without proving anything: for development.
 ///
 /// Examples:
 ///   mach-cli prove --bundle evidence/901-8-1f2e3d4c-stateRoot-5b6a7988.json.gz --backend openvm
 ///   mach-cli prove --bundle output-root.json.gz --backend openvm --rpc http://localhost:9545
+///   BONSAI_API_URL=https://... BONSAI_API_KEY_FILE=key mach-cli prove --bundle $BUNDLE --backend risc0
 ///   mach-cli prove --bundle $BUNDLE --backend openvm --l1-chain 1 --service-manager 0x... --account 0x...
 ///
 /// Exit codes: 0 proved, 2 not proved.

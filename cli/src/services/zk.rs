@@ -101,7 +101,10 @@ pub(super) async fn start(
     for endpoint in &rollup.rpc {
         nodes.push(http_provider(endpoint.0.clone())?.erased());
     }
-    let contract = Arc::new(contract.with_chain(RollupChain::new(nodes)));
+    let contract = contract
+        .with_chain(RollupChain::new(nodes))
+        .with_settlement(settings.settlement());
+    let contract = Arc::new(contract);
     warn_of_what_does_not_count(&contract, &*backend, rollup).await?;
     let mode = ZkMode::open(
         store.clone(),

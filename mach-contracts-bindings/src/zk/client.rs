@@ -120,7 +120,7 @@ impl ZkServiceManager {
     /// Raising the same from the same account again has the effect of raising it once, also after a restart: see
     /// [`Submitter::submit`].
     pub async fn raise(&self, submitter: &Submitter, raise: &Raise) -> Result<U256, RaiseError> {
-        self.raise_as(submitter, raise, &[]).await
+        self.raise_as(submitter, raise, &[], U256::MAX).await
     }
 
     /// [`Self::raise`] about the root that stands at the index now: the oracle gives an index to another output
@@ -131,7 +131,22 @@ impl ZkServiceManager {
         raise: &Raise,
         accused: B256,
     ) -> Result<U256, RaiseError> {
-        self.raise_as(submitter, raise, accused.as_slice()).await
+        self.raise_within(submitter, raise, accused, U256::MAX)
+            .await
+    }
+
+    /// [`Self::raise_about`] for a bond of at most `most` wei.
+    ///
+    /// Errors: [`RaiseError::BondAbove`] if it costs more; nothing was sent then.
+    pub async fn raise_within(
+        &self,
+        submitter: &Submitter,
+        raise: &Raise,
+        accused: B256,
+        most: U256,
+    ) -> Result<U256, RaiseError> {
+        self.raise_as(submitter, raise, accused.as_slice(), most)
+            .await
     }
 
     async fn raise_as(
@@ -139,8 +154,12 @@ impl ZkServiceManager {
         submitter: &Submitter,
         raise: &Raise,
         about: &[u8],
+        most: U256,
     ) -> Result<U256, RaiseError> {
         let bond = self.bond().await?;
+        if bond > most {
+            return Err(RaiseError::BondAbove { bond, most });
+        }
         let calldata = raise.calldata();
         let intent = keccak256([self.address.as_slice(), &calldata, about].concat());
         let receipt = submitter.pay(intent, self.address, calldata, bond).await?;
@@ -413,6 +432,14 @@ pub enum RaiseError {
     /// The transaction failed.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// The bond is higher than the caller pays. Nothing was sent.
+    #[error("an alert costs a bond of {bond} wei, and no more than {most} is to be paid")]
+    BondAbove {
+        /// What the contract asks for, in wei.
+        bond: U256,
+        /// Most that is to be paid, in wei.
+        most: U256,
+    },
     /// The receipt has no alert: the address is that of another contract.
     #[error("transaction {0} raised no alert")]
     NotRaised(B256),

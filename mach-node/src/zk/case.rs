@@ -35,6 +35,17 @@ pub struct Basis {
     pub program: Program,
 }
 
+impl Basis {
+    /// The block, accused by its hash.
+    pub(super) const fn block(&self) -> Target {
+        Target::Block {
+            hash: self.journal.block_hash,
+            number: self.journal.block_number,
+            expected: self.journal.output_root,
+        }
+    }
+}
+
 /// How far a case is. Each stage is durable before the next one begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "camelCase")]
@@ -66,7 +77,15 @@ pub enum Stage {
         /// Id of the alert about the block.
         id: B256,
     },
-    /// The contract has a proof, ours or another.
+    /// The contract has a proof, ours or another, at the head of L1, which may still take it back. All
+    /// that it would take to hand the proof in once more is kept.
+    Convicted {
+        /// Id of the alert that it decided.
+        id: B256,
+        /// What it is about.
+        target: Target,
+    },
+    /// The contract has a proof, and L1 does not take it back.
     Done {
         /// Id of the alert that it decided.
         id: B256,
@@ -82,13 +101,25 @@ pub enum Stage {
 
 impl Stage {
     /// Names of all stages, in their order.
-    pub const NAMES: [&'static str; 7] = [
-        "found", "chosen", "raised", "proved", "shown", "done", "given_up",
+    pub const NAMES: [&'static str; 8] = [
+        "found",
+        "chosen",
+        "raised",
+        "proved",
+        "shown",
+        "convicted",
+        "done",
+        "given_up",
     ];
 
     /// Whether there is something to do.
     pub const fn is_open(&self) -> bool {
         !matches!(self, Self::Done { .. } | Self::GivenUp { .. })
+    }
+
+    /// Whether an alert is on L1 that waits for a proof of ours.
+    pub(super) const fn is_bonded(&self) -> bool {
+        matches!(self, Self::Raised { .. } | Self::Proved { .. })
     }
 
     /// Whether what is kept beside the case may be needed again.
@@ -116,6 +147,7 @@ impl Stage {
             Self::Raised { .. } => "raised",
             Self::Proved { .. } => "proved",
             Self::Shown { .. } => "shown",
+            Self::Convicted { .. } => "convicted",
             Self::Done { .. } => "done",
             Self::GivenUp { .. } => "given_up",
         }
@@ -138,6 +170,9 @@ pub struct Trouble {
     pub tries: u32,
     /// How often of these the prover did.
     pub prover: u32,
+    /// How often of these it gave nothing until its time was over.
+    #[serde(default)]
+    pub hangs: u32,
     /// Name of the stage that was reached; it is over once the case is further than that.
     pub stage: String,
     /// Why, for people, the last time.

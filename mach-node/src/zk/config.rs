@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use alloy_primitives::U256;
 use mach_prove::{BackendName, ProofBackend, ProveError, Worth};
 
 use crate::store::StoreError;
@@ -16,8 +17,17 @@ pub struct ZkConfig {
     pub escalate_after: Duration,
     /// After how long without a step a case is given up.
     pub give_up_after: Duration,
+    /// Most alerts of ours that wait for their proof at a time. One is proved at a time, the bonds of
+    /// the others are locked meanwhile. The oldest cases come first.
+    pub max_bonded: usize,
+    /// Most that is paid as the bond of one alert, in wei. What costs more is waited for, and told aloud.
+    pub max_bond: U256,
+    /// How long a prover may take for one proof before it is stopped, and the next case has its turn.
+    pub proof_within: Duration,
     /// After how many failures of the prover, without a step in between, a case is given up.
     pub prover_tries: u32,
+    /// After how many proofs that were not made in time, without a step in between.
+    pub prover_hangs: u32,
     /// How long something is waited for on L1 that leads to a block that was shown to be wrong.
     pub published_within: Duration,
     /// How long a case is kept once nothing is left to do.
@@ -32,14 +42,19 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 impl Default for ZkConfig {
     /// From one second to five minutes, an hour for the evidence, ten minutes until people are told,
     /// thirty days or a hundred failures of the prover until a case is given up, thirty days for an
-    /// output root, thirty days that ended cases are kept, and in earnest.
+    /// output root, thirty days that ended cases are kept, and in earnest. Four alerts that wait for a
+    /// proof, of at most one ether each; a day for a proof, three times.
     fn default() -> Self {
         Self {
             delays: (Duration::from_secs(1), Duration::from_secs(300)),
             evidence_within: Duration::from_secs(3600),
             escalate_after: Duration::from_secs(600),
             give_up_after: DAY.saturating_mul(30),
+            max_bonded: 4,
+            max_bond: U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]),
+            proof_within: DAY,
             prover_tries: 100,
+            prover_hangs: 3,
             published_within: DAY.saturating_mul(30),
             keep_ended: DAY.saturating_mul(30),
             allow_development: false,

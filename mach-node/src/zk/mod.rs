@@ -1,6 +1,6 @@
 //! ZK mode: a wrong block is shown to a contract with a proof, and nobody needs a quorum.
 //!
-//! `Alert → Case → what to accuse → alert on L1 → Proof → submitted`. A case is durable before the
+//! `Alert → Case → what to accuse → alert on L1 → Proof → submitted → settled`. A case is durable before the
 //! verifier goes on, and each of its steps is durable before the next one: a process that dies anywhere
 //! goes on where it was, and does nothing twice, since it asks the contract first.
 //!
@@ -84,6 +84,8 @@ struct Inner<S> {
     domain: Domain,
     cases: Mutex<BTreeMap<B256, Case>>,
     paces: Mutex<BTreeMap<B256, Pace>>,
+    /// Cases whose alert is on its way to L1.
+    raising: Mutex<HashSet<B256>>,
     queued: Notify,
     proving: Semaphore,
 }
@@ -131,6 +133,7 @@ impl<S: Store> ZkMode<S> {
             domain,
             cases: Mutex::new(cases),
             paces: Mutex::default(),
+            raising: Mutex::default(),
             queued: Notify::new(),
             proving: Semaphore::new(1),
         })))
@@ -193,6 +196,10 @@ impl<S: Store> Inner<S> {
         self.paces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn raising(&self) -> MutexGuard<'_, HashSet<B256>> {
+        self.raising.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The oldest open case that is due, and that nobody works on.
     fn next(&self, taken: &HashSet<B256>) -> Option<B256> {
         let (cases, paces, now) = (self.cases(), self.paces(), Instant::now());
@@ -235,6 +242,10 @@ impl<S: Store> Inner<S> {
     async fn work(&self, digest: B256) -> B256 {
         let case = self.cases().get(&digest).cloned();
         let Some(case) = case else { return digest };
+        let _raising = Raising {
+            all: &self.raising,
+            digest,
+        };
         match self.step(&digest, &case).await {
             Step::Next { stage, basis, kept } => {
                 let basis = basis.map_or_else(|| case.basis.clone(), |basis| Some(*basis));
@@ -245,7 +256,7 @@ impl<S: Store> Inner<S> {
                 self.goes_on(digest, next, &kept).await;
             }
             Step::Back(stage, reason) => {
-                let failed = self.failed(&case, &chain(&*reason), false);
+                let failed = self.failed(&case, &chain(&*reason), Failure::Outside);
                 let next = Case {
                     trouble: failed.trouble,
                     ..at(&case, stage)
@@ -254,11 +265,18 @@ impl<S: Store> Inner<S> {
                 self.wait(digest);
             }
             Step::Later(reason) => {
-                let failed = self.failed(&case, &chain(&*reason), false);
+                let failed = self.failed(&case, &chain(&*reason), Failure::Outside);
                 self.troubled(digest, failed).await;
             }
             Step::Prover(error) => {
-                let failed = self.failed(&case, &chain(&error), true);
+                let failed = self.failed(&case, &chain(&error), Failure::Prover);
+                self.troubled(digest, failed).await;
+            }
+            Step::Hung => {
+                let (block, seconds) = (case.alert.block, self.config.proof_within.as_secs());
+                error!(%block, seconds, "the prover has given no proof in its time, and is stopped");
+                let reason = format!("the prover has given no proof in {seconds} seconds");
+                let failed = self.failed(&case, &reason, Failure::Hang);
                 self.troubled(digest, failed).await;
             }
             Step::Wait => self.wait(digest),
@@ -289,16 +307,19 @@ impl<S: Store> Inner<S> {
     }
 
     /// The case with one more failure.
-    fn failed(&self, case: &Case, reason: &str, is_prover: bool) -> Case {
+    fn failed(&self, case: &Case, reason: &str, failure: Failure) -> Case {
         let mut trouble = case.trouble.clone().unwrap_or_else(|| Trouble {
             since: now(),
             tries: 0,
             prover: 0,
+            hangs: 0,
             stage: case.stage.name().to_owned(),
             reason: String::new(),
         });
         trouble.tries = trouble.tries.saturating_add(1);
-        trouble.prover = trouble.prover.saturating_add(is_prover.into());
+        let count = |is_it: bool, before: u32| before.saturating_add(is_it.into());
+        trouble.prover = count(failure == Failure::Prover, trouble.prover);
+        trouble.hangs = count(failure == Failure::Hang, trouble.hangs);
         reason.clone_into(&mut trouble.reason);
         Case {
             trouble: Some(trouble),
@@ -311,7 +332,8 @@ impl<S: Store> Inner<S> {
         let Some(trouble) = &case.trouble else { return };
         let age = now().saturating_sub(trouble.since);
         let is_over = age >= self.config.give_up_after.as_secs()
-            || trouble.prover >= self.config.prover_tries;
+            || trouble.prover >= self.config.prover_tries
+            || trouble.hangs >= self.config.prover_hangs;
         if is_over {
             let reason = format!("{} tries: {}", trouble.tries, trouble.reason);
             return self.give_up(digest, &case, reason, true).await;
@@ -353,7 +375,7 @@ impl<S: Store> Inner<S> {
                 let reason = chain(error);
                 let known = self.cases().get(&digest).cloned();
                 if let Some(known) = known {
-                    let failed = self.failed(&known, &reason, false);
+                    let failed = self.failed(&known, &reason, Failure::Outside);
                     self.cases().insert(digest, failed);
                 }
                 return false;
@@ -394,6 +416,29 @@ impl<S: Store> Inner<S> {
             }
         }
     }
+}
+
+/// A case that may be raising its alert; it is not once this is dropped.
+struct Raising<'a> {
+    all: &'a Mutex<HashSet<B256>>,
+    digest: B256,
+}
+
+impl Drop for Raising<'_> {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.digest);
+    }
+}
+
+/// Who did not do it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// L1, the rollup, the evidence or the store.
+    Outside,
+    Prover,
+    /// The prover, in all the time that it had.
+    Hang,
 }
 
 /// The case in another stage; what troubled it is over if that is further than it was.

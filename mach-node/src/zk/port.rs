@@ -1,5 +1,5 @@
 use alloy_consensus::Header;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{Alert, ports::BoxError};
@@ -36,16 +36,22 @@ pub trait ZkContract: Send + Sync {
     /// Errors: [`ZkContractError`].
     async fn find(&self, target: &Target) -> Result<Option<B256>, ZkContractError>;
 
-    /// Raises it, and says under which id. It is on L1 when this returns. Raising the same again has
-    /// the effect of raising it once.
+    /// Raises it for a bond of at most `most` wei, and says under which id. It is on L1 when this
+    /// returns. Raising the same again has the effect of raising it once.
     ///
-    /// Errors: [`ZkContractError`]; the alert may or may not be raised.
-    async fn raise(&self, target: &Target) -> Result<B256, ZkContractError>;
+    /// Errors: [`ZkContractError`], [`ZkContractError::NotNow`] if the bond is higher; the alert may or
+    /// may not be raised.
+    async fn raise(&self, target: &Target, most: U256) -> Result<B256, ZkContractError>;
 
-    /// What became of the alert with this id.
+    /// What became of the alert with this id, as L1 says now.
     ///
     /// Errors: [`ZkContractError`].
     async fn state(&self, id: B256, target: &Target) -> Result<AlertState, ZkContractError>;
+
+    /// Whether L1 does not take it back that the alert with this id is about this and proved.
+    ///
+    /// Errors: [`ZkContractError`].
+    async fn is_settled(&self, id: B256, target: &Target) -> Result<bool, ZkContractError>;
 
     /// Hands the proof of an alert in. It is on L1 when this returns.
     ///

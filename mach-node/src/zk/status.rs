@@ -8,9 +8,11 @@ use crate::node_api::ServiceState;
 pub struct ZkStatus {
     /// Cases in each stage, in the order of [`Stage::NAMES`].
     pub cases: [usize; Stage::NAMES.len()],
-    /// Open cases that have made no step for so long that people have to look.
+    /// Open cases that have made no step for so long that people have to look; those that only wait for
+    /// L1 to be final are none.
     pub stuck: usize,
-    /// Age of the oldest case that is open and not only waiting for the rollup's proposer, in seconds.
+    /// Age of the oldest case that is open and not only waiting for the rollup's proposer, or for L1 to be
+    /// final, in seconds.
     pub oldest: u64,
 }
 
@@ -29,10 +31,12 @@ impl ZkStatus {
                 continue;
             }
             let is_stuck = |since: u64| now.saturating_sub(since) >= escalate_after;
-            if case.trouble.as_ref().is_some_and(|it| is_stuck(it.since)) {
+            let is_settling = matches!(case.stage, Stage::Convicted { .. });
+            let is_troubled = case.trouble.as_ref().is_some_and(|it| is_stuck(it.since));
+            if is_troubled && !is_settling {
                 status.stuck += 1;
             }
-            if !matches!(case.stage, Stage::Shown { .. }) {
+            if !is_settling && !matches!(case.stage, Stage::Shown { .. }) {
                 status.oldest = status.oldest.max(now.saturating_sub(case.found_at));
             }
         }

@@ -1,5 +1,7 @@
 //! What there is to do in each stage.
 
+use std::time::Duration;
+
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use mach_core::{AlertKind, ports::BoxError};
@@ -7,10 +9,13 @@ use mach_prove::{Progress, ProofRequest, ProveError};
 use tracing::{debug, info};
 
 use super::{
-    Accusation, AlertState, Basis, Case, EvidenceMissing, Inner, Stage, Target, ZkContractError,
-    now, rows::Kept,
+    Accusation, AlertState, Basis, Case, Descent, EvidenceMissing, Inner, Stage, Target,
+    ZkContractError, now, rows::Kept,
 };
 use crate::store::{Store, StoreError};
+
+/// How long a prover may take to say which programs it has.
+const ASKED_WITHIN: Duration = Duration::from_secs(300);
 
 /// What comes of a step.
 pub(super) enum Step {
@@ -26,6 +31,8 @@ pub(super) enum Step {
     Later(BoxError),
     /// The prover did not do it: later, and not for ever.
     Prover(ProveError),
+    /// The prover gave nothing in its time, and was stopped.
+    Hung,
     /// Nothing is wrong, and there is nothing to do yet.
     Wait,
     /// Another case is at it: soon.
@@ -45,6 +52,14 @@ impl Step {
             basis: None,
             kept: Kept::default(),
         }
+    }
+
+    /// The same with the way to the block kept.
+    fn with_descent(mut self, descent: Descent) -> Self {
+        if let Self::Next { kept, .. } = &mut self {
+            kept.descent = Some(Box::new(descent));
+        }
+        self
     }
 
     fn never(reason: impl Into<String>) -> Self {
@@ -92,11 +107,12 @@ impl<S: Store> Inner<S> {
     pub(super) async fn step(&self, digest: &B256, case: &Case) -> Step {
         let step = match &case.stage {
             Stage::Found => self.choose(case).await,
-            Stage::Chosen { target } => self.raise(case, target).await,
+            Stage::Chosen { target } => self.raise(digest, case, target).await,
             Stage::Raised { id, target } => self.prove(case, *id, target).await,
             // What was proved needs nothing any more but to be handed in.
             Stage::Proved { id, target } => self.submit(digest, *id, target).await,
             Stage::Shown { id } => self.follow(digest, case, *id).await,
+            Stage::Convicted { id, target } => self.settle(*id, target).await,
             Stage::Done { .. } | Stage::GivenUp { .. } => Err(Step::Wait),
         };
         step.unwrap_or_else(|step| step)
@@ -116,14 +132,12 @@ impl<S: Store> Inner<S> {
         };
         self.admit(&basis).await?;
         let (target, descent) = self.chosen(case, &basis, header).await?;
-        Ok(Step::Next {
+        let next = Step::Next {
             stage: Stage::Chosen { target },
             basis: Some(Box::new(basis)),
-            kept: Kept {
-                descent: Some(Box::new(descent)),
-                proof: None,
-            },
-        })
+            kept: Kept::default(),
+        };
+        Ok(next.with_descent(descent))
     }
 
     async fn chosen(
@@ -131,7 +145,7 @@ impl<S: Store> Inner<S> {
         case: &Case,
         basis: &Basis,
         header: Header,
-    ) -> Result<(Target, super::Descent), Step> {
+    ) -> Result<(Target, Descent), Step> {
         let accusation = Accusation {
             alert: case.alert.clone(),
             journal: basis.journal,
@@ -149,29 +163,69 @@ impl<S: Store> Inner<S> {
 
     /// Whether a proof would count, before a bond is paid for it.
     async fn admit(&self, basis: &Basis) -> Result<(), Step> {
-        let program_id = self.backend.program_id(basis.program).await?;
+        let asked = tokio::time::timeout(ASKED_WITHIN, self.backend.program_id(basis.program));
+        let Ok(program_id) = asked.await else {
+            let reason = "it does not say which program it has";
+            return Err(Step::Prover(ProveError::Backend(reason.into())));
+        };
+        let program_id = program_id?;
         let config_hash = basis.journal.config_hash;
         let admitted = self.contract.admit(basis.program, program_id, config_hash);
         Ok(admitted.await?)
     }
 
-    async fn raise(&self, case: &Case, target: &Target) -> Result<Step, Step> {
-        let raised = |id| {
-            let target = *target;
-            Ok(Step::next(Stage::Raised { id, target }))
-        };
+    async fn raise(&self, digest: &B256, case: &Case, target: &Target) -> Result<Step, Step> {
+        let (proof, target) = (self.rows.proof(digest).await?, *target);
         // It may be there: of an earlier process, or of somebody else.
-        if let Some(id) = self.contract.find(target).await? {
-            return raised(id);
+        if let Some(proof) = proof {
+            if let Some(id) = self.contract.find(&target).await? {
+                return Ok(Step::next(Stage::Proved { id, target }));
+            }
+            if target.is_published() {
+                let descent = self.rows.descent(digest).await?.unwrap_or_default();
+                return match self.contract.accuse(&target, &descent, &proof).await {
+                    Ok(id) => Ok(Step::next(Stage::Convicted { id, target })),
+                    Err(error) => Self::not_there(error),
+                };
+            }
+        }
+        if !self.may_raise(digest) {
+            return Ok(Step::Busy);
+        }
+        if let Some(id) = self.contract.find(&target).await? {
+            return Ok(Step::next(Stage::Raised { id, target }));
         }
         if let Some(basis) = &case.basis {
             self.admit(basis).await?;
         }
-        match self.contract.raise(target).await {
-            Ok(id) => raised(id),
-            Err(error @ ZkContractError::Gone(_)) => Ok(Step::Back(Stage::Found, Box::new(error))),
-            Err(error) => Err(error.into()),
+        match self.contract.raise(&target, self.config.max_bond).await {
+            Ok(id) => Ok(Step::next(Stage::Raised { id, target })),
+            Err(error) => Self::not_there(error),
         }
+    }
+
+    /// What was chosen may have gone: chosen anew then.
+    fn not_there(error: ZkContractError) -> Result<Step, Step> {
+        match error {
+            ZkContractError::Gone(_) => Ok(Step::Back(Stage::Found, Box::new(error))),
+            error => Err(error.into()),
+        }
+    }
+
+    /// Whether one more bond may be paid: few alerts of ours wait for a proof, and with the older cases
+    /// that wait to be raised they still are few. The case counts as raised for as long as it is worked on.
+    fn may_raise(&self, digest: &B256) -> bool {
+        let cases = self.cases();
+        let mut raising = self.raising();
+        let age = |digest: &B256, case: &Case| (case.found_at, case.alert.block.number, *digest);
+        let Some(own) = cases.get(digest).map(|case| age(digest, case)) else {
+            return false;
+        };
+        let before = cases.iter().filter(|(other, case)| {
+            let waits = matches!(case.stage, Stage::Chosen { .. }) && age(other, case) < own;
+            *other != digest && (case.stage.is_bonded() || raising.contains(*other) || waits)
+        });
+        before.count() < self.config.max_bonded.max(1) && raising.insert(*digest)
     }
 
     async fn prove(&self, case: &Case, id: B256, target: &Target) -> Result<Step, Step> {
@@ -187,7 +241,12 @@ impl<S: Store> Inner<S> {
                 debug!(done, total, "proving");
             }
         };
-        let proof = self.backend.prove(&request, &hear).await?;
+        // When its time is over it is dropped, which stops it.
+        let proving = self.backend.prove(&request, &hear);
+        let proof = match tokio::time::timeout(self.config.proof_within, proving).await {
+            Ok(proof) => proof?,
+            Err(_) => return Err(Step::Hung),
+        };
         if proof.journal != *request.journal() {
             let reason = "the prover proved something else";
             return Err(Step::Prover(ProveError::Backend(reason.into())));
@@ -232,6 +291,10 @@ impl<S: Store> Inner<S> {
         let Ok(header) = alloy_rlp::decode_exact(&basis.header) else {
             return Err(Step::never("the header that was kept is damaged"));
         };
+        let block = basis.block();
+        if let Some(step) = self.taken_back(id, &block).await? {
+            return Ok(step);
+        }
         let (target, descent) = self.chosen(case, basis, header).await?;
         if !target.is_published() {
             let age = now().saturating_sub(case.found_at);
@@ -239,7 +302,7 @@ impl<S: Store> Inner<S> {
                 return Ok(Step::Wait);
             }
             info!(block = %case.alert.block, "nothing on L1 leads to the block any more");
-            return Ok(Step::next(Stage::Done { id }));
+            return Ok(Step::next(Stage::Convicted { id, target: block }));
         }
         let proof = self.rows.proof(digest).await?;
         let found = self.contract.find(&target).await?;
@@ -255,17 +318,35 @@ impl<S: Store> Inner<S> {
                     ZkContractError::Gone(_) => Step::Later(Box::new(error)),
                     error => error.into(),
                 })?;
-                return Ok(Step::next(Stage::Done { id }));
+                Stage::Convicted { id, target }
             }
         };
-        Ok(Step::Next {
-            stage,
-            basis: None,
-            kept: Kept {
-                descent: Some(Box::new(descent)),
-                proof: None,
-            },
-        })
+        Ok(Step::next(stage).with_descent(descent))
+    }
+
+    /// Waits until L1 does not take back what it has decided.
+    async fn settle(&self, id: B256, target: &Target) -> Result<Step, Step> {
+        if let Some(step) = self.taken_back(id, target).await? {
+            return Ok(step);
+        }
+        match self.contract.is_settled(id, target).await? {
+            true => Ok(Step::next(Stage::Done { id })),
+            false => Ok(Step::Wait),
+        }
+    }
+
+    /// Where a case goes on whose alert was decided, if L1 says no more that it was.
+    async fn taken_back(&self, id: B256, target: &Target) -> Result<Option<Step>, Step> {
+        let target = *target;
+        let stage = match self.contract.state(id, &target).await? {
+            AlertState::Proved => return Ok(None),
+            AlertState::Missing => Stage::Chosen { target },
+            AlertState::Raised | AlertState::Expired | AlertState::Refuted => {
+                Stage::Proved { id, target }
+            }
+        };
+        let reason = "L1 was reorganised, and the proof is not there any more";
+        Ok(Some(Step::Back(stage, reason.into())))
     }
 
     /// What is to be proved. The guest has to say the very fault of the alert.
@@ -332,7 +413,10 @@ impl<S: Store> Inner<S> {
 const fn after(id: B256, target: &Target) -> Stage {
     match target {
         Target::Block { .. } => Stage::Shown { id },
-        Target::Published(_) => Stage::Done { id },
+        Target::Published(_) => Stage::Convicted {
+            id,
+            target: *target,
+        },
     }
 }
 

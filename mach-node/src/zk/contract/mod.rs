@@ -4,10 +4,17 @@ mod published;
 mod refusal;
 mod rollup;
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use alloy_primitives::{Address, B256, U256};
-use alloy_provider::DynProvider;
-use alloy_sol_types::SolEvent;
+use alloy_provider::{DynProvider, Provider};
+use alloy_rpc_types_eth::{BlockId, TransactionRequest};
+use alloy_sol_types::{SolCall, SolEvent};
 use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use mach_contracts_bindings::{
     CallError, SubmitError, Submitter,
     zk::{
@@ -19,11 +26,13 @@ use mach_contracts_bindings::{
     },
 };
 use mach_prove::{Context, Journal, Program, Proof};
+use mach_verify::op::Settlement;
 use tracing::error;
 
 use self::{
     published::{Sources, read},
     refusal::{contradicts, has_moved, is_unknown, not_read, not_sent},
+    rollup::Branch,
 };
 use super::{
     Accusation, AlertState, Descent, Proposal, Source, Target, ZkContract, ZkContractError,
@@ -36,8 +45,14 @@ pub use rollup::RollupChain;
 const PAGE: u64 = 256;
 /// Most alerts that are looked through, the newest first.
 const MAX_LOOKED_AT: u64 = 65_536;
-/// Most output roots that are compared with the rollup's chain, the lowest first.
-const MAX_COMPARED: usize = 64;
+/// Games that are looked at before what they claim is compared.
+const WINDOW: usize = 1_024;
+/// Games that are looked at before it is said that nothing leads to a block, for now.
+const GAMES_AT_A_TIME: usize = 8_192;
+/// Most blocks for which it is remembered how far down the games were looked at.
+const MAX_LOOKS: usize = 1_024;
+/// Heights that are compared at a time.
+const AT_A_TIME: usize = 16;
 
 /// A `MachZkServiceManager`, with the account that raises alerts and hands proofs in.
 ///
@@ -52,6 +67,10 @@ pub struct L1ZkContract {
     submitter: Submitter,
     sources: Sources,
     chain: RollupChain,
+    settlement: Settlement,
+    games_at_a_time: usize,
+    /// Number of the game to go on from, for blocks that games may lead to which were not looked at yet.
+    looks: Mutex<BTreeMap<B256, u64>>,
 }
 
 impl L1ZkContract {
@@ -69,13 +88,31 @@ impl L1ZkContract {
             submitter,
             sources,
             chain: RollupChain::default(),
+            settlement: Settlement::default(),
+            games_at_a_time: GAMES_AT_A_TIME,
+            looks: Mutex::default(),
         })
+    }
+
+    /// The same with other blocks that L1 does not take back than those that it has finalized.
+    #[must_use]
+    pub const fn with_settlement(mut self, settlement: Settlement) -> Self {
+        self.settlement = settlement;
+        self
     }
 
     /// The same with the rollup's chain, which says how the output roots of later blocks lead to one.
     #[must_use]
     pub fn with_chain(mut self, chain: RollupChain) -> Self {
         self.chain = chain;
+        self
+    }
+
+    /// The same with another number of dispute games that are looked at before it is said that nothing
+    /// leads to a block, for now; the next look goes on behind them.
+    #[must_use]
+    pub fn with_games_at_a_time(mut self, games: usize) -> Self {
+        self.games_at_a_time = games.max(1);
         self
     }
 
@@ -107,26 +144,107 @@ impl L1ZkContract {
         self.submitter.provider()
     }
 
-    /// The first output root that leads to the block.
+    /// An output root that leads to the block: the first in the oracle, or one of the claims that are
+    /// looked at now. Where anybody may make games there is no end of claims, so a look has an end, and the
+    /// next one goes on behind it.
     async fn published(
         &self,
         accusation: &Accusation,
     ) -> Result<Option<(Proposal, Descent)>, ZkContractError> {
-        let proposals = self
-            .sources
-            .proposals(self.provider(), &accusation.header)
-            .await?;
-        for mut proposal in proposals.into_iter().take(MAX_COMPARED) {
-            let descent = self.chain.descent(accusation, &proposal).await;
-            if let Some(descent) = descent.map_err(ZkContractError::Backend)? {
-                // Of a later block it is not known what is right: it stands on what is wrong.
-                if proposal.number == accusation.journal.block_number {
-                    proposal.expected = accusation.journal.output_root;
-                }
-                return Ok(Some((proposal, descent)));
+        let (provider, header) = (self.provider(), &accusation.header);
+        // Also where nothing is published yet: what stands on the block now may not do so later.
+        let mut branch = self.chain.branch(accusation).await.ok();
+        let outputs = self.sources.outputs(provider, header.number).await?;
+        let found = self.leading(accusation, &mut branch, outputs).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let block = accusation.journal.block_hash;
+        let mut left = self.games_at_a_time;
+        while left > 0 {
+            let (from, most) = (self.looks().get(&block).copied(), left.min(WINDOW));
+            left -= most;
+            let (claims, next) = self.sources.games(provider, header, from, most).await?;
+            let found = self.leading(accusation, &mut branch, claims).await?;
+            if found.is_some() {
+                return Ok(found);
             }
+            let mut looks = self.looks();
+            let Some(next) = next else {
+                looks.remove(&block);
+                break;
+            };
+            if looks.len() >= MAX_LOOKS {
+                looks.pop_first();
+            }
+            looks.insert(block, next);
         }
         Ok(None)
+    }
+
+    /// The lowest of these that leads to the block.
+    async fn leading(
+        &self,
+        accusation: &Accusation,
+        branch: &mut Option<Branch>,
+        proposals: Vec<Proposal>,
+    ) -> Result<Option<(Proposal, Descent)>, ZkContractError> {
+        if proposals.is_empty() {
+            return Ok(None);
+        }
+        let branch = match branch {
+            Some(branch) => branch,
+            None => {
+                let asked = self.chain.branch(accusation).await;
+                branch.insert(asked.map_err(ZkContractError::Backend)?)
+            }
+        };
+        let number = accusation.journal.block_number;
+        let mut by_height = BTreeMap::<u64, Vec<Proposal>>::new();
+        for proposal in proposals {
+            by_height.entry(proposal.number).or_default().push(proposal);
+        }
+        let (chain, branch) = (&self.chain, &*branch);
+        let heights: Vec<u64> = by_height.keys().copied().collect();
+        let outputs = stream::iter(heights).map(|it| chain.outputs(accusation, branch, it));
+        let mut outputs = outputs.buffered(AT_A_TIME);
+        let mut failure = None;
+        for proposals in by_height.into_values() {
+            let outputs = match outputs.next().await {
+                Some(Ok(outputs)) => outputs,
+                // One height without an answer hides no other.
+                Some(Err(error)) => {
+                    failure = Some(error);
+                    continue;
+                }
+                None => break,
+            };
+            let named = proposals.iter().filter_map(|proposal| {
+                let output = outputs.iter().find(|it| it.root() == proposal.root)?;
+                Some((*proposal, output))
+            });
+            for (mut proposal, output) in named {
+                if !self.sources.counts(self.provider(), &proposal).await? {
+                    continue;
+                }
+                match self.chain.descent(accusation, output).await {
+                    Ok(Some(descent)) => {
+                        // Of a later block it is not known what is right: it stands on what is wrong.
+                        if proposal.number == number {
+                            proposal.expected = accusation.journal.output_root;
+                        }
+                        return Ok(Some((proposal, descent)));
+                    }
+                    Ok(None) => {}
+                    Err(error) => failure = Some(error),
+                }
+            }
+        }
+        failure.map_or(Ok(None), |error| Err(ZkContractError::Backend(error)))
+    }
+
+    fn looks(&self) -> MutexGuard<'_, BTreeMap<B256, u64>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -280,7 +398,7 @@ impl ZkContract for L1ZkContract {
         Ok(None)
     }
 
-    async fn raise(&self, target: &Target) -> Result<B256, ZkContractError> {
+    async fn raise(&self, target: &Target, most: U256) -> Result<B256, ZkContractError> {
         let (raise, about) = match *target {
             Target::Block {
                 hash,
@@ -305,9 +423,11 @@ impl ZkContract for L1ZkContract {
                 (raise, proposal.root)
             }
         };
-        let raised = self.manager.raise_about(&self.submitter, &raise, about);
+        let raised = (self.manager).raise_within(&self.submitter, &raise, about, most);
         let id = raised.await.map_err(|error| match error {
             RaiseError::Call(error) => not_read(error),
+            // The contract's owner may lower it, and ours may pay more.
+            error @ RaiseError::BondAbove { .. } => ZkContractError::NotNow(error.into()),
             RaiseError::Submit(error) => not_sent(error),
             error => ZkContractError::Refused(error.into()),
         })?;
@@ -340,6 +460,39 @@ impl ZkContract for L1ZkContract {
                 return Err(ZkContractError::Refused("a state that is not known".into()));
             }
         })
+    }
+
+    async fn is_settled(&self, id: B256, target: &Target) -> Result<bool, ZkContractError> {
+        let block = match self.settlement {
+            Settlement::Finalized => BlockId::finalized(),
+            Settlement::Depth(depth) => {
+                let head = self.provider().get_block_number().await;
+                let head = head.map_err(|error| ZkContractError::Backend(error.into()))?;
+                match head.checked_sub(depth) {
+                    Some(number) => BlockId::number(number),
+                    None => return Ok(false),
+                }
+            }
+        };
+        let request = Z::getAlertCall { id: number(id) };
+        let transaction = TransactionRequest::default()
+            .to(self.manager.address())
+            .input(request.abi_encode().into());
+        let answer = match self.provider().call(transaction).block(block).await {
+            // The contract itself is younger.
+            Ok(answer) if answer.is_empty() => return Ok(false),
+            Ok(answer) => answer,
+            Err(error) => {
+                let revert = (error.as_error_resp()).and_then(|error| error.as_revert_data());
+                return match revert {
+                    Some(data) if is_unknown(&data) => Ok(false),
+                    _ => Err(ZkContractError::Backend(error.into())),
+                };
+            }
+        };
+        let raised = Z::getAlertCall::abi_decode_returns(&answer);
+        let raised = raised.map_err(|error| ZkContractError::Backend(error.into()))?;
+        Ok(is_about(&raised, target) && raised.status == Status::Proved)
     }
 
     async fn submit(

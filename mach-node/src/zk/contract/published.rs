@@ -11,13 +11,11 @@ use super::{Proposal, Source, ZkContractError};
 
 /// Most headers between an output root and the block that is wrong: five hours and a half of a block every
 /// two seconds, in some fifty transactions. Proposers of the OP Stack leave 1,800.
-const REACH: u64 = 10_000;
+pub(super) const REACH: u64 = 10_000;
 /// Outputs of the oracle, and games at or after a block, that are looked at.
 const MAX_OUTPUTS: u64 = 256;
 /// Games that are read at a time.
 const PAGE: u64 = 64;
-/// Most games that are looked at, the newest first.
-const MAX_GAMES: usize = 8_192;
 /// Seconds by which the clock of the rollup may be ahead of that of L1.
 const CLOCKS: u64 = 3_600;
 
@@ -90,40 +88,40 @@ impl Sources {
         })
     }
 
-    /// What is proposed of the block with this header and of the [`REACH`] above it, the lowest first.
+    /// Whether a conviction of it is one of the rollup.
     ///
-    /// Errors: it is not known whether there is anything.
-    pub(super) async fn proposals(
+    /// Errors: it is not known.
+    pub(super) async fn counts(
         &self,
         provider: &DynProvider,
-        header: &Header,
-    ) -> Result<Vec<Proposal>, ZkContractError> {
-        let mut proposals = Vec::new();
-        if let Some(oracle) = self.oracle {
-            self.outputs(provider, oracle, header.number, &mut proposals)
-                .await?;
+        proposal: &Proposal,
+    ) -> Result<bool, ZkContractError> {
+        let proposer = self.games.as_ref().and_then(|games| games.proposer);
+        match (proposal.source, proposer) {
+            (Source::Game(game), Some(proposer)) => {
+                Ok(read(provider, game, &gameCreatorCall {}).await? == proposer)
+            }
+            _ => Ok(true),
         }
-        if let Some(games) = &self.games {
-            self.games(provider, games, header, &mut proposals).await?;
-        }
-        // Sorted stably: of equals the output comes first.
-        proposals.sort_by_key(|it| it.number);
-        Ok(proposals)
     }
 
     /// What stands in the oracle. What is asked reverts for no reason but that outputs are deleted
     /// meanwhile, so that an answer is definite.
-    async fn outputs(
+    ///
+    /// Errors: it is not known whether there is anything.
+    pub(super) async fn outputs(
         &self,
         provider: &DynProvider,
-        oracle: Address,
         from: u64,
-        proposals: &mut Vec<Proposal>,
-    ) -> Result<(), ZkContractError> {
+    ) -> Result<Vec<Proposal>, ZkContractError> {
+        let mut proposals = Vec::new();
+        let Some(oracle) = self.oracle else {
+            return Ok(proposals);
+        };
         let count = read(provider, oracle, &nextOutputIndexCall {}).await?;
         let latest = read(provider, oracle, &latestBlockNumberCall {}).await?;
         if count.is_zero() || latest < U256::from(from) {
-            return Ok(());
+            return Ok(proposals);
         }
         let after = getL2OutputIndexAfterCall {
             l2BlockNumber: U256::from(from),
@@ -147,25 +145,34 @@ impl Sources {
                 expected: Default::default(),
             });
         }
-        Ok(())
+        Ok(proposals)
     }
 
-    /// What games claim that were made since the block.
-    async fn games(
+    /// What games claim that were made since the block: of some `most` games from number `from` down, or
+    /// from the newest, and the number to go on from, if there are more.
+    ///
+    /// Errors: it is not known what they claim.
+    pub(super) async fn games(
         &self,
         provider: &DynProvider,
-        games: &Games,
         header: &Header,
-        proposals: &mut Vec<Proposal>,
-    ) -> Result<(), ZkContractError> {
+        from: Option<u64>,
+        most: usize,
+    ) -> Result<(Vec<Proposal>, Option<u64>), ZkContractError> {
+        let mut proposals = Vec::new();
+        let Some(games) = &self.games else {
+            return Ok((proposals, None));
+        };
         let since = header.timestamp.saturating_sub(CLOCKS);
         let count: u64 = read(provider, games.factory, &gameCountCall {})
             .await?
             .saturating_to();
-        let mut next = count.checked_sub(1);
+        // L1 may have lost some.
+        let newest = count.checked_sub(1);
+        let mut next = newest.map(|newest| from.map_or(newest, |from| from.min(newest)));
         let mut looked_at = 0;
         while let Some(start) = next
-            && looked_at < MAX_GAMES
+            && looked_at < most
         {
             let request = findLatestGamesCall {
                 gameType: games.game_type,
@@ -174,7 +181,7 @@ impl Sources {
             };
             let page = read(provider, games.factory, &request).await?;
             let (Some(last), true) = (page.last(), page.len() as u64 <= PAGE) else {
-                return Ok(());
+                return Ok((proposals, None));
             };
             let lowest: u64 = last.index.saturating_to();
             // Downwards, so that a page that says otherwise cannot be without end.
@@ -182,7 +189,7 @@ impl Sources {
             looked_at += page.len();
             for game in &page {
                 if game.timestamp < since {
-                    return Ok(());
+                    return Ok((proposals, None));
                 }
                 let number = game.extraData.get(..32).map(U256::from_be_slice);
                 let number = number.and_then(|it| u64::try_from(it).ok());
@@ -190,11 +197,6 @@ impl Sources {
                     continue;
                 };
                 let address = Address::from_word(game.metadata);
-                if let Some(proposer) = games.proposer
-                    && read(provider, address, &gameCreatorCall {}).await? != proposer
-                {
-                    continue;
-                }
                 proposals.push(Proposal {
                     source: Source::Game(address),
                     index: game.index.saturating_to(),
@@ -204,7 +206,7 @@ impl Sources {
                 });
             }
         }
-        Ok(())
+        Ok((proposals, next))
     }
 }
 

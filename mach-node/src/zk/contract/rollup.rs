@@ -1,90 +1,216 @@
 //! The rollup's chain, for what leads from an output root to a block.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U64, address};
 use alloy_provider::{DynProvider, Provider};
-use futures::{StreamExt, TryStreamExt, stream};
+use alloy_rpc_types_eth::BlockId;
+use futures::{StreamExt, stream};
 use mach_core::ports::BoxError;
 use mach_verify::output_root;
 
-use super::{Accusation, Descent, Proposal};
+use super::{Accusation, Descent, published::REACH};
 
 /// `L2ToL1MessagePasser`.
 const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
 /// Headers that are asked for at a time.
 const AT_A_TIME: usize = 16;
+/// Headers by which a branch is followed further at a time.
+const FURTHER: usize = 512;
+/// Most branches that are remembered: hashes of [`REACH`] blocks each.
+const MAX_BRANCHES: usize = 64;
 
 /// Nodes of the rollup. What they say proves itself: headers are told by their hashes and an output
 /// root by what it is the hash of, so that one node is enough, and is not believed.
+///
+/// A rollup whose sequencer goes back leaves output roots on L1 whose blocks have no number any more. Which
+/// blocks stood on an accused one is remembered for as long as this lives, so that they are found by
+/// their hashes, for as long as a node has them.
 #[derive(Clone, Debug, Default)]
 pub struct RollupChain {
     nodes: Vec<DynProvider>,
+    /// What stood on each accused block, the lowest first.
+    branches: Arc<Mutex<BTreeMap<B256, Vec<B256>>>>,
+}
+
+/// What stands on an accused block, and whether it is the rollup's chain now.
+#[derive(Debug)]
+pub(super) struct Branch {
+    is_canonical: bool,
+    /// Hashes from the child of the accused block on, as far as they were seen.
+    above: Vec<B256>,
+}
+
+/// A block, and what its output root is made of.
+#[derive(Debug)]
+pub(super) struct Output {
+    header: Header,
+    hash: B256,
+    message_passer: B256,
+}
+
+impl Output {
+    pub(super) fn root(&self) -> B256 {
+        output_root(self.header.state_root, self.message_passer, self.hash)
+    }
 }
 
 impl RollupChain {
     /// These nodes; the next is asked where one does not answer.
     pub fn new(nodes: impl IntoIterator<Item = DynProvider>) -> Self {
         let nodes = nodes.into_iter().collect();
-        Self { nodes }
+        Self {
+            nodes,
+            branches: Arc::default(),
+        }
     }
 
-    /// How `proposal` leads to the accused block; `None` if it is not the output root of the chain's
-    /// block of its height, or that does not descend from the accused one.
+    /// What stands on the accused block, followed as far as the chain goes now.
+    ///
+    /// Errors: the nodes do not say.
+    pub(super) async fn branch(&self, accusation: &Accusation) -> Result<Branch, BoxError> {
+        let (block, number) = (
+            accusation.journal.block_hash,
+            accusation.journal.block_number,
+        );
+        let mut above = self.branches().get(&block).cloned().unwrap_or_default();
+        let canonical = self.header(number).await?;
+        let is_canonical = canonical.is_some_and(|header| header.hash_slow() == block);
+        if !is_canonical {
+            return Ok(Branch {
+                is_canonical,
+                above,
+            });
+        }
+        let first = number.saturating_add(1);
+        let next = first.saturating_add(above.len() as u64);
+        let last = number.saturating_add(REACH);
+        let further = stream::iter((next..=last).take(FURTHER));
+        let mut further = further.map(|it| self.header(it)).buffered(AT_A_TIME);
+        let mut tip = above.last().copied().unwrap_or(block);
+        // What does not answer is followed the next time.
+        while let Some(Ok(Some(header))) = further.next().await {
+            if header.parent_hash != tip {
+                break;
+            }
+            tip = header.hash_slow();
+            above.push(tip);
+        }
+        if !above.is_empty() {
+            let mut branches = self.branches();
+            if branches.len() >= MAX_BRANCHES && !branches.contains_key(&block) {
+                branches.pop_first();
+            }
+            branches.insert(block, above.clone());
+        }
+        Ok(Branch {
+            is_canonical,
+            above,
+        })
+    }
+
+    /// The blocks of a height that may stand on the accused one, or are it.
+    ///
+    /// Errors: the nodes do not say.
+    pub(super) async fn outputs(
+        &self,
+        accusation: &Accusation,
+        branch: &Branch,
+        height: u64,
+    ) -> Result<Vec<Output>, BoxError> {
+        let number = accusation.journal.block_number;
+        if height == number {
+            let block = accusation.journal.block_hash;
+            let output = self.output(accusation.header.clone(), block).await?;
+            return Ok(vec![output]);
+        }
+        let mut outputs = Vec::new();
+        if branch.is_canonical
+            && let Some(header) = self.header(height).await?
+        {
+            let hash = header.hash_slow();
+            outputs.push(self.output(header, hash).await?);
+        }
+        let index = height.checked_sub(number.saturating_add(1));
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let seen = index.and_then(|index| branch.above.get(index));
+        if let Some(&hash) = seen
+            && outputs.iter().all(|output| output.hash != hash)
+            && let Some(header) = self.header_of(hash).await?
+        {
+            outputs.push(self.output(header, hash).await?);
+        }
+        Ok(outputs)
+    }
+
+    /// How an output leads to the accused block; `None` if its block does not descend from that.
     ///
     /// Errors: the nodes do not say.
     pub(super) async fn descent(
         &self,
         accusation: &Accusation,
-        proposal: &Proposal,
+        output: &Output,
     ) -> Result<Option<Descent>, BoxError> {
-        let (hash, number) = (
-            accusation.journal.block_hash,
-            accusation.journal.block_number,
-        );
-        let (named, block_hash) = if proposal.number == number {
-            (accusation.header.clone(), hash)
-        } else {
-            match self.header(proposal.number).await? {
-                Some(header) => {
-                    let hash = header.hash_slow();
-                    (header, hash)
-                }
-                // The proposer is ahead of the node, or makes it up.
-                None => return Ok(None),
-            }
-        };
-        let message_passer = match (named.requests_hash, named.withdrawals_root) {
-            // From Isthmus on the header has it.
-            (Some(_), Some(root)) => root,
-            _ => self.message_passer(proposal.number).await?,
-        };
-        if output_root(named.state_root, message_passer, block_hash) != proposal.root {
-            return Ok(None);
-        }
+        let block = accusation.journal.block_hash;
+        let lowest = accusation.journal.block_number.saturating_add(1);
         let mut descent = Descent {
-            state_root: named.state_root,
-            message_passer,
-            block_hash,
+            state_root: output.header.state_root,
+            message_passer: output.message_passer,
+            block_hash: output.hash,
             headers: Vec::new(),
         };
-        if proposal.number == number {
+        if output.hash == block {
             return Ok(Some(descent));
         }
-        // Between the two, the highest first.
-        let between = (number.saturating_add(1)..proposal.number).rev();
-        let headers = stream::iter(between.map(|number| self.header(number)));
-        let headers: Vec<Option<Header>> = headers.buffered(AT_A_TIME).try_collect().await?;
-        let mut expected = block_hash;
-        for header in std::iter::once(Some(named)).chain(headers) {
-            let header = header.ok_or("a header is missing")?;
-            // Another chain than that of the header above: asked again.
-            if header.hash_slow() != expected {
-                return Err("the rollup was reorganised meanwhile".into());
-            }
-            expected = header.parent_hash;
+        // Of the rollup's chain many headers come at a time, those of a branch one after the other.
+        let heights = stream::iter((lowest..output.header.number).rev());
+        let mut canonical = heights.map(|it| self.header(it)).buffered(AT_A_TIME);
+        let mut is_canonical = true;
+        let mut header = output.header.clone();
+        loop {
             descent.headers.push(alloy_rlp::encode(&header).into());
+            let parent = header.parent_hash;
+            if parent == block {
+                return Ok(Some(descent));
+            }
+            if header.number <= lowest {
+                return Ok(None);
+            }
+            let number = header.number - 1;
+            let above = match is_canonical {
+                true => canonical.next().await,
+                false => None,
+            };
+            let found = match above {
+                Some(Ok(Some(header))) if header.hash_slow() == parent => Some(header),
+                _ => {
+                    is_canonical = false;
+                    self.header_of(parent).await?
+                }
+            };
+            header = found.ok_or_else(|| format!("no node has the header of {parent}"))?;
+            if header.number != number {
+                return Err(format!("the header of {parent} is not of block {number}").into());
+            }
         }
-        Ok((expected == hash).then_some(descent))
+    }
+
+    /// What the output root of a block is made of.
+    async fn output(&self, header: Header, hash: B256) -> Result<Output, BoxError> {
+        let message_passer = match (header.requests_hash, header.withdrawals_root) {
+            // From Isthmus on the header has it.
+            (Some(_), Some(root)) => root,
+            _ => self.message_passer(hash).await?,
+        };
+        Ok(Output {
+            header,
+            hash,
+            message_passer,
+        })
     }
 
     /// Header of a height, if a node has it.
@@ -101,8 +227,21 @@ impl RollupChain {
         Ok(Some(header.inner))
     }
 
+    /// Header with a hash, if a node has it.
+    async fn header_of(&self, hash: B256) -> Result<Option<Header>, BoxError> {
+        let header: Option<alloy_rpc_types_eth::Header> =
+            self.ask("eth_getBlockByHash", (hash, false)).await?;
+        let Some(header) = header else {
+            return Ok(None);
+        };
+        if header.inner.hash_slow() != hash {
+            return Err(format!("the header of {hash} has another hash").into());
+        }
+        Ok(Some(header.inner))
+    }
+
     /// Storage root of the message passer after a block.
-    async fn message_passer(&self, number: u64) -> Result<B256, BoxError> {
+    async fn message_passer(&self, block: B256) -> Result<B256, BoxError> {
         #[derive(Clone, Debug, serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Account {
@@ -110,10 +249,14 @@ impl RollupChain {
         }
 
         let keys: [B256; 0] = [];
-        let params = (MESSAGE_PASSER, keys, U64::from(number));
+        let params = (MESSAGE_PASSER, keys, BlockId::hash(block));
         let account: Option<Account> = self.ask("eth_getProof", params).await?;
-        let account = account.ok_or_else(|| format!("there is no state of block {number}"))?;
+        let account = account.ok_or_else(|| format!("there is no state of block {block}"))?;
         Ok(account.storage_hash)
+    }
+
+    fn branches(&self) -> MutexGuard<'_, BTreeMap<B256, Vec<B256>>> {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first answer that is one, or `None` if all that answer have none.

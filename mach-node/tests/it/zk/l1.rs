@@ -1,9 +1,10 @@
 //! The genuine contract on the devnet's L1.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::{Context as Task, Poll},
@@ -15,7 +16,7 @@ use alloy_network::EthereumWallet;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use alloy_provider::{Provider, RootProvider};
 use alloy_rpc_client::RpcClient;
-use alloy_sol_types::{SolCall, sol};
+use alloy_sol_types::{SolCall, SolValue, sol};
 use alloy_transport::{TransportError, TransportFut};
 use mach_contracts_bindings::{
     SubmitPolicy, Submitter,
@@ -27,7 +28,7 @@ use mach_contracts_bindings::{
 use mach_core::{Alert, AlertKind, ports::AlertSink};
 use mach_devnet::{
     DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, DevnetConfig, DevnetTransport, L2_OUTPUT_ORACLE,
-    Lie, OptimismFork, PROPOSER, UserDeposit,
+    Lie, OptimismFork, PROPOSER, Settling, UserDeposit,
 };
 use mach_node::{
     store::MemoryStore,
@@ -35,6 +36,7 @@ use mach_node::{
 };
 use mach_prove::Worth;
 use mach_verify::{Evidence, EvidenceFolder, Witness, source::RecordedBlock, verify_block};
+use serde_json::value::RawValue;
 use tempfile::TempDir;
 use tower::Service;
 
@@ -52,6 +54,7 @@ const VERIFIER: [u8; 24] = [
 const BOND: u128 = 1_000_000_007;
 
 sol! {
+    function create(uint32 gameType, bytes32 rootClaim, bytes extraData) external payable returns (address);
     function deleteL2Outputs(uint256 l2OutputIndex) external;
     function nextOutputIndex() external view returns (uint256);
     function latestBlockNumber() external view returns (uint256);
@@ -183,15 +186,26 @@ impl World {
     }
 
     async fn zk_of(&self, submitter: Submitter) -> ZkMode<MemoryStore> {
+        let l2: RootProvider = self.devnet.l2().provider();
+        self.zk_by(submitter, l2, config(), |contract| contract)
+            .await
+    }
+
+    async fn zk_by(
+        &self,
+        submitter: Submitter,
+        l2: RootProvider,
+        config: ZkConfig,
+        change: impl FnOnce(L1ZkContract) -> L1ZkContract,
+    ) -> ZkMode<MemoryStore> {
         let contract = L1ZkContract::connect(self.manager.clone(), submitter)
             .await
             .unwrap();
-        let l2: RootProvider = self.devnet.l2().provider();
-        let contract = contract.with_chain(RollupChain::new([l2.erased()]));
+        let contract = change(contract.with_chain(RollupChain::new([l2.erased()])));
         let evidence = Arc::new(EvidenceFolder::new(self.folder()));
         let config = ZkConfig {
             allow_development: false,
-            ..config()
+            ..config
         };
         let backend = Arc::new(DigestBackend(Worth::OnChain));
         ZkMode::open(
@@ -547,4 +561,185 @@ async fn a_node_without_an_answer_is_not_one_that_says_no() {
         assert_eq!(left.load(SeqCst), 0, "{call}");
         assert_eq!(world.proved().await, [(Accused::OracleOutput, 3)], "{call}");
     }
+}
+
+/// Anybody may make games. Those of lower heights, and newer ones, do not hide the one that leads to the
+/// block, however few are looked at at a time.
+#[tokio::test]
+async fn claims_that_lead_nowhere_hide_nothing() {
+    for at_a_time in [8_192, 64] {
+        let world = World::new(4, |config| {
+            config.oracle = None;
+            config.game_factory = Some(DISPUTE_GAME_FACTORY);
+        })
+        .await;
+        let alert = world.lie(Lie::StateRoot).await;
+        world.produce(6);
+        world.propose(4);
+        let [one, other] = [2, 3].map(|it| submitter(world.devnet.l1().provider(), it));
+        let (one, other) = (one.await, other.await);
+        for decoy in 0..70_u64 {
+            let create = createCall {
+                gameType: 0,
+                rootClaim: B256::from(U256::from(decoy + 1)),
+                // The height of the block, and heights above it.
+                extraData: (U256::from(3 + decoy % 2)).abi_encode().into(),
+            };
+            let anybody = if decoy < 35 { &one } else { &other };
+            anybody.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
+        }
+        let account = submitter(world.devnet.l1().provider(), 1).await;
+        let l2 = world.devnet.l2().provider();
+        let few = |contract: L1ZkContract| contract.with_games_at_a_time(at_a_time);
+        let zk = world.zk_by(account, l2, config(), few).await;
+        zk.raise(&alert).await.unwrap();
+        let stages = settle(&zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        let proved = world.proved().await;
+        assert_eq!(proved.last(), Some(&(Accused::GameClaim, 4)));
+        // Of few, the block itself was accused before the game was found.
+        assert_eq!(proved.len(), if at_a_time == 64 { 2 } else { 1 });
+        assert_eq!(world.convictions().await, 1);
+    }
+}
+
+/// A node of the rollup that keeps blocks by their hashes which have no number any more, as nodes do.
+#[derive(Clone)]
+struct Keeping {
+    inner: DevnetTransport,
+    kept: Arc<Mutex<BTreeMap<String, Box<RawValue>>>>,
+}
+
+impl Service<RequestPacket> for Keeping {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, cx: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let request = packet.as_single().unwrap();
+        let params = request.params().map_or("", |params| params.get());
+        let hash = params.get(2..68).unwrap_or_default().to_owned();
+        let is_by_hash = request.method() == "eth_getBlockByHash";
+        let (kept, answer) = (Arc::clone(&self.kept), self.inner.call(packet));
+        Box::pin(async move {
+            let ResponsePacket::Single(mut response) = answer.await? else {
+                panic!("no batch was sent")
+            };
+            if let ResponsePayload::Success(result) = &mut response.payload {
+                let block: serde_json::Value = serde_json::from_str(result.get()).unwrap();
+                let mut kept = kept.lock().unwrap();
+                if let Some(hash) = block.get("hash") {
+                    let hash = hash.as_str().unwrap().to_owned();
+                    kept.insert(hash, result.clone());
+                } else if is_by_hash && let Some(block) = kept.get(&hash) {
+                    *result = block.clone();
+                }
+            }
+            Ok(ResponsePacket::Single(response))
+        })
+    }
+}
+
+/// The sequencer goes back after its lie was proposed: what is on L1 convicts it all the same.
+#[tokio::test]
+async fn a_rollup_that_went_back_is_convicted_by_what_it_has_proposed() {
+    let world = World::new(8, |_| {}).await;
+    let alert = world.lie(Lie::StateRoot).await;
+    world.produce(10);
+    let node = Keeping {
+        inner: world.devnet.l2().transport(),
+        kept: Arc::default(),
+    };
+    let l2 = RootProvider::new(RpcClient::new(node, true));
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let zk = world
+        .zk_by(account, l2, config(), |contract| contract)
+        .await;
+    zk.raise(&alert).await.unwrap();
+    until(&zk, is_shown).await;
+
+    world.propose(8);
+    world.devnet.l2().rewind(2).unwrap();
+    world.produce(12);
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    let proved = [(Accused::BlockHash, 3), (Accused::OracleOutput, 8)];
+    assert_eq!(world.proved().await, proved);
+    assert_eq!(world.convictions().await, 1);
+}
+
+/// L1 drops the transactions, and they are not sent again by themselves.
+#[tokio::test]
+async fn a_conviction_that_l1_takes_back_is_brought_there_again() {
+    let world = World::new(1, |_| {}).await;
+    let l1 = world.devnet.l1();
+    l1.set_settling(Settling::Behind {
+        safe: 4,
+        finalized: 8,
+    });
+    let alert = world.lie(Lie::MintedBalance).await;
+    world.propose(3);
+    let height = l1.head();
+    let account = submitter(l1.provider(), 1).await;
+    let l2 = world.devnet.l2().provider();
+    let zk = world.zk_by(account, l2, config(), |it| it).await;
+    zk.raise(&alert).await.unwrap();
+    let is_convicted = |case: &Case| matches!(case.stage, Stage::Convicted { .. });
+    until(&zk, is_convicted).await;
+    assert_eq!(world.convictions().await, 1);
+
+    l1.rewind(height).unwrap();
+    assert_eq!(world.convictions().await, 0);
+    let is_there = async {
+        while world.convictions().await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    tokio::select! {
+        () = zk.run(shutdown) => panic!("it ended"),
+        () = is_there => {}
+    }
+    until(&zk, is_convicted).await;
+    for _ in 0..8 {
+        l1.mine().unwrap();
+    }
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(world.proved().await, [(Accused::OracleOutput, 3)]);
+}
+
+/// The contract asks for more than the account is to pay.
+#[tokio::test]
+async fn no_more_is_paid_than_the_highest_bond() {
+    let world = World::new(1, |_| {}).await;
+    let alert = world.lie(Lie::MintedBalance).await;
+    let low = ZkConfig {
+        max_bond: U256::from(BOND - 1),
+        ..config()
+    };
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let l2 = world.devnet.l2().provider();
+    let zk = world.zk_by(account, l2, low, |it| it).await;
+    zk.raise(&alert).await.unwrap();
+    let is_refused = |case: &Case| {
+        let trouble = case.trouble.as_ref();
+        trouble.is_some_and(|it| it.tries > 2 && it.reason.contains("a bond of 1000000007 wei"))
+    };
+    until(&zk, is_refused).await;
+    assert_eq!(world.manager.alert_count().await.unwrap(), U256::ZERO);
+    let lowered = alloy_primitives::aliases::U96::from(BOND - 1);
+    let set = Z::setBondCall { bond: lowered };
+    (world
+        .owner()
+        .await
+        .call(world.manager.address(), &set)
+        .await)
+        .unwrap();
+    until(&zk, is_shown).await;
+    assert_eq!(world.proved().await, [(Accused::BlockHash, 3)]);
 }

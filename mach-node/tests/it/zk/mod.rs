@@ -1,7 +1,9 @@
 //! ZK mode: with a contract in memory and the backend that proves nothing, and with the genuine contract.
 
+mod bonds;
 mod cases;
 mod l1;
+mod settling;
 mod trouble;
 
 use std::{
@@ -9,7 +11,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -81,6 +83,14 @@ struct Contract {
     /// What is sent is refused for good.
     refuses: Mutex<bool>,
     deaths: Deaths,
+    /// What an alert costs, in wei.
+    bond: AtomicUsize,
+    /// Alerts that wait for a proof, and most of them at a time.
+    waiting: Mutex<(usize, usize)>,
+    /// Blocks in the order in which they were accused.
+    order: Mutex<Vec<u64>>,
+    /// Whether L1 is not final yet.
+    is_unsettled: AtomicBool,
 }
 
 impl Contract {
@@ -207,8 +217,22 @@ impl ZkContract for Contract {
         Ok(found.map(|(id, _)| *id))
     }
 
-    async fn raise(&self, target: &Target) -> Result<B256, ZkContractError> {
+    async fn raise(&self, target: &Target, most: U256) -> Result<B256, ZkContractError> {
         self.sent()?;
+        let bond = self.bond.load(SeqCst);
+        if U256::from(bond) > most {
+            let reason = format!("{bond} wei are more than {most}");
+            return Err(ZkContractError::NotNow(reason.into()));
+        }
+        let (Target::Block { number, .. } | Target::Published(Proposal { number, .. })) = *target;
+        self.order.lock().unwrap().push(number);
+        {
+            let (waiting, most) = &mut *self.waiting.lock().unwrap();
+            *waiting += 1;
+            *most = (*waiting).max(*most);
+        }
+        // Others may come in between, as on L1.
+        tokio::task::yield_now().await;
         let id = self.put(*target, AlertState::Raised);
         self.raised.fetch_add(1, SeqCst);
         self.deaths.answer().await;
@@ -221,6 +245,11 @@ impl ZkContract for Contract {
             Some((it, state)) if it == target => *state,
             _ => AlertState::Missing,
         })
+    }
+
+    async fn is_settled(&self, id: B256, target: &Target) -> Result<bool, ZkContractError> {
+        let is_proved = self.state(id, target).await? == AlertState::Proved;
+        Ok(is_proved && !self.is_unsettled.load(SeqCst))
     }
 
     async fn submit(
@@ -238,6 +267,10 @@ impl ZkContract for Contract {
         let proved = (*target, AlertState::Proved);
         let known = self.alerts.lock().unwrap().insert(id, proved);
         assert_eq!(known.unwrap().0, *target);
+        {
+            let (waiting, _) = &mut *self.waiting.lock().unwrap();
+            *waiting = waiting.saturating_sub(1);
+        }
         self.submitted.fetch_add(1, SeqCst);
         self.deaths.answer().await;
         Ok(())
@@ -265,7 +298,20 @@ struct Backend {
     proved: AtomicUsize,
     /// How often it fails first.
     failures: AtomicUsize,
+    /// How often it says nothing first, until it is stopped.
+    hangs: AtomicUsize,
+    /// How often it was stopped.
+    stopped: Arc<AtomicUsize>,
     deaths: Deaths,
+}
+
+/// Counts when it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
 }
 
 impl Backend {
@@ -294,6 +340,10 @@ impl ProofBackend for Backend {
     ) -> Result<Proof, ProveError> {
         if take(&self.failures).is_some() {
             return Err(ProveError::Backend("out of memory".into()));
+        }
+        if take(&self.hangs).is_some() {
+            let _stopped = Counted(Arc::clone(&self.stopped));
+            std::future::pending::<()>().await;
         }
         let proof = Native.prove(request, progress).await?;
         self.proved.fetch_add(1, SeqCst);
