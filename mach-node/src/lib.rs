@@ -15,6 +15,7 @@ pub mod node_api;
 mod operator;
 mod retry;
 pub mod rpc;
+mod settling;
 pub mod signers;
 pub mod store;
 mod verified;
@@ -35,6 +36,7 @@ pub use operator::{
     TermsPolicy,
 };
 pub use retry::RetryPolicy;
+pub use settling::SETTLE_ALERTS;
 pub use verified::{ResumeError, VerifiedBlocks};
 pub use verifier::{
     MAX_DELIVERIES, Reorg, SHUTDOWN_GRACE, Undecided, Verifier, VerifierConfig, VerifierStatus,

@@ -1,6 +1,6 @@
 //! What a breaker is made of.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use alloy_primitives::{Address, ChainId};
 use mach_contracts_bindings::http_provider;
@@ -9,10 +9,10 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    feed::{AlertFeed, EventFeed, L1Feed},
+    feed::{AlertFeed, EventFeed, L1Feed, MemoryError},
     policy::{MethodRules, Policy, WhenLost},
 };
-use crate::http::HttpLimits;
+use crate::{SETTLE_ALERTS, http::HttpLimits};
 
 /// A breaker as a configuration file has it, in its section `[breaker]`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,13 @@ pub struct BreakerConfig {
     /// any age.
     #[serde(default = "default_l1_age")]
     pub max_l1_age: u64,
+    /// Blocks of L1 without an alert after which it is gone; until then a reorganisation may bring it
+    /// back. 0 is for an L1 without reorganisations.
+    #[serde(default = "default_settle_alerts")]
+    pub settle_alerts: u64,
+    /// File where alerts of L1 that are in force are kept for the next process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
 }
 
 const fn default_listen() -> SocketAddr {
@@ -72,6 +79,10 @@ const fn default_poll_interval() -> u64 {
 
 const fn default_l1_age() -> u64 {
     600
+}
+
+const fn default_settle_alerts() -> u64 {
+    SETTLE_ALERTS
 }
 
 impl BreakerConfig {
@@ -91,6 +102,8 @@ impl BreakerConfig {
             service_manager: None,
             poll_interval: default_poll_interval(),
             max_l1_age: default_l1_age(),
+            settle_alerts: default_settle_alerts(),
+            state: None,
         }
     }
 
@@ -108,7 +121,7 @@ impl BreakerConfig {
         }
     }
 
-    /// The feed that is named. Nothing is sent yet.
+    /// The feed that is named, with the alerts in [`Self::state`]. Nothing is sent yet.
     ///
     /// Errors: [`ConfigError`].
     pub fn connect(&self) -> Result<Box<dyn AlertFeed>, ConfigError> {
@@ -122,10 +135,14 @@ impl BreakerConfig {
                 let provider = provider.map_err(|error| ConfigError::L1(error.into()))?;
                 let interval = Duration::from_millis(self.poll_interval);
                 let feed = L1Feed::new(provider, service_manager, self.rollup, interval);
-                Ok(match self.max_l1_age {
-                    0 => Box::new(feed),
-                    age => Box::new(feed.with_max_age(Duration::from_secs(age))),
-                })
+                let mut feed = feed.with_settle(self.settle_alerts);
+                if self.max_l1_age > 0 {
+                    feed = feed.with_max_age(Duration::from_secs(self.max_l1_age));
+                }
+                if let Some(file) = &self.state {
+                    feed = feed.with_memory(file.clone())?;
+                }
+                Ok(Box::new(feed))
             }
         }
     }
@@ -176,6 +193,9 @@ pub enum ConfigError {
     /// The URL of L1 cannot be used.
     #[error("`l1_rpc` cannot be used")]
     L1(#[source] BoxError),
+    /// What an earlier process has kept is not known.
+    #[error("`state` cannot be used")]
+    State(#[from] MemoryError),
     /// There is no HTTP client.
     #[error("there is no HTTP client")]
     Client(#[from] reqwest::Error),

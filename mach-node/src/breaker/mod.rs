@@ -35,7 +35,8 @@ use tokio::task::JoinSet;
 
 pub use config::{BreakerConfig, BreakerLimits, ConfigError, FeedChoice};
 pub use feed::{
-    AlertFeed, EventFeed, FeedError, FeedEvent, L1Feed, LocalFeed, LocalFeedSender, StandingAlert,
+    AlertFeed, EventFeed, FeedError, FeedEvent, L1Feed, LocalFeed, LocalFeedSender, MemoryError,
+    StandingAlert,
 };
 pub use gate::{Gate, GateState, GateStatus, TripRules};
 pub use policy::{MethodRule, MethodRules, Policy, UnknownName, WhenLost};

@@ -1,12 +1,8 @@
 //! What keeps the index up to date: an aggregator, the rollup's node, and the alerts on L1.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use alloy_primitives::{B256, BlockNumber, ChainId};
+use alloy_primitives::{BlockNumber, ChainId};
 use async_trait::async_trait;
 use auto_impl::auto_impl;
 use mach_core::{
@@ -17,8 +13,8 @@ use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{FinalityError, FinalityIndex, QuorumShare, Seen, StakeShare};
-use crate::{Aggregator, RoundEvent, RoundState, aggregator::Untold};
+use super::{AlertView, FinalityError, FinalityIndex, QuorumShare, Seen, StakeShare};
+use crate::{Aggregator, RoundEvent, RoundState, aggregator::Untold, settling::Settling};
 
 /// Blocks that are asked for between two looks at the head.
 const MAX_STEP: u64 = 1024;
@@ -61,16 +57,6 @@ pub struct Standing {
     pub alerts: Vec<(Alert, Confirmation)>,
     /// Whether there are no others.
     pub is_complete: bool,
-}
-
-/// How far an index has looked at the alerts on L1.
-#[derive(Debug, Default)]
-struct Looked {
-    /// The newest block of each rollup that was looked at. What a node says that lags, behind the same
-    /// address perhaps, is of the past.
-    newest: BTreeMap<ChainId, BlockNumber>,
-    /// Alerts that are gone from L1, and at which block that was seen.
-    gone: BTreeMap<B256, BlockNumber>,
 }
 
 impl FinalityIndex {
@@ -247,7 +233,9 @@ impl FinalityIndex {
     }
 
     /// Looks again and again which alerts stand on L1, until `shutdown`: those that others raised are
-    /// taken in, and those that have been gone for `settle` L1 blocks are resolved.
+    /// taken in, and those that have been gone for `settle` L1 blocks are resolved
+    /// ([`SETTLE_ALERTS`](crate::SETTLE_ALERTS) for most). A height of L1 that was never reached, or is
+    /// not any more, counts for nothing after a few looks.
     pub async fn watch_alerts(
         &self,
         l1: impl StandingAlerts,
@@ -256,11 +244,12 @@ impl FinalityIndex {
         shutdown: CancellationToken,
     ) {
         let watching = async {
-            let mut looked = Looked::default();
+            let rollups = self.config().rollups.iter();
+            let mut rollups: Vec<_> = rollups.map(|it| (*it, Settling::new(settle))).collect();
             loop {
                 tokio::time::sleep(poll_interval).await;
-                for rollup in &self.config().rollups {
-                    let look = self.look_at_alerts(&l1, *rollup, settle, &mut looked);
+                for (rollup, settling) in &mut rollups {
+                    let look = self.look_at_alerts(&l1, *rollup, settling);
                     if let Err(error) = look.await {
                         warn!(
                             rollup,
@@ -278,26 +267,31 @@ impl FinalityIndex {
         &self,
         l1: &impl StandingAlerts,
         rollup: ChainId,
-        settle: u64,
-        looked: &mut Looked,
+        settling: &mut Settling,
     ) -> Result<(), BoxError> {
         let standing = l1.standing(rollup).await?;
-        let newest = looked.newest.entry(rollup).or_default();
-        if standing.l1_block < *newest {
-            debug!(rollup, l1_block = standing.l1_block, newest, "L1 is behind");
-            return Ok(());
-        }
-        *newest = standing.l1_block;
+        let is_current = settling.look(standing.l1_block);
+        let known = self.alerts(rollup)?;
         let mut standing_now = BTreeSet::new();
         for (alert, confirmation) in &standing.alerts {
-            standing_now.insert(confirmation.digest);
-            looked.gone.remove(&confirmation.digest);
+            let digest = confirmation.digest;
+            // What lags may not know yet that an alert was withdrawn.
+            let is_resolved = |it: &AlertView| it.digest == digest && it.is_resolved;
+            if !is_current && known.iter().any(is_resolved) {
+                continue;
+            }
+            standing_now.insert(digest);
+            settling.stands(&digest);
             self.found(alert, confirmation).await?;
         }
-        if !standing.is_complete {
+        if !is_current {
+            let (l1_block, newest) = (standing.l1_block, settling.newest());
+            debug!(rollup, l1_block, newest, "L1 is behind");
+        }
+        if !is_current || !standing.is_complete {
             return Ok(());
         }
-        for alert in self.alerts(rollup)? {
+        for alert in known {
             let digest = alert.digest;
             // What L1 has not had it cannot withdraw.
             let Some(confirmation) = alert.confirmation.filter(|_| !alert.is_resolved) else {
@@ -306,11 +300,8 @@ impl FinalityIndex {
             if standing_now.contains(&digest) || standing.l1_block < confirmation.l1_block {
                 continue;
             }
-            // A reorganisation may bring it back.
-            let gone = *looked.gone.entry(digest).or_insert(standing.l1_block);
-            if standing.l1_block.saturating_sub(gone) >= settle {
+            if settling.is_gone(digest, standing.l1_block) {
                 self.resolved(digest).await?;
-                looked.gone.remove(&digest);
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -10,9 +11,13 @@ use alloy_provider::{DynProvider, Provider};
 use async_trait::async_trait;
 use mach_contracts_bindings::{ActiveAlert, Probe, RollupStanding};
 use mach_core::Confirmation;
-use tracing::debug;
+use tracing::{debug, error, info};
 
-use super::{AlertFeed, FeedError, FeedEvent, StandingAlert};
+use super::{
+    AlertFeed, FeedError, FeedEvent, MemoryError, StandingAlert,
+    memory::{Memory, Remembered},
+};
+use crate::{SETTLE_ALERTS, settling::Settling};
 
 /// Most alerts that are read.
 const MAX_ALERTS: u64 = 1_025;
@@ -21,11 +26,17 @@ const MAX_ALERTS: u64 = 1_025;
 const TRIES: u32 = 4;
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
+/// Alerts in force that are kept, far above what a breaker tells apart. With more it is tripped anyway.
+const MAX_HELD: usize = 4_096;
+
 /// Reads a service manager, of any generation, again and again.
 ///
-/// Each look is a snapshot of one L1 block. Alerts of V3 come with what they say, and a moment later
-/// with their transaction; of older ones the contract keeps the hash alone, and no attested block.
-#[derive(Clone, Debug)]
+/// Each look is at one L1 block. Alerts of V3 come with what they say, and a moment later with their
+/// transaction; of older ones the contract keeps the hash alone, and no attested block.
+///
+/// An alert that was seen is in force until L1 was without it for some blocks: what a short
+/// reorganisation takes away, or a node that lags does not know, is in force still.
+#[derive(Debug)]
 pub struct L1Feed {
     provider: DynProvider,
     service_manager: Address,
@@ -33,17 +44,24 @@ pub struct L1Feed {
     poll_interval: Duration,
     max_age: Option<Duration>,
     probe: Option<Probe>,
-    /// The newest block of L1 that was looked at.
-    newest: BlockNumber,
+    settling: Settling,
+    /// Alerts in force.
+    held: BTreeMap<B256, StandingAlert>,
+    memory: Option<Memory>,
+    /// What the file has.
+    kept: Vec<Remembered>,
     /// Whether L1 was looked at before.
     is_later: bool,
     transactions: BTreeMap<B256, Option<TxHash>>,
     /// Alerts whose transaction is looked for.
     incomplete: VecDeque<StandingAlert>,
+    /// Alerts that are told before L1 is looked at again.
+    untold: VecDeque<StandingAlert>,
 }
 
 impl L1Feed {
-    /// Looks at `service_manager` every `poll_interval`. Nothing is sent yet.
+    /// Looks at `service_manager` every `poll_interval`; an alert is gone after
+    /// [`SETTLE_ALERTS`](crate::SETTLE_ALERTS) blocks without it. Nothing is sent yet.
     pub fn new(
         provider: impl Provider + 'static,
         service_manager: Address,
@@ -57,10 +75,14 @@ impl L1Feed {
             poll_interval,
             max_age: None,
             probe: None,
-            newest: 0,
+            settling: Settling::new(SETTLE_ALERTS),
+            held: BTreeMap::new(),
+            memory: None,
+            kept: Vec::new(),
             is_later: false,
             transactions: BTreeMap::new(),
             incomplete: VecDeque::new(),
+            untold: VecDeque::new(),
         }
     }
 
@@ -69,6 +91,36 @@ impl L1Feed {
     pub const fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
+    }
+
+    /// L1 blocks without an alert after which it is gone; with 0 it is gone at once.
+    #[must_use]
+    pub fn with_settle(mut self, blocks: u64) -> Self {
+        self.settling = Settling::new(blocks);
+        for Remembered { alert, gone_since } in &self.kept {
+            if let Some(since) = gone_since {
+                self.settling.resume(alert.digest, *since);
+            }
+        }
+        self
+    }
+
+    /// Keeps the alerts in force in this file, and begins with those in it: they are told before L1 is
+    /// looked at.
+    ///
+    /// Errors: [`MemoryError`].
+    pub fn with_memory(mut self, path: PathBuf) -> Result<Self, MemoryError> {
+        let (memory, kept) = Memory::open(path, self.rollup, self.service_manager)?;
+        for Remembered { alert, gone_since } in &kept {
+            self.held.insert(alert.digest, alert.clone());
+            if let Some(since) = gone_since {
+                self.settling.resume(alert.digest, *since);
+            }
+        }
+        self.untold = self.held.values().cloned().collect();
+        self.memory = Some(memory);
+        self.kept = kept;
+        Ok(self)
     }
 
     async fn probe(&mut self) -> Result<Probe, FeedError> {
@@ -97,33 +149,80 @@ impl L1Feed {
                 return Err(told(TooOld { age, limit }));
             }
         }
+        let (l1_block, newest) = (standing.l1_block.number, self.settling.newest());
+        let is_current = self.settling.look(l1_block);
         let stands = |digest: &B256| standing.alerts.iter().any(|it| it.message_hash == *digest);
-        self.transactions.retain(|digest, _| stands(digest));
-        self.incomplete.clear();
-        let alerts: Vec<_> = standing.alerts.iter().map(|it| self.alert(it)).collect();
+        let gone: Vec<_> = self.held.keys().filter(|it| !stands(it)).copied().collect();
+        if is_current {
+            self.transactions.retain(|digest, _| stands(digest));
+            self.incomplete.clear();
+        }
+        for active in &standing.alerts {
+            let alert = self.alert(active);
+            self.settling.stands(&alert.digest);
+            let is_known = self.held.contains_key(&alert.digest);
+            if !is_known && self.held.len() >= MAX_HELD {
+                continue;
+            }
+            if !is_known && !is_current {
+                self.untold.push_back(alert.clone());
+            }
+            self.held.insert(alert.digest, alert);
+        }
+        if is_current {
+            for digest in gone {
+                if self.settling.is_gone(digest, l1_block) {
+                    info!(rollup = self.rollup, %digest, l1_block, "alert is gone from L1");
+                    self.held.remove(&digest);
+                }
+            }
+        }
+        self.keep();
+        if let Some(alert) = self.untold.pop_front() {
+            // It stands, wherever the head is.
+            return Ok(FeedEvent::Alerted(Box::new(alert)));
+        }
+        if !is_current {
+            return Err(told(Behind { l1_block, newest }));
+        }
         Ok(FeedEvent::Snapshot {
-            alerts,
+            alerts: self.held.values().cloned().collect(),
             attested: standing.attested,
         })
     }
 
-    /// What stands, at a block that is not older than the one before: behind one address may be several
-    /// nodes, and one that lags knows nothing of the newest alert.
-    async fn newest(&mut self, probe: &Probe) -> Result<RollupStanding, FeedError> {
+    /// What stands, at a block that is not lower than the one before if there is one: behind one address
+    /// may be several nodes, and one that lags knows nothing of the newest alert.
+    async fn newest(&self, probe: &Probe) -> Result<RollupStanding, FeedError> {
         let mut tries = 0;
         loop {
             let standing = probe.standing(self.rollup, MAX_ALERTS).await;
             let standing = standing.map_err(told)?;
-            let (l1_block, newest) = (standing.l1_block.number, self.newest);
-            if l1_block >= newest {
-                self.newest = l1_block;
+            if standing.l1_block.number >= self.settling.newest() || tries == TRIES {
                 return Ok(standing);
-            }
-            if tries == TRIES {
-                return Err(told(Behind { l1_block, newest }));
             }
             tries += 1;
             tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// Writes down what is in force, if it is something else than before.
+    fn keep(&mut self) {
+        let Some(memory) = &self.memory else {
+            return;
+        };
+        let held = self.held.values().map(|alert| Remembered {
+            alert: alert.clone(),
+            gone_since: self.settling.since(&alert.digest),
+        });
+        let held: Vec<_> = held.collect();
+        if held == self.kept {
+            return;
+        }
+        match memory.keep(self.rollup, self.service_manager, held.clone()) {
+            Ok(()) => self.kept = held,
+            // It is in force all the same, and the next look tries again.
+            Err(error) => error!(%error, "alerts in force are not kept for the next process"),
         }
     }
 
@@ -156,6 +255,7 @@ impl L1Feed {
                 Ok(transaction) => {
                     self.transactions.insert(alert.digest, transaction);
                     confirmation.transaction = transaction;
+                    self.held.insert(alert.digest, alert.clone());
                     return Some(alert);
                 }
                 // The next look tries again.
@@ -169,6 +269,9 @@ impl L1Feed {
 #[async_trait]
 impl AlertFeed for L1Feed {
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
+        if let Some(alert) = self.untold.pop_front() {
+            return Ok(FeedEvent::Alerted(Box::new(alert)));
+        }
         if let Some(alert) = self.complete().await {
             return Ok(FeedEvent::Alerted(Box::new(alert)));
         }

@@ -3,6 +3,7 @@
 mod events;
 mod l1;
 mod local;
+mod memory;
 mod sse;
 
 use alloy_primitives::{B256, BlockNumber};
@@ -14,14 +15,15 @@ use serde::{Deserialize, Serialize};
 pub use events::EventFeed;
 pub use l1::L1Feed;
 pub use local::{LocalFeed, LocalFeedSender};
+pub use memory::MemoryError;
 
 /// Tells of the alerts and of the attested head of one rollup.
 #[async_trait]
 #[auto_impl(Box)]
 pub trait AlertFeed: Send {
     /// What happens next. The first event, and the first after an error, is a
-    /// [`FeedEvent::Snapshot`]; a feed that has nothing to tell sends [`FeedEvent::Alive`] now and then,
-    /// since silence means that it is lost.
+    /// [`FeedEvent::Snapshot`], but for alerts that are known to stand before all else is; a feed that has
+    /// nothing to tell sends [`FeedEvent::Alive`] now and then, since silence means that it is lost.
     ///
     /// Errors: [`FeedError`]; the next call tries again.
     async fn next(&mut self) -> Result<FeedEvent, FeedError>;

@@ -27,7 +27,8 @@ use super::{ROLLUP, config, listen, post};
 const POLL: Duration = Duration::from_millis(20);
 
 /// Operators find a lie, their certificate puts the alert on L1, the breaker reads it there and trips;
-/// the owner removes the alert, and it recovers.
+/// the owner removes the alert, and it recovers once L1 was without it for some blocks. A breaker that is
+/// started anew meanwhile knows of it, whatever L1 says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lie_trips_the_breaker_until_its_alert_is_removed() -> Result<(), BoxError> {
     let stack = Stack::start(&StackConfig {
@@ -40,12 +41,12 @@ async fn a_lie_trips_the_breaker_until_its_alert_is_removed() -> Result<(), BoxE
     }
     let (services, _events) = stack.start_services(ServiceConfig::default()).await?;
     let node = stack.devnet().l2().serve("127.0.0.1:0".parse()?).await?;
-    let feed = L1Feed::new(
-        stack.l1().clone(),
-        stack.deployment().service_manager,
-        ROLLUP,
-        POLL,
-    );
+    let folder = tempfile::tempdir()?;
+    let state = folder.path().join("breaker.json");
+    let service_manager = stack.deployment().service_manager;
+    let feed = L1Feed::new(stack.l1().clone(), service_manager, ROLLUP, POLL)
+        .with_memory(state.clone())?
+        .with_settle(3);
     let config = config(&node.http_url(), Policy::PinLatest);
     let breaker = Breaker::new(&config, BreakerLimits::default(), feed)?;
     let (url, _server) = listen(&breaker).await;
@@ -95,7 +96,6 @@ async fn a_lie_trips_the_breaker_until_its_alert_is_removed() -> Result<(), BoxE
         rollup: ROLLUP,
         message_hash: alert.digest,
     };
-    let service_manager = stack.deployment().service_manager;
     for action in command.actions(service_manager, Generation::V3)? {
         let request = alloy_rpc_types_eth::TransactionRequest::default()
             .from(owner.address)
@@ -105,9 +105,39 @@ async fn a_lie_trips_the_breaker_until_its_alert_is_removed() -> Result<(), BoxE
         let receipt = l1.send_transaction(request).await?.get_receipt().await?;
         assert!(receipt.status());
     }
-    reach(GateState::Serving).await;
-    assert_eq!(ask("eth_blockNumber", json!([])).await["result"], "0x2");
+    // A reorganisation may bring it back.
     services.stop().await;
+    let l1 = stack.devnet().l1();
+    let removed_in = l1.head();
+    for blocks in 0..3 {
+        assert_eq!(l1.head(), removed_in + blocks);
+        tokio::time::sleep(10 * POLL).await;
+        assert_eq!(breaker.gate().state(), GateState::Tripped, "{blocks}");
+        if blocks < 2 {
+            l1.mine()?;
+        }
+    }
+    // The next process cannot ask L1, and knows that it stands.
+    let nobody = alloy_provider::ProviderBuilder::new().connect_http("http://127.0.0.1:1".parse()?);
+    let mut next = L1Feed::new(nobody, service_manager, ROLLUP, POLL).with_memory(state.clone())?;
+    assert_eq!(next.next().await?, FeedEvent::Alerted(Box::new(alert)));
+    next.next().await.unwrap_err();
+    let mut next = L1Feed::new(stack.l1().clone(), service_manager, ROLLUP, POLL)
+        .with_memory(state)?
+        .with_settle(3);
+    assert!(matches!(next.next().await?, FeedEvent::Alerted(_)));
+    let FeedEvent::Snapshot { alerts, .. } = next.next().await? else {
+        panic!("L1 was looked at");
+    };
+    assert_eq!(alerts.len(), 1);
+    l1.mine()?;
+    reach(GateState::Serving).await;
+    // What was counted before counts.
+    let FeedEvent::Snapshot { alerts, .. } = next.next().await? else {
+        panic!("L1 was looked at");
+    };
+    assert_eq!(alerts, []);
+    assert_eq!(ask("eth_blockNumber", json!([])).await["result"], "0x2");
     Ok(())
 }
 
@@ -188,5 +218,12 @@ async fn a_node_of_l1_that_lags_is_not_heard() -> Result<(), BoxError> {
     };
     let (event, ()) = tokio::join!(feed.next(), later);
     assert!(matches!(event?, FeedEvent::Snapshot { .. }));
+    // A height that is never reached again was none of L1's, and ends nothing for ever.
+    behind.store(head - 1, Ordering::SeqCst);
+    let mut doubts = 0;
+    while feed.next().await.is_err() {
+        doubts += 1;
+    }
+    assert_eq!(doubts, 9);
     Ok(())
 }

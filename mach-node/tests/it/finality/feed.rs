@@ -324,6 +324,37 @@ async fn an_alert_that_is_withdrawn_on_l1_is_resolved() {
     until(|| status(&index, 5) == Finality::Alerted).await;
 }
 
+/// A node says once that L1 is where it will not be for years.
+#[tokio::test]
+async fn a_height_that_l1_never_reaches_silences_nothing() {
+    let (node, index) = (Node::new(9), index().await);
+    super::world::show(&index, &node, 0..=9).await;
+    let (l1, early) = (OnL1::default(), alert_about(node.reference(5)));
+    l1.mine(&[&early]);
+    let _watching = watch(&index, &l1, 2);
+    until(|| status(&index, 5) == Finality::Alerted).await;
+    let bogus = Standing {
+        l1_block: HEAD + (1 << 40),
+        alerts: Vec::new(),
+        is_complete: true,
+    };
+    l1.0.lock().unwrap().behind.push(bogus);
+    l1.looked(2).await;
+    // What is raised is in force at the next look.
+    let late = alert_about(node.reference(3));
+    l1.mine(&[&early, &late]);
+    l1.looked(2).await;
+    assert_eq!(status(&index, 3), Finality::Alerted);
+    // And what is withdrawn is resolved in the end.
+    l1.mine(&[&early]);
+    l1.looked(10).await;
+    assert_eq!(status(&index, 3), Finality::Alerted);
+    l1.mine(&[&early]);
+    l1.mine(&[&early]);
+    until(|| status(&index, 3) == Finality::Seen).await;
+    assert_eq!(status(&index, 5), Finality::Alerted);
+}
+
 /// Behind one address are several nodes, and not all of them are at the head.
 #[tokio::test]
 async fn a_node_of_l1_that_lags_withdraws_nothing() {
