@@ -43,6 +43,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The instance that answers, and how far the verifiers beside it are. */
+        get: operations["node"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/rollups": {
         parameters: {
             query?: never;
@@ -510,6 +527,15 @@ export interface components {
             finalizedByStake?: components["schemas"]["BlockRef"] | null;
             seen?: components["schemas"]["BlockRef"] | null;
         };
+        /** @description The instance that answers. */
+        NodeView: {
+            /** @description Whether it works on the rounds. One that stands by knows all but these: another one leads. */
+            leads: boolean;
+            /** @description Verifiers that tell it how far they are, as far as they were ever heard. */
+            verifiers: components["schemas"]["VerifierView"][];
+            /** @description Version of its software. */
+            version: string;
+        };
         /** @description A member who did not sign. */
         NonSigner: {
             /** Format: hex */
@@ -613,6 +639,10 @@ export interface components {
             digest: string;
             /** @description How far each quorum is. */
             quorums: components["schemas"]["QuorumShare"][];
+            /** @description Of each operator that is absent, in words, what the other rounds show of it. */
+            reasons: {
+                [key: string]: string;
+            };
             /**
              * Format: int32
              * @description L1 block that operators and stakes are taken at.
@@ -648,6 +678,42 @@ export interface components {
              * @description Hash of the transaction.
              */
             transaction: string;
+        };
+        /** @description How far the verifier of a rollup is. */
+        VerifiedView: {
+            head?: components["schemas"]["BlockRef"] | null;
+            /**
+             * Format: int64
+             * @description Blocks that it found invalid.
+             */
+            invalid: number;
+            /** @description Whether blocks that were final were replaced: nothing is attested until a human has looked. */
+            isBroken: boolean;
+            /**
+             * Format: int64
+             * @description Blocks up to the head that it has not looked at yet; none before the first head.
+             */
+            lag?: number | null;
+            /** @description EIP-155 id of the rollup. */
+            rollup: components["schemas"]["u64"];
+            /**
+             * Format: int64
+             * @description Blocks that it could not judge.
+             */
+            undecided: number;
+            verified?: components["schemas"]["BlockRef"] | null;
+        };
+        /** @description How far the verifiers of one process are. */
+        VerifierView: {
+            /** @description Name of the node. */
+            name: string;
+            /** @description Its rollups. */
+            rollups: components["schemas"]["VerifiedView"][];
+            /**
+             * Format: int64
+             * @description Seconds since it told so; none if it has just done.
+             */
+            silentFor?: number | null;
         };
         /** Format: int64 */
         u64: number;
@@ -749,6 +815,26 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instance */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeView"];
                 };
             };
         };

@@ -24,8 +24,8 @@ use crate::store::{Change, Store, Written};
 
 /// Transactions of one block that can be asked for.
 const MAX_TRANSACTIONS: usize = 1 << 16;
-/// Rows that are removed at a time.
-const MAX_REMOVED: usize = 1024;
+/// Blocks, and statements, that are removed at a time.
+const MAX_REMOVED: usize = 64;
 
 /// What became of the blocks of some rollups: seen, attested, confirmed, alerted. Clones share it.
 ///
@@ -343,16 +343,18 @@ impl FinalityIndex {
     /// Removes what is too old. Called with the writer's lock.
     async fn prune(&self, chain_id: ChainId) -> Result<(), FinalityError> {
         let retain = self.0.config.retain.max(1);
-        let too_many = |rollup: &Rollup| {
-            let is_full = rollup.links.len() as u64 > retain;
-            is_full.then(|| rollup.links.first()).flatten()
-        };
-        let mut changes = Vec::new();
-        let mut dropped = 0;
-        if let Some(first) = self.with(chain_id, too_many)? {
+        // One more block makes one too many; where fewer are to be kept than before, many more.
+        for _ in 0..MAX_REMOVED {
+            let too_many = |rollup: &Rollup| {
+                let is_full = rollup.links.len() as u64 > retain;
+                is_full.then(|| rollup.links.first()).flatten()
+            };
+            let Some(first) = self.with(chain_id, too_many)? else {
+                break;
+            };
             let removed = rows::remove_block(&*self.0.store, chain_id, first.number, &[]);
-            changes.extend(removed.await?);
-            dropped = 1;
+            self.write(removed.await?).await?;
+            self.update(chain_id, |rollup| rollup.links.drop_first());
         }
         let newest = |rollup: &Rollup| {
             let attested = rollup.attestations_before(None).next();
@@ -361,15 +363,13 @@ impl FinalityIndex {
         };
         let oldest = self.with(chain_id, newest)?.unwrap_or_default();
         let oldest = oldest.saturating_sub(retain);
-        let mut gone = Vec::new();
-        self.update(chain_id, |rollup| {
-            gone = rollup.prune(oldest);
-            (0..dropped).for_each(|_| rollup.links.drop_first());
-        });
-        let gone = gone.iter().take(MAX_REMOVED);
-        changes.extend(gone.flat_map(|digest| rows::remove_statement(chain_id, digest)));
-        if !changes.is_empty() {
-            self.write(changes).await?;
+        // From the store first: what it still has after a failure is known, and removed by the next turn.
+        let gone = self.with(chain_id, |rollup| rollup.outdated(oldest, MAX_REMOVED))?;
+        if !gone.is_empty() {
+            let rows = gone.iter();
+            let rows = rows.flat_map(|(digest, _)| rows::remove_statement(chain_id, digest));
+            self.write(rows.collect()).await?;
+            self.update(chain_id, |rollup| rollup.forget(&gone));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! index says so only where it has seen these links itself: every header in between, each hashed and
 //! compared with its child.
 
+mod absence;
 mod api;
 mod ask;
 mod config;
@@ -19,13 +20,18 @@ mod links;
 mod others;
 mod rollup;
 mod rows;
+mod verifiers;
 mod view;
 
-pub use api::{EvidenceFolders, Rounds, openapi, router, router_with, rpc_module};
+pub use absence::RoundReport;
+pub use api::{
+    Beside, EvidenceFolders, NodeView, Rounds, openapi, router, router_with, rpc_module,
+};
 pub use config::FinalityConfig;
 pub use error::FinalityError;
 pub use feed::{FeedConfig, Standing, StandingAlerts};
 pub use index::{FinalityIndex, Seen};
+pub use verifiers::{VerifiedView, VerifierView, Verifiers, verified_router};
 pub use view::{
     AlertView, AttestationView, BlockView, EventRecord, Finality, FinalityEvent, Heads,
     QuorumShare, RollupView, StakeShare, TransactionView,

@@ -72,20 +72,16 @@ impl Rollup {
         }
     }
 
-    /// Drops statements about blocks below `number`, but for alerts that stand. Gives their digests.
-    pub(super) fn prune(&mut self, number: BlockNumber) -> Vec<B256> {
-        let kept = self.attestations.split_off(&number);
-        let old = std::mem::replace(&mut self.attestations, kept);
-        let old = old.into_values().flatten().map(|it| (it.digest, it.block));
-        let mut gone: Vec<_> = old.collect();
-        self.alerts.retain(|(height, digest), alert| {
-            let is_kept = *height >= number || !alert.is_resolved;
-            if !is_kept {
-                gone.push((*digest, alert.block));
+    /// Forgets statements that [`Self::outdated`] named.
+    pub(super) fn forget(&mut self, gone: &[(B256, BlockRef)]) {
+        for (digest, block) in gone {
+            self.alerts.remove(&(block.number, *digest));
+            if let Some(of_height) = self.attestations.get_mut(&block.number) {
+                of_height.retain(|it| it.digest != *digest);
+                if of_height.is_empty() {
+                    self.attestations.remove(&block.number);
+                }
             }
-            is_kept
-        });
-        for (digest, block) in &gone {
             self.heights.remove(digest);
             if let Some((_, count)) = self.named.get_mut(&block.hash) {
                 *count -= 1;
@@ -94,7 +90,6 @@ impl Rollup {
                 }
             }
         }
-        gone.into_iter().map(|(digest, _)| digest).collect()
     }
 
     /// Stake that has signed in a round without a certificate.
@@ -169,6 +164,19 @@ impl Rollup {
             finalized_by_stake: self.newest(|_| true),
             confirmed: self.newest(confirmed),
         }
+    }
+
+    /// At most `most` statements about blocks below `number`, but for alerts that stand.
+    pub(super) fn outdated(&self, number: BlockNumber, most: usize) -> Vec<(B256, BlockRef)> {
+        let attested = self.attestations.range(..number);
+        let attested = attested.flat_map(|(_, of_height)| of_height);
+        let accused = self.alerts.range(..(number, B256::ZERO));
+        let accused = accused.filter(|(_, alert)| alert.is_resolved);
+        attested
+            .map(|it| (it.digest, it.block))
+            .chain(accused.map(|((_, digest), alert)| (*digest, alert.block)))
+            .take(most)
+            .collect()
     }
 
     /// What is known of the block at this height.

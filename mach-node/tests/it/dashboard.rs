@@ -5,13 +5,18 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
+use alloy_primitives::B256;
 use futures::{SinkExt, StreamExt};
+use mach_core::BlockRef;
 use mach_node::{
-    RoundEvent, dashboard,
+    RoundEvent, VerifierStatus, dashboard,
     finality::{self, EvidenceFolders, FinalityConfig, FinalityIndex},
     http::serve,
     store::MemoryStore,
@@ -19,6 +24,7 @@ use mach_node::{
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_util::sync::CancellationToken;
 
 use crate::ports::{Confirmer, DOMAIN, ROLLUP, aggregator, confirmation, digest, id, sign_all};
 
@@ -170,9 +176,40 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
     };
     let folder = tempfile::tempdir().unwrap();
     let folders = EvidenceFolders::new([(ROLLUP, folder.path().to_owned())]);
-    let api = finality::router_with(index.clone(), Some(rounds), folders);
-    let router = dashboard::router().merge(api);
+    // A verifier in another process, and one that is never there.
     let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let head = |number| BlockRef {
+        number,
+        hash: B256::repeat_byte(number as u8),
+    };
+    let status = VerifierStatus {
+        next: 1_235,
+        head: Some(head(1_240)),
+        verified: Some(head(1_234)),
+        ..VerifierStatus::default()
+    };
+    let told = move || vec![finality::VerifiedView::new(ROLLUP, &status)];
+    let verifier = finality::verified_router("operator-1".to_owned(), told);
+    let verifier = serve(verifier, loopback).await.unwrap();
+    let urls = [verifier.url(), "http://127.0.0.1:1".to_owned()];
+    let urls = urls.map(|url| url.parse().unwrap());
+    let verifiers = finality::Verifiers::new(urls).unwrap();
+    let asking = CancellationToken::new();
+    let (asked, stop) = (verifiers.clone(), asking.clone());
+    let asking = (
+        asking.drop_guard(),
+        tokio::spawn(async move { asked.watch(stop).await }),
+    );
+    let leads = Arc::new(AtomicBool::new(true));
+    let leading = Arc::clone(&leads);
+    let beside = finality::Beside {
+        rounds: Some(rounds),
+        evidence: folders,
+        verifiers: Some(verifiers),
+        leads: Some(Arc::new(move || leading.load(Relaxed))),
+    };
+    let api = finality::router_with(index.clone(), beside);
+    let router = dashboard::router().merge(api);
     let server = serve(router, loopback).await.unwrap();
 
     let mut page = Page::open(&chromium, &server.url()).await;
@@ -180,6 +217,18 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
         .await;
     page.until("document.getElementById('live').textContent === 'live'")
         .await;
+
+    // How far verifiers are, each of them and the best.
+    page.until("document.querySelector('.heads').innerText.includes('Verified\\n1,234')")
+        .await;
+    page.until("document.querySelector('.verifiers tbody').innerText.includes('operator-1')")
+        .await;
+    page.until("document.querySelector('.verifiers tbody').innerText.includes('6 behind')")
+        .await;
+    leads.store(false, Relaxed);
+    page.until("document.body.innerText.includes('This instance stands by')")
+        .await;
+    leads.store(true, Relaxed);
 
     // Three of four operators sign an alert; the page is told, and asks for nothing.
     let mut events = aggregator.events();
@@ -221,6 +270,8 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
     page.until("document.querySelector('.columns details').open = true")
         .await;
     page.until(&absent).await;
+    page.until(&absent.replace("'absent'", "'signed nothing in the rounds that are open'"))
+        .await;
     let meter = page
         .value("document.querySelector('[role=meter]').getAttribute('aria-label')")
         .await;
@@ -246,6 +297,8 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
     assert_eq!(page.complaints(), [] as [&Value; 0]);
 
     // The node goes, and the page says so.
+    drop(asking);
+    verifier.stop().await;
     server.stop().await;
     page.until("document.getElementById('live').textContent === 'offline'")
         .await;

@@ -98,9 +98,9 @@ async function readHistory() {
 async function readRounds() {
   if (!document.hidden) {
     try {
-      const rounds = await read("/v1/rounds");
-      if (JSON.stringify(rounds) !== JSON.stringify(state.rounds)) {
-        state.rounds = rounds;
+      const [rounds, node] = await Promise.all([read("/v1/rounds"), read("/v1/node")]);
+      if (JSON.stringify([rounds, node]) !== JSON.stringify([state.rounds, state.node])) {
+        Object.assign(state, { rounds, node });
         changed();
       }
     } catch (error) {

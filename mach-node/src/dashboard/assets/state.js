@@ -5,6 +5,8 @@ export const ATTESTATIONS = 100;
 export class State {
   rollups = new Map();
   rounds = [];
+  // Whether the instance works on rounds, and how far the verifiers beside it are.
+  node = { leads: true, verifiers: [] };
   // Bundles of evidence, by the digest of the alert.
   evidence = new Map();
 
@@ -68,24 +70,4 @@ export class State {
   }
 }
 
-const statementBlock = (round) => round.statement.block;
-
 export const rollupOf = (round) => round.statement.rollupChainId;
-
-// Why an operator is absent from a round, as far as the other rounds show it.
-export function absence(operator, round, rounds) {
-  const others = rounds.filter(
-    (other) => other.digest !== round.digest && rollupOf(other) === rollupOf(round),
-  );
-  const signed = others.filter((other) => other.signers.includes(operator));
-  const height = statementBlock(round).number;
-  const contrary = signed.find((other) => statementBlock(other).number === height);
-  if (contrary) {
-    const what = contrary.statement.type === "alert" ? "an alert against" : "an attestation of";
-    return `signed ${what} block ${height} (${statementBlock(contrary).hash.slice(0, 10)}…) instead`;
-  }
-  const newest = Math.max(...signed.map((other) => statementBlock(other).number), -1);
-  if (newest > height) return `signed later blocks, up to ${newest}: skipped or refused this one`;
-  if (newest >= 0) return `signed up to block ${newest}: is behind`;
-  return "signed nothing in the rounds that are open: away, or not following this rollup";
-}

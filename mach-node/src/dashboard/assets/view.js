@@ -2,7 +2,7 @@
 
 import { stakeChart } from "./chart.js";
 import { blockName, count, element, facts, hash, pill } from "./dom.js";
-import { absence, rollupOf } from "./state.js";
+import { rollupOf } from "./state.js";
 
 const KINDS = {
   invalidBlock: "invalid block",
@@ -13,21 +13,26 @@ const KINDS = {
 
 const LONGEST = 20;
 
-export function rollupPage(rollup, { rounds, evidence }, width) {
+export function rollupPage(rollup, { rounds, evidence, node }, width) {
   const alerts = [...rollup.alerts.values()].sort((a, b) => b.block.number - a.block.number);
   const standing = alerts.filter((alert) => !alert.isResolved);
   const own = rounds.filter((round) => rollupOf(round) === rollup.rollup);
+  const verifiers = node.verifiers.flatMap(({ name, silentFor, rollups }) =>
+    rollups.filter((it) => it.rollup === rollup.rollup).map((it) => ({ ...it, name, silentFor })),
+  );
+  const noRound = node.leads ? "No round is open." : "This instance stands by: the one that leads has the rounds.";
   return [
     banner(standing),
-    heads(rollup.heads),
+    heads(rollup.heads, verifiers),
     panel("Attested stake", stakeChart(rollup.attestations.values(), width)),
     element(
       "div",
       { class: "columns" },
-      panel("Rounds", list(own, (round) => roundItem(round, rounds), "No round is open.")),
+      panel("Rounds", list(own, roundItem, noRound)),
       panel("Alerts", list(alerts, (alert) => alertItem(alert, evidence.get(alert.digest) ?? []), "No alert was ever raised.")),
     ),
-  ];
+    verifiers.length > 0 ? panel("Verifiers", verifierTable(verifiers)) : null,
+  ].filter(Boolean);
 }
 
 function banner(standing) {
@@ -49,7 +54,9 @@ function banner(standing) {
   );
 }
 
-function heads({ seen, finalizedByStake, confirmed }) {
+function heads({ seen, finalizedByStake, confirmed }, verifiers) {
+  const known = verifiers.map((it) => it.verified).filter(Boolean);
+  const verified = known.sort((a, b) => b.number - a.number)[0];
   const card = (name, what, block) => {
     const behind = block && seen ? seen.number - block.number : null;
     return element(
@@ -70,8 +77,36 @@ function heads({ seen, finalizedByStake, confirmed }) {
     "dl",
     { class: "heads", "aria-label": "Heads" },
     card("Unsafe", "newest block of the node", seen),
+    verifiers.length > 0 ? card("Verified", "re-executed here, with all before it", verified ?? null) : null,
     card("Attested", "verified by enough stake", finalizedByStake),
     card("Confirmed", "the attestation stands on L1", confirmed),
+  );
+}
+
+function verifierTable(verifiers) {
+  const how = ({ silentFor, isBroken, lag }) => {
+    if (silentFor !== undefined) return pill("warn", `silent for ${count(silentFor)} s`);
+    if (isBroken) return pill("bad", "stopped by a reorg of final blocks");
+    if (lag === null) return pill("warn", "has no head yet");
+    return lag > 0 ? pill("accent", `${count(lag)} behind`) : pill("good", "up to date");
+  };
+  const row = (it) => [
+    it.name,
+    it.verified ? blockName(it.verified) : "none",
+    how(it),
+    count(it.invalid),
+    count(it.undecided),
+  ];
+  const names = ["verifier", "verified", "status", "invalid", "undecided"];
+  return element(
+    "table",
+    { class: "verifiers" },
+    element("thead", {}, element("tr", {}, ...names.map((it) => element("th", { scope: "col" }, it)))),
+    element(
+      "tbody",
+      {},
+      ...verifiers.map((it) => element("tr", {}, ...row(it).map((cell) => element("td", {}, ...[cell].flat())))),
+    ),
   );
 }
 
@@ -96,7 +131,7 @@ const STATES = {
   confirmed: ["good", "confirmed on L1"],
 };
 
-function roundItem(round, rounds) {
+function roundItem(round) {
   const isAlert = round.statement.type === "alert";
   const [kind, text] = STATES[round.state.state] ?? ["warn", round.state.state];
   const members = round.signers.length + round.absent.length;
@@ -124,7 +159,7 @@ function roundItem(round, rounds) {
           "tbody",
           {},
           ...round.signers.map((operator) => who(operator, ["good", "signed"], "")),
-          ...round.absent.map((operator) => who(operator, ["warn", "absent"], absence(operator, round, rounds))),
+          ...round.absent.map((operator) => who(operator, ["warn", "absent"], round.reasons[operator] ?? "")),
         ),
       ),
       facts([

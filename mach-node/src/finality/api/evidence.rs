@@ -5,6 +5,8 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use alloy_primitives::{B256, ChainId};
@@ -31,20 +33,27 @@ use super::{
 const MAX_ENTRIES: usize = 1 << 16;
 /// Bundles against one block that are told.
 const MAX_BUNDLES: usize = 64;
+/// Longest time that a file system takes for two changes to be at one: FAT's.
+const GRAIN: Duration = Duration::from_secs(2);
 /// Bytes that are read at a time.
 const CHUNK: usize = 64 << 10;
 
 /// Where the verifiers of this machine keep bundles of evidence, for each rollup.
 ///
 /// A bundle is a file `<chain>-<number>-<block>-<fault>-<what>.json.gz`, with the first 4 bytes of the
-/// block's hash. It is served as it is; `mach-cli verify` replays it.
+/// block's hash. It is served as it is; `mach-cli verify` replays it. A folder is read again when
+/// something in it has changed.
 #[derive(Clone, Debug, Default)]
-pub struct EvidenceFolders(BTreeMap<ChainId, PathBuf>);
+pub struct EvidenceFolders(BTreeMap<ChainId, Arc<Folder>>);
 
 impl EvidenceFolders {
     /// Each rollup's folder, which need not be there.
     pub fn new(folders: impl IntoIterator<Item = (ChainId, PathBuf)>) -> Self {
-        Self(folders.into_iter().collect())
+        let folders = folders.into_iter().map(|(rollup, path)| {
+            let listing = Mutex::default();
+            (rollup, Arc::new(Folder { path, listing }))
+        });
+        Self(folders.collect())
     }
 
     /// Bundles against a block, in the order of their names.
@@ -52,7 +61,7 @@ impl EvidenceFolders {
         let Some(folder) = self.0.get(&rollup).cloned() else {
             return Vec::new();
         };
-        let looked = spawn_blocking(move || look(&folder, rollup, block));
+        let looked = spawn_blocking(move || folder.about(rollup, block));
         match looked.await.map_err(io::Error::other).flatten() {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -61,6 +70,70 @@ impl EvidenceFolders {
                 Vec::new()
             }
         }
+    }
+}
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    listing: Mutex<Option<Listing>>,
+}
+
+/// What is in a folder.
+#[derive(Debug)]
+struct Listing {
+    /// When the folder was changed last; `None` if it is so short ago that a change may have come since
+    /// without another time.
+    changed: Option<SystemTime>,
+    /// Bundles, by what their names say of the block.
+    bundles: BTreeMap<String, Vec<EvidenceFile>>,
+}
+
+impl Folder {
+    fn about(&self, rollup: ChainId, block: B256) -> io::Result<Vec<EvidenceFile>> {
+        let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = fs::metadata(&self.path)?.modified()?;
+        let known = listing.as_ref().and_then(|it| it.changed);
+        if known != Some(changed) {
+            *listing = None;
+        }
+        let listing = match &mut *listing {
+            Some(listing) => listing,
+            empty => empty.insert(Listing::read(&self.path, rollup, changed)?),
+        };
+        let found = listing.bundles.get(&short(block));
+        Ok(found.cloned().unwrap_or_default())
+    }
+}
+
+impl Listing {
+    fn read(path: &Path, rollup: ChainId, changed: SystemTime) -> io::Result<Self> {
+        let is_settled = changed.elapsed().is_ok_and(|age| age > GRAIN);
+        let mut bundles: BTreeMap<String, Vec<EvidenceFile>> = BTreeMap::new();
+        for entry in fs::read_dir(path)?.take(MAX_ENTRIES) {
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+                continue;
+            };
+            let Some(block) = about(&name, rollup) else {
+                continue;
+            };
+            if entry.file_type()?.is_file() {
+                let bytes = entry.metadata()?.len();
+                bundles
+                    .entry(block.to_owned())
+                    .or_default()
+                    .push(EvidenceFile { name, bytes });
+            }
+        }
+        for of_block in bundles.values_mut() {
+            of_block.sort();
+            of_block.truncate(MAX_BUNDLES);
+        }
+        Ok(Self {
+            changed: is_settled.then_some(changed),
+            bundles,
+        })
     }
 }
 
@@ -73,33 +146,22 @@ pub(super) struct EvidenceFile {
     bytes: u64,
 }
 
-fn look(folder: &Path, rollup: ChainId, block: B256) -> io::Result<Vec<EvidenceFile>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)?.take(MAX_ENTRIES) {
-        let entry = entry?;
-        let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-            continue;
-        };
-        if is_about(&name, rollup, block) && entry.file_type()?.is_file() {
-            let bytes = entry.metadata()?.len();
-            found.push(EvidenceFile { name, bytes });
-        }
-    }
-    found.sort();
-    found.truncate(MAX_BUNDLES);
-    Ok(found)
+/// What the names of bundles say of a block.
+fn short(block: B256) -> String {
+    block.to_string().chars().skip(2).take(8).collect()
 }
 
-/// Whether a file of this name is a bundle against the block.
-fn is_about(name: &str, rollup: ChainId, block: B256) -> bool {
-    let mut parts = name.split('-');
-    let short: String = block.to_string().chars().skip(2).take(8).collect();
+/// What a file of this name says of its block, if it is a bundle against one of the rollup.
+fn about(name: &str, rollup: ChainId) -> Option<&str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-    parts.next() == Some(rollup.to_string().as_str())
-        && parts.next().is_some_and(|it| it.parse::<u64>().is_ok())
-        && parts.next() == Some(short.as_str())
-        && name.ends_with(".json.gz")
-        && name.bytes().all(is_plain)
+    if !name.ends_with(".json.gz") || !name.bytes().all(is_plain) {
+        return None;
+    }
+    let mut parts = name.split('-');
+    let is_of_rollup = parts.next()? == rollup.to_string();
+    let has_number = parts.next()?.parse::<u64>().is_ok();
+    let block = parts.next()?;
+    (is_of_rollup && has_number && block.len() == 8).then_some(block)
 }
 
 /// Bundles of evidence against a block that verifiers beside this server have kept.
@@ -122,7 +184,7 @@ pub(super) async fn bundles(
     let (rollup, block) = segments(path)?;
     let (rollup, block) = (ask::rollup(&rollup)?, ask::hash(&block)?);
     api.index.rollup(rollup)?;
-    Ok(Json(api.evidence.bundles(rollup, block).await))
+    Ok(Json(api.beside.evidence.bundles(rollup, block).await))
 }
 
 /// A bundle of evidence as the verifier wrote it, which `mach-cli verify` replays without a node.
@@ -148,11 +210,11 @@ pub(super) async fn bundle(
     api.index.rollup(rollup)?;
     let missing = || Problem::new(StatusCode::NOT_FOUND, "there is no such bundle");
     // What is not in the list is no bundle, whatever the name means to the system.
-    let listed = api.evidence.bundles(rollup, block).await;
+    let listed = api.beside.evidence.bundles(rollup, block).await;
     let listed = listed.into_iter().find(|it| it.name == name);
     let listed = listed.ok_or_else(missing)?;
-    let folder = api.evidence.0.get(&rollup).ok_or_else(missing)?;
-    let file = folder.join(&listed.name);
+    let folder = api.beside.evidence.0.get(&rollup).ok_or_else(missing)?;
+    let file = folder.path.join(&listed.name);
     let opened = spawn_blocking(move || File::open(file)).await;
     let file = (opened.map_err(|_| missing())?).map_err(|_| missing())?;
     let disposition = format!("attachment; filename=\"{}\"", listed.name);

@@ -22,9 +22,9 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 use utoipa::OpenApi;
 
-pub use self::evidence::EvidenceFolders;
 use self::rpc::FinalityApiServer;
-use super::{EventRecord, FinalityError, FinalityIndex};
+pub use self::{evidence::EvidenceFolders, rest::NodeView};
+use super::{EventRecord, FinalityError, FinalityIndex, RoundReport, Verifiers};
 use crate::RoundView;
 
 /// Listeners to events at a time.
@@ -35,35 +35,48 @@ const MAX_ROUNDS: usize = 100;
 /// Tells the rounds that an aggregator has.
 pub type Rounds = Arc<dyn Fn() -> Vec<RoundView> + Send + Sync>;
 
+/// What an [`FinalityIndex`] is served with, beside what it knows itself.
+#[derive(Clone, Default)]
+#[expect(missing_debug_implementations, reason = "holds closures")]
+pub struct Beside {
+    /// Rounds of an aggregator in this process.
+    pub rounds: Option<Rounds>,
+    /// Whether that aggregator works on them, and does not stand by; without it, it does.
+    pub leads: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// What verifiers on this machine keep.
+    pub evidence: EvidenceFolders,
+    /// Verifiers that tell how far they are.
+    pub verifiers: Option<Verifiers>,
+}
+
 #[derive(Clone)]
 struct Api {
     index: FinalityIndex,
-    rounds: Option<Rounds>,
-    evidence: Arc<EvidenceFolders>,
+    beside: Arc<Beside>,
     listeners: Arc<Semaphore>,
 }
 
 impl Api {
-    fn new(index: FinalityIndex, rounds: Option<Rounds>, evidence: EvidenceFolders) -> Self {
+    fn new(index: FinalityIndex, beside: Beside) -> Self {
         Self {
             index,
-            rounds,
-            evidence: Arc::new(evidence),
+            beside: Arc::new(beside),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
         }
     }
 
     /// Rounds as the aggregator has them, newest first.
-    fn rounds(&self, rollup: Option<u64>) -> Result<Vec<RoundView>, FinalityError> {
+    fn rounds(&self, rollup: Option<u64>) -> Result<Vec<RoundReport>, FinalityError> {
         if let Some(rollup) = rollup {
             self.index.rollup(rollup)?;
         }
-        let mut rounds = self.rounds.as_ref().map_or_else(Vec::new, |it| it());
+        let rounds = self.beside.rounds.as_ref();
+        let mut rounds = rounds.map_or_else(Vec::new, |it| it());
         rounds.retain(|round| {
             rollup.is_none_or(|rollup| rollup == round.statement.rollup_chain_id())
         });
         rounds.truncate(MAX_ROUNDS);
-        Ok(rounds)
+        Ok(RoundReport::of(rounds))
     }
 }
 
@@ -72,15 +85,15 @@ impl Api {
 /// Everything is read with GET, from any origin. What is wrong with a request is said in a problem
 /// object (RFC 9457). `rounds` tells the rounds of an aggregator, if there is one in this process.
 pub fn router(index: FinalityIndex, rounds: Option<Rounds>) -> Router {
-    router_with(index, rounds, EvidenceFolders::default())
+    let beside = Beside {
+        rounds,
+        ..Beside::default()
+    };
+    router_with(index, beside)
 }
 
-/// [`router`] with the evidence that verifiers on this machine keep.
-pub fn router_with(
-    index: FinalityIndex,
-    rounds: Option<Rounds>,
-    evidence: EvidenceFolders,
-) -> Router {
+/// [`router`] with all that is known in this process and on this machine.
+pub fn router_with(index: FinalityIndex, beside: Beside) -> Router {
     let readers = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET]);
@@ -104,6 +117,7 @@ pub fn router_with(
             "/rollups/{rollup}/evidence/{block}/{name}",
             get(evidence::bundle),
         )
+        .route("/node", get(rest::node))
         .route("/rounds", get(rest::rounds))
         .route("/alerts", get(rest::alerts))
         .route("/events", get(stream::events))
@@ -112,7 +126,7 @@ pub fn router_with(
         .method_not_allowed_fallback(rest::not_allowed)
         .layer(readers)
         .layer(from_fn(count::count))
-        .with_state(Api::new(index, rounds, evidence));
+        .with_state(Api::new(index, beside));
     // Beside it there may be other routers, with an answer of their own to all else.
     Router::new()
         .nest("/v1", questions)
@@ -129,9 +143,13 @@ pub fn router_with(
 /// | `mach_transaction` | rollup, hash | [`TransactionView`](super::TransactionView) |
 /// | `mach_certificate` | rollup, digest | [`Certificate`](mach_core::Certificate) |
 /// | `mach_alerts` | rollup or nothing | [`AlertView`](super::AlertView)s |
-/// | `mach_rounds` | rollup or nothing | [`RoundView`]s |
+/// | `mach_rounds` | rollup or nothing | [`RoundReport`]s |
 pub fn rpc_module(index: FinalityIndex, rounds: Option<Rounds>) -> RpcModule<()> {
-    let api = Api::new(index, rounds, EvidenceFolders::default());
+    let beside = Beside {
+        rounds,
+        ..Beside::default()
+    };
+    let api = Api::new(index, beside);
     api.into_rpc().remove_context()
 }
 
@@ -157,6 +175,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         rest::transaction,
         rest::certificates,
         rest::certificate,
+        rest::node,
         rest::rounds,
         rest::alerts,
         evidence::bundles,

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
+    Api, Beside,
     ask::{self, Asked, OfRollup, Page, Segments, Which, asked, segments},
     problem::Problem,
     schema::{CertificateFileSchema, RoundViewSchema},
 };
-use crate::RoundView;
 use crate::finality::{
-    AlertView, AttestationView, BlockView, FinalityError, Heads, RollupView, TransactionView,
+    AlertView, AttestationView, BlockView, FinalityError, Heads, RollupView, RoundReport,
+    TransactionView, VerifierView, Verifiers,
 };
 
 /// Rollups that are served.
@@ -185,6 +185,34 @@ pub(super) async fn certificate(
     Ok((kind, json).into_response())
 }
 
+/// The instance that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeView {
+    /// Version of its software.
+    pub version: String,
+    /// Whether it works on the rounds. One that stands by knows all but these: another one leads.
+    pub leads: bool,
+    /// Verifiers that tell it how far they are, as far as they were ever heard.
+    pub verifiers: Vec<VerifierView>,
+}
+
+/// The instance that answers, and how far the verifiers beside it are.
+#[utoipa::path(
+    get, path = "/v1/node", tag = "node",
+    responses((status = 200, description = "The instance", body = NodeView))
+)]
+pub(super) async fn node(State(api): State<Api>) -> Json<NodeView> {
+    let Beside {
+        leads, verifiers, ..
+    } = &*api.beside;
+    Json(NodeView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        leads: leads.as_ref().is_none_or(|leads| leads()),
+        verifiers: verifiers.as_ref().map_or_else(Vec::new, Verifiers::views),
+    })
+}
+
 /// Rounds of signatures that are not over, newest first.
 #[utoipa::path(
     get, path = "/v1/rounds", tag = "rounds", params(OfRollup),
@@ -197,7 +225,7 @@ pub(super) async fn certificate(
 pub(super) async fn rounds(
     State(api): State<Api>,
     of: Asked<OfRollup>,
-) -> Result<Json<Vec<RoundView>>, Problem> {
+) -> Result<Json<Vec<RoundReport>>, Problem> {
     Ok(Json(api.rounds(asked(of)?.rollup)?))
 }
 

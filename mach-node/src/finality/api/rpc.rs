@@ -11,8 +11,9 @@ use jsonrpsee::{
 use mach_core::{Certificate, CertificateFile};
 
 use super::{Api, ask::Which, problem::Problem};
-use crate::RoundView;
-use crate::finality::{AlertView, BlockView, FinalityError, Heads, RollupView, TransactionView};
+use crate::finality::{
+    AlertView, BlockView, FinalityError, Heads, RollupView, RoundReport, TransactionView,
+};
 
 /// Codes outside the range that JSON-RPC reserves, as in [`crate::rpc`].
 const REFUSED: i32 = 1;
@@ -41,7 +42,7 @@ pub(super) trait FinalityApi {
     async fn alerts(&self, rollup: Option<u64>) -> RpcResult<Vec<AlertView>>;
 
     #[method(name = "rounds")]
-    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundView>>;
+    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundReport>>;
 }
 
 #[async_trait]
@@ -74,7 +75,7 @@ impl FinalityApiServer for Api {
         Self::alerts(self, rollup).map_err(wire)
     }
 
-    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundView>> {
+    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundReport>> {
         Self::rounds(self, rollup).map_err(wire)
     }
 }

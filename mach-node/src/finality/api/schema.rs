@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "descriptions are not made into values")]
 
+use std::collections::BTreeMap;
+
 use utoipa::ToSchema;
 
 use crate::finality::{
@@ -139,6 +141,8 @@ pub(super) struct RoundViewSchema {
     /// All other operators, ascending by id.
     absent: Vec<String>,
     state: RoundStateSchema,
+    /// Of each operator that is absent, in words, what the other rounds show of it.
+    reasons: BTreeMap<String, String>,
 }
 
 /// How far a round is.

@@ -223,7 +223,7 @@ fn json(record: &EventRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::EvidenceFolders, *};
+    use super::{super::Beside, *};
     use crate::{
         finality::{FinalityConfig, FinalityIndex, Seen},
         store::MemoryStore,
@@ -244,7 +244,7 @@ mod tests {
         };
         let config = FinalityConfig::new(domain, [10, 11]);
         let index = FinalityIndex::open(MemoryStore::new(), config).await;
-        Api::new(index.unwrap(), None, EvidenceFolders::default())
+        Api::new(index.unwrap(), Beside::default())
     }
 
     /// Each block is one event: the head is another.

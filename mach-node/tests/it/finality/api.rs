@@ -1,6 +1,6 @@
 //! Questions over HTTP and JSON-RPC.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use alloy_primitives::B256;
 use axum::{
@@ -11,7 +11,8 @@ use axum::{
 use mach_bls::verify_self_contained;
 use mach_core::CertificateFile;
 use mach_node::finality::{
-    AlertView, BlockView, Finality, FinalityIndex, RollupView, Rounds, openapi, router, rpc_module,
+    AlertView, Beside, BlockView, Finality, FinalityIndex, RollupView, Rounds, openapi, router,
+    router_with, rpc_module,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -228,7 +229,7 @@ async fn the_document_is_about_what_is_served() {
     let document = get(&router, "/v1/openapi.json").await;
     assert_eq!(document, serde_json::to_value(openapi()).unwrap());
     let paths: BTreeSet<_> = document["paths"].as_object().unwrap().keys().collect();
-    assert_eq!(paths.len(), 13);
+    assert_eq!(paths.len(), 14);
     for path in paths {
         let asked = path
             .replace("{rollup}", "10")
@@ -246,6 +247,26 @@ async fn the_document_is_about_what_is_served() {
         let name = part.split('"').next().unwrap();
         assert!(schemas.contains_key(name), "{name} is described");
     }
+}
+
+/// It knows what is certified as the others do, and the rounds are not its own.
+#[tokio::test]
+async fn an_instance_that_stands_by_says_so() {
+    let (_, index, _) = world().await;
+    let alone = get(&router(index.clone(), None), "/v1/node").await;
+    assert_eq!(
+        (&alone["leads"], &alone["verifiers"]),
+        (&json!(true), &json!([]))
+    );
+    let beside = Beside {
+        leads: Some(Arc::new(|| false)),
+        ..Beside::default()
+    };
+    let standing_by = router_with(index, beside);
+    assert_eq!(get(&standing_by, "/v1/node").await["leads"], false);
+    assert_eq!(get(&standing_by, "/v1/rounds").await, json!([]));
+    let head = get(&standing_by, &format!("/v1/rollups/{ROLLUP}/head")).await;
+    assert!(head["finalizedByStake"]["number"].is_u64(), "{head}");
 }
 
 #[tokio::test]

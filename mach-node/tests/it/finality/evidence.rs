@@ -4,13 +4,60 @@ use std::fs;
 
 use alloy_primitives::B256;
 use mach_node::{
-    finality::{EvidenceFolders, router_with},
+    finality::{Beside, EvidenceFolders, router_with},
     http::serve,
 };
 use serde_json::{Value, json};
 
 use super::world::{Node, accuse, index, show};
 use crate::ports::ROLLUP;
+
+/// Whoever asks has nothing read that was read before, and sees what came since.
+#[tokio::test]
+async fn a_folder_is_read_again_only_if_it_was_changed() {
+    let index = index().await;
+    let folder = tempfile::tempdir().unwrap();
+    let folders = EvidenceFolders::new([(ROLLUP, folder.path().to_owned())]);
+    let router = router_with(
+        index,
+        Beside {
+            evidence: folders,
+            ..Beside::default()
+        },
+    );
+    let loopback: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let server = serve(router, loopback).await.unwrap();
+    let found = async || {
+        let path = format!("v1/rollups/{ROLLUP}/evidence/{}", B256::ZERO);
+        let list = reqwest::get(format!("{}/{path}", server.url()))
+            .await
+            .unwrap();
+        let list: Value = list.json().await.unwrap();
+        list.as_array().unwrap().len()
+    };
+    let put = |fault: &str| {
+        let name = format!("{ROLLUP}-7-00000000-{fault}-5b6a7988.json.gz");
+        fs::write(folder.path().join(name), b"evidence").unwrap();
+    };
+    // As time passes, and without its passing: at the same time as before nothing has changed.
+    let changed_at = |seconds: u64| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let folder = fs::File::open(folder.path()).unwrap();
+        folder.set_modified(time).unwrap();
+    };
+    assert_eq!(found().await, 0);
+    for (index, fault) in ["stateRoot", "gasUsed", "receiptsRoot"].iter().enumerate() {
+        put(fault);
+        assert_eq!(found().await, index + 1, "{fault}");
+    }
+    changed_at(1_000_000_000);
+    assert_eq!(found().await, 3);
+    put("extraData");
+    changed_at(1_000_000_000);
+    assert_eq!(found().await, 3);
+    changed_at(1_000_000_001);
+    assert_eq!(found().await, 4);
+}
 
 #[tokio::test]
 async fn a_bundle_is_served_as_it_was_written() {
@@ -42,7 +89,11 @@ async fn a_bundle_is_served_as_it_was_written() {
     }
     fs::write(folder.path().join("secret"), b"secret").unwrap();
     let folders = EvidenceFolders::new([(ROLLUP, folder.path().to_owned())]);
-    let router = router_with(index, None, folders);
+    let beside = Beside {
+        evidence: folders,
+        ..Beside::default()
+    };
+    let router = router_with(index, beside);
     let loopback: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server = serve(router, loopback).await.unwrap();
     let get = async |path: &str| {

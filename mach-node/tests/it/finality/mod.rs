@@ -351,6 +351,32 @@ async fn what_is_kept_is_bounded() {
     );
 }
 
+/// The next process is told to keep less, and gets there without a pause that anybody notices.
+#[tokio::test]
+async fn fewer_blocks_are_kept_than_before() {
+    let (node, store) = (Node::new(200), MemoryStore::new());
+    let index = index_on(store.clone()).await;
+    show(&index, &node, 0..=149).await;
+    for number in 1..=100 {
+        attest(&index, node.reference(number)).await;
+    }
+    let config = FinalityConfig {
+        retain: 10,
+        ..config()
+    };
+    let index = FinalityIndex::open(store.clone(), config).await.unwrap();
+    show(&index, &node, 150..=153).await;
+    assert_eq!(index.rollups()[0].first_block, Some(144));
+    assert_eq!(index.attestations(ROLLUP, None, 999).unwrap(), []);
+    // Ten blocks with their transactions, and no statement.
+    let rows = async |kind: u8| {
+        let rows = store.scan(Table::Finality, &[kind], None, 999).await;
+        rows.unwrap().len()
+    };
+    assert_eq!((rows(0).await, rows(1).await), (10, 10));
+    assert_eq!((rows(2).await, rows(3).await), (0, 0));
+}
+
 #[tokio::test]
 async fn a_certificate_that_proves_nothing_is_not_taken() {
     let (node, index) = (Node::new(9), index().await);
