@@ -6,6 +6,7 @@ use alloy_primitives::{Address, ChainId};
 use clap::Args;
 use eyre::WrapErr;
 use mach_node::{
+    SETTLE_ALERTS,
     breaker::{Breaker, BreakerConfig, BreakerLimits, MethodRule, Policy, WhenLost},
     http::{HttpConfig, serve},
     metrics::Metrics,
@@ -131,6 +132,16 @@ pub(crate) struct BreakerArgs {
     )]
     max_l1_age: u64,
 
+    /// L1 blocks without an alert after which it is gone: what a reorganisation takes away stays in force
+    /// until then; with --events the aggregator's api.settle_alerts counts
+    #[arg(long, env = "MACH_BREAKER_SETTLE_ALERTS", value_name = "BLOCKS", default_value_t = SETTLE_ALERTS)]
+    settle_alerts: u64,
+
+    /// File for the alerts of L1 that are in force, so that a restart forgets none [default: none, with
+    /// --config breaker-ROLLUP.json in store.folder]
+    #[arg(long, env = "MACH_BREAKER_STATE", value_name = "FILE")]
+    state: Option<PathBuf>,
+
     /// Where Prometheus finds the breaker, at /metrics [default: nowhere]
     #[arg(long, env = "MACH_METRICS_BREAKER", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
@@ -161,6 +172,8 @@ impl From<&BreakerArgs> for BreakerConfig {
             service_manager: args.service_manager,
             poll_interval: args.poll_interval,
             max_l1_age: args.max_l1_age,
+            settle_alerts: args.settle_alerts,
+            state: args.state.clone(),
             ..Self::new(args.rollup, args.upstream.clone())
         }
     }

@@ -37,8 +37,10 @@ enum ConfigCommand {
 
 /// Check a configuration file, and the values that the environment lays over it
 ///
-/// Every key has to be known and every value one of its kind. What is named and is not there, such as
-/// a key file, is told. No node is asked.
+/// Every key has to be known and every value one of its kind, and what is named has to be there, such
+/// as a key file; else it is told which service does not start without it. No node is asked.
+///
+/// Exit codes: 0 valid, 1 something is wrong or missing, 2 the file is not there.
 ///
 /// Examples:
 ///   mach-cli config check
@@ -128,24 +130,42 @@ fn check(args: &CheckArgs) -> eyre::Result<Outcome> {
     let mut config = loaded.config;
     config.for_each_named_file(|key, path| {
         if !path.exists() {
-            missing.push(format!("{key}: there is no {}", path.display()));
+            let path = path.display();
+            missing.push(format!("{key}: there is no {path}{}", consequence(key)));
         }
     });
+    let is_valid = wrong.is_empty() && missing.is_empty();
     if args.json {
-        say(&json!({ "valid": wrong.is_empty(), "wrong": wrong, "missing": missing }).to_string());
+        say(&json!({ "valid": is_valid, "wrong": wrong, "missing": missing }).to_string());
     } else {
         for line in wrong.iter().chain(&missing) {
             say(line);
         }
-        if wrong.is_empty() {
-            say(&format!("{} is valid", args.config.config.display()));
-        }
+        let file = args.config.config.display();
+        say(&if is_valid {
+            format!("{file} is valid")
+        } else if wrong.is_empty() {
+            format!("{file} is well formed, but not all that it names is there")
+        } else {
+            format!("{file} is not valid")
+        });
     }
-    Ok(if wrong.is_empty() {
+    Ok(if is_valid {
         Outcome::Valid
     } else {
         Outcome::Invalid
     })
+}
+
+/// What does not start without a file that this key names.
+fn consequence(key: &str) -> &'static str {
+    match key.split('.').next() {
+        Some("operator") => ", so that operator run does not start",
+        Some("aggregator") => ", so that aggregator run does not start",
+        Some("zk") => ", so that verifier run does not start",
+        Some("l1") => ", so that operator run and aggregator run do not start",
+        _ => ", so that operator run and verifier run do not start",
+    }
 }
 
 /// What no service would begin with.

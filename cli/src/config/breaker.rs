@@ -67,6 +67,7 @@ fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, 
         service_manager,
         poll_interval,
         max_l1_age,
+        settle_alerts,
     } = config.breaker;
     let url = |endpoint: Option<super::Endpoint>| endpoint.map(|it| it.0.to_string());
     let is_given = |id: &str| {
@@ -82,6 +83,10 @@ fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, 
         (Some(events), _) => (Some(events), None),
         (None, l1) => (None, l1.filter(|_| service_manager.is_some())),
     };
+    let state = rollup.map(|rollup| {
+        let name = format!("breaker-{rollup}.json");
+        config.store.folder.join(name).display().to_string()
+    });
     let single = [
         ("upstream", url(upstream)),
         ("upstream_ws", url(upstream_ws)),
@@ -100,6 +105,8 @@ fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, 
         ("l1_rpc", l1_rpc),
         ("poll_interval", poll_interval.map(|it| it.to_string())),
         ("max_l1_age", max_l1_age.map(|it| it.to_string())),
+        ("settle_alerts", settle_alerts.map(|it| it.to_string())),
+        ("state", state),
         ("metrics", config.metrics.breaker.map(|it| it.to_string())),
     ];
     let single = single

@@ -346,6 +346,12 @@ pub(crate) struct Api {
     /// Blocks of each rollup that are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keep_blocks: Option<NonZeroU64>,
+    /// Node APIs of verifiers and operators, whose heads are shown; those of the same file by default.
+    #[serde(deserialize_with = "list")]
+    pub(crate) verifiers: Vec<Endpoint>,
+    /// L1 blocks without an alert after which it counts as resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) settle_alerts: Option<u64>,
 }
 
 /// `breaker`: its flags.
@@ -379,6 +385,8 @@ pub(crate) struct Breaker {
     pub(crate) poll_interval: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_l1_age: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) settle_alerts: Option<u64>,
 }
 
 /// Where Prometheus finds each service, at `/metrics`.

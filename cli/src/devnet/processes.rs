@@ -74,11 +74,20 @@ impl Processes {
         config.aggregator.ecdsa_key = Some(folder.file("aggregator.ecdsa.json"));
         config.aggregator.ecdsa_password_file = Some(folder.file(PASSWORD_FILE));
         config.api.listen = Some(api);
+        // Its L1 has no reorganisations, and few blocks.
+        config.api.settle_alerts = Some(1);
         config.metrics.aggregator = Some(address(0)?);
+        let node_apis = (stack.operators().iter()).map(|_| address(0));
+        let node_apis: Vec<_> = node_apis.collect::<Result<_, _>>()?;
+        for address in &node_apis {
+            let url = endpoint(&format!("http://{address}"))?;
+            config.api.verifiers.push(url);
+        }
         this.launch(folder, "aggregator", Role::Aggregator, &config)?;
         this.wait_for("aggregator", listen)?;
-        for (index, operator) in stack.operators().iter().enumerate() {
-            this.operator(stack, folder, index + 1, operator)?;
+        let operators = stack.operators().iter().zip(node_apis);
+        for (index, (operator, node_api)) in operators.enumerate() {
+            this.operator(stack, folder, index + 1, operator, node_api)?;
         }
         let mut config = common(stack, folder, "breaker")?;
         config.breaker.rollup = Some(stack.devnet().l2().chain_id());
@@ -96,6 +105,7 @@ impl Processes {
         folder: &Folder,
         number: usize,
         operator: &StackOperator,
+        node_api: SocketAddr,
     ) -> eyre::Result<()> {
         let name = format!("operator-{number}");
         let key = format!("{name}.bls.json");
@@ -105,7 +115,7 @@ impl Processes {
         config.operator.bls_key = Some(folder.file(&key));
         config.operator.bls_password_file = Some(folder.file(PASSWORD_FILE));
         config.operator.aggregators = vec![endpoint(&self.aggregator_url)?];
-        config.operator.node_api = Some(address(0)?);
+        config.operator.node_api = Some(node_api);
         config.metrics.operator = Some(address(0)?);
         self.launch(folder, &name, Role::Operator, &config)
     }

@@ -288,13 +288,23 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "api.listen",
-        "Where the aggregator serves finality and the dashboard",
+        "Where the aggregator serves finality, as REST under /v1 and as JSON-RPC, and the dashboard",
         "\"127.0.0.1:8080\"",
     ),
     (
         "api.keep_blocks",
         "Blocks of each rollup that can be asked for, with their transactions and certificates; alerts that stand are kept for ever",
         "43200",
+    ),
+    (
+        "api.verifiers",
+        "Node APIs of verifiers and operators whose verified heads are shown; by default those of this file",
+        "[\"http://127.0.0.1:9091\"]",
+    ),
+    (
+        "api.settle_alerts",
+        "L1 blocks without an alert after which it is resolved; until then a reorganisation of L1 may bring it back",
+        "64",
     ),
     (
         "breaker.upstream",
@@ -351,6 +361,11 @@ const KEYS: &[(&str, &str, &str)] = &[
         "breaker.max_l1_age",
         "Seconds that the newest L1 block may be old",
         "600",
+    ),
+    (
+        "breaker.settle_alerts",
+        "L1 blocks without an alert after which it is gone; with events, the aggregator's api.settle_alerts counts",
+        "64",
     ),
     (
         "metrics.operator",
@@ -518,7 +533,7 @@ impl Role {
                 "rollup",
             ],
             Self::Verifier => &["l1", "store", "verifier", "zk", "metrics", "log", "rollup"],
-            Self::Breaker => &["l1", "breaker", "metrics"],
+            Self::Breaker => &["l1", "store", "breaker", "metrics"],
         };
         needed.contains(&section)
     }
@@ -619,6 +634,7 @@ fn table(config: &Config) -> Table {
         "operator",
         config.verifier.operator.as_ref().map(url),
     );
+    put("api", "verifiers", Some(urls(&config.api.verifiers)));
     let breaker = &config.breaker;
     put(
         "operator",

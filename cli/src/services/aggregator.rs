@@ -2,13 +2,10 @@
 
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Duration};
 
-use alloy_network::{Ethereum, EthereumWallet, NetworkWallet};
 use alloy_primitives::Bytes;
 use async_trait::async_trait;
-use eyre::{OptionExt, WrapErr};
-use mach_contracts_bindings::{
-    ContractConfirmer, DryRun, FileLog, LogError, SubmitError, SubmitPolicy, Submitter, Web3Signer,
-};
+use eyre::WrapErr;
+use mach_contracts_bindings::{ContractConfirmer, DryRun};
 use mach_core::{
     Certificate, Confirmation,
     ports::{ConfirmError, StatementConfirmer},
@@ -26,17 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
+    account::{Account, submitter},
     api,
     chain::Chain,
     health::{self, Probe},
     legacy,
     lifecycle::{Lifecycle, open_store},
 };
-use crate::{
-    config::{self, Config},
-    l1,
-    outcome::Outcome,
-};
+use crate::{config::Config, outcome::Outcome};
 
 /// Between two looks at what was sent to L1.
 const TEND_INTERVAL: Duration = Duration::from_secs(12);
@@ -181,7 +175,21 @@ impl ToContracts {
             let dry_run = DryRun::connect(chain.provider.clone(), manager, retriever);
             return Ok(Self::Tries(dry_run.await?));
         }
-        let submitter = submitter(config, chain, wallet(settings).await?).await?;
+        eyre::ensure!(
+            settings.ecdsa_key.is_some() || settings.web3signer.is_some(),
+            "aggregator.ecdsa_key is not set: an account that pays, or aggregator.web3signer, or dry_run"
+        );
+        let account = Account {
+            section: "aggregator",
+            key: settings.ecdsa_key.as_deref(),
+            password_file: settings.ecdsa_password_file.as_deref(),
+            web3signer: settings.web3signer.as_ref(),
+            address: settings.address,
+        };
+        let (folder, wallet) = (&config.store.folder, account.wallet().await?);
+        let l1_chain_id = chain.deployment.l1_chain_id;
+        let submitter = submitter(folder, l1_chain_id, &chain.provider, wallet).await?;
+        info!(account = %submitter.sender(), "certificates are sent by");
         let confirmer = ContractConfirmer::connect(submitter, manager, retriever);
         Ok(Self::Sends(Arc::new(confirmer.await?)))
     }
@@ -253,55 +261,6 @@ async fn try_out(
             }
         }
     }
-}
-
-/// The account that pays, in its file or with a remote signer.
-async fn wallet(settings: &config::Aggregator) -> eyre::Result<EthereumWallet> {
-    let password_file = settings.ecdsa_password_file.as_deref();
-    match (&settings.ecdsa_key, &settings.web3signer) {
-        (Some(key), None) => Ok(l1::ecdsa_with(key, password_file)?.into()),
-        (None, Some(url)) => {
-            let address = settings.address;
-            let address = address.ok_or_eyre("aggregator.address is not set")?;
-            let signer = Web3Signer::connect(url.0.clone(), address).await;
-            Ok(EthereumWallet::new(signer.wrap_err_with(|| {
-                format!("aggregator.web3signer {url}")
-            })?))
-        }
-        (None, None) => Err(eyre::eyre!(
-            "aggregator.ecdsa_key is not set: an account that pays, or dry_run"
-        )),
-        (Some(_), Some(_)) => Err(eyre::eyre!(
-            "aggregator.ecdsa_key and aggregator.web3signer exclude each other"
-        )),
-    }
-}
-
-/// Sends the transactions of an account, those that an earlier process had sent among them.
-pub(super) async fn submitter(
-    config: &Config,
-    chain: &Chain,
-    wallet: EthereumWallet,
-) -> eyre::Result<Submitter> {
-    let account = NetworkWallet::<Ethereum>::default_signer_address(&wallet);
-    let path = config.store.folder.join(format!(
-        "transactions-{}-{account}.jsonl",
-        chain.deployment.l1_chain_id
-    ));
-    let log = FileLog::open(&path).map_err(|error| match error {
-        LogError::InUse(_) => eyre::eyre!(
-            "another process sends transactions of {account}: {}",
-            path.display()
-        ),
-        error => eyre::Report::new(error).wrap_err(path.display().to_string()),
-    })?;
-    let submitter = Submitter::resume(chain.provider.clone(), wallet, SubmitPolicy::default(), log);
-    let submitter = submitter.await.map_err(|error| match error {
-        SubmitError::Log(error) => eyre::Report::new(error).wrap_err(path.display().to_string()),
-        error => error.into(),
-    })?;
-    info!(%account, "certificates are sent by");
-    Ok(submitter)
 }
 
 fn rounds_in_memory(count: f64) {

@@ -10,15 +10,17 @@ use mach_core::{
     ports::{BoxError, L2Source},
 };
 use mach_node::{
-    Aggregator, dashboard,
+    Aggregator, SETTLE_ALERTS, dashboard,
     finality::{
-        EvidenceFolders, FeedConfig, FinalityConfig, FinalityIndex, Rounds, Standing,
-        StandingAlerts, router_with,
+        Beside, EvidenceFolders, FeedConfig, FinalityConfig, FinalityIndex, Rounds, Standing,
+        StandingAlerts, Verifiers, router_with, rpc_module,
     },
+    http::{JsonRpcLimits, json_rpc},
     store::Store,
 };
 use mach_verify::source::{RpcOptions, RpcSource};
 use tracing::warn;
+use url::Url;
 
 use super::{chain::Chain, lifecycle::Lifecycle};
 use crate::config::{Config, Rollup};
@@ -29,6 +31,12 @@ const RETRY: Duration = Duration::from_secs(5);
 const ALERTS: Duration = Duration::from_secs(4);
 /// Most of them that are read.
 const MAX_ALERTS: u64 = 1_025;
+/// What JSON-RPC puts up with: questions are short, rounds with many operators are not.
+const CALLS: JsonRpcLimits = JsonRpcLimits {
+    request: 1 << 20,
+    response: 64 << 20,
+    batch: 100,
+};
 /// Between two looks at what other instances did.
 const OTHERS: Duration = Duration::from_millis(500);
 
@@ -68,18 +76,41 @@ pub(super) async fn start(
     let (provider, address) = (chain.provider.clone(), chain.deployment.service_manager);
     let on_l1 = OnL1(Probe::read(provider, address).await?);
     let (watched, shutdown) = (index.clone(), life.shutdown.clone());
-    let settle = config.aggregator.reference_margin.into();
+    let settle = config.api.settle_alerts.unwrap_or(SETTLE_ALERTS);
     life.helpers
         .spawn(async move { watched.watch_alerts(on_l1, ALERTS, settle, shutdown).await });
     let (shared, shutdown) = (index.clone(), life.shutdown.clone());
     life.helpers
         .spawn(async move { shared.watch_others(shutdown).await });
-    let rounds = aggregator.clone();
+    let verifiers = Verifiers::new(verifiers(config)?)?;
+    let (asked, shutdown) = (verifiers.clone(), life.shutdown.clone());
+    life.helpers
+        .spawn(async move { asked.watch(shutdown).await });
+    let (rounds, leads) = (aggregator.clone(), aggregator.clone());
     let evidence = config.rollups.iter();
     let evidence = evidence.map(|rollup| (rollup.chain_id, rollup.evidence.clone()));
     let rounds: Rounds = Arc::new(move || rounds.rounds());
-    let api = router_with(index, Some(rounds), EvidenceFolders::new(evidence));
-    Ok(dashboard::router().merge(api))
+    let calls = json_rpc(rpc_module(index.clone(), Some(rounds.clone())), CALLS);
+    let beside = Beside {
+        rounds: Some(rounds),
+        leads: Some(Arc::new(move || leads.leads())),
+        evidence: EvidenceFolders::new(evidence),
+        verifiers: Some(verifiers),
+    };
+    let api = router_with(index, beside);
+    Ok(dashboard::router().merge(calls).merge(api))
+}
+
+/// Node APIs of those who verify: what is named, or what the same file has.
+fn verifiers(config: &Config) -> eyre::Result<Vec<Url>> {
+    if !config.api.verifiers.is_empty() {
+        let named = config.api.verifiers.iter();
+        return Ok(named.map(|endpoint| endpoint.0.clone()).collect());
+    }
+    let of_file = [config.operator.node_api, config.verifier.node_api];
+    let of_file = of_file.into_iter().flatten();
+    let urls = of_file.map(|address| Url::parse(&format!("http://{address}")));
+    Ok(urls.collect::<Result<_, _>>()?)
 }
 
 async fn connect(rollup: &Rollup) -> RpcSource {

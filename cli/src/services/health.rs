@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use mach_node::{
     L1Head, VerifiedBlocks,
+    finality::verified_router,
     node_api::{NodeApi, Service, ServiceState},
     store::Store,
 };
@@ -152,13 +154,16 @@ pub(super) fn process(what: &'static str, probes: Vec<Probe>) -> Service {
     }
 }
 
-/// The API of a node with these services.
-pub(super) fn node_api(name: &str, services: Vec<Service>) -> NodeApi {
-    NodeApi {
+/// The API of a node with these services, and how far it has verified its rollups.
+pub(super) fn node_api(name: &str, services: Vec<Service>, rollups: Vec<Watched>) -> Router {
+    let api = NodeApi {
         name: name.to_owned(),
         version: env!("CARGO_PKG_VERSION"),
         services,
-    }
+    };
+    let verified = move || rollups.iter().map(Watched::verified).collect();
+    api.router()
+        .merge(verified_router(name.to_owned(), verified))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use mach_node::legacy::{
 };
 use tracing::info;
 
-use super::{aggregator::submitter, chain::Chain, lifecycle::Lifecycle};
+use super::{account::submitter, chain::Chain, lifecycle::Lifecycle};
 use crate::{
     config::{Config, Rollup},
     l1,
@@ -86,7 +86,8 @@ pub(super) async fn aggregator(
     let key = key.ok_or_eyre("aggregator.legacy_ecdsa_key is not set: the alert confirmer's")?;
     let password_file = settings.legacy_ecdsa_password_file.as_deref();
     let wallet = l1::ecdsa_with(key, password_file)?.into();
-    let submitter = submitter(config, chain, wallet).await?;
+    let (folder, l1_chain_id) = (&config.store.folder, chain.deployment.l1_chain_id);
+    let submitter = submitter(folder, l1_chain_id, &chain.provider, wallet).await?;
     let manager = chain.deployment.service_manager;
     let probe = Probe::read(chain.provider.clone(), manager).await?;
     let digest = if probe.generation.has_rollups() {

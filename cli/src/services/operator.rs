@@ -143,12 +143,12 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
             is_vital: false,
             state: Arc::new(move || reached.state()),
         },
-        health::verifiers(rollups),
+        health::verifiers(rollups.clone()),
     ];
     metrics.watch_services(services.clone());
     if let Some(address) = settings.node_api {
-        let api = health::node_api(&settings.name, services);
-        life.serve("node API", api.router(), address).await?;
+        let api = health::node_api(&settings.name, services, rollups);
+        life.serve("node API", api, address).await?;
     }
     if let Some(address) = config.metrics.operator {
         life.serve("metrics", metrics.router(), address).await?;

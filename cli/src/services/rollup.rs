@@ -8,14 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alloy_primitives::ChainId;
 use eyre::{OptionExt, WrapErr};
 use mach_core::{
     L2Block,
     ports::{AlertSink, L2Source},
 };
 use mach_node::{
-    VerifiedBlocks, Verifier, VerifierConfig, VerifierStatus, metrics::Metrics,
-    node_api::ServiceState, store::RedbStore,
+    VerifiedBlocks, Verifier, VerifierConfig, VerifierStatus, finality::VerifiedView,
+    metrics::Metrics, node_api::ServiceState, store::RedbStore,
 };
 use mach_verify::ChainSpec;
 use tokio::sync::watch;
@@ -39,6 +40,7 @@ const STALE: Duration = Duration::from_secs(60);
 /// A rollup that is verified, for others to look at.
 #[derive(Clone)]
 pub(super) struct Watched {
+    rollup: ChainId,
     max_lag: u64,
     stale: Duration,
     status: Arc<OnceLock<watch::Receiver<VerifierStatus>>>,
@@ -49,6 +51,11 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn status(&self) -> VerifierStatus {
         (self.status.get()).map_or_else(VerifierStatus::default, |status| status.borrow().clone())
+    }
+
+    /// How far it is, for the dashboard.
+    pub(super) fn verified(&self) -> VerifiedView {
+        VerifiedView::new(self.rollup, &self.status())
     }
 
     /// Whether the rollup is verified up to its head.
@@ -98,6 +105,7 @@ pub(super) fn start<K: AlertSink + 'static>(
             eyre::bail!("{}: {wrong}", key());
         }
         let watched = Watched {
+            rollup: rollup.chain_id,
             max_lag: rollup.max_lag,
             stale: STALE.max(rollup.poll_interval.0 * 10),
             status: Arc::default(),

@@ -44,13 +44,13 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     let probe = Probe::store(&mut life, store);
     let mut services = vec![
         health::process("keeps what it found: the store takes rows", vec![probe]),
-        health::verifiers(rollups),
+        health::verifiers(rollups.clone()),
     ];
     services.extend(zk.as_ref().map(zk::Zk::service));
     metrics.watch_services(services.clone());
     if let Some(address) = config.verifier.node_api {
-        let api = health::node_api(&config.operator.name, services);
-        life.serve("node API", api.router(), address).await?;
+        let api = health::node_api(&config.operator.name, services, rollups);
+        life.serve("node API", api, address).await?;
     }
     if let Some(address) = config.metrics.verifier {
         life.serve("metrics", metrics.router(), address).await?;

@@ -1,9 +1,6 @@
 //! What is shown, what is chosen, and what keys do.
 
-use mach_node::{
-    RoundView,
-    finality::{AlertView, RollupView},
-};
+use mach_node::finality::{AlertView, RollupView, RoundReport};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::picture::Picture;
@@ -54,10 +51,7 @@ impl App {
         match key.code {
             KeyCode::Char('q') | KeyCode::Esc => return true,
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
-            KeyCode::Tab => {
-                self.rollup = (self.rollup() + 1) % self.picture.rollups.len().max(1);
-                self.chosen = 0;
-            }
+            KeyCode::Tab => self.next_rollup(),
             KeyCode::BackTab => {
                 let count = self.picture.rollups.len().max(1);
                 self.rollup = (self.rollup() + count - 1) % count;
@@ -77,6 +71,11 @@ impl App {
         false
     }
 
+    pub(super) fn next_rollup(&mut self) {
+        self.rollup = (self.rollup() + 1) % self.picture.rollups.len().max(1);
+        self.chosen = 0;
+    }
+
     /// Number of the rollup that is shown; there may be fewer than there were.
     pub(super) fn rollup(&self) -> usize {
         self.rollup
@@ -88,11 +87,11 @@ impl App {
     }
 
     /// Of the rollup that is shown.
-    pub(super) fn rounds(&self) -> Vec<&RoundView> {
+    pub(super) fn rounds(&self) -> Vec<&RoundReport> {
         let rollup = self.shown().map(|rollup| rollup.rollup);
         let rounds = self.picture.rounds.iter();
         rounds
-            .filter(|round| Some(round.statement.rollup_chain_id()) == rollup)
+            .filter(|report| Some(report.round.statement.rollup_chain_id()) == rollup)
             .collect()
     }
 

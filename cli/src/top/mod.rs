@@ -1,6 +1,7 @@
-//! `mach-cli top`: rollups, heads, rounds and alerts in the terminal.
+//! `mach-cli top`: what the dashboard shows, in the terminal.
 
 mod app;
+mod details;
 mod picture;
 mod view;
 
@@ -30,7 +31,11 @@ const KEYS_EVERY: Duration = Duration::from_millis(100);
 const WIDTH: u16 = 110;
 const HEIGHT: u16 = 40;
 
-/// Show rollups, heads, rounds with who signed, and alerts of an aggregator, in the terminal
+/// Show what the dashboard shows, in the terminal
+///
+/// Rollups with their heads and how far the verifiers are, the stake behind the newest attestations, the
+/// rounds with who signed, who did not and why, the alerts with their evidence, which `curl` fetches
+/// from --api and `mach-cli verify` replays. --once prints all rollups, with all of each round and alert.
 ///
 /// Keys: tab next rollup, left and right between rounds and alerts, up and down to choose one, q ends.
 ///
@@ -77,8 +82,12 @@ async fn top(args: &TopArgs) -> eyre::Result<Outcome> {
             print(&serde_json::to_string(&picture)?);
         } else {
             let mut app = App::new(shown(&args.api));
+            let rollups = picture.rollups.len().max(1);
             app.take(Ok(picture));
-            print(&text(&app, WIDTH, HEIGHT)?);
+            for _ in 0..rollups {
+                print(&format!("{}\n{}", text(&app, WIDTH, HEIGHT)?, app.told()));
+                app.next_rollup();
+            }
         }
         return Ok(outcome);
     }

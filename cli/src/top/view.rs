@@ -1,16 +1,29 @@
 //! How it looks.
 
 use mach_core::{BlockRef, Statement};
-use mach_node::{RoundState, RoundView, finality::AlertView};
+use mach_node::{
+    RoundState, RoundView,
+    finality::{AlertView, VerifiedView, VerifierView},
+};
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Block, Cell, Paragraph, Row, Table, TableState},
+    widgets::{Block, Cell, Paragraph, Row, Sparkline, Table, TableState},
 };
 
-use super::app::{App, Focus};
+use super::{
+    app::{App, Focus},
+    details::{self, short},
+    picture::Bundle,
+};
+
+/// Verifiers that are shown.
+const MOST_VERIFIERS: usize = 4;
+/// Operators who did not sign, and bundles of evidence, that there is room for.
+const MOST_ABSENT: usize = 4;
+const MOST_BUNDLES: usize = 2;
 
 const GOOD: Style = Style::new().fg(Color::Green);
 const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
@@ -21,9 +34,10 @@ const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
 
 impl App {
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
+        let verifiers = u16::try_from(self.verifiers().len()).unwrap_or(u16::MAX);
         let [title, heads, rounds, alerts, details, keys] = Layout::vertical([
             Constraint::Length(2),
-            Constraint::Length(5),
+            Constraint::Length(5 + verifiers.min(MOST_VERIFIERS as u16)),
             Constraint::Fill(3),
             Constraint::Fill(2),
             Constraint::Length(9),
@@ -31,7 +45,10 @@ impl App {
         ])
         .areas(frame.area());
         frame.render_widget(self.title(), title);
+        let [heads, stake] =
+            Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(heads);
         frame.render_widget(self.heads(), heads);
+        self.draw_stake(frame, stake);
         self.draw_rounds(frame, rounds);
         self.draw_alerts(frame, alerts);
         frame.render_widget(self.details(), details);
@@ -65,9 +82,10 @@ impl App {
         Paragraph::new(vec![Line::from(first), second])
     }
 
+    /// The heads, and how far each verifier is that tells it.
     fn heads(&self) -> Table<'_> {
         let heads = self.shown().map(|rollup| rollup.heads).unwrap_or_default();
-        let row = |name: &'static str, block: Option<BlockRef>| {
+        let row = |name: &'static str, block: Option<BlockRef>, who: &str| {
             let behind = match (block, heads.seen) {
                 (Some(block), Some(seen)) if block.number < seen.number => {
                     format!("{} behind", seen.number - block.number)
@@ -82,26 +100,78 @@ impl App {
                 Cell::from(name),
                 Cell::from(number).style(STRONG),
                 Cell::from(hash).style(QUIET),
-                Cell::from(behind).style(QUIET),
+                Cell::from(format!("{behind} {who}").trim().to_owned()).style(QUIET),
             ])
         };
-        let rows = [
-            row("unsafe", heads.seen),
-            row("attested", heads.finalized_by_stake),
-            row("confirmed", heads.confirmed),
-        ];
+        let verifiers = self.verifiers();
+        let verified = verifiers.iter().take(MOST_VERIFIERS);
+        let verified = verified.map(|(verifier, view)| {
+            let silent = verifier.silent_for.map(|it| format!(", silent for {it} s"));
+            let broken = if view.is_broken {
+                ", stopped by a reorg"
+            } else {
+                ""
+            };
+            let who = format!("{}{broken}{}", verifier.name, silent.unwrap_or_default());
+            row("verified", view.verified, &who)
+        });
+        let rows = std::iter::once(row("unsafe", heads.seen, ""))
+            .chain(verified)
+            .chain([
+                row("attested", heads.finalized_by_stake, ""),
+                row("confirmed", heads.confirmed, ""),
+            ]);
         let widths = [
             Constraint::Length(10),
-            Constraint::Length(14),
-            Constraint::Length(20),
+            Constraint::Length(11),
+            Constraint::Length(18),
             Constraint::Fill(1),
         ];
         Table::new(rows, widths).block(Block::bordered().title(" heads "))
     }
 
+    /// Verifiers of the rollup that is shown.
+    fn verifiers(&self) -> Vec<(&VerifierView, &VerifiedView)> {
+        let rollup = self.shown().map(|rollup| rollup.rollup);
+        let all = self.picture.node.iter().flat_map(|node| &node.verifiers);
+        all.filter_map(|verifier| {
+            let view = verifier.rollups.iter().find(|it| Some(it.rollup) == rollup);
+            view.map(|view| (verifier, view))
+        })
+        .collect()
+    }
+
+    /// Stake behind the newest attestations, the newest on the right.
+    fn draw_stake(&self, frame: &mut Frame<'_>, area: Rect) {
+        let attestations = self
+            .shown()
+            .and_then(|rollup| self.picture.attestations.get(&rollup.rollup));
+        let attestations = attestations.map_or(&[][..], Vec::as_slice);
+        let room = usize::from(area.width.saturating_sub(2));
+        let mut shown: Vec<_> = attestations.iter().take(room).collect();
+        shown.reverse();
+        let mut frame_of = Block::bordered().title(" stake: no block is attested yet ");
+        if let (Some(first), Some(last)) = (shown.first(), shown.last()) {
+            let needed = last.stake.quorums.iter().map(|it| it.threshold).max();
+            let (percent, needed) = (last.stake.percent, needed.unwrap_or_default());
+            let (first, last) = (first.block.number, last.block.number);
+            frame_of = Block::bordered()
+                .title(format!(" stake {percent} %, {needed} % needed "))
+                .title_bottom(format!(" blocks {first} to {last} "));
+        }
+        let percents = shown.iter().map(|it| u64::from(it.stake.percent));
+        let chart = Sparkline::default()
+            .data(percents)
+            .max(100)
+            .style(GOOD)
+            .block(frame_of);
+        frame.render_widget(chart, area);
+    }
+
     fn draw_rounds(&self, frame: &mut Frame<'_>, area: Rect) {
         let rounds = self.rounds();
-        let rows = rounds.iter().map(|round| {
+        let rows = rounds.iter().map(|report| {
+            let round = &report.round;
             let is_alert = matches!(round.statement, Statement::Alert(_));
             let (state, style) = state(round);
             let members = round.signers.len() + round.absent.len();
@@ -135,7 +205,13 @@ impl App {
             "operators",
         ];
         let table = Table::new(rows, widths).header(Row::new(header).style(QUIET));
-        self.list(frame, area, table, Focus::Rounds, " rounds ");
+        let leads = self.picture.node.as_ref().is_none_or(|node| node.leads);
+        let title = if leads {
+            " rounds "
+        } else {
+            " rounds: this instance stands by, the one that leads has them "
+        };
+        self.list(frame, area, table, Focus::Rounds, title);
     }
 
     fn draw_alerts(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -188,72 +264,65 @@ impl App {
         frame.render_stateful_widget(table, area, &mut state);
     }
 
-    /// Of what is chosen: who did not sign, or what is claimed.
+    /// Of what is chosen: who did not sign and why, or what is claimed and what proves it.
     fn details(&self) -> Paragraph<'_> {
         let chosen = self.chosen();
         let lines = match self.focus {
             Focus::Rounds => {
                 let rounds = self.rounds();
                 let round = chosen.and_then(|chosen| rounds.get(chosen).copied());
-                round.map_or_else(Vec::new, round_details)
+                round.map_or_else(Vec::new, |it| details::round(it, MOST_ABSENT))
             }
             Focus::Alerts => {
                 let alerts = self.alerts();
                 let alert = chosen.and_then(|chosen| alerts.get(chosen).copied());
-                alert.map_or_else(Vec::new, alert_details)
+                alert.map_or_else(Vec::new, |it| {
+                    details::alert(it, self.evidence(it), MOST_BUNDLES)
+                })
             }
         };
         Paragraph::new(lines).block(Block::bordered().title(Span::styled(" chosen ", QUIET)))
     }
-}
 
-fn round_details(round: &RoundView) -> Vec<Line<'static>> {
-    /// What there is room for.
-    const MOST: usize = 4;
-    let mut lines = vec![
-        fact("digest", round.digest.to_string()),
-        fact("reference", format!("L1 block {}", round.reference_block)),
-    ];
-    if round.absent.is_empty() {
-        lines.push(fact("absent", "nobody".to_owned()));
+    fn evidence(&self, alert: &AlertView) -> &[Bundle] {
+        let evidence = self.picture.evidence.get(&alert.digest);
+        evidence.map_or(&[], Vec::as_slice)
     }
-    for (index, operator) in round.absent.iter().take(MOST).enumerate() {
-        let name = if index == 0 { "absent" } else { "" };
-        lines.push(fact(name, operator.to_string()));
-    }
-    if let Some(more) = round
-        .absent
-        .len()
-        .checked_sub(MOST)
-        .filter(|more| *more > 0)
-    {
-        lines.push(fact("", format!("and {more} more")));
-    }
-    lines
-}
 
-fn alert_details(alert: &AlertView) -> Vec<Line<'static>> {
-    let confirmation = alert.confirmation.map_or_else(
-        || "not on L1".to_owned(),
-        |it| match it.transaction {
-            Some(transaction) => format!("L1 block {}, {transaction}", it.l1_block),
-            None => format!("L1 block {}", it.l1_block),
-        },
-    );
-    vec![
-        fact("digest", alert.digest.to_string()),
-        fact("block", alert.block.hash.to_string()),
-        fact("claimed", alert.claimed.to_string()),
-        fact("computed", alert.computed.to_string()),
-        fact("confirmed", confirmation),
-    ]
-}
-
-fn fact(name: &'static str, value: String) -> Line<'static> {
-    Line::from(vec![
-        Span::styled(format!("{name:<11}"), QUIET),
-        Span::raw(value),
-    ])
+    /// All rounds and alerts of the rollup that is shown, each in all that is known of it, as lines of
+    /// text.
+    pub(super) fn told(&self) -> String {
+        let mut text = String::new();
+        let mut tell = |title: String, lines: Vec<Line<'static>>| {
+            text.push_str(&format!("\n{title}\n"));
+            for line in lines {
+                text.push_str(&format!("  {line}\n"));
+            }
+        };
+        for report in self.rounds() {
+            let statement = &report.round.statement;
+            let what = match statement {
+                Statement::Alert(_) => "alert against",
+                Statement::Attestation(_) => "attestation of",
+            };
+            let title = format!("round: {what} block {}", statement.block().number);
+            tell(title, details::round(report, usize::MAX));
+        }
+        for alert in self.alerts() {
+            let state = if alert.is_resolved {
+                "resolved"
+            } else {
+                "stands"
+            };
+            let (kind, number) = (kind(alert), alert.block.number);
+            let title = format!("alert: {kind} at block {number}, {state}");
+            tell(
+                title,
+                details::alert(alert, self.evidence(alert), usize::MAX),
+            );
+        }
+        text
+    }
 }
 
 const fn state(round: &RoundView) -> (&'static str, Style) {
@@ -288,13 +357,6 @@ const fn kind(alert: &AlertView) -> &'static str {
     }
 }
 
-fn short(hash: &str) -> String {
-    match (hash.get(..10), hash.get(hash.len().saturating_sub(6)..)) {
-        (Some(start), Some(end)) if hash.len() > 20 => format!("{start}\u{2026}{end}"),
-        _ => hash.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,7 +368,10 @@ mod tests {
     fn picture() -> Picture {
         let hash = |byte: &str| format!("0x{}", byte.repeat(32));
         let block = |number: u64, byte: &str| json!({ "number": number, "hash": hash(byte) });
-        let stake = |percent: u8| json!({ "percent": percent, "quorums": [] });
+        let stake = |percent: u8| {
+            let quorum = json!({ "quorum": 0, "signed": "1", "total": "2", "threshold": 66 });
+            json!({ "percent": percent, "quorums": [quorum] })
+        };
         let confirmation = json!({
             "digest": hash("d1"), "transaction": hash("7a"), "l1Block": 4242, "gasUsed": 1,
         });
@@ -330,9 +395,35 @@ mod tests {
             },
             "quorums": [{ "quorum": 0, "signed": "555", "total": "1000", "threshold": 66 }],
             "signers": [hash("01"), hash("02")], "absent": [hash("03")],
+            "reasons": { (hash("03")): "signed up to block 119: is behind" },
         });
+        let attestation = |number: u64, percent: u8| {
+            json!({
+                "digest": hash("d3"), "rollup": 901, "block": block(number, "a3"),
+                "stake": stake(percent),
+            })
+        };
+        let verifier = json!({
+            "name": "operator-1",
+            "rollups": [{
+                "rollup": 901, "head": block(122, "a1"), "verified": block(121, "a4"), "lag": 1,
+                "invalid": 1, "undecided": 0, "isBroken": false,
+            }],
+        });
+        let bundle = json!({ "name": "b.json.gz", "bytes": 9, "path": "/v1/b.json.gz" });
         let read = |value| serde_json::from_value(value).unwrap();
         Picture {
+            node: Some(
+                serde_json::from_value(
+                    json!({ "version": "1", "leads": false, "verifiers": [verifier] }),
+                )
+                .unwrap(),
+            ),
+            attestations: serde_json::from_value(json!({
+                "901": [attestation(120, 88), attestation(110, 50), attestation(100, 0)],
+            }))
+            .unwrap(),
+            evidence: serde_json::from_value(json!({ (hash("d1")): [bundle] })).unwrap(),
             rollups: vec![
                 read(rollup(10, json!([]))),
                 serde_json::from_value(rollup(901, json!([alert]))).unwrap(),
@@ -373,12 +464,39 @@ mod tests {
         assert!(!press(&mut app, KeyCode::Tab));
         assert_eq!(line(&app, "mach"), "mach http://a rollup 901 (2 of 2)");
         assert_eq!(line(&app, "alert stands"), "1 alert stands");
-        assert_eq!(line(&app, "unsafe"), "unsafe 122 0xa1a1a1a1\u{2026}a1a1a1");
+        assert!(line(&app, "unsafe").starts_with("unsafe 122 0xa1a1a1a1\u{2026}a1a1a1"));
+        let attested = line(&app, "attested");
+        let expected = "attested 120 0xa2a2a2a2\u{2026}a2a2a2 2 behind";
+        assert!(attested.starts_with(expected), "{attested}");
+        assert!(line(&app, "confirmed").starts_with("confirmed none"));
+        let verified = line(&app, "verified");
+        let expected = "verified 121 0xa4a4a4a4\u{2026}a4a4a4 1 behind operator-1";
+        assert!(verified.starts_with(expected), "{verified}");
+        // The oldest on the left: nothing, half and nearly all.
+        let stake = line(&app, "stake 88 %, 66 % needed");
+        assert!(stake.contains("heads"), "{stake}");
+        line(&app, "blocks 100 to 120");
+        let bars: Vec<_> = lines(&app)[3..7]
+            .iter()
+            .map(|line| {
+                let inside = line.rsplit('\u{2502}').nth(1).unwrap();
+                inside.chars().take(3).collect::<String>()
+            })
+            .collect();
         assert_eq!(
-            line(&app, "attested"),
-            "attested 120 0xa2a2a2a2\u{2026}a2a2a2 2 behind"
+            bars,
+            [
+                "  \u{2584}",
+                "  \u{2588}",
+                " \u{2588}\u{2588}",
+                " \u{2588}\u{2588}"
+            ]
         );
-        assert_eq!(line(&app, "confirmed"), "confirmed none");
+        assert!(
+            lines(&app)
+                .iter()
+                .any(|line| line.contains("this instance stands by"))
+        );
         assert_eq!(
             line(&app, "collecting"),
             "collecting attestation 120 0xa2a2a2a2\u{2026}a2a2a2 55.5 % / 66 % 2 of 3"
@@ -387,16 +505,26 @@ mod tests {
             line(&app, "invalid block"),
             "stands invalid block 121 rule 20 88 % L1 block 4242"
         );
-        // Who did not sign the round that is chosen.
+        // Who did not sign the round that is chosen, and why.
         assert_eq!(
             line(&app, "absent"),
-            format!("absent 0x{}", "03".repeat(32))
+            "absent 0x03030303\u{2026}030303 signed up to block 119: is behind"
         );
         press(&mut app, KeyCode::Right);
         assert_eq!(
             line(&app, "computed"),
             format!("computed 0x{}", "c0".repeat(32))
         );
+        assert_eq!(line(&app, "evidence"), "evidence /v1/b.json.gz");
+        let told = app.told();
+        for expected in [
+            "round: attestation of block 120",
+            "signed up to block 119: is behind",
+            "alert: invalid block at block 121, stands",
+            "/v1/b.json.gz",
+        ] {
+            assert!(told.contains(expected), "{told}");
+        }
         press(&mut app, KeyCode::Tab);
         assert_eq!(line(&app, "mach"), "mach http://a rollup 10 (1 of 2)");
     }

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::errors;
+use crate::{errors, lines};
 
 fn mach(folder: &Path, args: &[&str]) -> Output {
     command(folder, args).output().unwrap()
@@ -57,8 +57,36 @@ fn what_init_writes_is_valid_and_is_not_overwritten() {
         ]);
         let written = mach(folder, &args);
         assert_eq!(written.status.code(), Some(0), "{}", errors(&written));
-        let checked = mach(folder, &["config", "check", "--config", &file]);
+        let check = || mach(folder, &["config", "check", "--config", &file]);
+        let keys: &[&str] = match role {
+            "operator" => &["operator.bls.json"],
+            "aggregator" => &["aggregator.ecdsa.json"],
+            "all" => &["operator.bls.json", "aggregator.ecdsa.json"],
+            _ => &[],
+        };
+        // What is named and is not there is told, and the file is not called valid beside it.
+        if let [first, ..] = keys {
+            let checked = check();
+            let told = text(&checked);
+            assert_eq!(checked.status.code(), Some(1), "{role}: {told}");
+            let service = first.split('.').next().unwrap();
+            let why = format!("{first}, so that {service} run does not start");
+            assert!(told.contains(&why), "{told}");
+            assert!(told.contains("is well formed, but"), "{told}");
+            assert!(!told.contains("is valid"), "{told}");
+            let json = mach(folder, &["config", "check", "--config", &file, "--json"]);
+            assert_eq!(json.status.code(), Some(1));
+            assert_eq!(lines(&json)[0]["valid"], false);
+        }
+        for key in keys {
+            std::fs::write(folder.join(key), "{}").unwrap();
+        }
+        let checked = check();
+        for key in keys {
+            std::fs::remove_file(folder.join(key)).unwrap();
+        }
         assert_eq!(checked.status.code(), Some(0), "{role}: {}", text(&checked));
+        assert!(text(&checked).contains("is valid"));
         let before = std::fs::read_to_string(folder.join(&file)).unwrap();
         let again = mach(folder, &args);
         assert_eq!(again.status.code(), Some(2));
@@ -352,6 +380,21 @@ fn get(address: &str, path: &str) -> Value {
     serde_json::from_str(body).unwrap()
 }
 
+fn post(address: &str, body: &str) -> Value {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(json).unwrap()
+}
+
 #[cfg(unix)]
 #[test]
 fn killing_any_process_and_starting_it_again_loses_nothing() {
@@ -405,6 +448,35 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
         assert!(started.elapsed() < PATIENCE);
         std::thread::sleep(Duration::from_millis(100));
     }
+
+    // How far the operators have verified is shown beside what they attested.
+    let started = Instant::now();
+    let names = || {
+        let node = get(&devnet.api(), "/v1/node");
+        assert_eq!(node["leads"], true);
+        let verifiers = node["verifiers"].as_array().unwrap().iter();
+        let verified = verifiers.filter(|it| {
+            let verified = it["rollups"][0]["verified"]["number"].as_u64();
+            verified >= Some(with_both) && it["silentFor"].is_null()
+        });
+        verified.map(|it| it["name"].clone()).collect::<Vec<_>>()
+    };
+    while names() != ["operator-1", "operator-2"] {
+        assert!(started.elapsed() < PATIENCE, "{:?}", names());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let url = format!("http://{}", devnet.api());
+    let shown = mach(folder, &["top", "--api", &url, "--once"]);
+    assert_eq!(shown.status.code(), Some(0), "{}", errors(&shown));
+    let shown = text(&shown);
+    for expected in ["verified", "operator-2", "stake 100 %", "absent     nobody"] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    // The same is asked over JSON-RPC.
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"mach_head","params":[901]}"#;
+    let head = post(&devnet.api(), call)["result"].take();
+    let attested = head["finalizedByStake"]["number"].as_u64();
+    assert!(attested >= Some(with_both), "{head}");
 
     // Every block has its attestation, those of the time without them too, and its certificate has
     // both operators, whichever of them was killed meanwhile.

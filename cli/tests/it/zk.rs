@@ -147,6 +147,7 @@ fn a_prover_whose_proofs_no_contract_takes_is_refused_at_start() {
     let told = run("sp1", "prover = \"/absent\"\n");
     assert!(told.contains("the prover does not answer"), "{told}");
 
+    configure(folder, l1, l2, manager, "sp1", &local);
     let checked = command(folder, &["config", "check"]).output().unwrap();
     assert_eq!(checked.status.code(), Some(0));
     configure(folder, l1, l2, manager, "native", "");
