@@ -17,6 +17,7 @@ mod retry;
 pub mod rpc;
 mod settling;
 pub mod signers;
+mod stake;
 pub mod store;
 mod verified;
 mod verifier;

@@ -15,7 +15,8 @@
 //! | `mach_verifier_valid_blocks`, `…_invalid_blocks`, `…_undecided_blocks`, `…_unlinked_blocks` | `rollup` | what was found, since the start |
 //! | `mach_verifier_reorgs`, `mach_verifier_undelivered` | `rollup` | since the start |
 //! | `mach_verifier_broken` | `rollup` | 1 after a reorg of final blocks |
-//! | `mach_operator_waiting` | | statements that wait for an aggregator |
+//! | `mach_operator_waiting` | | statements that are not settled with every aggregator |
+//! | `mach_operator_held` | | those among them that an aggregator has, without a certificate yet |
 //! | `mach_operator_refused`, `mach_operator_given_up` | | statements, since the start |
 //! | `mach_aggregator_rounds` | | rounds in memory |
 //! | `mach_api_requests`, `mach_api_request_duration_seconds` | `route`, `status` | requests to the finality API; of streams until they begin |
@@ -242,6 +243,7 @@ fn outbox(status: &OutboxStatus) {
     counter!("mach_operator_refused").absolute(status.refused);
     counter!("mach_operator_given_up").absolute(status.given_up);
     gauge!("mach_operator_waiting").set(status.waiting as f64);
+    gauge!("mach_operator_held").set(status.held as f64);
 }
 
 #[expect(

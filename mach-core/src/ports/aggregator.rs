@@ -61,6 +61,10 @@ pub enum AggregateError {
     /// The round ended before its threshold was reached.
     #[error("the round for statement {0} has expired")]
     Expired(B256),
+    /// The certificate of the statement is not extended any more. Nothing is wrong with the signature, and
+    /// it is not kept.
+    #[error("the signature of statement {0} comes too late, its certificate is complete")]
+    TooLate(B256),
     /// The aggregator is at its limit of open rounds.
     #[error("the limit of {0} open rounds is reached")]
     Full(usize),

@@ -16,7 +16,8 @@ use tracing::{info, warn};
 
 use super::{
     Aggregator, blocking, failed,
-    ledger::{Batch, Recorded},
+    ledger::{Batch, Closing, Recorded},
+    recheck::look_again,
     round::{Counted, OpenRound, Pending, Work},
     view::RoundEvent,
 };
@@ -121,7 +122,7 @@ impl<S: Scheme> Aggregator<S> {
             }
         };
         work.unrecorded.extend(counted.new.iter().copied());
-        let recorded = self.record(round, work, &mut counted, is_closed).await;
+        let recorded = self.record(round, work, &mut counted).await;
         if let Err(error) = recorded {
             return self.fail(round, batch, &counted, error);
         }
@@ -158,31 +159,32 @@ impl<S: Scheme> Aggregator<S> {
         round: &OpenRound<S>,
         work: &mut Work<S>,
         counted: &mut Counted<S>,
-        is_closed: bool,
     ) -> Result<(), AggregateError> {
-        // The certificate of a closed round has its late signatures.
-        let signatures: Vec<(OperatorId, G1Bytes<S>)> = if is_closed {
+        // The certificate of a closed round has its late signatures, unless that of another round is kept.
+        let signatures: Vec<(OperatorId, G1Bytes<S>)> = if work.is_closed && !work.is_beside {
             Vec::new()
         } else {
             work.unrecorded.iter().copied().collect()
         };
         let batch = Batch {
-            is_first: !work.is_stored && !is_closed,
+            row: work.row.as_deref(),
             signatures: &signatures,
             certificate: counted.certificate.as_ref(),
         };
-        let digest = round.digest();
-        let recorded = (self.0.ledger)
-            .record(&digest, &round.to_stored(), &batch)
-            .await;
+        let (digest, stored) = (round.digest(), round.to_open());
+        let recorded = self.0.ledger.record(&digest, &stored, &batch).await;
         match recorded.map_err(super::unstored)? {
-            Recorded::Durable => {
-                counted.is_opened = batch.is_first;
-                work.is_stored = true;
+            recorded @ (Recorded::Durable | Recorded::Beside) => {
+                counted.is_opened = work.row.is_none();
+                if work.row.is_none() {
+                    work.row = Some(stored.encode().map_err(super::unstored)?);
+                }
                 work.unrecorded.clear();
                 if let Some(certificate) = counted.certificate.take() {
                     info!(%digest, absent = certificate.non_signers.len(), "certified");
+                    work.is_beside = recorded == Recorded::Beside;
                     work.certificate = Some((Arc::new(certificate), Instant::now()));
+                    round.certified();
                     counted.is_better_possible = false;
                     counted.is_certified = true;
                 }
@@ -253,22 +255,64 @@ impl<S: Scheme> Aggregator<S> {
         if work.is_closed || !round.is_closed() {
             return;
         }
-        let digest = round.digest();
-        match self.0.ledger.close(&digest, &round.to_stored()).await {
-            Ok(Recorded::Durable) => {
+        match self.put_away(round, work).await {
+            Ok(true) => {
                 work.is_closed = true;
                 work.unrecorded = HashSet::new();
+                round.put_away();
                 let round = Arc::clone(round);
                 // What a panic leaves is as good.
                 let _ = blocking(move || round.condense()).await;
             }
-            Ok(_) => self.0.step_down(),
+            // Another round is what counts.
+            Ok(false) => self.0.rounds.remove(&round.digest(), round),
+            Err(AggregateError::Standby) => self.0.step_down(),
             Err(error) => warn!(
-                %digest,
+                digest = %round.digest(),
                 error = &error as &dyn std::error::Error,
                 "that the round is closed was not stored"
             ),
         }
+    }
+
+    /// Answers `false` if the store has another round of the statement.
+    async fn put_away(
+        &self,
+        round: &OpenRound<S>,
+        work: &mut Work<S>,
+    ) -> Result<bool, AggregateError> {
+        let (digest, closed) = (round.digest(), round.to_stored());
+        let confirmations = self.0.config.confirmations;
+        let closing = Closing {
+            // An alert's may be needed once more, until its confirmation is deep enough.
+            is_covered: !work.is_beside && (confirmations == 0 || !closed.is_lasting()),
+            look_again: closed
+                .confirmation
+                .and_then(|it| look_again(it.l1_block, it.l1_block, confirmations)),
+        };
+        // It may have become too old meanwhile, and have been closed without its confirmation.
+        for _ in 0..super::MAX_TRIES {
+            let Some(row) = &work.row else {
+                return Ok(false);
+            };
+            let recorded = self.0.ledger.close(&digest, row, &closed, closing).await;
+            match recorded.map_err(super::unstored)? {
+                Recorded::Durable | Recorded::Beside => {
+                    work.row = Some(closed.encode().map_err(super::unstored)?);
+                    return Ok(true);
+                }
+                Recorded::NotLeading => return Err(AggregateError::Standby),
+                Recorded::Elsewise => {
+                    let row = self.0.ledger.row(&digest).await.map_err(super::unstored)?;
+                    let row = row.filter(|it| round.is_copy_of(&it.round));
+                    match row.filter(|it| it.round.confirmation.is_none()) {
+                        Some(row) => work.row = Some(row.bytes),
+                        None => return Ok(false),
+                    }
+                }
+            }
+        }
+        Ok(false)
     }
 }
 

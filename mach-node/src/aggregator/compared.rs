@@ -1,27 +1,34 @@
 //! Which of two certificates of a statement is kept.
 
-use alloy_primitives::U256;
-use mach_core::{Certificate, Curve, QuorumTally};
+use mach_core::{Certificate, Curve};
+
+use crate::stake::by_least_share;
 
 /// What a new certificate is beside an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compared {
     /// It takes the place of the earlier one.
     CoversMore,
-    /// The earlier one is as good.
+    /// The earlier one has all of its signatures.
     CoversNoMore,
+    /// The earlier one is of another round, and has as much stake.
+    Lesser,
     /// Each has signatures of the same operators that the other lacks.
     Apart,
 }
 
 /// Of one round, the one whose signers include those of the other covers more; of two rounds, the
-/// one with the greater share of stake in the quorum that has the least.
+/// one with more stake.
 pub(super) fn compare<C: Curve>(new: &Certificate<C>, earlier: &Certificate<C>) -> Compared {
     if !is_one_round(new, earlier) {
-        return if has_more_stake(&new.quorums, &earlier.quorums) {
+        let shares = |it: &Certificate<C>| {
+            let quorums = it.quorums.clone().into_iter();
+            quorums.map(|quorum| (quorum.signed, quorum.total))
+        };
+        return if by_least_share(shares(new), shares(earlier)).is_gt() {
             Compared::CoversMore
         } else {
-            Compared::CoversNoMore
+            Compared::Lesser
         };
     }
     match (lacks_none(new, earlier), lacks_none(earlier, new)) {
@@ -49,20 +56,4 @@ fn lacks_none<C: Curve>(one: &Certificate<C>, other: &Certificate<C>) -> bool {
             .is_ok()
     };
     one.non_signers.iter().all(|absent| is_absent(&absent.id))
-}
-
-fn has_more_stake<C: Curve>(new: &[QuorumTally<C>], earlier: &[QuorumTally<C>]) -> bool {
-    match (least_share(new), least_share(earlier)) {
-        (Some((signed, total)), Some((of, all))) => signed * all > of * total,
-        (new, earlier) => new.is_some() && earlier.is_none(),
-    }
-}
-
-/// Signed and all stake of the quorum with the least share. Stakes have 96 bits, so that products fit.
-fn least_share<C: Curve>(quorums: &[QuorumTally<C>]) -> Option<(U256, U256)> {
-    let shares = quorums.iter().map(|quorum| {
-        let weight = |stake: mach_core::Stake| U256::from(stake.weight());
-        (weight(quorum.signed), weight(quorum.total))
-    });
-    shares.min_by(|(signed, total), (of, all)| (signed * all).cmp(&(of * total)))
 }

@@ -25,29 +25,36 @@ pub struct AggregatorConfig {
     /// one operator set, whichever instance opens them.
     pub reference_interval: u32,
     /// Most rounds at a time. At the limit, a new round takes the place of one that is over or of a
-    /// confirmed one.
+    /// confirmed one, or of the alert with the fewest signers that has been there for longer than the
+    /// lifetime of a round: who signed it sends it again.
     pub max_rounds: usize,
     /// Most of them that one operator opened and nobody else has signed: it cannot fill the
     /// aggregator with statements of its own.
     pub max_rounds_per_operator: usize,
-    /// How long signatures of a round are taken while the process runs.
+    /// How long signatures of an attestation's round are taken while the process runs, and how long its
+    /// certificate is brought to an L1 that does not take it. The round of an alert goes on until L1 has
+    /// it, and has terms of its day after so long.
     pub round_lifetime: Duration,
-    /// How long a round lasts from one process to the next: until L1 is this number of blocks past
-    /// its reference block. The time of day, which may jump, is not asked.
+    /// How long that is from one process to the next: until L1 is this number of blocks past the
+    /// reference block. The time of day, which may jump, is not asked.
     pub round_blocks: u32,
+    /// L1 blocks for which a confirmation is looked at again, now and then: what a reorganisation took
+    /// back is brought to L1 once more. 0 trusts the first one.
+    pub confirmations: u32,
     /// Which statements are brought to L1.
     pub confirm: ToL1,
     /// How long what is over is kept.
     pub retention: Retention,
     /// Whether other instances work on the same store; `None` for the only one.
     pub instance: Option<InstanceConfig>,
-    /// For L1 when it does not answer. While its round lives, a certificate is not given up.
+    /// For L1 when it does not answer, or refuses a certificate: while its round lives, it is not given up,
+    /// and tried ever more seldom, up to a pause of 60 times the longest delay.
     pub retry: RetryPolicy,
 }
 
 impl AggregatorConfig {
-    /// Every statement goes to L1. Rounds of an hour or 300 L1 blocks, at most 1,024 of them and 256 of one operator alone, one L1
-    /// block behind the head; the only instance.
+    /// Every statement goes to L1, and is looked at there for 64 blocks. Rounds of an hour or 300 L1 blocks, at
+    /// most 1,024 of them and 256 of one operator alone, one L1 block behind the head; the only instance.
     pub fn new(
         domain: Domain,
         rollups: impl IntoIterator<Item = ChainId>,
@@ -65,6 +72,7 @@ impl AggregatorConfig {
             max_rounds_per_operator: 256,
             round_lifetime: Duration::from_secs(3600),
             round_blocks: 300,
+            confirmations: 64,
             confirm: ToL1::All,
             retention: Retention::default(),
             instance: None,
@@ -106,8 +114,7 @@ impl ToL1 {
 /// it is not brought to L1. Rounds of alerts and their certificates are kept for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// So long late signatures extend the certificate of an attestation. Who comes later is answered
-    /// with what there is.
+    /// So long late signatures extend the certificate of an attestation. Who comes later is told so.
     pub rounds: u64,
     /// So long rounds and certificates are there, no shorter than that.
     pub certificates: u64,

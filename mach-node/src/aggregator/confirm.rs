@@ -4,22 +4,31 @@ use std::{sync::Arc, time::Duration};
 
 use backon::Retryable;
 use mach_bls::Scheme;
-use mach_core::{Certificate, ports::ConfirmError};
+use mach_core::{
+    Certificate, Confirmation,
+    ports::{ConfirmError, StatementConfirmer},
+};
 use tracing::{error, warn};
 
 use super::{Aggregator, Shared, round::OpenRound, view::RoundEvent};
 
+/// The longest pause between two tries, in the longest delays of the configuration.
+const LONGEST_PAUSE: u32 = 60;
+/// The same while L1 does not answer at all.
+const LONGEST_SILENCE: u32 = 6;
+
 impl<S: Scheme> Aggregator<S> {
-    /// Brings `certificate` to L1, for as long as the round lives if L1 does not answer.
+    /// Brings `certificate` to L1: an alert for as long as it takes, an attestation for as long as its round
+    /// lives. What is refused [`Self::tend`] tries again, ever more seldom.
     pub(super) async fn confirm(&self, round: Arc<OpenRound<S>>, certificate: Arc<Certificate<S>>) {
-        // However this ends, by a panic of the confirmer too, the round is not stuck.
+        // However this ends the round is not stuck.
         let _ended = Confirming(&round);
-        let Shared {
-            confirmer, config, ..
-        } = &*self.0;
+        let Shared { config, .. } = &*self.0;
         let digest = round.digest();
+        let longest = config.retry.max_delay;
+        let mut pause = longest;
         loop {
-            let outcome = (|| confirmer.confirm(&certificate))
+            let outcome = (|| self.bring(&certificate))
                 .retry(config.retry.backoff())
                 .when(|error: &ConfirmError| error.is_transient() && self.0.leads())
                 .notify(|error: &ConfirmError, delay: Duration| {
@@ -46,12 +55,27 @@ impl<S: Scheme> Aggregator<S> {
                 error = &error as &dyn std::error::Error,
                 "the certificate was not confirmed"
             );
-            let goes_on = error.is_transient() && self.0.leads();
-            if !goes_on || round.is_expired(config.round_lifetime) {
+            if !error.is_transient() {
+                return round.refused(longest, longest.saturating_mul(LONGEST_PAUSE));
+            }
+            let is_given_up = !round.is_lasting() && round.is_expired(config.round_lifetime);
+            if is_given_up || !self.0.leads() {
                 return;
             }
-            tokio::time::sleep(config.retry.max_delay).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest.saturating_mul(LONGEST_SILENCE));
         }
+    }
+
+    /// Asks the confirmer. If it panics, that is no answer.
+    pub(super) async fn bring(
+        &self,
+        certificate: &Arc<Certificate<S>>,
+    ) -> Result<Confirmation, ConfirmError> {
+        let (this, certificate) = (self.clone(), Arc::clone(certificate));
+        let asked = tokio::spawn(async move { this.0.confirmer.confirm(&certificate).await });
+        let answer = asked.await;
+        answer.unwrap_or_else(|panicked| Err(ConfirmError::Backend(panicked.into())))
     }
 }
 

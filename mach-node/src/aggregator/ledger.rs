@@ -1,25 +1,23 @@
 //! What of the rounds outlives the process.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+mod old;
+mod stored;
+mod told;
+
+use std::sync::Arc;
 
 use alloy_primitives::B256;
-use mach_core::{
-    Certificate, Confirmation, Curve, Domain, G1Bytes, OperatorId, Round, Statement,
-    ports::Progress,
-};
-use rand::RngCore;
-use serde::{Deserialize, Serialize};
+use mach_core::{Certificate, Curve, Domain, G1Bytes, OperatorId};
 
 use super::compared::{Compared, compare};
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
 
+pub(super) use old::{Due, Kept};
+pub(super) use stored::{StoredRound, StoredRow};
+pub(crate) use told::Untold;
+
 /// Rows that are read, or removed, at a time.
 const PAGE: usize = 1024;
-/// Certificates that are read at a time.
-const UNTOLD_PAGE: usize = 64;
 /// Bytes of a digest and of an operator's id.
 const WORD: usize = 32;
 
@@ -29,6 +27,9 @@ const WORD: usize = 32;
 /// nobody signed is not kept. A signature is a key, so that none takes the place of another and
 /// writing it twice changes nothing: digest, time at which its round was opened (big-endian),
 /// operator, point. The time keeps apart the rounds that a statement has one after the other.
+///
+/// Every change of a round expects the row that it knows, and so does every signature: what comes
+/// while a round ends is refused, and tried again with what there is then.
 pub(super) struct Ledger {
     store: Arc<dyn Store>,
     domain: Domain,
@@ -39,20 +40,19 @@ pub(super) struct Ledger {
 /// What becomes durable together.
 #[derive(Debug)]
 pub(super) struct Batch<'a, C: Curve> {
-    /// Whether the store does not have the round yet.
-    pub(super) is_first: bool,
+    /// The row of the round, if the store has it.
+    pub(super) row: Option<&'a [u8]>,
     pub(super) signatures: &'a [(OperatorId, G1Bytes<C>)],
     pub(super) certificate: Option<&'a Certificate<C>>,
 }
 
-/// What grows old. The number stands in keys.
+/// What becomes of a round when it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// A closed round with its certificate, which go together: who is late finds what there is, and
-    /// begins nothing anew.
-    Round = 0,
-    /// The certificate of a round that was forgotten.
-    Certificate = 1,
+pub(super) struct Closing {
+    /// Whether the certificate that is kept has all of its signatures, which go then.
+    pub(super) is_covered: bool,
+    /// Height of L1 at which its confirmation is looked at again.
+    pub(super) look_again: Option<u64>,
 }
 
 /// What became of a write.
@@ -61,104 +61,24 @@ pub(super) enum Kept {
 pub(super) enum Recorded {
     /// It is durable.
     Durable,
+    /// It is durable but for the certificate: that of another round, which covers as much stake, stays.
+    Beside,
     /// Nothing was written: the store has another round or another certificate of the statement.
     Elsewise,
     /// Nothing was written: another instance leads.
     NotLeading,
 }
 
-/// What is to be told of a statement.
-#[derive(Debug)]
-pub(crate) struct Untold<C: Curve> {
-    pub(crate) digest: B256,
-    pub(crate) certificate: Option<Certificate<C>>,
-    pub(crate) confirmation: Option<Confirmation>,
-    /// Says what was told.
-    pub(crate) mark: Vec<u8>,
-}
-
 /// What a new certificate is beside the stored one.
 enum Beside {
     /// It takes its place.
     Better(Change),
-    /// The stored one covers as much.
+    /// The stored one has its signatures.
     NoBetter,
+    /// The stored one is of another round, and covers as much stake.
+    Lesser,
     /// The stored one has signatures that it lacks.
     Apart,
-}
-
-/// A round as it is stored, in JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct StoredRound {
-    pub(super) statement: Statement,
-    pub(super) terms: Round,
-    pub(super) opened_at: UnixTime,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) confirmation: Option<Confirmation>,
-    /// Of a round that is not brought to L1: how many had signed when it had its certificate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) certified: Option<u64>,
-}
-
-impl StoredRound {
-    /// What the round has come to, if all that is to come is a better certificate.
-    pub(super) const fn closed(&self) -> Option<Progress> {
-        match (self.confirmation, self.certified) {
-            (Some(confirmation), _) => Some(Progress::Confirmed(confirmation)),
-            (None, Some(signers)) => Some(Progress::Reached { signers }),
-            (None, None) => None,
-        }
-    }
-
-    /// Whether L1 at this height is too far past the round.
-    pub(super) fn is_over(&self, head: u64, blocks: u32) -> bool {
-        let reference_block = u64::from(self.terms.reference_block());
-        self.closed().is_none() && head.saturating_sub(reference_block) > u64::from(blocks)
-    }
-
-    /// L1 block from which on what is kept of it grows old; `None` for what is kept for ever.
-    pub(super) const fn aged_from(&self) -> Option<u64> {
-        match (&self.statement, &self.confirmation) {
-            (Statement::Alert(_), _) => None,
-            (_, Some(confirmation)) => Some(confirmation.l1_block),
-            (_, None) => Some(self.terms.reference_block() as u64),
-        }
-    }
-
-    /// Whether these are two copies of one round.
-    fn is_same(&self, other: &Self) -> bool {
-        self.opened_at == other.opened_at && self.terms == other.terms
-    }
-
-    fn signature<C: Curve>(
-        &self,
-        digest: &B256,
-        operator: OperatorId,
-        signature: &G1Bytes<C>,
-    ) -> Vec<u8> {
-        let mut key = self.signatures(digest);
-        key.extend(operator.0);
-        key.extend(signature.0.as_ref());
-        key
-    }
-
-    /// What the keys of its signatures begin with.
-    fn signatures(&self, digest: &B256) -> Vec<u8> {
-        [digest.as_slice(), &self.opened_at.0.to_be_bytes()].concat()
-    }
-}
-
-/// Seconds since 1970. It tells rounds of one statement apart and nothing else: clocks jump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct UnixTime(u64);
-
-impl UnixTime {
-    pub(super) fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        Self(since.unwrap_or_default().as_secs())
-    }
 }
 
 impl Ledger {
@@ -170,19 +90,13 @@ impl Ledger {
         }
     }
 
-    pub(super) async fn round(&self, digest: &B256) -> Result<Option<StoredRound>, StoreError> {
-        let row = self.row(digest).await?;
-        Ok(row.map(|(round, _)| round))
-    }
-
-    /// A round with the bytes that it is stored as.
-    async fn row(&self, digest: &B256) -> Result<Option<(StoredRound, Vec<u8>)>, StoreError> {
-        let Some(value) = self.store.get(Table::Rounds, digest.as_slice()).await? else {
+    pub(super) async fn row(&self, digest: &B256) -> Result<Option<StoredRow>, StoreError> {
+        let Some(bytes) = self.store.get(Table::Rounds, digest.as_slice()).await? else {
             return Ok(None);
         };
-        let round = serde_json::from_slice(&value)
+        let round = serde_json::from_slice(&bytes)
             .map_err(|_| StoreError::damaged(Table::Rounds, digest.as_slice()))?;
-        Ok(Some((round, value)))
+        Ok(Some(StoredRow { round, bytes }))
     }
 
     /// The signatures of a round, in no order that means anything.
@@ -195,7 +109,7 @@ impl Ledger {
         let prefix = round.signatures(digest);
         let mut after = None;
         loop {
-            let page = self.page(&prefix, after.as_deref()).await?;
+            let (page, last) = self.page(&prefix, after.as_deref()).await?;
             for key in &page {
                 let read = || {
                     let (operator, point) = key.get(prefix.len()..)?.split_first_chunk::<WORD>()?;
@@ -205,7 +119,7 @@ impl Ledger {
                 let damaged = || StoreError::damaged(Table::Signatures, key);
                 signatures.push(read().ok_or_else(damaged)?);
             }
-            after = match page.into_iter().next_back() {
+            after = match last {
                 Some(last) => Some(last),
                 None => return Ok(signatures),
             };
@@ -236,29 +150,42 @@ impl Ledger {
         round: &StoredRound,
         batch: &Batch<'_, C>,
     ) -> Result<Recorded, StoreError> {
-        let mut changes = Vec::with_capacity(batch.signatures.len() + 3);
-        if batch.is_first {
-            changes.push(Change {
-                expected: Expected::Absent,
-                ..put(Table::Rounds, digest.to_vec(), encode(round)?)
-            });
-            changes.push(put(Table::Unconfirmed, self.digest_key(digest), Vec::new()));
-        }
+        let mut changes = Vec::with_capacity(batch.signatures.len() + 5);
         changes.extend(batch.signatures.iter().map(|(operator, signature)| {
             let key = round.signature(digest, *operator, signature);
             put(Table::Signatures, key, Vec::new())
         }));
+        let mut is_beside = false;
         if let Some(certificate) = batch.certificate {
             match self.beside(digest, certificate).await? {
                 Beside::Better(change) => changes.extend([change, self.news(digest)]),
                 Beside::NoBetter => {}
+                Beside::Lesser => is_beside = true,
                 Beside::Apart => return Ok(Recorded::Elsewise),
             }
         }
-        if changes.is_empty() {
-            return Ok(Recorded::Durable);
+        match batch.row {
+            None => {
+                changes.push(Change {
+                    expected: Expected::Absent,
+                    ..put(Table::Rounds, digest.to_vec(), round.encode()?)
+                });
+                changes.push(put(Table::Unconfirmed, self.digest_key(digest), Vec::new()));
+            }
+            Some(_) if changes.is_empty() => {}
+            Some(row) => changes.push(Change {
+                expected: Expected::Value(row.to_vec()),
+                ..put(Table::Rounds, digest.to_vec(), row.to_vec())
+            }),
         }
-        self.write(changes).await
+        let recorded = match changes.is_empty() {
+            true => Recorded::Durable,
+            false => self.write(changes).await?,
+        };
+        Ok(match recorded {
+            Recorded::Durable if is_beside => Recorded::Beside,
+            recorded => recorded,
+        })
     }
 
     pub(super) async fn certificate<C: Curve>(
@@ -288,6 +215,7 @@ impl Ledger {
                 match compare(certificate, &stored) {
                     Compared::CoversMore => Expected::Value(value),
                     Compared::CoversNoMore => return Ok(Beside::NoBetter),
+                    Compared::Lesser => return Ok(Beside::Lesser),
                     Compared::Apart => return Ok(Beside::Apart),
                 }
             }
@@ -299,101 +227,106 @@ impl Ledger {
         }))
     }
 
-    /// Keeps a round as closed. Its signatures have done what they were for.
+    /// Keeps a round as closed. Its signatures have done what they were for, if the certificate has
+    /// them.
     pub(super) async fn close(
+        &self,
+        digest: &B256,
+        row: &[u8],
+        round: &StoredRound,
+        closing: Closing,
+    ) -> Result<Recorded, StoreError> {
+        let mut changes = vec![
+            Change {
+                expected: Expected::Value(row.to_vec()),
+                ..put(Table::Rounds, digest.to_vec(), round.encode()?)
+            },
+            remove(Table::Unconfirmed, self.digest_key(digest)),
+            self.news(digest),
+        ];
+        changes.extend(self.aging(Kept::Round, digest, round));
+        changes.extend(
+            (closing.look_again).map(|height| self.height(Kept::Confirmation, height, digest)),
+        );
+        match self.write(changes).await? {
+            Recorded::Durable if closing.is_covered => self.settle(digest, round).await,
+            recorded => Ok(recorded),
+        }
+    }
+
+    /// Makes a closed round of a certificate that has none.
+    pub(super) async fn adopt(
         &self,
         digest: &B256,
         round: &StoredRound,
     ) -> Result<Recorded, StoreError> {
-        let closed = put(Table::Rounds, digest.to_vec(), encode(round)?);
-        let unconfirmed = remove(Table::Unconfirmed, self.digest_key(digest));
-        let mut changes = vec![closed, unconfirmed, self.news(digest)];
+        let mut changes = vec![Change {
+            expected: Expected::Absent,
+            ..put(Table::Rounds, digest.to_vec(), round.encode()?)
+        }];
         changes.extend(self.aging(Kept::Round, digest, round));
-        match self.write(changes).await? {
-            Recorded::Durable => self.remove_signatures(digest, round).await,
-            other => Ok(other),
-        }
+        self.write(changes).await
+    }
+
+    /// Has a round go on in other terms, with all its signatures.
+    pub(super) async fn renew(
+        &self,
+        digest: &B256,
+        row: &[u8],
+        renewed: &StoredRow,
+    ) -> Result<Recorded, StoreError> {
+        let change = Change {
+            expected: Expected::Value(row.to_vec()),
+            ..put(Table::Rounds, digest.to_vec(), renewed.bytes.clone())
+        };
+        self.write(vec![change]).await
     }
 
     /// Removes a round with its signatures, whichever part of it is there.
     pub(super) async fn forget(
         &self,
         digest: &B256,
-        round: &StoredRound,
+        row: &StoredRow,
     ) -> Result<Recorded, StoreError> {
-        // The round itself goes last, so that what a crash leaves is found again.
-        let removed = self.remove_signatures(digest, round).await?;
-        let row = self.row(digest).await?;
-        let Some((_, value)) = row.filter(|(stored, _)| stored.is_same(round)) else {
-            // The statement has another round by now.
-            return Ok(removed);
+        // Nothing more is taken for a round that leaves, and what a crash leaves of it is found again:
+        // the row itself goes last.
+        let leaving = StoredRound {
+            is_leaving: true,
+            ..row.round.clone()
+        }
+        .encode()?;
+        let change = Change {
+            expected: Expected::Value(row.bytes.clone()),
+            ..put(Table::Rounds, digest.to_vec(), leaving.clone())
         };
-        let removed_row = Change {
-            expected: Expected::Value(value),
+        match self.write(vec![change]).await? {
+            Recorded::Durable => {}
+            other => return Ok(other),
+        }
+        match self.settle(digest, &row.round).await? {
+            Recorded::Durable => {}
+            other => return Ok(other),
+        }
+        let gone = Change {
+            expected: Expected::Value(leaving),
             ..remove(Table::Rounds, digest.to_vec())
         };
         let unconfirmed = remove(Table::Unconfirmed, self.digest_key(digest));
-        let mut changes = vec![removed_row, unconfirmed];
-        // It may have a certificate that L1 never took.
-        changes.extend(self.aging(Kept::Certificate, digest, round));
-        self.write(changes).await
+        self.write(vec![gone, unconfirmed]).await
     }
 
-    /// Removes what has aged since `before` or longer, so many statements at most. Gives which.
-    pub(super) async fn prune(&self, kept: Kept, before: u64) -> Result<Vec<B256>, StoreError> {
-        let prefix = self.aging_prefix(kept);
-        let rows = self.store.scan(Table::Aging, &prefix, None, PAGE).await?;
-        let mut removed = Vec::new();
-        let mut changes = Vec::new();
-        for (key, _) in rows {
-            let damaged = || StoreError::damaged(Table::Aging, &key);
-            let rest = key.get(prefix.len()..).ok_or_else(damaged)?;
-            let (since, digest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
-            let digest = B256::try_from(digest).map_err(|_| damaged())?;
-            if u64::from_be_bytes(*since) >= before {
-                break;
-            }
-            // A certificate whose statement has another round by now goes with that one.
-            if kept == Kept::Round || self.row(&digest).await?.is_none() {
-                changes.extend([
-                    remove(Table::Rounds, digest.to_vec()),
-                    remove(Table::Certificates, digest.to_vec()),
-                    remove(Table::Untold, self.digest_key(&digest)),
-                ]);
-            }
-            changes.push(remove(Table::Aging, key));
-            removed.push(digest);
-        }
-        if changes.is_empty() {
-            return Ok(removed);
-        }
-        match self.write(changes).await? {
-            Recorded::Durable => Ok(removed),
-            // Who leads prunes.
-            Recorded::Elsewise | Recorded::NotLeading => Ok(Vec::new()),
-        }
-    }
-
-    /// The row that says since when something of a round is growing old.
-    fn aging(&self, kept: Kept, digest: &B256, round: &StoredRound) -> Option<Change> {
-        let since = round.aged_from()?.to_be_bytes();
-        let prefix = self.aging_prefix(kept);
-        let key = [prefix.as_slice(), &since, digest.as_slice()].concat();
-        Some(put(Table::Aging, key, Vec::new()))
-    }
-
-    fn aging_prefix(&self, kept: Kept) -> Vec<u8> {
-        [domain_key(&self.domain).as_slice(), &[kept as u8]].concat()
-    }
-
-    async fn remove_signatures(
+    /// Removes what is left of the signatures of a round.
+    pub(super) async fn settle(
         &self,
         digest: &B256,
         round: &StoredRound,
     ) -> Result<Recorded, StoreError> {
-        let prefix = round.signatures(digest);
+        self.remove_signatures(&round.signatures(digest)).await
+    }
+
+    async fn remove_signatures(&self, prefix: &[u8]) -> Result<Recorded, StoreError> {
         loop {
-            let page = self.page(&prefix, None).await?;
+            let (page, _) = self.page(prefix, None).await?;
             if page.is_empty() {
                 return Ok(Recorded::Durable);
             }
@@ -405,63 +338,19 @@ impl Ledger {
         }
     }
 
-    /// Keys of signatures.
-    async fn page(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// Keys of signatures, and the last of them.
+    async fn page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+    ) -> Result<(Vec<Vec<u8>>, Option<Vec<u8>>), StoreError> {
         let rows = self
             .store
             .scan(Table::Signatures, prefix, after, PAGE)
             .await?;
-        Ok(rows.into_iter().map(|(key, _)| key).collect())
-    }
-
-    /// That there is something to tell of a statement. No two are the same, so that what is taken
-    /// back is what was told.
-    fn news(&self, digest: &B256) -> Change {
-        let mut mark = [0; 16];
-        rand::rng().fill_bytes(&mut mark);
-        put(Table::Untold, self.digest_key(digest), mark.to_vec())
-    }
-
-    /// Statements of which there is something to tell, after `after`, in the order of their digests.
-    pub(super) async fn untold<C: Curve>(
-        &self,
-        after: Option<B256>,
-    ) -> Result<Vec<Untold<C>>, StoreError> {
-        let prefix = domain_key(&self.domain);
-        let after = after.map(|digest| self.digest_key(&digest));
-        let rows = self
-            .store
-            .scan(Table::Untold, &prefix, after.as_deref(), UNTOLD_PAGE)
-            .await?;
-        let mut untold = Vec::with_capacity(rows.len());
-        for (key, mark) in rows {
-            let digest = key.get(prefix.len()..).map(B256::try_from);
-            let digest = digest.and_then(Result::ok);
-            let digest = digest.ok_or_else(|| StoreError::damaged(Table::Untold, &key))?;
-            let round = self.round(&digest).await?;
-            untold.push(Untold {
-                digest,
-                certificate: self.certificate(&digest).await?,
-                confirmation: round.and_then(|it| it.confirmation),
-                mark,
-            });
-        }
-        Ok(untold)
-    }
-
-    /// Takes that all of it was told. What is new since stays.
-    pub(super) async fn told<C: Curve>(&self, untold: &[Untold<C>]) -> Result<(), StoreError> {
-        let changes = untold.iter().map(|it| Change {
-            expected: Expected::Value(it.mark.clone()),
-            ..remove(Table::Untold, self.digest_key(&it.digest))
-        });
-        if self.store.write(changes.clone().collect()).await? == Written::Applied {
-            return Ok(());
-        }
-        for change in changes {
-            let _ = self.store.write(vec![change]).await?;
-        }
-        Ok(())
+        let keys: Vec<_> = rows.into_iter().map(|(key, _)| key).collect();
+        let last = keys.last().cloned();
+        Ok((keys, last))
     }
 
     /// Makes the changes if this instance leads.
@@ -494,10 +383,6 @@ fn remove(table: Table, key: Vec<u8>) -> Change {
         value: None,
         ..put(table, key, Vec::new())
     }
-}
-
-fn encode(round: &StoredRound) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(round).map_err(StoreError::backend)
 }
 
 /// What a row of the aggregator's tables is about.

@@ -4,8 +4,11 @@ mod batch;
 mod compared;
 mod config;
 mod confirm;
+mod keys;
+mod late;
 mod leader;
 mod ledger;
+mod recheck;
 mod round;
 mod rounds;
 mod tend;
@@ -33,8 +36,10 @@ use crate::{
     L1Head,
     store::{Store, StoreError},
 };
+use keys::KeyRing;
+use late::Closed;
 use leader::Leadership;
-use ledger::{Ledger, StoredRound};
+use ledger::Ledger;
 use round::OpenRound;
 use rounds::{Inserted, Rounds};
 use view::Events;
@@ -81,8 +86,9 @@ struct Shared<S: Scheme> {
     proving: Semaphore,
     /// Height of L1 and when it was read.
     head: Mutex<Option<(u64, Instant)>>,
-    /// Keys of the newest operator set.
-    keys: Mutex<Option<Arc<OperatorKeys<S>>>>,
+    keys: KeyRing<S>,
+    /// Confirmations are looked at again one after the other.
+    looking: Arc<Semaphore>,
     events: Events<S>,
 }
 
@@ -114,7 +120,8 @@ impl<S: Scheme> Aggregator<S> {
             confirmer: Box::new(confirmer),
             proving: Semaphore::new(available_parallelism().map_or(1, |cores| cores.get())),
             head: Mutex::new(None),
-            keys: Mutex::new(None),
+            keys: KeyRing::new(),
+            looking: Arc::new(Semaphore::new(1)),
             events: Events::new(),
         }))
     }
@@ -183,20 +190,27 @@ impl<S: Scheme> Shared<S> {
     /// The round of a statement, from memory or from the store.
     async fn find(&self, digest: &B256) -> Result<Found<S>, AggregateError> {
         if let Some((round, is_over)) = self.rounds.get(digest) {
-            if !is_over || round.is_closed() {
+            if is_over && !round.is_closed() {
+                self.expire(&round).await?;
+            } else if !round.is_aged(self.config.round_lifetime) {
                 return Ok(Found::Open(round));
             }
-            self.expire(&round).await?;
         }
-        let Some(stored) = self.ledger.round(digest).await.map_err(unstored)? else {
-            return Ok(Found::Nothing);
+        let Some(row) = self.ledger.row(digest).await.map_err(unstored)? else {
+            let certificate = self.ledger.certificate(digest).await.map_err(unstored)?;
+            return Ok(certificate.map_or(Found::Nothing, |it| Found::closed(Closed::of(it))));
         };
-        if let Some(progress) = stored.closed() {
-            return Ok(Found::Closed(Box::new(stored), progress));
+        if let Some(closed) = Closed::new(row) {
+            return Ok(Found::closed(closed));
         }
-        match self.outlived(digest).await? {
-            Some(stored) => self.take_up(*digest, stored).await.map(Found::Open),
-            None => Ok(Found::Nothing),
+        match self.outlived(digest).await {
+            Ok(Some(row)) => self.take_up(*digest, row).await.map(Found::Open),
+            Ok(None) => Ok(Found::Nothing),
+            // A round goes on in its old terms for as long as L1 does not tell others.
+            Err(error) => match self.rounds.get(digest) {
+                Some((round, _)) if error.is_transient() => Ok(Found::Open(round)),
+                _ => Err(error),
+            },
         }
     }
 
@@ -248,6 +262,11 @@ impl<S: Scheme> Shared<S> {
                 self.expire(&round).await?;
             }
         }
+        if self.rounds.is_full()
+            && let Some(least) = self.rounds.least()
+        {
+            self.give_way(&least).await?;
+        }
         self.rounds.insert(round)
     }
 
@@ -281,34 +300,10 @@ impl<S: Scheme> Shared<S> {
         Ok(head)
     }
 
-    /// Keys at `reference_block`. Reading them is one at a time, so that rounds which begin together
-    /// read them once.
+    /// Keys at `reference_block`.
     async fn keys(&self, reference_block: u32) -> Result<Arc<OperatorKeys<S>>, AggregateError> {
-        let mut newest = self.keys.lock().await;
-        if let Some(keys) = newest
-            .as_ref()
-            .filter(|it| it.reference_block() == reference_block)
-        {
-            return Ok(Arc::clone(keys));
-        }
-        let set = self
-            .registry
-            .operator_set(&self.config.quorums, reference_block)
-            .await
-            .map_err(AggregateError::Registry)?;
-        // Thousands of keys take seconds.
-        let earlier = newest.clone();
-        let prove = move || match earlier {
-            Some(earlier) => earlier.next(&set),
-            None => OperatorKeys::new(&set),
-        };
-        let keys = Arc::new(blocking(prove).await?.map_err(malformed)?);
-        // One of long ago, for a late signature, does not take the place of what all others need.
-        let is_newer = |it: &Arc<OperatorKeys<S>>| it.reference_block() < reference_block;
-        if newest.as_ref().is_none_or(is_newer) {
-            *newest = Some(Arc::clone(&keys));
-        }
-        Ok(keys)
+        let (quorums, registry) = (&self.config.quorums, &*self.registry);
+        self.keys.at(reference_block, quorums, registry).await
     }
 }
 
@@ -316,8 +311,14 @@ impl<S: Scheme> Shared<S> {
 enum Found<S: Scheme> {
     Open(Arc<OpenRound<S>>),
     /// Not in memory any more; all that is to come is a better certificate.
-    Closed(Box<StoredRound>, Progress),
+    Closed(Box<Closed<S>>),
     Nothing,
+}
+
+impl<S: Scheme> Found<S> {
+    fn closed(closed: Closed<S>) -> Self {
+        Self::Closed(Box::new(closed))
+    }
 }
 
 /// Pairings take milliseconds, and some thousands of them seconds.
@@ -344,13 +345,13 @@ fn malformed(error: impl Into<BoxError>) -> AggregateError {
 impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
     async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
         self.0.check(statement)?;
-        match self
-            .0
-            .find(&statement.digest(&self.0.config.domain))
-            .await?
-        {
+        let digest = statement.digest(&self.0.config.domain);
+        match self.0.find(&digest).await? {
             Found::Open(round) => Ok(round.terms()),
-            Found::Closed(round, _) => Ok(round.terms),
+            Found::Closed(closed) => {
+                self.0.check_age(digest, &closed.round).await?;
+                Ok(closed.round.terms)
+            }
             Found::Nothing => self.0.terms().await,
         }
     }
@@ -365,10 +366,16 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         loop {
             let round = match self.0.find(&digest).await? {
                 Found::Open(round) => round,
-                Found::Closed(stored, progress) => {
-                    match self.0.late(digest, &stored, &signed).await? {
-                        Some(round) => round,
-                        None => return Ok(progress),
+                Found::Closed(closed) => {
+                    let progress = closed.progress.clone();
+                    match self.0.late(digest, *closed, &signed).await {
+                        Ok(Some(round)) => round,
+                        Ok(None) => return Ok(progress),
+                        Err(AggregateError::Expired(_)) if tries < MAX_TRIES => {
+                            tries += 1;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
                     }
                 }
                 Found::Nothing => self.0.begin(digest, &signed).await?,

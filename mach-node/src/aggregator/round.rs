@@ -7,7 +7,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{
-    ledger::{StoredRound, UnixTime},
+    ledger::{StoredRound, StoredRow},
     rounds::{OnlySigner, lock},
     view::{RoundState, RoundView},
 };
@@ -41,8 +41,13 @@ pub(super) struct OpenRound<S: Scheme> {
     opener: OnlySigner,
     operators: usize,
     signers: AtomicUsize,
+    /// Whether there is a certificate.
+    is_certified: AtomicBool,
+    /// Whether the store has the round as closed, so that memory may do without it.
+    is_put_away: AtomicBool,
     tally: Mutex<Tally<S>>,
     phase: Mutex<Phase>,
+    refusals: Mutex<Refusals>,
     waiting: Mutex<Waiting<S>>,
     /// Something waits.
     pub(super) arrival: Notify,
@@ -68,14 +73,23 @@ pub(super) struct Pending<S: Scheme> {
 
 /// What is known of the round's rows, and its certificate.
 pub(super) struct Work<S: Scheme> {
-    /// Whether the store has the round.
-    pub(super) is_stored: bool,
+    /// The round as the store has it; `None` if it does not.
+    pub(super) row: Option<Vec<u8>>,
     /// Signatures that count and are not known to be durable.
     pub(super) unrecorded: HashSet<(OperatorId, G1Bytes<S>)>,
     /// The best certificate, and when it was made.
     pub(super) certificate: Option<(Arc<Certificate<S>>, Instant)>,
-    /// Whether the store knows that the round is confirmed.
+    /// Whether the certificate that the store keeps is of another round of the statement.
+    pub(super) is_beside: bool,
+    /// Whether the store knows that the round is closed.
     pub(super) is_closed: bool,
+}
+
+/// How often a certificate was refused in a row, and until when it is not tried again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refusals {
+    count: u32,
+    until: Option<Instant>,
 }
 
 /// How far a round is beyond its tally.
@@ -110,13 +124,7 @@ pub(super) struct Counted<S: Scheme> {
 impl<S: Scheme> OpenRound<S> {
     /// A round that begins with what is proved in `tally`.
     pub(super) fn new(digest: B256, tally: Tally<S>) -> Self {
-        let stored = StoredRound {
-            statement: tally.statement().clone(),
-            terms: tally.round().clone(),
-            opened_at: UnixTime::now(),
-            confirmation: None,
-            certified: None,
-        };
+        let stored = StoredRound::new(tally.statement().clone(), tally.round().clone());
         let signatures: HashSet<_> = tally
             .proved()
             .filter_map(|operator| Some((operator, tally.signature(&operator)?.to_bytes())))
@@ -129,8 +137,11 @@ impl<S: Scheme> OpenRound<S> {
             opener: signers.next().filter(|_| signatures.len() == 1),
             operators: tally.members().count(),
             signers: AtomicUsize::new(tally.signers()),
+            is_certified: AtomicBool::new(false),
+            is_put_away: AtomicBool::new(false),
             tally: Mutex::new(tally),
             phase: Mutex::new(Phase::Collecting),
+            refusals: Mutex::default(),
             waiting: Mutex::new(Waiting {
                 signatures: VecDeque::new(),
                 is_worked_on: false,
@@ -138,9 +149,10 @@ impl<S: Scheme> OpenRound<S> {
             }),
             arrival: Notify::new(),
             work: tokio::sync::Mutex::new(Work {
-                is_stored: false,
+                row: None,
                 unrecorded: signatures,
                 certificate: None,
+                is_beside: false,
                 is_closed: false,
             }),
         }
@@ -151,52 +163,46 @@ impl<S: Scheme> OpenRound<S> {
     pub(super) fn restore(
         digest: B256,
         mut tally: Tally<S>,
-        opened_at: UnixTime,
+        row: StoredRow,
         signatures: &[(OperatorId, G1Bytes<S>)],
         certificate: Option<Certificate<S>>,
     ) -> Self {
-        for (operator, signature) in signatures {
-            // The certificate, behind which the tally goes on, has it.
-            if tally.is_summed(operator) {
-                continue;
-            }
-            let added =
-                Signature::from_bytes(signature).map(|it| tally.add_signature(*operator, it));
-            if !matches!(added, Ok(Ok(_))) {
-                tracing::debug!(%operator, "stored signature dropped");
-            }
-        }
-        for operator in tally.prove() {
-            tracing::debug!(%operator, "stored signature dropped, it is not valid");
-        }
+        add_all(&mut tally, signatures);
         let mut round = Self::new(digest, tally);
-        round.stored.opened_at = opened_at;
+        round.take_row(row);
+        round.is_certified = AtomicBool::new(certificate.is_some());
         let work = round.work.get_mut();
-        work.is_stored = true;
         work.unrecorded.clear();
         work.certificate = certificate.map(|it| (Arc::new(it), round.opened));
         round
     }
 
     /// A closed round as it was stored, with all that is left of it: its certificate, behind which
-    /// `tally` goes on.
+    /// `tally` goes on, and signatures that the certificate does not have.
     pub(super) fn reopen(
         digest: B256,
-        tally: Tally<S>,
-        stored: &StoredRound,
+        mut tally: Tally<S>,
+        row: StoredRow,
+        signatures: &[(OperatorId, G1Bytes<S>)],
         certificate: Certificate<S>,
     ) -> Self {
+        add_all(&mut tally, signatures);
         let mut round = Self::new(digest, tally);
-        round.stored.opened_at = stored.opened_at;
-        let phase = stored
-            .confirmation
-            .map_or(Phase::Certified, Phase::Confirmed);
+        let phase = (row.round.confirmation).map_or(Phase::Certified, Phase::Confirmed);
+        round.take_row(row);
         round.phase = Mutex::new(phase);
+        round.is_certified = AtomicBool::new(true);
+        round.is_put_away = AtomicBool::new(true);
         let work = round.work.get_mut();
-        work.is_stored = true;
+        work.unrecorded.clear();
         work.is_closed = true;
         work.certificate = Some((Arc::new(certificate), round.opened));
         round
+    }
+
+    fn take_row(&mut self, row: StoredRow) {
+        self.stored.opened_at = row.round.opened_at;
+        self.work.get_mut().row = Some(row.bytes);
     }
 
     pub(super) const fn digest(&self) -> B256 {
@@ -221,6 +227,11 @@ impl<S: Scheme> OpenRound<S> {
         let is_alone = self.signers.load(Ordering::Relaxed) <= 1;
         self.opener
             .filter(|_| is_alone && self.phase() == Phase::Collecting)
+    }
+
+    /// The round as it is stored while it is open.
+    pub(super) fn to_open(&self) -> StoredRound {
+        self.stored.clone()
     }
 
     /// The round as it is to be stored.
@@ -349,14 +360,44 @@ impl<S: Scheme> OpenRound<S> {
         *lock(&self.phase)
     }
 
-    /// Begins a confirmation, unless there is one.
+    /// Begins a confirmation, unless there is one, or another was refused a moment ago.
     pub(super) fn confirm(&self) -> bool {
+        let is_too_early = lock(&self.refusals)
+            .until
+            .is_some_and(|it| it > Instant::now());
         let mut phase = lock(&self.phase);
-        let begins = *phase == Phase::Collecting;
+        let begins = *phase == Phase::Collecting && !is_too_early;
         if begins {
             *phase = Phase::Confirming;
         }
         begins
+    }
+
+    /// Takes that the certificate was refused: it is tried again after `pause`, and after twice as long
+    /// each time, up to `longest`.
+    pub(super) fn refused(&self, pause: Duration, longest: Duration) {
+        let mut refusals = lock(&self.refusals);
+        let pause = pause.saturating_mul(1 << refusals.count.min(16));
+        refusals.count = refusals.count.saturating_add(1);
+        refusals.until = Some(Instant::now() + pause.min(longest));
+    }
+
+    /// Takes that there is a certificate.
+    pub(super) fn certified(&self) {
+        self.is_certified.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_certified(&self) -> bool {
+        self.is_certified.load(Ordering::Relaxed)
+    }
+
+    /// Takes that the store has the round as closed.
+    pub(super) fn put_away(&self) {
+        self.is_put_away.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_put_away(&self) -> bool {
+        self.is_put_away.load(Ordering::Relaxed)
     }
 
     /// Leaves it at the certificate.
@@ -389,15 +430,17 @@ impl<S: Scheme> OpenRound<S> {
         }
     }
 
-    fn signers(&self) -> u64 {
+    pub(super) fn signers(&self) -> u64 {
         self.signers.load(Ordering::Relaxed) as u64
     }
 
     pub(super) fn progress(&self) -> Progress {
         let signers = self.signers();
         match self.phase() {
-            Phase::Collecting => Progress::Collecting { signers },
-            Phase::Confirming | Phase::Certified => Progress::Reached { signers },
+            Phase::Collecting if !self.is_certified() => Progress::Collecting { signers },
+            Phase::Collecting | Phase::Confirming | Phase::Certified => {
+                Progress::Reached { signers }
+            }
             Phase::Confirmed(confirmation) => Progress::Confirmed(confirmation),
         }
     }
@@ -427,8 +470,43 @@ impl<S: Scheme> OpenRound<S> {
         self.opened.elapsed() >= lifetime
     }
 
-    /// Whether the round makes room for another. One whose certificate is on its way does not.
+    /// Whether the round is over. One whose certificate is on its way is not, nor is one that goes on
+    /// until L1 has its statement.
     pub(super) fn is_over(&self, lifetime: Duration) -> bool {
-        self.is_expired(lifetime) && self.phase() != Phase::Confirming
+        let lasts = self.stored.is_lasting() && !self.is_closed();
+        self.is_expired(lifetime) && !lasts && self.phase() != Phase::Confirming
+    }
+
+    /// Whether the terms of a round that goes on are to be those of now.
+    pub(super) fn is_aged(&self, lifetime: Duration) -> bool {
+        let is_idle = self.phase() == Phase::Collecting;
+        self.is_expired(lifetime) && self.stored.is_lasting() && is_idle
+    }
+
+    /// Whether it goes on until L1 has its statement.
+    pub(super) const fn is_lasting(&self) -> bool {
+        self.stored.is_lasting()
+    }
+
+    /// Whether this is a copy of the stored round.
+    pub(super) fn is_copy_of(&self, stored: &StoredRound) -> bool {
+        self.stored.is_same(stored)
+    }
+}
+
+/// Adds signatures of which it is not known whether they are right, and keeps those that are.
+fn add_all<S: Scheme>(tally: &mut Tally<S>, signatures: &[(OperatorId, G1Bytes<S>)]) {
+    for (operator, signature) in signatures {
+        // The certificate, behind which the tally goes on, has it.
+        if tally.is_summed(operator) {
+            continue;
+        }
+        let added = Signature::from_bytes(signature).map(|it| tally.add_signature(*operator, it));
+        if !matches!(added, Ok(Ok(_))) {
+            tracing::debug!(%operator, "stored signature dropped");
+        }
+    }
+    for operator in tally.prove() {
+        tracing::debug!(%operator, "stored signature dropped, it is not valid");
     }
 }

@@ -92,7 +92,17 @@ impl<S: Scheme> Rounds<S> {
 
     /// Whether a round has to go before another fits in.
     pub(super) fn is_full(&self) -> bool {
-        self.len() >= self.limit
+        let rounds = lock(&self.rounds);
+        rounds.len() >= self.limit && !rounds.values().any(|round| round.is_put_away())
+    }
+
+    /// Of the rounds that go on beyond their lifetime, the one that comes back with the least effort: those
+    /// with a certificate last, then the one with the fewest signers, then the oldest.
+    pub(super) fn least(&self) -> Option<Arc<OpenRound<S>>> {
+        let rounds = lock(&self.rounds);
+        let aged = rounds.values().filter(|round| round.is_aged(self.lifetime));
+        aged.min_by_key(|round| (round.is_certified(), round.signers(), round.opened()))
+            .cloned()
     }
 
     /// Number of rounds, open or closed.
@@ -100,13 +110,13 @@ impl<S: Scheme> Rounds<S> {
         lock(&self.rounds).len()
     }
 
-    /// Makes sure that one more round fits in, at the cost of the oldest that is closed. A round
-    /// that operators signed stays until it is over.
+    /// Makes sure that one more round fits in, at the cost of the oldest that the store has as closed. A
+    /// round that operators signed stays until it is over.
     fn make_room(
         &self,
         rounds: &mut HashMap<B256, Arc<OpenRound<S>>>,
     ) -> Result<(), AggregateError> {
-        let closed = || rounds.iter().filter(|(_, round)| round.is_closed());
+        let closed = || rounds.iter().filter(|(_, round)| round.is_put_away());
         if rounds.len() >= self.limit || closed().count() >= MAX_CLOSED {
             let oldest = closed().min_by_key(|(_, round)| round.opened());
             if let Some(digest) = oldest.map(|(digest, _)| *digest) {

@@ -1,10 +1,10 @@
 //! Going on with the rounds of the store.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
-use mach_bls::{Scheme, Signature, Tally, TallyError};
-use mach_core::{SignedStatement, ports::AggregateError};
+use mach_bls::{Scheme, Tally, TallyError};
+use mach_core::ports::AggregateError;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -13,7 +13,7 @@ use super::{
     Aggregator, Shared, blocking,
     config::Retention,
     leader::{Leadership, Seen, Turn},
-    ledger::{Kept, StoredRound},
+    ledger::{Closing, Kept, Recorded, StoredRound, StoredRow},
     malformed,
     round::OpenRound,
     rounds::Inserted,
@@ -118,8 +118,9 @@ impl<S: Scheme> Aggregator<S> {
         Ok(count)
     }
 
-    /// Goes on with the rounds of the store that are not confirmed: forgets those that are over,
-    /// makes the certificates that are due and brings them to L1. Gives how many rounds are open.
+    /// Goes on with the rounds of the store that are not confirmed: ends those that are over,
+    /// makes the certificates that are due and brings them to L1; and looks again at what L1 confirmed a
+    /// moment ago. Gives how many rounds are open.
     ///
     /// To be called when a service starts, and now and then: [`Self::run`] does.
     ///
@@ -138,6 +139,7 @@ impl<S: Scheme> Aggregator<S> {
                 failure = Some(error);
             }
         }
+        self.look_at_confirmations();
         let mut after = None;
         loop {
             let page = self.0.ledger.unconfirmed(after).await.map_err(unstored)?;
@@ -147,16 +149,16 @@ impl<S: Scheme> Aggregator<S> {
             let mut stored = Vec::with_capacity(page.len());
             for digest in page {
                 match self.0.outlived(&digest).await {
-                    Ok(Some(round)) => stored.push((round.terms.reference_block(), digest, round)),
-                    // Over, or confirmed meanwhile.
+                    Ok(Some(row)) => stored.push((row.round.terms.reference_block(), digest, row)),
+                    // Over, or closed meanwhile.
                     Ok(None) => {}
                     Err(error) => failure = Some(error),
                 }
             }
             // Those of one reference block together, so that its operators are read once.
             stored.sort_by_key(|(reference_block, digest, _)| (*reference_block, *digest));
-            for (_, digest, round) in stored {
-                match self.0.take_up(digest, round).await {
+            for (_, digest, row) in stored {
+                match self.0.take_up(digest, row).await {
                     Ok(round) => {
                         self.poke(round);
                         open += 1;
@@ -183,82 +185,168 @@ impl<S: Scheme> Shared<S> {
         }
     }
 
-    /// Forgets a round whose time is up. What is confirmed stays in the store.
+    /// Ends a round in memory whose time is up.
     pub(super) async fn expire(&self, round: &Arc<OpenRound<S>>) -> Result<(), AggregateError> {
         let digest = round.digest();
-        if !round.is_closed() {
-            self.forget(&digest, &round.to_stored()).await?;
+        let row = self.ledger.row(&digest).await.map_err(unstored)?;
+        if let Some(row) =
+            row.filter(|it| round.is_copy_of(&it.round) && it.round.closed().is_none())
+        {
+            self.end(&digest, &row).await?;
         }
         self.rounds.remove(&digest, round);
         Ok(())
     }
 
-    async fn forget(&self, digest: &B256, stored: &StoredRound) -> Result<(), AggregateError> {
-        let _ = self.ledger.forget(digest, stored).await.map_err(unstored)?;
-        let digest = *digest;
-        info!(%digest, "round expired");
-        self.events.tell(|| RoundEvent::Expired { digest });
+    /// Ends a stored round: one with a certificate is closed with it, another one is forgotten.
+    async fn end(&self, digest: &B256, row: &StoredRow) -> Result<(), AggregateError> {
+        let certificate = self
+            .ledger
+            .certificate::<S>(digest)
+            .await
+            .map_err(unstored)?;
+        let recorded = match certificate.filter(|_| !row.round.is_leaving) {
+            Some(certificate) => {
+                let signatures = self.ledger.signatures::<S>(digest, &row.round).await;
+                let signers = signatures.map_err(unstored)?.into_iter().map(|(it, _)| it);
+                let closed = StoredRound {
+                    certified: Some(signers.collect::<BTreeSet<_>>().len() as u64),
+                    ..row.round.clone()
+                };
+                let closing = Closing {
+                    is_covered: certificate.round == row.round.terms,
+                    look_again: None,
+                };
+                warn!(%digest, "L1 did not take the certificate in its time, it is kept");
+                self.ledger
+                    .close(digest, &row.bytes, &closed, closing)
+                    .await
+            }
+            None => {
+                let forgotten = self.ledger.forget(digest, row).await;
+                if let Ok(Recorded::Durable) = &forgotten {
+                    let digest = *digest;
+                    info!(%digest, "round expired");
+                    self.events.tell(|| RoundEvent::Expired { digest });
+                }
+                forgotten
+            }
+        };
+        match recorded.map_err(unstored)? {
+            Recorded::NotLeading => Err(AggregateError::Standby),
+            // Changed meanwhile: then it is not over.
+            Recorded::Durable | Recorded::Beside | Recorded::Elsewise => Ok(()),
+        }
+    }
+
+    /// Makes room at the cost of a round that goes on beyond its lifetime. What has a certificate comes back
+    /// from the store; what has none is forgotten, and is sent again by those who signed it.
+    pub(super) async fn give_way(&self, round: &Arc<OpenRound<S>>) -> Result<(), AggregateError> {
+        let digest = round.digest();
+        if !round.is_certified()
+            && let Some(row) = self.ledger.row(&digest).await.map_err(unstored)?
+            && round.is_copy_of(&row.round)
+        {
+            warn!(%digest, signers = round.signers(), "too many rounds: an alert gives way");
+            self.end(&digest, &row).await?;
+        }
+        self.rounds.remove(&digest, round);
         Ok(())
     }
 
-    /// The stored round, if it is neither closed nor over; one that is over is forgotten.
+    /// The stored round, if it is neither closed nor over; one that is over is ended. One that goes on has
+    /// terms of its day.
     pub(super) async fn outlived(
         &self,
         digest: &B256,
-    ) -> Result<Option<StoredRound>, AggregateError> {
-        let stored = self.ledger.round(digest).await.map_err(unstored)?;
-        let Some(stored) = stored.filter(|it| it.closed().is_none()) else {
+    ) -> Result<Option<StoredRow>, AggregateError> {
+        let row = self.ledger.row(digest).await.map_err(unstored)?;
+        let Some(row) = row.filter(|it| it.round.closed().is_none()) else {
             return Ok(None);
         };
         // In memory it goes by the time that it has been there.
-        if self.rounds.get(digest).is_none()
-            && stored.is_over(self.head().await?, self.config.round_blocks)
-        {
-            self.forget(digest, &stored).await?;
+        let is_old = match self.rounds.get(digest) {
+            Some((round, _)) => round.is_aged(self.config.round_lifetime),
+            None => row
+                .round
+                .is_over(self.head().await?, self.config.round_blocks),
+        };
+        if row.round.is_leaving || (is_old && !row.round.is_lasting()) {
+            self.end(digest, &row).await?;
             return Ok(None);
         }
-        Ok(Some(stored))
+        if is_old {
+            return self.renew(digest, row).await;
+        }
+        Ok(Some(row))
+    }
+
+    /// Has a round go on in terms of now, with the signatures that it has: operators sign the statement, and
+    /// the terms are not in it.
+    async fn renew(
+        &self,
+        digest: &B256,
+        row: StoredRow,
+    ) -> Result<Option<StoredRow>, AggregateError> {
+        let terms = self.terms().await?;
+        if terms.reference_block() <= row.round.terms.reference_block() {
+            return Ok(Some(row));
+        }
+        let round = StoredRound { terms, ..row.round };
+        let bytes = round.encode().map_err(unstored)?;
+        let renewed = StoredRow { round, bytes };
+        let recorded = self.ledger.renew(digest, &row.bytes, &renewed).await;
+        match recorded.map_err(unstored)? {
+            Recorded::NotLeading => return Err(AggregateError::Standby),
+            // Somebody was faster, and what is in memory knows it.
+            Recorded::Elsewise => return Ok(None),
+            Recorded::Durable | Recorded::Beside => {}
+        }
+        info!(%digest, reference_block = renewed.round.terms.reference_block(), "round goes on");
+        if let Some((round, _)) = self.rounds.get(digest) {
+            self.rounds.remove(digest, &round);
+        }
+        Ok(Some(renewed))
     }
 
     /// Brings a stored round back into memory.
     pub(super) async fn take_up(
         &self,
         digest: B256,
-        stored: StoredRound,
+        row: StoredRow,
     ) -> Result<Arc<OpenRound<S>>, AggregateError> {
         if let Some((round, _)) = self.rounds.get(&digest) {
             return Ok(round);
         }
-        let keys = self.keys(stored.terms.reference_block()).await?;
+        let keys = self.keys(row.round.terms.reference_block()).await?;
         let _permit = self.proving.acquire().await;
         // Somebody may have been faster.
         if let Some((round, _)) = self.rounds.get(&digest) {
             return Ok(round);
         }
-        let signatures = self.ledger.signatures(&digest, &stored).await;
+        let signatures = self.ledger.signatures(&digest, &row.round).await;
         let signatures = signatures.map_err(unstored)?;
         let certificate = self.ledger.certificate(&digest).await.map_err(unstored)?;
-        let (domain, opened_at) = (self.config.domain, stored.opened_at);
+        let domain = self.config.domain;
         let restored = blocking(move || {
+            let StoredRound {
+                statement, terms, ..
+            } = row.round.clone();
             // One of an earlier round of the statement has other terms.
-            let certificate = certificate.filter(|it| it.round == stored.terms);
+            let certificate = certificate.filter(|it| it.round == terms);
             let resumed = certificate.and_then(|it| {
                 let tally = Tally::resume(&it, Arc::clone(&keys)).ok()?;
                 Some((tally, it))
             });
-            // A signature that came when the round was closing is in the certificate and nowhere else.
             let (tally, certificate) = match resumed {
                 Some((tally, certificate)) => (tally, Some(certificate)),
-                None => {
-                    let tally = Tally::new(stored.statement, domain, stored.terms, keys)?;
-                    (tally, None)
-                }
+                None => (Tally::new(statement, domain, terms, keys)?, None),
             };
             let signatures = &signatures;
             Ok::<_, TallyError>(OpenRound::restore(
                 digest,
                 tally,
-                opened_at,
+                row,
                 signatures,
                 certificate,
             ))
@@ -270,67 +358,6 @@ impl<S: Scheme> Shared<S> {
                 Ok(round)
             }
             Inserted::Known(round) => Ok(round),
-        }
-    }
-
-    /// A closed round back in memory, for a signature that its certificate does not have; `None` if
-    /// there is nothing to extend, or it is not extended any more.
-    ///
-    /// Who sends it may be anybody. L1 is asked for operators of long ago only once it is known that
-    /// the signature is right.
-    pub(super) async fn late(
-        &self,
-        digest: B256,
-        stored: &StoredRound,
-        signed: &SignedStatement<S>,
-    ) -> Result<Option<Arc<OpenRound<S>>>, AggregateError> {
-        let operator = signed.operator;
-        let certificate = self.ledger.certificate(&digest).await.map_err(unstored)?;
-        let Some(certificate) = certificate else {
-            return Ok(None);
-        };
-        // One of an earlier round that covers more stake is extended in its own terms.
-        let terms = certificate.round.clone();
-        if certificate.non_signers.iter().all(|it| it.id != operator) {
-            return Ok(None);
-        }
-        let age = |since: u64, head: u64| head.saturating_sub(since);
-        if let Some(since) = stored.aged_from()
-            && age(since, self.head().await?) > self.config.retention.rounds
-        {
-            return Ok(None);
-        }
-        let newest = self.keys(self.terms().await?.reference_block()).await?;
-        let Some(key) = newest.key(&operator).cloned() else {
-            return Ok(None);
-        };
-        let wrong = || AggregateError::BadSignature(operator);
-        let signature = Signature::from_bytes(&signed.signature).map_err(|_| wrong())?;
-        let permit = self.proving.acquire().await;
-        let verified = blocking(move || key.verify(digest, &signature)).await?;
-        drop(permit);
-        verified.map_err(|_| wrong())?;
-        let keys = match self.keys(terms.reference_block()).await {
-            Ok(keys) => keys,
-            // Nobody is told that it is kept before it is.
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => {
-                warn!(%digest, %error, "a late signature comes too late: L1 does not know its operators");
-                return Ok(None);
-            }
-        };
-        let behind = certificate.clone();
-        let _permit = self.proving.acquire().await;
-        let tally = match blocking(move || Tally::resume(&behind, keys)).await? {
-            Ok(tally) => tally,
-            Err(error) => {
-                warn!(%digest, %error, "a late signature comes too late: L1 knows other operators");
-                return Ok(None);
-            }
-        };
-        let round = OpenRound::reopen(digest, tally, stored, certificate);
-        match self.keep(round).await? {
-            Inserted::New(round) | Inserted::Known(round) => Ok(Some(round)),
         }
     }
 }

@@ -99,14 +99,14 @@ impl FinalityIndex {
     /// Takes a statement as another instance wrote it, and tells what is new about it.
     fn take_over(&self, statement: Statement) {
         let (rollup, digest) = (statement.rollup(), statement.digest());
-        let (known_percent, was_confirmed, was_resolved) = self
+        let (known_stake, was_confirmed, was_resolved) = self
             .find(&digest, |known| {
                 Some(match known {
                     Known::Attestation(it) => {
-                        (Some(it.stake.percent), it.confirmation.is_some(), false)
+                        (Some(it.stake.clone()), it.confirmation.is_some(), false)
                     }
                     Known::Alert(it) => (
-                        Some(it.stake.percent),
+                        Some(it.stake.clone()),
                         it.confirmation.is_some(),
                         it.is_resolved,
                     ),
@@ -125,7 +125,7 @@ impl FinalityIndex {
         };
         let block = statement.block();
         let mut events = Vec::new();
-        if known_percent != Some(stake.percent) || (was_resolved && !is_resolved) {
+        if known_stake.as_ref() != Some(stake) || (was_resolved && !is_resolved) {
             events.push(event);
         }
         if let Some(confirmation) = confirmation.filter(|_| !was_confirmed) {

@@ -1,11 +1,11 @@
 //! What readers are told: the same values in REST, JSON-RPC and events.
 
-use std::cmp::Ordering;
-
-use alloy_primitives::{Address, B256, BlockNumber, ChainId, TxHash, U256};
+use alloy_primitives::{Address, B256, BlockNumber, ChainId, TxHash};
 use mach_core::{Alert, AlertKind, BlockRef, Confirmation, Domain, QuorumTally, Round, Stake};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::stake::by_least_share;
 
 /// How sure a block is.
 ///
@@ -119,28 +119,19 @@ impl StakeShare {
 }
 
 impl StakeShare {
-    /// Whether it has more stake in some quorum, and in none less.
+    /// Whether it takes the place of another one, as it does where certificates are kept.
     pub(super) fn covers_more_than(&self, other: &Self) -> bool {
-        let mut is_more = self.quorums.len() > other.quorums.len();
-        for (new, old) in self.quorums.iter().zip(&other.quorums) {
-            match new.compare(old) {
-                Ordering::Less => return false,
-                Ordering::Equal => {}
-                Ordering::Greater => is_more = true,
-            }
-        }
-        is_more
+        let shares = |it: &Self| {
+            it.quorums
+                .clone()
+                .into_iter()
+                .map(|it| (it.signed, it.total))
+        };
+        by_least_share(shares(self), shares(other)).is_gt()
     }
 }
 
 impl QuorumShare {
-    /// By share, exactly.
-    fn compare(&self, other: &Self) -> Ordering {
-        // 192 bits.
-        let product = |one: Stake, of: Stake| U256::from(one.weight()) * U256::from(of.weight());
-        product(self.signed, other.total).cmp(&product(other.signed, self.total))
-    }
-
     fn percent(&self) -> u8 {
         // 96 bits times 100 fit.
         let percent = (self.signed.weight() * 100).checked_div(self.total.weight());

@@ -66,6 +66,7 @@ pub(super) fn to_status(error: &AggregateError) -> Status {
         AggregateError::Expired(digest) => {
             (Code::FailedPrecondition, Kind::Expired(digest.to_vec()))
         }
+        AggregateError::TooLate(digest) => (Code::OutOfRange, Kind::TooLate(digest.to_vec())),
         AggregateError::Full(limit) => (Code::ResourceExhausted, Kind::Full(*limit as u64)),
         AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum,
@@ -110,6 +111,7 @@ fn named(status: &Status) -> Option<AggregateError> {
         Kind::BadSignature(id) => AggregateError::BadSignature(OperatorId(word(id)?)),
         Kind::UnknownRollup(chain) => AggregateError::UnknownRollup(chain),
         Kind::Expired(digest) => AggregateError::Expired(word(digest)?),
+        Kind::TooLate(digest) => AggregateError::TooLate(word(digest)?),
         Kind::Full(limit) => AggregateError::Full(limit.try_into().ok()?),
         Kind::UnknownQuorum(unknown) => AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum: unknown.quorum.try_into().ok()?,
@@ -135,6 +137,7 @@ mod tests {
             AggregateError::BadSignature(OperatorId(B256::repeat_byte(3))),
             AggregateError::UnknownRollup(7),
             AggregateError::Expired(B256::repeat_byte(4)),
+            AggregateError::TooLate(B256::repeat_byte(5)),
             AggregateError::Full(9),
             AggregateError::Registry(RegistryError::UnknownQuorum {
                 quorum: 1,

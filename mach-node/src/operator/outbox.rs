@@ -3,7 +3,7 @@
 mod queue;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     num::NonZeroU64,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,19 +12,19 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, BlockNumber, ChainId};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::FuturesUnordered};
 use mach_core::{
     Alert, Attestation, Domain, Statement,
-    ports::{AlertSink, SinkError},
+    ports::{AlertSink, Progress, SinkError},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::Operator;
+use super::{Operator, Unsent};
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
 use queue::{Entry, Queue};
 
@@ -38,10 +38,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long and how much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxConfig {
-    /// How long the other aggregators are tried once one has taken a signature.
+    /// How long an attestation is sent to aggregators that have it without a certificate, or that are away
+    /// while another one has it; and an alert to those that are away while another has its certificate.
     pub resend_for: Duration,
     /// Most statements that wait. At the limit the oldest attestation is given up: a later one of
-    /// its rollup covers it. Alerts are not given up.
+    /// its rollup covers it. An alert is given up only if there is none, and some aggregator has it.
     pub limit: usize,
 }
 
@@ -57,10 +58,14 @@ impl Default for OutboxConfig {
 
 /// Statements on their way to the aggregators of an [`Operator`]. Clones share them.
 ///
-/// A statement is durable before the verifier goes on, and it is sent until every aggregator has
-/// taken or refused it, through restarts: an aggregator that is away for a day misses nothing. It
-/// is the [`Operator`] that asks its guard and signs, so that the same statement always comes with
-/// the same signature. Alerts go before attestations, and older ones before newer ones.
+/// A statement is durable before the verifier goes on, and it is sent until every aggregator has a
+/// certificate of it or refused it, through restarts: an aggregator that is away for a day misses
+/// nothing. One that has the signature and waits for others is reminded every half minute, and ever more
+/// seldom, down to every 15 minutes: an alert for as long as it takes, whoever signs it when; an
+/// attestation until a later one of its rollup has a certificate, which covers it, or
+/// [`OutboxConfig::resend_for`] is over. It is the [`Operator`] that asks its guard and signs, so that the
+/// same statement always comes with the same signature. Alerts go before attestations, older ones
+/// before newer ones, and reminders last, at most 50 in a second.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct Outbox<S>(Arc<Inner<S>>);
@@ -71,6 +76,8 @@ struct Inner<S> {
     domain: Domain,
     config: OutboxConfig,
     queue: Mutex<Queue>,
+    /// The newest attestation of each rollup that has a certificate.
+    covered: Mutex<BTreeMap<ChainId, BlockNumber>>,
     queued: Notify,
     counts: Counts,
 }
@@ -86,15 +93,17 @@ struct Counts {
 /// How an [`Outbox`] is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutboxStatus {
-    /// Statements that wait for an aggregator.
+    /// Statements that are not settled with every aggregator.
     pub waiting: usize,
+    /// Those among them that some aggregator has, without a certificate yet.
+    pub held: usize,
     /// Statements since the process began.
     pub received: u64,
     /// Those that an aggregator has taken.
     pub accepted: u64,
     /// Those that are refused for good.
     pub refused: u64,
-    /// Attestations that were given up at the limit.
+    /// Statements that were given up: at the limit, or because they can no longer matter.
     pub given_up: u64,
 }
 
@@ -132,7 +141,7 @@ impl<S: Store> Outbox<S> {
             }
         }
         left.sort_by_key(|stored| (stored.queued_at, stored.statement.block().number));
-        let mut queue = Queue::default();
+        let mut queue = Queue::new();
         for stored in left {
             let digest = stored.statement.digest(&domain);
             queue.push(digest, Entry::new(stored.statement, stored.queued_at));
@@ -149,6 +158,7 @@ impl<S: Store> Outbox<S> {
             domain,
             config,
             queue: Mutex::new(queue),
+            covered: Mutex::default(),
             queued: Notify::new(),
             counts: Counts::default(),
         })))
@@ -171,8 +181,10 @@ impl<S: Store> Outbox<S> {
             refused,
             given_up,
         } = &self.0.counts;
+        let queue = self.0.queue();
         OutboxStatus {
-            waiting: self.0.queue().len(),
+            waiting: queue.len(),
+            held: queue.held(),
             received: received.load(Relaxed),
             accepted: accepted.load(Relaxed),
             refused: refused.load(Relaxed),
@@ -213,11 +225,12 @@ impl<S: Store> Inner<S> {
         }
         let mut changes = Vec::new();
         if self.queue().len() >= self.config.limit {
-            let Some(oldest) = self.queue().give_up() else {
+            let Some((oldest, entry)) = self.queue().give_up() else {
                 return Err(backend("too many alerts wait for an aggregator".into()));
             };
             self.counts.given_up.fetch_add(1, Relaxed);
-            warn!(digest = %oldest, "attestation given up, too many wait");
+            let is_alert = !entry.is_attestation();
+            warn!(digest = %oldest, is_alert, "statement given up, too many wait");
             changes.push(self.removal(&oldest));
         }
         let queued_at = now();
@@ -245,62 +258,144 @@ impl<S: Store> Inner<S> {
         Ok(())
     }
 
-    /// Offers the statement once to every aggregator that has not answered yet.
+    /// Offers the statement once to every aggregator that is to have it now.
     async fn send(&self, digest: B256, mut entry: Entry) {
         let count = self.operator.aggregators();
-        let waiting = (0..count).filter(|index| !entry.settled.contains(index));
-        let offers = waiting.map(|index| {
-            let statement = &entry.statement;
-            async move { (index, self.operator.offer(statement, index).await) }
+        if let Some(reason) = self.is_pointless(&entry) {
+            return self.give_up(&digest, &entry, reason).await;
+        }
+        let signed = Arc::clone(&entry.signed);
+        let offers = entry.waiting(count).into_iter().map(|index| {
+            let (statement, signed) = (&entry.statement, &signed);
+            async move { (index, self.operator.offer(statement, signed, index).await) }
         });
         let offers: Vec<_> = offers.collect();
-        let mut settled = BTreeSet::new();
-        let mut accepted = false;
-        let mut last = None;
+        let mut failure = None;
         for (index, outcome) in futures::future::join_all(offers).await {
-            match outcome {
-                Ok(progress) => {
-                    debug!(%digest, ?progress, "signature taken");
-                    accepted = true;
-                    settled.insert(index);
-                }
-                Err(error) if error.is_transient() => {
-                    debug!(%digest, error = &error as &dyn std::error::Error, "to be sent again");
-                    last = Some(error);
-                }
-                Err(error) => {
-                    warn!(%digest, error = &error as &dyn std::error::Error, "refused");
-                    settled.insert(index);
-                }
+            if let Some(error) = self.answered(&digest, &mut entry, index, outcome) {
+                failure = Some(error);
             }
         }
-        entry.settled.extend(settled);
-        if accepted && !entry.is_accepted {
-            entry.is_accepted = true;
-            self.counts.accepted.fetch_add(1, Relaxed);
+        if entry.settled.len() >= count {
+            return self.settle(&digest, &entry).await;
         }
-        let is_settled = entry.settled.len() >= count;
-        let age = Duration::from_secs(now().saturating_sub(entry.queued_at));
-        let is_late = entry.is_accepted && age >= self.config.resend_for;
-        if !is_settled && !is_late {
-            if let (Some(error), true) = (last, entry.is_first_failure()) {
-                warn!(
-                    %digest, block = %entry.statement.block(),
-                    error = &error as &dyn std::error::Error,
-                    "an aggregator did not take the signature, it is sent again"
-                );
+        if let Some(reason) = self.is_pointless(&entry) {
+            return self.give_up(&digest, &entry, reason).await;
+        }
+        if let (Some(error), true) = (failure, entry.is_first_failure()) {
+            warn!(
+                %digest, block = %entry.statement.block(),
+                error = &error as &dyn std::error::Error,
+                "an aggregator did not take the signature, it is sent again"
+            );
+        }
+        self.queue().put_back(digest, entry, count);
+    }
+
+    /// Takes the answer of an aggregator. Gives the error, if it is to be asked again.
+    fn answered(
+        &self,
+        digest: &B256,
+        entry: &mut Entry,
+        index: usize,
+        outcome: Result<Progress, Unsent>,
+    ) -> Option<SinkError> {
+        entry.held.remove(&index);
+        match outcome {
+            Ok(progress) => {
+                debug!(%digest, ?progress, "signature taken");
+                if !std::mem::replace(&mut entry.is_accepted, true) {
+                    self.counts.accepted.fetch_add(1, Relaxed);
+                }
+                if matches!(progress, Progress::Collecting { .. }) {
+                    entry.held.insert(index);
+                } else {
+                    entry.settled.insert(index);
+                    self.certified(entry);
+                }
             }
-            self.queue().put_back(digest, entry);
-            return;
+            Err(Unsent::TooLate(error)) => {
+                info!(%digest, %error, "the aggregator needs the signature no more");
+                entry.settled.insert(index);
+                self.certified(entry);
+            }
+            // An alert's may be renewed when the aggregator sees L1 again.
+            Err(Unsent::Old(error)) if !entry.is_attestation() && !self.is_late(entry) => {
+                debug!(%digest, %error, "to be sent again");
+                entry.held.insert(index);
+            }
+            Err(Unsent::Old(error)) => {
+                info!(%digest, %error, "the round is too long ago to be joined, nothing is signed");
+                entry.settled.insert(index);
+                entry.is_certified = true;
+            }
+            Err(Unsent::Failed(error)) if error.is_transient() => {
+                debug!(%digest, error = &error as &dyn std::error::Error, "to be sent again");
+                return Some(error);
+            }
+            Err(Unsent::Failed(error)) => {
+                warn!(%digest, error = &error as &dyn std::error::Error, "refused");
+                entry.settled.insert(index);
+            }
         }
-        if !entry.is_accepted {
-            self.counts.refused.fetch_add(1, Relaxed);
-            error!(%digest, block = %entry.statement.block(), "no aggregator takes the statement");
+        None
+    }
+
+    /// Takes that there is a certificate, which covers earlier blocks of its rollup if it is one of an
+    /// attestation.
+    fn certified(&self, entry: &mut Entry) {
+        entry.is_certified = true;
+        if entry.is_attestation() {
+            let mut covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
+            let (rollup, block) = (entry.statement.rollup_chain_id(), entry.statement.block());
+            let newest = covered.entry(rollup).or_default();
+            *newest = block.number.max(*newest);
+        }
+    }
+
+    /// Why there is no point in sending a statement once more.
+    fn is_pointless(&self, entry: &Entry) -> Option<&'static str> {
+        let is_late = self.is_late(entry);
+        if !entry.is_attestation() {
+            return (entry.is_certified && is_late).then_some("another aggregator has it");
+        }
+        let covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = covered.get(&entry.statement.rollup_chain_id());
+        if newest.is_some_and(|newest| entry.statement.block().number < *newest)
+            && entry.is_accepted
+        {
+            return Some("a later attestation covers it");
+        }
+        (entry.is_accepted && is_late).then_some("its time is over")
+    }
+
+    /// Whether a statement was sent for as long as the configuration says.
+    fn is_late(&self, entry: &Entry) -> bool {
+        Duration::from_secs(now().saturating_sub(entry.queued_at)) >= self.config.resend_for
+    }
+
+    async fn give_up(&self, digest: &B256, entry: &Entry, reason: &str) {
+        if !entry.is_certified {
+            self.counts.given_up.fetch_add(1, Relaxed);
+        }
+        info!(%digest, block = %entry.statement.block(), reason, "not sent any more");
+        self.remove(digest).await;
+    }
+
+    async fn settle(&self, digest: &B256, entry: &Entry) {
+        let block = entry.statement.block();
+        if entry.is_accepted || entry.is_certified {
+            info!(%digest, %block, "signature settled");
         } else {
-            info!(%digest, block = %entry.statement.block(), "signature taken");
+            self.counts.refused.fetch_add(1, Relaxed);
+            error!(%digest, %block, "no aggregator takes the statement");
         }
-        self.queue().done(&digest);
-        if let Err(error) = self.store.write(vec![self.removal(&digest)]).await {
+        self.remove(digest).await;
+    }
+
+    async fn remove(&self, digest: &B256) {
+        self.queue().done(digest);
+        if let Err(error) = self.store.write(vec![self.removal(digest)]).await {
             // Sent once more by the next process, which changes nothing.
             warn!(%digest, error = &error as &dyn std::error::Error, "stays in the outbox");
         }

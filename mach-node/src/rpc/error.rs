@@ -8,9 +8,11 @@ use mach_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Codes outside the range that JSON-RPC reserves.
+/// Codes outside the range that JSON-RPC reserves: it will not be taken, it may be taken later, it is not
+/// needed any more.
 const REFUSED: i32 = 1;
 const UNAVAILABLE: i32 = 2;
+const TOO_LATE: i32 = 3;
 
 /// An [`AggregateError`] without its causes, which stay in the aggregator's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,7 @@ enum Wire {
     BadSignature { operator: OperatorId },
     UnknownRollup { chain_id: u64 },
     Expired { digest: B256 },
+    TooLate { digest: B256 },
     Full { limit: usize },
     Standby,
     UnknownQuorum { quorum: u8, reference_block: u32 },
@@ -43,6 +46,7 @@ pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
             chain_id: *chain_id,
         },
         AggregateError::Expired(digest) => Wire::Expired { digest: *digest },
+        AggregateError::TooLate(digest) => Wire::TooLate { digest: *digest },
         AggregateError::Full(limit) => Wire::Full { limit: *limit },
         AggregateError::Standby => Wire::Standby,
         AggregateError::Registry(RegistryError::UnknownQuorum {
@@ -55,10 +59,10 @@ pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
         AggregateError::Registry(RegistryError::Malformed(_)) => Wire::MalformedRegistry,
         _ => Wire::Unavailable,
     };
-    let code = if error.is_transient() {
-        UNAVAILABLE
-    } else {
-        REFUSED
+    let code = match error {
+        AggregateError::TooLate(_) => TOO_LATE,
+        error if error.is_transient() => UNAVAILABLE,
+        _ => REFUSED,
     };
     ErrorObject::owned(code, error.to_string(), Some(wire))
 }
@@ -73,6 +77,7 @@ pub(super) fn from_wire(error: &ErrorObjectOwned) -> Option<AggregateError> {
         Wire::BadSignature { operator } => AggregateError::BadSignature(operator),
         Wire::UnknownRollup { chain_id } => AggregateError::UnknownRollup(chain_id),
         Wire::Expired { digest } => AggregateError::Expired(digest),
+        Wire::TooLate { digest } => AggregateError::TooLate(digest),
         Wire::Full { limit } => AggregateError::Full(limit),
         Wire::Standby => AggregateError::Standby,
         Wire::UnknownQuorum {
@@ -102,6 +107,7 @@ mod tests {
             AggregateError::BadSignature(OperatorId(B256::repeat_byte(3))),
             AggregateError::UnknownRollup(7),
             AggregateError::Expired(B256::repeat_byte(4)),
+            AggregateError::TooLate(B256::repeat_byte(5)),
             AggregateError::Full(9),
             AggregateError::Standby,
             AggregateError::Registry(RegistryError::UnknownQuorum {

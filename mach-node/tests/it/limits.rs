@@ -9,8 +9,8 @@ use mach_node::{Aggregator, AggregatorConfig, RetryPolicy};
 use tokio::sync::Notify;
 
 use crate::ports::{
-    Answer, Confirmer, FixedRegistry, RETRY, aggregator_with, config, confirmed, digest, sign_all,
-    signed, signed_by, statement, until,
+    Answer, Confirmer, DOMAIN, FixedRegistry, RETRY, aggregator_with, attestation, config,
+    confirmed, digest, sign_all, signed, signed_as, signed_by, statement, until,
 };
 
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -29,17 +29,62 @@ fn small(confirmer: &Confirmer) -> Aggregator {
 async fn a_full_aggregator_says_so_and_recovers() {
     let aggregator = small(&Confirmer::default());
     for number in 0..4 {
-        sign_all(&aggregator, number, [0]).await;
+        aggregator
+            .submit(signed_as(&attestation(number), 0))
+            .await
+            .unwrap();
     }
-    let error = aggregator.submit(signed(4, 0)).await.unwrap_err();
+    let error = aggregator
+        .submit(signed_as(&attestation(4), 0))
+        .await
+        .unwrap_err();
     assert!(matches!(error, AggregateError::Full(4)) && error.is_transient());
     // The rounds that are there go on.
-    aggregator.open(&statement(0)).await.unwrap();
-    aggregator.submit(signed(0, 1)).await.unwrap();
+    aggregator.open(&attestation(0)).await.unwrap();
+    aggregator
+        .submit(signed_as(&attestation(0), 1))
+        .await
+        .unwrap();
 
     tokio::time::advance(LIFETIME).await;
-    aggregator.submit(signed(4, 0)).await.unwrap();
+    aggregator
+        .submit(signed_as(&attestation(4), 0))
+        .await
+        .unwrap();
     assert_eq!(aggregator.open_rounds(), 1);
+}
+
+/// Alerts do not expire, and do not keep others out either: the one with the fewest signers goes, and comes
+/// back when it is sent again.
+#[tokio::test(start_paused = true)]
+async fn alerts_that_nobody_joins_give_way_when_there_is_no_room() {
+    let aggregator = small(&Confirmer::default());
+    for number in 0..4 {
+        aggregator.submit(signed(number, 0)).await.unwrap();
+    }
+    aggregator.submit(signed(0, 1)).await.unwrap();
+    let full = aggregator.submit(signed(4, 1)).await.unwrap_err();
+    assert!(matches!(full, AggregateError::Full(4)));
+    tokio::time::advance(LIFETIME).await;
+    let collecting = |signers| Some(Progress::Collecting { signers });
+    assert_eq!(aggregator.progress(digest(0)), collecting(2));
+    for number in 4..7 {
+        aggregator.submit(signed(number, 1)).await.unwrap();
+        assert_eq!(aggregator.open_rounds(), 4);
+    }
+    // The three that are gone were signed by one.
+    let left = (0..7).map(|number| aggregator.progress(digest(number)));
+    let alone = collecting(1);
+    let expected = [
+        collecting(2),
+        None,
+        None,
+        None,
+        alone.clone(),
+        alone.clone(),
+        alone,
+    ];
+    assert_eq!(left.collect::<Vec<_>>(), expected);
 }
 
 /// What one operator signs alone does not fill the aggregator.
@@ -106,15 +151,25 @@ async fn confirmed_rounds_give_way_to_new_ones() {
 async fn a_round_that_expired_can_be_opened_again() {
     let confirmer = Confirmer::default();
     let aggregator = small(&confirmer);
-    sign_all(&aggregator, 1, 0..2).await;
+    let digest = attestation(1).digest(&DOMAIN);
+    let sign = async |index| {
+        aggregator
+            .submit(signed_as(&attestation(1), index))
+            .await
+            .unwrap()
+    };
+    for index in 0..2 {
+        sign(index).await;
+    }
     tokio::time::advance(LIFETIME).await;
-    assert_eq!(aggregator.progress(digest(1)), None);
+    assert_eq!(aggregator.progress(digest), None);
     // Another round begins.
-    let late = aggregator.submit(signed(1, 2)).await.unwrap();
-    assert_eq!(late, Progress::Collecting { signers: 1 });
+    assert_eq!(sign(2).await, Progress::Collecting { signers: 1 });
     assert!(confirmer.certificates().is_empty());
-    sign_all(&aggregator, 1, 0..2).await;
-    confirmed(&aggregator, 1).await;
+    for index in 0..2 {
+        sign(index).await;
+    }
+    until(|| matches!(aggregator.progress(digest), Some(Progress::Confirmed(_)))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,8 +194,10 @@ async fn a_round_whose_certificate_is_on_its_way_does_not_expire() {
     assert_eq!(confirmer.certificates().len(), 1);
 }
 
+/// L1 is not bothered for ever with an attestation: a later one covers it. Its certificate is kept, and late
+/// signatures extend it.
 #[tokio::test(start_paused = true)]
-async fn a_certificate_that_l1_never_takes_is_given_up_with_its_round() {
+async fn an_attestation_that_l1_never_takes_is_left_at_its_certificate() {
     let confirmer = Confirmer::answering((0..10_000).map(|_| Answer::Silence));
     let config = AggregatorConfig {
         round_lifetime: LIFETIME,
@@ -151,16 +208,30 @@ async fn a_certificate_that_l1_never_takes_is_given_up_with_its_round() {
         ..config()
     };
     let aggregator = aggregator_with(FixedRegistry::new(4), &confirmer, config);
-    sign_all(&aggregator, 1, 0..3).await;
-    tokio::time::sleep(LIFETIME + Duration::from_secs(6)).await;
+    let sign = async |index| {
+        aggregator
+            .submit(signed_as(&attestation(1), index))
+            .await
+            .unwrap()
+    };
+    for index in 0..3 {
+        sign(index).await;
+    }
+    tokio::time::sleep(2 * LIFETIME).await;
     let tries = confirmer.certificates().len();
     assert!(
-        (30..45).contains(&tries),
-        "{tries}: three tries every five seconds"
+        (12..=18).contains(&tries),
+        "{tries}: three tries after 5, 10, 20 and 30 seconds"
     );
+    aggregator.tend().await.unwrap();
     tokio::time::sleep(LIFETIME).await;
+    assert_eq!(aggregator.tend().await.unwrap(), 0);
     assert_eq!(confirmer.certificates().len(), tries);
-    assert_eq!(aggregator.progress(digest(1)), None);
+    assert_eq!(sign(0).await, Progress::Reached { signers: 3 });
+    assert_eq!(sign(3).await, Progress::Reached { signers: 4 });
+    let certificate = aggregator.certificate(attestation(1).digest(&DOMAIN)).await;
+    assert!(certificate.unwrap().unwrap().non_signers.is_empty());
+    assert_eq!(confirmer.certificates().len(), tries);
 }
 
 /// What was confirmed and has expired is answered for as long as it is remembered.

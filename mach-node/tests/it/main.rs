@@ -21,6 +21,7 @@ mod guard;
 mod http;
 mod instances;
 mod kill;
+mod lasting;
 mod late;
 mod legacy;
 mod limits;

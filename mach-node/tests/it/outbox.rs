@@ -19,20 +19,28 @@ use mach_core::{
     ports::{AggregateError, AlertSink, Progress, SignatureAggregator, SinkError},
 };
 use mach_node::{
-    Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
+    Aggregator, Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
     store::{MemoryStore, RedbStore, Store},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{
-    DOMAIN, FixedHead, HEAD, RETRY, ROLLUP, Unwritable, alert, id, key, percent, quorums, until,
+    Confirmer, DOMAIN, FixedHead, HEAD, RETRY, ROLLUP, Unwritable, aggregator, alert, confirmed,
+    digest, id, key, percent, quorums, until,
 };
 
-/// An aggregator that is away for the first tries, and records what it gets.
+/// An aggregator that is away for the first tries, and records what it gets. There is a certificate with the
+/// first signature, unless it is to wait for more.
 #[derive(Clone, Default)]
 struct Recorder {
     away: Arc<AtomicUsize>,
     refuses: bool,
+    /// How often it answers that others have to sign.
+    collects: Arc<AtomicUsize>,
+    /// How many L1 blocks ago its rounds began, beside one.
+    age: u64,
+    /// Nothing extends its certificates any more.
+    is_late: bool,
     /// Says what it gets before it acknowledges it.
     tells: bool,
     got: Arc<Mutex<Vec<SignedStatement>>>,
@@ -42,6 +50,12 @@ impl Recorder {
     fn away(tries: usize) -> Self {
         let this = Self::default();
         this.away.store(tries, Ordering::SeqCst);
+        this
+    }
+
+    fn collecting(answers: usize) -> Self {
+        let this = Self::default();
+        this.collects.store(answers, Ordering::SeqCst);
         this
     }
 
@@ -63,7 +77,7 @@ impl SignatureAggregator for Recorder {
         if is_away.is_ok() {
             return Err(AggregateError::Backend("connection refused".into()));
         }
-        let reference_block = u32::try_from(HEAD - 1).unwrap();
+        let reference_block = u32::try_from(HEAD - 1 - self.age).unwrap();
         Ok(Round::new(quorums(), vec![percent(66)], reference_block).unwrap())
     }
 
@@ -72,13 +86,22 @@ impl SignatureAggregator for Recorder {
             let signature = alloy_primitives::hex::encode(signed.signature.0);
             say(&format!("got {} {signature}", signed.digest()));
         }
+        let digest = signed.digest();
         self.got.lock().unwrap().push(signed);
-        Ok(Progress::Collecting { signers: 1 })
+        if self.is_late {
+            return Err(AggregateError::TooLate(digest));
+        }
+        let left = |answers: usize| answers.checked_sub(1);
+        let collects = (self.collects).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        Ok(match collects {
+            Ok(_) => Progress::Collecting { signers: 1 },
+            Err(_) => Progress::Reached { signers: 3 },
+        })
     }
 }
 
-fn operator(store: impl Store + 'static, aggregators: &[Recorder]) -> Operator {
-    let config = OperatorConfig {
+fn operator_config() -> OperatorConfig {
+    OperatorConfig {
         domain: DOMAIN,
         attest_every: None,
         terms: TermsPolicy {
@@ -87,7 +110,11 @@ fn operator(store: impl Store + 'static, aggregators: &[Recorder]) -> Operator {
             max_age: 100,
         },
         retry: RETRY,
-    };
+    }
+}
+
+fn operator(store: impl Store + 'static, aggregators: &[Recorder]) -> Operator {
+    let config = operator_config();
     let signer = mach_bls::LocalSigner::new(key(0));
     let aggregators = aggregators.iter().cloned();
     let aggregators = aggregators.map(|it| Arc::new(it) as Arc<dyn SignatureAggregator>);
@@ -248,6 +275,174 @@ async fn at_the_limit_old_attestations_give_way_and_alerts_do_not() {
     assert_eq!((status.waiting, status.given_up), (2, 2));
     let error = sink.raise(&alert(5)).await.unwrap_err();
     assert!(matches!(error, SinkError::Backend(_)), "{error}");
+}
+
+/// What an aggregator has acknowledged it may still forget, until there is a certificate.
+#[tokio::test(start_paused = true)]
+async fn an_alert_is_sent_until_there_is_a_certificate() {
+    let recorder = Recorder::collecting(5);
+    let aggregators = std::slice::from_ref(&recorder);
+    // Its time is over at once, which an alert does not mind.
+    let config = OutboxConfig {
+        resend_for: Duration::ZERO,
+        ..OutboxConfig::default()
+    };
+    let store = Arc::new(MemoryStore::new());
+    let (outbox, _running) = outbox(&store, aggregators, config).await;
+    outbox.sink(None).raise(&alert(1)).await.unwrap();
+    until(|| recorder.got().len() == 1).await;
+    let status = outbox.status();
+    assert_eq!((status.waiting, status.accepted), (1, 1));
+    for (minutes, expected) in [(1, 2..=2), (60, 6..=6), (600, 6..=6)] {
+        tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
+        assert!(
+            expected.contains(&recorder.got().len()),
+            "{}",
+            recorder.got().len()
+        );
+    }
+    let status = outbox.status();
+    assert_eq!((status.waiting, status.held, status.accepted), (0, 0, 1));
+    // The remote signer was asked once, and it is the same signature all the time.
+    let got = recorder.got.lock().unwrap();
+    assert!(got.iter().all(|it| *it == got[0]));
+}
+
+/// The aggregator has it: it is reminded ever more seldom, by the next process too, for as long as it takes.
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_nobody_joins_costs_little() {
+    let recorder = Recorder::collecting(FOR_EVER);
+    let aggregators = std::slice::from_ref(&recorder);
+    let store = Arc::new(MemoryStore::new());
+    for day in 1..=2 {
+        let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+        outbox.sink(None).raise(&alert(1)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        let status = outbox.status();
+        assert_eq!((status.waiting, status.held, status.given_up), (1, 1, 0));
+        let sent = recorder.got().len() / day;
+        assert!((80..120).contains(&sent), "{sent} in a day");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attestation_is_given_up_when_it_can_no_longer_matter() {
+    // A later one of its rollup has a certificate, and this one has none.
+    let recorder = Recorder::collecting(2);
+    let aggregators = std::slice::from_ref(&recorder);
+    let store = Arc::new(MemoryStore::new());
+    {
+        let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+        let sink = outbox.sink(NonZeroU64::new(1));
+        for number in [1, 3] {
+            sink.attest(&attestation(number)).await.unwrap();
+        }
+        until(|| recorder.got().len() == 2).await;
+        for number in [4, 2] {
+            sink.attest(&attestation(number)).await.unwrap();
+        }
+        until(|| recorder.got().len() == 4).await;
+        assert_eq!(outbox.status().held, 2);
+        until(|| outbox.status().waiting == 0).await;
+        assert_eq!((recorder.got().len(), outbox.status().given_up), (4, 2));
+    }
+    // Its time is over.
+    let recorder = Recorder::collecting(FOR_EVER);
+    let config = OutboxConfig {
+        resend_for: Duration::ZERO,
+        ..OutboxConfig::default()
+    };
+    let aggregators = std::slice::from_ref(&recorder);
+    let (outbox, _running) = outbox(&store, aggregators, config).await;
+    outbox
+        .sink(NonZeroU64::new(1))
+        .attest(&attestation(7))
+        .await
+        .unwrap();
+    until(|| outbox.status().given_up == 1).await;
+    assert_eq!((outbox.status().waiting, recorder.got().len()), (0, 1));
+}
+
+/// Operators who were away for long are told so, and nothing is wrong.
+#[tokio::test(start_paused = true)]
+async fn what_comes_too_late_is_settled_without_alarm() {
+    let too_old = Recorder {
+        age: 101,
+        ..Recorder::default()
+    };
+    let too_late = Recorder {
+        is_late: true,
+        ..Recorder::default()
+    };
+    for recorder in [too_old, too_late] {
+        let aggregators = std::slice::from_ref(&recorder);
+        let store = Arc::new(MemoryStore::new());
+        let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+        outbox
+            .sink(NonZeroU64::new(1))
+            .attest(&attestation(1))
+            .await
+            .unwrap();
+        until(|| outbox.status().waiting == 0).await;
+        let status = outbox.status();
+        assert_eq!((status.refused, status.given_up), (0, 0));
+        assert_eq!(recorder.got().len(), usize::from(recorder.is_late));
+    }
+}
+
+/// Three operators, one of whom alerts before the aggregator loses all that it has, and two after it.
+#[tokio::test(start_paused = true)]
+async fn an_aggregator_that_lost_an_alert_is_told_again() {
+    let confirmer = Confirmer::default();
+    let replaced = Replaced(Arc::new(Mutex::new(aggregator(&confirmer))));
+    let mut running = Vec::new();
+    for index in 0..3 {
+        let operator = Operator::new(
+            mach_bls::LocalSigner::new(key(index)),
+            StoredGuard::new(MemoryStore::new()),
+            vec![Arc::new(replaced.clone())],
+            FixedHead::new(),
+            operator_config(),
+        );
+        let config = OutboxConfig::default();
+        let outbox = Outbox::open(MemoryStore::new(), operator, config)
+            .await
+            .unwrap();
+        let shutdown = CancellationToken::new();
+        let (sending, ended) = (outbox.clone(), shutdown.clone());
+        tokio::spawn(async move { sending.run(ended).await });
+        running.push(shutdown.drop_guard());
+        outbox.sink(None).raise(&alert(1)).await.unwrap();
+        let collecting = Some(Progress::Collecting { signers: 1 });
+        if index == 0 {
+            until(|| replaced.now().progress(digest(1)) == collecting).await;
+            *replaced.0.lock().unwrap() = aggregator(&confirmer);
+            assert_eq!(replaced.now().progress(digest(1)), None);
+        }
+    }
+    confirmed(&replaced.now(), 1).await;
+    assert_eq!(confirmer.certificates().len(), 1);
+}
+
+/// An aggregator in whose place comes another one.
+#[derive(Clone)]
+struct Replaced(Arc<Mutex<Aggregator>>);
+
+impl Replaced {
+    fn now(&self) -> Aggregator {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl SignatureAggregator for Replaced {
+    async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
+        self.now().open(statement).await
+    }
+
+    async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {
+        self.now().submit(signed).await
+    }
 }
 
 #[tokio::test]

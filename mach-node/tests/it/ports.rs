@@ -14,8 +14,8 @@ use alloy_primitives::{Address, B256, U256};
 use async_trait::async_trait;
 use mach_bls::{OperatorKeys, bn254::SecretKey, verify_certificate};
 use mach_core::{
-    Alert, AlertKind, BlockRef, Certificate, Confirmation, Domain, Operator, OperatorId,
-    OperatorSet, QuorumNumbers, SignedStatement, Stake, Statement, Threshold,
+    Alert, AlertKind, Attestation, BlockRef, Certificate, Confirmation, Domain, Operator,
+    OperatorId, OperatorSet, QuorumNumbers, SignedStatement, Stake, Statement, Threshold,
     ports::{
         BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError, SignatureAggregator,
         StatementConfirmer,
@@ -92,6 +92,31 @@ pub(crate) fn signed_by(number: u64, index: u64, signer: u64) -> SignedStatement
         domain: DOMAIN,
         operator: id(index),
         signature: key(signer).sign(digest(number)).to_bytes(),
+    }
+}
+
+/// That the block with this number is right.
+pub(crate) fn attestation(number: u64) -> Statement {
+    let Alert {
+        rollup_chain_id,
+        block,
+        ..
+    } = alert(number);
+    Statement::from(Attestation {
+        rollup_chain_id,
+        block,
+        state_root: B256::repeat_byte(3),
+        output_root: B256::repeat_byte(4),
+    })
+}
+
+/// What operator `index` should send about `statement`.
+pub(crate) fn signed_as(statement: &Statement, index: u64) -> SignedStatement {
+    SignedStatement {
+        statement: statement.clone(),
+        domain: DOMAIN,
+        operator: id(index),
+        signature: key(index).sign(statement.digest(&DOMAIN)).to_bytes(),
     }
 }
 
@@ -308,11 +333,18 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 pub(crate) struct Unwritable {
     store: MemoryStore,
     fails: AtomicBool,
+    /// Writes that succeed before it fails, and one.
+    left: AtomicUsize,
 }
 
 impl Unwritable {
     pub(crate) fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
+    }
+
+    /// Fails after so many writes.
+    pub(crate) fn fail_after(&self, writes: usize) {
+        self.left.store(writes + 1, Ordering::SeqCst);
     }
 }
 
@@ -333,6 +365,11 @@ impl Store for Unwritable {
     }
 
     async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        let left = |writes: usize| writes.checked_sub(1);
+        let left = (self.left).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        if left == Ok(1) {
+            self.fail(true);
+        }
         if self.fails.load(Ordering::SeqCst) {
             return Err(StoreError::Backend("no space left on device".into()));
         }

@@ -14,8 +14,9 @@ use mach_node::{
 use tokio::sync::Notify;
 
 use crate::ports::{
-    Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, Unwritable, aggregator_on, config,
-    confirmation, confirmed, digest, id, sign_all, signed, signed_by, statement, until,
+    Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, Unwritable, aggregator_on,
+    attestation, config, confirmation, confirmed, digest, id, sign_all, signed, signed_as,
+    signed_by, statement, until,
 };
 
 /// Four operators of whom three are enough, with what is in `store`.
@@ -168,8 +169,12 @@ async fn rounds_that_are_over_are_forgotten() {
     let store = MemoryStore::new();
     let confirmer = Confirmer::default();
     let before = on(&store, &confirmer);
-    sign_all(&before, 1, 0..2).await;
-    sign_all(&before, 2, 0..1).await;
+    for (number, index) in [(1, 0), (1, 1), (2, 0)] {
+        before
+            .submit(signed_as(&attestation(number), index))
+            .await
+            .unwrap();
+    }
     drop(before);
     assert_eq!(rows(&store).await, 7);
 
@@ -188,7 +193,7 @@ async fn rounds_that_are_over_are_forgotten() {
     // Ten blocks past the reference block, and one more.
     l1.0.store(HEAD - 1 + 11, std::sync::atomic::Ordering::SeqCst);
     // Another round takes its place, and the old signatures do not count in it.
-    let late = after.submit(signed(1, 2)).await.unwrap();
+    let late = after.submit(signed_as(&attestation(1), 2)).await.unwrap();
     assert_eq!(late, Progress::Collecting { signers: 1 });
     assert_eq!(rows(&store).await, 6);
     assert_eq!(after.tend().await.unwrap(), 1);
@@ -199,7 +204,8 @@ async fn rounds_that_are_over_are_forgotten() {
             expired.push(digest);
         }
     }
-    assert_eq!(expired, [digest(1), digest(2)]);
+    let digests = [1, 2].map(|number| attestation(number).digest(&DOMAIN));
+    assert_eq!(expired, digests);
 }
 
 /// A clock that jumps forward before a restart makes no operator's signature void.
@@ -300,7 +306,12 @@ async fn a_signature_that_cannot_be_stored_is_not_acknowledged() {
 #[tokio::test]
 async fn wrong_signatures_leave_nothing_in_the_store() {
     let store = MemoryStore::new();
-    let aggregator = on(&store, &Confirmer::default());
+    let config = AggregatorConfig {
+        confirmations: 0,
+        ..config()
+    };
+    let confirmer = Confirmer::default();
+    let aggregator = aggregator_on(store.clone(), FixedRegistry::new(4), &confirmer, config);
     sign_all(&aggregator, 1, [0]).await;
     for index in [1, 2, 1] {
         let wrong = aggregator.submit(signed_by(1, index, 9)).await;

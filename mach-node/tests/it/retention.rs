@@ -9,12 +9,11 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::B256;
 use async_trait::async_trait;
 use mach_bls::verify_self_contained;
 use mach_core::{
-    Attestation, SignedStatement, Statement,
-    ports::{Progress, SignatureAggregator},
+    Statement,
+    ports::{AggregateError, Progress, SignatureAggregator},
 };
 use mach_node::{
     Aggregator, AggregatorConfig, Retention, RoundState, ToL1,
@@ -22,31 +21,16 @@ use mach_node::{
 };
 
 use crate::ports::{
-    Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, alert, config, id, key, percent, until,
+    Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, alert, attestation, config, percent,
+    signed_as, until,
 };
-
-fn attestation(number: u64) -> Statement {
-    let alert = alert(number);
-    Statement::from(Attestation {
-        rollup_chain_id: alert.rollup_chain_id,
-        block: alert.block,
-        state_root: B256::repeat_byte(3),
-        output_root: B256::repeat_byte(4),
-    })
-}
 
 async fn sign(aggregator: &Aggregator, statement: &Statement, operators: std::ops::Range<u64>) {
     for index in operators {
-        aggregator.submit(signed(statement, index)).await.unwrap();
-    }
-}
-
-fn signed(statement: &Statement, index: u64) -> SignedStatement {
-    SignedStatement {
-        statement: statement.clone(),
-        domain: DOMAIN,
-        operator: id(index),
-        signature: key(index).sign(statement.digest(&DOMAIN)).to_bytes(),
+        aggregator
+            .submit(signed_as(statement, index))
+            .await
+            .unwrap();
     }
 }
 
@@ -79,6 +63,7 @@ async fn what_is_over_is_kept_as_long_as_the_configuration_says() {
     };
     let config = AggregatorConfig {
         retention,
+        confirmations: 0,
         ..config()
     };
     let aggregator = on(&store, &head, &confirmer, config.clone());
@@ -109,15 +94,23 @@ async fn what_is_over_is_kept_as_long_as_the_configuration_says() {
     sign(&aggregator, &attestation(1), 3..4).await;
     assert_eq!(absent(&aggregator, 1).await, 0);
 
-    // Another process goes on with it. Who comes later begins nothing anew.
+    // Another process goes on with it. Who comes later begins nothing anew, and is told that it is late.
     drop(aggregator);
-    at(101).await;
     let aggregator = on(&store, &head, &confirmer, config);
-    let late = signed(&attestation(2), 3);
-    let progress = aggregator.submit(late).await.unwrap();
-    assert!(matches!(progress, Progress::Confirmed(_)), "{progress:?}");
     let terms = aggregator.open(&attestation(2)).await.unwrap();
     assert_eq!(u64::from(terms.reference_block()), HEAD - 1);
+    at(101).await;
+    let too_late = |error: AggregateError| {
+        let digest = attestation(2).digest(&DOMAIN);
+        matches!(error, AggregateError::TooLate(it) if it == digest) && !error.is_transient()
+    };
+    for index in [3, 0] {
+        let late = aggregator.submit(signed_as(&attestation(2), index)).await;
+        assert!(too_late(late.unwrap_err()));
+    }
+    assert!(too_late(
+        aggregator.open(&attestation(2)).await.unwrap_err()
+    ));
     assert_eq!(absent(&aggregator, 2).await, 1);
     assert_eq!(aggregator.open_rounds(), 0);
     at(300).await;
@@ -185,21 +178,20 @@ async fn what_is_not_brought_to_l1_is_certified_all_the_same() {
     }
 }
 
-/// Whoever was away for longer than rounds and certificates are answered for is alone with its old
-/// statements, and what others signed is not lost to it.
+/// A certificate whose round is lost, as an earlier release lost some, is extended in its own terms: nobody
+/// is alone with what others have signed, and what is acknowledged is in it.
 #[tokio::test]
-async fn a_certificate_gives_way_only_to_one_with_more_stake() {
+async fn a_certificate_without_a_round_is_extended_all_the_same() {
     let (store, head, confirmer) = (MemoryStore::new(), FixedHead::new(), Confirmer::default());
     let config = || AggregatorConfig {
         thresholds: vec![percent(50)],
         ..config()
     };
     let first = on(&store, &head, &confirmer, config());
-    sign(&first, &attestation(1), 0..3).await;
+    sign(&first, &attestation(1), 0..2).await;
     let digest = attestation(1).digest(&DOMAIN);
     until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
     drop(first);
-    // Its round is lost, as an earlier release lost it, and another one begins.
     let change = Change {
         table: Table::Rounds,
         key: digest.to_vec(),
@@ -208,24 +200,20 @@ async fn a_certificate_gives_way_only_to_one_with_more_stake() {
     };
     let _ = store.write(vec![change]).await.unwrap();
     head.0.store(HEAD + 50, Ordering::SeqCst);
-    let second = on(&store, &head, &confirmer, config());
-    let stored = async || {
+    for index in [2, 3] {
+        let second = on(&store, &head, &confirmer, config());
+        let progress = second.submit(signed_as(&attestation(1), index)).await;
+        assert!(
+            matches!(progress, Ok(Progress::Reached { .. })),
+            "{progress:?}"
+        );
         let certificate = second.certificate(digest).await.unwrap().unwrap();
-        let absent = certificate.non_signers.len();
-        (u64::from(certificate.round.reference_block()), absent)
-    };
-    sign(&second, &attestation(1), 2..4).await;
-    until(|| confirmer.certificates().len() == 2).await;
-    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
-    assert_eq!(stored().await, (HEAD - 1, 1));
-    // The one that is kept is extended in its own terms.
-    drop(second);
-    let second = on(&store, &head, &confirmer, config());
-    sign(&second, &attestation(1), 3..4).await;
-    let certificate = second.certificate(digest).await.unwrap().unwrap();
-    verify_self_contained(&certificate).unwrap();
-    assert_eq!(u64::from(certificate.round.reference_block()), HEAD - 1);
-    assert_eq!(certificate.non_signers.len(), 0);
+        verify_self_contained(&certificate).unwrap();
+        assert_eq!(u64::from(certificate.round.reference_block()), HEAD - 1);
+        assert_eq!(certificate.non_signers.len() as u64, 3 - index);
+    }
+    assert_eq!(confirmer.certificates().len(), 1);
+    assert_eq!(count(&store, Table::Rounds).await, 1);
 }
 
 /// Operators sign within moments of each other: those who come after the threshold cost a row each and

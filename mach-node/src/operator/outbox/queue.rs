@@ -2,15 +2,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
 use alloy_primitives::B256;
 use mach_core::Statement;
+use rand::Rng;
 use tokio::time::Instant;
 
-/// The shortest and the longest wait before a statement is sent again.
+use super::super::Signed;
+
+/// The shortest and the longest wait before a statement is sent again to an aggregator that did not take
+/// it.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
+/// The same for one that has it, and no certificate yet.
+const PACES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
+/// Between two statements that are sent to aggregators that have them, and how many may come at once.
+const GAP: Duration = Duration::from_millis(20);
+const BURST: u32 = 50;
 
 /// A statement on its way.
 #[derive(Clone, Debug)]
@@ -18,49 +28,127 @@ pub(super) struct Entry {
     pub(super) statement: Statement,
     /// Seconds since 1970.
     pub(super) queued_at: u64,
-    /// Aggregators that took or refused it, by their position.
+    /// Made once: a remote signer is not asked again for what it has signed.
+    pub(super) signed: Arc<Signed>,
+    /// Aggregators that need it no more or refused it, by their position.
     pub(super) settled: BTreeSet<usize>,
+    /// Those that have it, and wait for others to sign.
+    pub(super) held: BTreeSet<usize>,
+    /// Whether some aggregator has taken it.
     pub(super) is_accepted: bool,
+    /// Whether there is a certificate somewhere.
+    pub(super) is_certified: bool,
     failures: u32,
+    reminders: u32,
+    /// When those that have it are asked again.
+    remind_at: Option<Instant>,
 }
 
 impl Entry {
-    pub(super) const fn new(statement: Statement, queued_at: u64) -> Self {
+    pub(super) fn new(statement: Statement, queued_at: u64) -> Self {
         Self {
             statement,
             queued_at,
+            signed: Arc::default(),
             settled: BTreeSet::new(),
+            held: BTreeSet::new(),
             is_accepted: false,
+            is_certified: false,
             failures: 0,
+            reminders: 0,
+            remind_at: None,
         }
     }
 
     pub(super) const fn is_first_failure(&self) -> bool {
         self.failures == 0
     }
+
+    pub(super) const fn is_attestation(&self) -> bool {
+        matches!(self.statement, Statement::Attestation(_))
+    }
+
+    /// Of so many aggregators those that it is to be sent to now.
+    pub(super) fn waiting(&self, count: usize) -> Vec<usize> {
+        let is_due = self.remind_at.is_none_or(|at| at <= Instant::now());
+        let waits =
+            |index: &usize| !self.settled.contains(index) && (is_due || !self.held.contains(index));
+        (0..count).filter(waits).collect()
+    }
+
+    /// When it is to be sent again: soon to those of `count` aggregators that did not take it, at leisure to
+    /// those that have it. The times grow, and differ from operator to operator.
+    fn due(&mut self, count: usize) -> Instant {
+        let now = Instant::now();
+        let after = |(shortest, longest): (Duration, Duration), times: u32| {
+            shortest.saturating_mul(1 << times.min(16)).min(longest)
+        };
+        if self.held.is_empty() {
+            self.remind_at = None;
+        } else if self.remind_at.is_none_or(|at| at <= now) {
+            let pace = after(PACES, self.reminders);
+            self.reminders = self.reminders.saturating_add(1);
+            let part = rand::rng().random_range(0.75..1.25);
+            self.remind_at = Some(now + pace.mul_f64(part));
+        }
+        if self.settled.len() + self.held.len() >= count {
+            return self.remind_at.unwrap_or(now);
+        }
+        let delay = after(DELAYS, self.failures);
+        self.failures = self.failures.saturating_add(1);
+        let again = now + delay;
+        self.remind_at.map_or(again, |at| at.min(again))
+    }
 }
 
-/// Alerts before attestations, then as they came.
-type Place = (bool, u64);
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Alert,
+    Attestation,
+    /// Some aggregator has it already.
+    Reminder,
+}
+
+/// Classes one after the other, then as they came.
+type Place = (Class, u64);
 
 /// Statements that wait, and which of them are being sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     ready: BTreeMap<Place, (B256, Entry)>,
     /// Those that are sent again, by the time when.
     delayed: BTreeMap<(Instant, Place), (B256, Entry)>,
-    /// Of all that wait or are being sent.
-    places: HashMap<B256, Place>,
+    /// Of all that wait or are being sent, how many came before.
+    places: HashMap<B256, u64>,
     next: u64,
+    /// When the next reminder may go.
+    remind_at: Instant,
 }
 
 impl Queue {
+    pub(super) fn new() -> Self {
+        Self {
+            ready: BTreeMap::new(),
+            delayed: BTreeMap::new(),
+            places: HashMap::new(),
+            next: 0,
+            remind_at: Instant::now(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// How many some aggregator has, without a certificate yet.
+    pub(super) fn held(&self) -> usize {
+        let waiting = self.ready.values().chain(self.delayed.values());
+        waiting.filter(|(_, entry)| !entry.held.is_empty()).count()
     }
 
     pub(super) fn contains(&self, digest: &B256) -> bool {
@@ -72,11 +160,10 @@ impl Queue {
         if self.contains(&digest) {
             return false;
         }
-        let is_attestation = matches!(entry.statement, Statement::Attestation(_));
-        let place = (is_attestation, self.next);
+        let place = self.next;
         self.next += 1;
         self.places.insert(digest, place);
-        self.ready.insert(place, (digest, entry));
+        self.ready.insert((class(&entry), place), (digest, entry));
         true
     }
 
@@ -87,43 +174,58 @@ impl Queue {
             let ((_, place), waiting) = first.remove_entry();
             self.ready.insert(place, waiting);
         }
-        self.ready.pop_first().map(|(_, waiting)| waiting)
+        let first = self.ready.first_entry()?;
+        if first.key().0 == Class::Reminder {
+            if self.remind_at > now {
+                return None;
+            }
+            let earliest = now.checked_sub(GAP * BURST).unwrap_or(now);
+            self.remind_at = self.remind_at.max(earliest) + GAP;
+        }
+        Some(first.remove())
     }
 
-    /// To be sent again, later each time.
-    pub(super) fn put_back(&mut self, digest: B256, mut entry: Entry) {
+    /// To be sent again to those of `count` aggregators that have not settled it, later each time.
+    pub(super) fn put_back(&mut self, digest: B256, mut entry: Entry, count: usize) {
         let Some(place) = self.places.get(&digest) else {
             return;
         };
-        let (shortest, longest) = DELAYS;
-        let delay = shortest.saturating_mul(1 << entry.failures.min(16));
-        entry.failures = entry.failures.saturating_add(1);
-        let due = Instant::now() + delay.min(longest);
-        self.delayed.insert((due, *place), (digest, entry));
+        let due = entry.due(count);
+        let place = (class(&entry), *place);
+        self.delayed.insert((due, place), (digest, entry));
     }
 
     pub(super) fn done(&mut self, digest: &B256) {
         self.places.remove(digest);
     }
 
-    /// Takes the oldest attestation out that is not being sent.
-    pub(super) fn give_up(&mut self) -> Option<B256> {
-        let ready = (self.ready.range((true, 0)..).next()).map(|(place, _)| *place);
-        let delayed = (self.delayed.keys())
-            .filter(|(_, place)| place.0)
-            .min_by_key(|it| it.1);
-        let delayed = delayed.copied();
-        let is_ready = match (ready, delayed) {
-            (Some(ready), Some((_, delayed))) => ready < delayed,
-            (ready, _) => ready.is_some(),
-        };
-        let (digest, _) = if is_ready {
-            self.ready.remove(&ready?)?
-        } else {
-            self.delayed.remove(&delayed?)?
-        };
-        self.places.remove(&digest);
-        Some(digest)
+    /// Takes the oldest attestation out that is not being sent, or if there is none the oldest alert that
+    /// some aggregator has.
+    pub(super) fn give_up(&mut self) -> Option<(B256, Entry)> {
+        let place = (self.oldest(Entry::is_attestation))
+            .or_else(|| self.oldest(|entry| !entry.held.is_empty()))?;
+        let ready = self.ready.keys().find(|it| it.1 == place).copied();
+        let delayed = self.delayed.keys().find(|it| it.1.1 == place).copied();
+        let ready = ready.and_then(|key| self.ready.remove(&key));
+        let delayed = delayed.and_then(|key| self.delayed.remove(&key));
+        let given_up = ready.or(delayed)?;
+        self.places.remove(&given_up.0);
+        Some(given_up)
+    }
+
+    fn oldest(&self, which: impl Fn(&Entry) -> bool) -> Option<u64> {
+        let ready = self.ready.iter().map(|(key, it)| (key.1, it));
+        let delayed = self.delayed.iter().map(|(key, it)| (key.1.1, it));
+        let waiting = ready.chain(delayed).filter(|(_, (_, entry))| which(entry));
+        waiting.map(|(place, _)| place).min()
+    }
+}
+
+const fn class(entry: &Entry) -> Class {
+    match (&entry.statement, entry.is_accepted) {
+        (_, true) => Class::Reminder,
+        (Statement::Alert(_), false) => Class::Alert,
+        (Statement::Attestation(_), false) => Class::Attestation,
     }
 }
 
@@ -172,7 +274,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn alerts_go_first_and_failures_wait() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new();
         assert!(queue.push(digest(1), attestation(1)));
         assert!(queue.push(digest(2), alert(2)));
         assert!(queue.push(digest(3), attestation(3)));
@@ -181,8 +283,8 @@ mod tests {
         // Known while they are being sent.
         assert!(!queue.push(digest(1), attestation(1)));
         queue.done(&digest(3));
-        queue.put_back(digest(1), attestation(1));
-        queue.put_back(digest(2), alert(2));
+        queue.put_back(digest(1), attestation(1), 1);
+        queue.put_back(digest(2), alert(2), 1);
         assert_eq!((due(&mut queue), queue.len()), (vec![], 2));
         tokio::time::advance(DELAYS.0).await;
         assert_eq!(due(&mut queue), [2, 1]);
@@ -190,19 +292,78 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_attestation_is_given_up_and_no_alert() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new();
         for number in 1..=3 {
             queue.push(digest(number), attestation(number));
         }
         queue.push(digest(4), alert(4));
         let (sent, entry) = queue.take_due().unwrap();
         assert_eq!(sent, digest(4));
-        queue.put_back(sent, entry);
+        queue.put_back(sent, entry, 1);
         let (sent, entry) = queue.take_due().unwrap();
-        queue.put_back(sent, entry);
+        queue.put_back(sent, entry, 1);
         // 1 waits to be sent again, 2 and 3 for the first time.
-        let given_up: Vec<_> = std::iter::from_fn(|| queue.give_up()).collect();
-        assert_eq!(given_up, [digest(1), digest(2), digest(3)]);
+        let given_up = std::iter::from_fn(|| queue.give_up()).map(|(digest, _)| digest);
+        assert_eq!(
+            given_up.collect::<Vec<_>>(),
+            [digest(1), digest(2), digest(3)]
+        );
         assert_eq!(queue.len(), 1);
+        // Unless an aggregator has it.
+        queue.push(digest(5), held(5));
+        assert_eq!(queue.give_up().unwrap().0, digest(5));
+        assert!(queue.give_up().is_none());
+    }
+
+    fn held(number: u64) -> Entry {
+        let mut entry = alert(number);
+        entry.is_accepted = true;
+        entry.held.insert(0);
+        entry
+    }
+
+    /// Of two aggregators one has it, and the other is away: the first is not asked as often.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_it_is_reminded_at_leisure() {
+        let (mut queue, begin) = (Queue::new(), Instant::now());
+        queue.push(digest(1), held(1));
+        let mut asked = [vec![], vec![]];
+        while begin.elapsed() < Duration::from_secs(4000) {
+            while let Some((digest, entry)) = queue.take_due() {
+                for index in entry.waiting(2) {
+                    asked[index].push(begin.elapsed().as_secs());
+                }
+                queue.put_back(digest, entry, 2);
+            }
+            tokio::time::advance(Duration::from_millis(250)).await;
+        }
+        // Half a minute, one, two, four, eight, and from then on a quarter of an hour, more or less.
+        let [reminded, sent] = asked;
+        let pauses: Vec<u64> = reminded.windows(2).map(|it| it[1] - it[0]).collect();
+        let expected = [30, 60, 120, 240, 480, 900, 900, 900];
+        for (pause, expected) in pauses.iter().zip(expected) {
+            assert!(
+                (expected * 3 / 4 - 1..=expected * 5 / 4 + 1).contains(pause),
+                "{pauses:?}"
+            );
+        }
+        assert!((6..=9).contains(&pauses.len()), "{pauses:?}");
+        assert!(sent.len() > 250, "{}", sent.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reminders_come_last_and_not_all_at_once() {
+        let mut queue = Queue::new();
+        for number in 0..1000 {
+            queue.push(digest(number), held(number));
+        }
+        queue.push(digest(1000), attestation(1000));
+        assert_eq!(queue.take_due().unwrap().0, digest(1000));
+        let mut taken = 0;
+        for _ in 0..100 {
+            taken += std::iter::from_fn(|| queue.take_due()).count();
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!((450..=550).contains(&taken), "{taken} in ten seconds");
     }
 }

@@ -1,0 +1,139 @@
+//! What is done with closed rounds, by the height of L1: their confirmations are looked at again, and
+//! what is kept of them grows old.
+
+use alloy_primitives::B256;
+
+use super::{Ledger, PAGE, Recorded, StoredRound, StoredRow, put, remove};
+use crate::store::{Change, Expected, StoreError, Table, domain_key};
+
+/// What a height of L1 is kept for. The number stands in keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::aggregator) enum Kept {
+    /// A closed round with its certificate, which go together: who is late finds what there is, and
+    /// begins nothing anew.
+    Round = 0,
+    /// The certificate of a round that was forgotten. Releases before this one left such.
+    Certificate = 1,
+    /// A confirmation that a reorganisation of L1 may take back.
+    Confirmation = 2,
+}
+
+/// A confirmation that is to be looked at again.
+#[derive(Clone, Debug)]
+pub(in crate::aggregator) struct Due {
+    pub(in crate::aggregator) digest: B256,
+    key: Vec<u8>,
+}
+
+impl Ledger {
+    /// Removes what has aged since `before` or longer, so many statements at most. Gives which.
+    pub(in crate::aggregator) async fn prune(
+        &self,
+        kept: Kept,
+        before: u64,
+    ) -> Result<Vec<B256>, StoreError> {
+        let rows = self.heights(kept, before).await?;
+        let mut removed = Vec::with_capacity(rows.len());
+        let mut changes = Vec::new();
+        for Due { digest, key } in rows {
+            // A certificate whose statement has another round by now goes with that one.
+            if kept == Kept::Round || self.row(&digest).await?.is_none() {
+                changes.extend([
+                    remove(Table::Rounds, digest.to_vec()),
+                    remove(Table::Certificates, digest.to_vec()),
+                    remove(Table::Untold, self.digest_key(&digest)),
+                ]);
+                match self.remove_signatures(digest.as_slice()).await? {
+                    Recorded::Durable => {}
+                    // Who leads prunes.
+                    _ => return Ok(Vec::new()),
+                }
+            }
+            changes.push(remove(Table::Aging, key));
+            removed.push(digest);
+        }
+        if changes.is_empty() {
+            return Ok(removed);
+        }
+        match self.write(changes).await? {
+            Recorded::Durable => Ok(removed),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Confirmations that are to be looked at again when L1 is at `head`, the first of them.
+    pub(in crate::aggregator) async fn due(&self, head: u64) -> Result<Vec<Due>, StoreError> {
+        (self.heights(Kept::Confirmation, head.saturating_add(1))).await
+    }
+
+    /// Takes that a confirmation was looked at, and when it is looked at next.
+    pub(in crate::aggregator) async fn looked(
+        &self,
+        due: &Due,
+        next: Option<u64>,
+    ) -> Result<Recorded, StoreError> {
+        let mut changes = vec![remove(Table::Aging, due.key.clone())];
+        changes.extend(next.map(|height| self.height(Kept::Confirmation, height, &due.digest)));
+        self.write(changes).await
+    }
+
+    /// Takes a closed round for what it was before: its statement does not stand on L1 any more.
+    pub(in crate::aggregator) async fn reopen(
+        &self,
+        due: &Due,
+        row: &StoredRow,
+    ) -> Result<Recorded, StoreError> {
+        let digest = &due.digest;
+        let open = StoredRound {
+            confirmation: None,
+            certified: None,
+            ..row.round.clone()
+        };
+        let mut changes = vec![
+            Change {
+                expected: Expected::Value(row.bytes.clone()),
+                ..put(Table::Rounds, digest.to_vec(), open.encode()?)
+            },
+            put(Table::Unconfirmed, self.digest_key(digest), Vec::new()),
+            remove(Table::Aging, due.key.clone()),
+        ];
+        changes.extend(
+            (self.aging(Kept::Round, digest, &row.round))
+                .map(|aging| remove(Table::Aging, aging.key)),
+        );
+        self.write(changes).await
+    }
+
+    /// The row that says since when something of a round is growing old.
+    pub(super) fn aging(&self, kept: Kept, digest: &B256, round: &StoredRound) -> Option<Change> {
+        Some(self.height(kept, round.aged_from()?, digest))
+    }
+
+    pub(super) fn height(&self, kept: Kept, height: u64, digest: &B256) -> Change {
+        let prefix = self.heights_prefix(kept);
+        let key = [prefix.as_slice(), &height.to_be_bytes(), digest.as_slice()].concat();
+        put(Table::Aging, key, Vec::new())
+    }
+
+    /// What has a height below `before`, in the order of heights.
+    async fn heights(&self, kept: Kept, before: u64) -> Result<Vec<Due>, StoreError> {
+        let prefix = self.heights_prefix(kept);
+        let rows = self.store.scan(Table::Aging, &prefix, None, PAGE).await?;
+        let mut found = Vec::new();
+        for (key, _) in rows {
+            let damaged = || StoreError::damaged(Table::Aging, &key);
+            let rest = key.get(prefix.len()..).ok_or_else(damaged)?;
+            let (height, digest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+            let digest = B256::try_from(digest).map_err(|_| damaged())?;
+            if u64::from_be_bytes(*height) >= before {
+                break;
+            }
+            found.push(Due { digest, key });
+        }
+        Ok(found)
+    }
+
+    fn heights_prefix(&self, kept: Kept) -> Vec<u8> {
+        [domain_key(&self.domain).as_slice(), &[kept as u8]].concat()
+    }
+}
