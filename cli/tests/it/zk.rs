@@ -14,7 +14,7 @@ use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
 use mach_contracts_bindings::{
     SubmitPolicy, Submitter,
     zk::{
-        ZkConfig, ZkProgram, ZkServiceManager,
+        ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
         abi::{ProgramKind, Status},
     },
 };
@@ -240,7 +240,7 @@ async fn a_lie_is_convicted_through_kill_and_restart() {
     let on_l1 = ZkConfig {
         oracle: Some(L2_OUTPUT_ORACLE),
         bond: 1_000_000_007,
-        configs: vec![config.l2_spec().hash()],
+        configs: vec![ZkRules::without_horizon(config.l2_spec().hash())],
         programs: vec![ZkProgram {
             id: PROGRAM,
             verifier,

@@ -33,7 +33,7 @@ use eyre::{ContextCompat, bail, ensure};
 use mach_contracts_bindings::{
     SubmitPolicy, Submitter,
     zk::{
-        Raise, Verifier, ZkConfig, ZkProgram, ZkServiceManager,
+        Raise, Verifier, ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
         abi::{Claim, IMachZkServiceManager, IProofVerifier, Opening, Path, ProgramKind, Status},
         deploy_verifier,
     },
@@ -178,7 +178,8 @@ impl Stage {
         let mut config = ZkConfig {
             oracle: Some(L2_OUTPUT_ORACLE),
             bond: BOND,
-            configs: vec![self.config.l2_spec().hash()],
+            // The devnet has no forks to come.
+            configs: vec![ZkRules::without_horizon(self.config.l2_spec().hash())],
             ..ZkConfig::new(self.devnet.l2().chain_id(), self.owner.sender())
         };
         let mut program = None;

@@ -17,6 +17,10 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
         "{0} is there already, or will be: retire it first, and wait until it is",
     ),
     (
+        "BeyondHorizon(bytes32,uint64,uint64)",
+        "nobody said that configuration {0} has the rules of block {1}, only of those up to {2}: the owner extends it or schedules another",
+    ),
+    (
         "BlockNumberMismatch(uint256,uint256)",
         "the alert is about block {0}, what is shown is about block {1}",
     ),
@@ -72,6 +76,10 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
     (
         "NoDescent(bytes32,bytes32)",
         "nobody has shown that block {0} descends from {1}: record the headers between them first",
+    ),
+    (
+        "NoExtension(uint64,uint64)",
+        "the configuration judges blocks up to {1}, and loses none: name a later block than {0}, or retire it",
     ),
     (
         "NoSuchSource(uint8)",

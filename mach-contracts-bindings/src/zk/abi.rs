@@ -89,6 +89,25 @@ sol! {
     struct Config {
         uint64 activeFrom;
         uint64 activeUntil;
+        uint64 lastBlock;
+        uint64 extendedTo;
+        uint64 extendedFrom;
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct NewConfig {
+        bytes32 configHash;
+        uint64 lastBlock;
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Posting {
+        address source;
+        uint64 index;
+        uint64 postedAt;
+        bool published;
+        uint256 blockNumber;
+        bytes32 accused;
     }
 
     #[derive(Debug, PartialEq, Eq)]
@@ -114,7 +133,8 @@ sol! {
         uint64 raisedAt;
         uint96 bond;
         address source;
-        uint256 index;
+        uint64 index;
+        uint64 postedAt;
         uint256 blockNumber;
         bytes32 accused;
         bytes32 expected;
@@ -135,7 +155,7 @@ sol! {
         uint64 delay;
         uint96 bond;
         bool allowlistEnabled;
-        bytes32[] configs;
+        NewConfig[] configs;
         NewProgram[] programs;
     }
 
@@ -165,7 +185,8 @@ sol! {
         function setBeneficiary(address beneficiary) external;
         function scheduleProgram(NewProgram added) external;
         function retireProgram(bytes32 program) external;
-        function scheduleConfig(bytes32 configHash) external;
+        function scheduleConfig(NewConfig added) external;
+        function extendConfig(NewConfig extended) external;
         function retireConfig(bytes32 configHash) external;
         function addToAllowlist(address operator) external;
         function removeFromAllowlist(address operator) external;
@@ -184,12 +205,14 @@ sol! {
         function queryAlerts(uint256 start, uint256 size) external view returns (Alert[] memory);
         function latestAlertBlockNumber() external view returns (uint256);
         function totalAlerts(uint256 rollupChainId) external view returns (uint256);
-        function conviction(address source, uint256 index, bytes32 outputRoot) external view returns (Conviction);
+        function conviction(address source, uint64 index, uint64 postedAt, bytes32 outputRoot) external view returns (Conviction);
         function verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind) external view returns (Verdict memory);
         function contradictedBy(bytes32 configHash, bytes32 blockHash, ProgramKind kind) external view returns (bytes32);
         function journalDigest(address prover, Claim claim) external view returns (bytes32);
         function programs(bytes32 program) external view returns (Program memory);
         function configs(bytes32 configHash) external view returns (Config memory);
+        function horizon(bytes32 configHash) external view returns (uint64);
+        function NO_HORIZON() external view returns (uint64);
         function isActiveProgram(bytes32 program) external view returns (bool);
         function isActiveConfig(bytes32 configHash) external view returns (bool);
         function clock() external view returns (uint64);
@@ -230,7 +253,8 @@ sol! {
         event BeneficiaryChanged(address beneficiary);
         event ProgramScheduled(bytes32 indexed program, address verifier, ProgramKind kind, uint64 activeFrom);
         event ProgramRetired(bytes32 indexed program, uint64 activeUntil);
-        event ConfigScheduled(bytes32 indexed configHash, uint64 activeFrom);
+        event ConfigScheduled(bytes32 indexed configHash, uint64 activeFrom, uint64 lastBlock);
+        event ConfigExtended(bytes32 indexed configHash, uint64 extendedFrom, uint64 lastBlock);
         event ConfigRetired(bytes32 indexed configHash, uint64 activeUntil);
         event OperatorAllowed(address operator);
         event OperatorDisallowed(address operator);
@@ -277,6 +301,8 @@ sol! {
         error IsNotPaused();
         error ProgramNotActive(bytes32 program);
         error ConfigNotActive(bytes32 configHash);
+        error BeyondHorizon(bytes32 configHash, uint64 blockNumber, uint64 lastBlock);
+        error NoExtension(uint64 lastBlock, uint64 current);
         error AlreadyScheduled(bytes32 id);
         error OwnableUnauthorizedAccount(address account);
         error OwnableInvalidOwner(address owner);
@@ -293,6 +319,7 @@ sol! {
             uint256 fields;
         }
 
+        function posting(address oracle, address factory, uint32 gameType, address proposer, Accused kind, uint256 index) external view returns (Posting memory found);
         function open(bytes32 blockHash, bytes header) external pure returns (Header memory);
         function descend(bytes32 blockHash, bytes[] headers) external view returns (bytes32);
         function number(bytes32 blockHash, bytes header) external pure returns (uint256);

@@ -123,19 +123,9 @@ impl ZkServiceManager {
         self.raise_as(submitter, raise, &[], U256::MAX).await
     }
 
-    /// [`Self::raise`] about the root that stands at the index now: the oracle gives an index to another output
-    /// when it deletes outputs, and the same call is another alert then.
-    pub async fn raise_about(
-        &self,
-        submitter: &Submitter,
-        raise: &Raise,
-        accused: B256,
-    ) -> Result<U256, RaiseError> {
-        self.raise_within(submitter, raise, accused, U256::MAX)
-            .await
-    }
-
-    /// [`Self::raise_about`] for a bond of at most `most` wei.
+    /// [`Self::raise`] for a bond of at most `most` wei, about the root that stands at the index since `posted_at`: the oracle
+    /// gives an index to another output when it deletes outputs, or to the same one again, and the same call is another
+    /// alert then.
     ///
     /// Errors: [`RaiseError::BondAbove`] if it costs more; nothing was sent then.
     pub async fn raise_within(
@@ -143,10 +133,11 @@ impl ZkServiceManager {
         submitter: &Submitter,
         raise: &Raise,
         accused: B256,
+        posted_at: u64,
         most: U256,
     ) -> Result<U256, RaiseError> {
-        self.raise_as(submitter, raise, accused.as_slice(), most)
-            .await
+        let about = [accused.as_slice(), &posted_at.to_be_bytes()].concat();
+        self.raise_as(submitter, raise, &about, most).await
     }
 
     async fn raise_as(
@@ -335,22 +326,25 @@ impl ZkServiceManager {
         call(&self.provider, self.address, &request).await
     }
 
-    /// Whether an output root that is, or was, on L1 is convicted; `index` is 0 for a game.
+    /// Whether an output root that is, or was, on L1 is convicted. `index` and `posted_at`, the output's timestamp
+    /// in the oracle, are 0 for a game.
     pub async fn conviction(
         &self,
         source: Address,
         index: u64,
+        posted_at: u64,
         output_root: B256,
     ) -> Result<Conviction, CallError> {
         let request = Z::convictionCall {
             source,
-            index: U256::from(index),
+            index,
+            postedAt: posted_at,
             outputRoot: output_root,
         };
         call(&self.provider, self.address, &request).await
     }
 
-    /// What was proved of a header, if anything was.
+    /// What decides of what was proved of a header, if anything that counts was.
     pub async fn verdict(
         &self,
         config_hash: B256,
@@ -400,6 +394,14 @@ impl ZkServiceManager {
     /// Whether proofs under the configuration count now.
     pub async fn is_active_config(&self, config_hash: B256) -> Result<bool, CallError> {
         let request = Z::isActiveConfigCall {
+            configHash: config_hash,
+        };
+        call(&self.provider, self.address, &request).await
+    }
+
+    /// Number of the last block that the configuration judges now.
+    pub async fn horizon(&self, config_hash: B256) -> Result<u64, CallError> {
+        let request = Z::horizonCall {
             configHash: config_hash,
         };
         call(&self.provider, self.address, &request).await

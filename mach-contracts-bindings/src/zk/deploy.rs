@@ -9,7 +9,7 @@ use super::{
     ZkServiceManager,
     abi::{
         IMachZkServiceManager, IOpenVmVerifierAdapter, IRiscZeroVerifierAdapter,
-        ISp1VerifierAdapter, NewProgram, ProgramKind, Setup,
+        ISp1VerifierAdapter, NewConfig, NewProgram, ProgramKind, Setup,
     },
 };
 use crate::{Artifact, SubmitError, Submitter};
@@ -45,10 +45,37 @@ pub struct ZkConfig {
     pub bond: u128,
     /// Whether only those on the allowlist may raise alerts.
     pub is_allowlist_enabled: bool,
-    /// Hashes of the configurations under which proofs count from the start.
-    pub configs: Vec<B256>,
+    /// Configurations under which proofs count from the start.
+    pub configs: Vec<ZkRules>,
     /// Programs whose proofs count from the start.
     pub programs: Vec<ZkProgram>,
+}
+
+/// A configuration of the rollup, and the blocks that it judges.
+///
+/// Rules say nothing of forks that come later. What such a fork makes right is wrong by them, so that whoever
+/// enters them says how far they are known to hold, and extends them in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZkRules {
+    /// Hash of the rules: `ChainSpec::hash` in mach-verify.
+    pub hash: B256,
+    /// Number of the last block that they judge.
+    pub last_block: u64,
+}
+
+impl ZkRules {
+    /// Rules that are said to be those of all blocks to come.
+    pub const fn without_horizon(hash: B256) -> Self {
+        Self {
+            hash,
+            last_block: u64::MAX,
+        }
+    }
+
+    /// Rules of the blocks up to `last_block`.
+    pub const fn up_to(hash: B256, last_block: u64) -> Self {
+        Self { hash, last_block }
+    }
 }
 
 /// A program and the adapter that verifies its proofs.
@@ -114,8 +141,17 @@ impl ZkConfig {
             delay: self.delay.as_secs(),
             bond: U96::saturating_from(self.bond),
             allowlistEnabled: self.is_allowlist_enabled,
-            configs: self.configs.clone(),
+            configs: self.configs.iter().map(NewConfig::from).collect(),
             programs: self.programs.iter().map(NewProgram::from).collect(),
+        }
+    }
+}
+
+impl From<&ZkRules> for NewConfig {
+    fn from(rules: &ZkRules) -> Self {
+        Self {
+            configHash: rules.hash,
+            lastBlock: rules.last_block,
         }
     }
 }

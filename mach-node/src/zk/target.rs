@@ -33,6 +33,9 @@ pub struct Proposal {
     pub source: Source,
     /// Index of the output in the oracle, or of the game in the factory.
     pub index: u64,
+    /// When the oracle got the output, in seconds since 1970: what is posted again is another. 0 for a game.
+    #[serde(default)]
+    pub posted_at: u64,
     /// The root.
     pub root: B256,
     /// Height that it is said to be of.

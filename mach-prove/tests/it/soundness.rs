@@ -39,5 +39,46 @@ fn each_test_that_the_argument_names_is_there() {
                     && (attribute.ends_with("#[test]") || attribute.ends_with("#[tokio::test]"))
             });
         assert!(is_there, "SOUNDNESS.md names {folder}, {file}.rs: {test}");
+        let declared = format!("mod {file};");
+        assert!(
+            files.iter().any(|(_, source)| source.contains(&declared)),
+            "{folder}, {file}.rs is in no module, so that no test in it runs"
+        );
     }
+}
+
+/// What a dishonest prover could do there no test can do: the numbers of an executor are reduced ones. So
+/// this reads the source.
+#[test]
+fn what_the_guests_look_at_is_asserted_to_be_reduced() {
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/src/bin/block");
+    let openvm = fs::read_to_string(guests.join("openvm.rs")).unwrap();
+    let (_, recover) = openvm.split_once("pub fn recover(").unwrap();
+    let (recover, _) = recover.split_once("\n}\n").unwrap();
+    let mut looked_at = Vec::new();
+    for look in [".as_le_bytes()", ".to_be_bytes()"] {
+        for (at, _) in recover.match_indices(look) {
+            let before = &recover[..at];
+            let start = before.rfind(|it: char| !it.is_alphanumeric() && it != '_');
+            let (before, name) = before.split_at(start.unwrap() + 1);
+            // Since it was given its value last.
+            let given = before.rmatch_indices("let ").find(|(at, _)| {
+                let (names, _) = before[*at..].split_once('=').unwrap();
+                let mut names = names.split(|it: char| !it.is_alphanumeric() && it != '_');
+                names.any(|it| it == name)
+            });
+            let since = &before[given.unwrap().0..];
+            assert!(
+                since.contains(&format!("{name}.assert_reduced();")),
+                "{name}"
+            );
+            looked_at.push(name);
+        }
+    }
+    assert_eq!(looked_at, ["y", "x", "y"]);
+
+    // RISC Zero's library has each operation twice: asserted, and in a module of its own without that.
+    let risc0 = fs::read_to_string(guests.join("risc0.rs")).unwrap();
+    assert!(risc0.contains("field::{modadd_256, modinv_256, modmul_256, modsub_256}"));
+    assert!(!risc0.contains("unchecked::") && !risc0.contains("::unchecked"));
 }

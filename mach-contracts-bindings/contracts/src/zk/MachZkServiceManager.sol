@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {ZkVerdicts} from "./ZkVerdicts.sol";
 import {ZkRules} from "./ZkRules.sol";
 import {IMachStatements} from "../interfaces/IMachStatements.sol";
-import {IAttestations, IDisputeGame, IDisputeGameFactory, IL2OutputOracle} from "./interfaces/IRollupContracts.sol";
+import {IAttestations, IDisputeGameFactory, IL2OutputOracle} from "./interfaces/IRollupContracts.sol";
 import {ZkEvidence} from "./ZkEvidence.sol";
 import {OutputRoots} from "./libraries/OutputRoots.sol";
 
@@ -38,16 +38,11 @@ contract MachZkServiceManager is ZkVerdicts {
     event BeneficiaryChanged(address beneficiary);
 
     error InvalidAlert();
-    /// @notice There is no alert, output or game with this index.
-    error InvalidIndex();
     error InvalidStartIndex();
     error NotInAllowlist();
     error WrongBond(uint256 sent, uint256 bond);
-    /// @notice The rollup has no such contract here.
-    error NoSuchSource(Accused kind);
-    error OtherGameType(uint32 gameType);
     error AlreadyProved(uint256 id);
-    /// @notice This alert has convicted the same before: what costs no bond is raised once.
+    /// @notice This alert has convicted the same before, at the same posting: what costs no bond is raised once.
     error AlreadyConvicted(uint256 id);
     error NotOpen(uint256 id, Status status);
     error NotExpired(uint64 deadline);
@@ -182,7 +177,7 @@ contract MachZkServiceManager is ZkVerdicts {
     function settle(uint256 id, bytes32 configHash, ProgramKind kind, Path calldata path) public whenNotPaused {
         Alert storage alert = _undecided(id);
         bytes32 judged = _judged(alert, path);
-        Verdict storage found = _verdict(configHash, judged, kind);
+        Verdict memory found = _verdict(configHash, judged, kind);
         _settle(id, alert, found, kind, judged, path.headers.length == 0);
     }
 
@@ -341,8 +336,13 @@ contract MachZkServiceManager is ZkVerdicts {
     /// @notice Whether an output root that is, or was, on L1 is convicted.
     /// @param source the oracle, or the game
     /// @param index of the output in the oracle, 0 for a game
-    function conviction(address source, uint256 index, bytes32 outputRoot) external view returns (Conviction) {
-        return _convicted[_subject(source, index, outputRoot)].conviction;
+    /// @param postedAt the output's timestamp in the oracle, 0 for a game
+    function conviction(address source, uint64 index, uint64 postedAt, bytes32 outputRoot)
+        external
+        view
+        returns (Conviction)
+    {
+        return _convicted[_subject(source, index, postedAt, outputRoot)].conviction;
     }
 
     // ------------------------------------------------------------------------------------------------------ private
@@ -357,7 +357,7 @@ contract MachZkServiceManager is ZkVerdicts {
         returns (uint256 id)
     {
         if (accused == 0 || blockNumber == 0) revert InvalidAlert();
-        id = _push(kind, false, address(0), 0, blockNumber, accused, expected);
+        id = _push(kind, Posting(address(0), 0, 0, false, blockNumber, accused), expected);
         emit AlertBlockMismatch(accused, expected, blockNumber);
     }
 
@@ -368,62 +368,33 @@ contract MachZkServiceManager is ZkVerdicts {
     }
 
     function _raisePublished(Accused kind, uint256 index, bytes32 expected) private returns (uint256 id) {
-        address source;
-        bool published = true;
-        uint256 blockNumber;
-        bytes32 accused;
-        if (kind == Accused.OracleOutput && address(l2OutputOracle) != address(0)) {
-            // The oracle's own answer to an index that it does not have is a panic.
-            try l2OutputOracle.getL2Output(index) returns (IL2OutputOracle.OutputProposal memory output) {
-                (source, accused, blockNumber) = (address(l2OutputOracle), output.outputRoot, output.l2BlockNumber);
-            } catch {
-                revert InvalidIndex();
-            }
-        } else if (kind == Accused.GameClaim && address(disputeGameFactory) != address(0)) {
-            if (index >= disputeGameFactory.gameCount()) revert InvalidIndex();
-            uint32 found;
-            (found,, source) = disputeGameFactory.gameAtIndex(index);
-            if (found != gameType) revert OtherGameType(found);
-            accused = IDisputeGame(source).rootClaim();
-            blockNumber = IDisputeGame(source).l2BlockNumber();
-            // Anybody may make a game with a false claim: what is the rollup's own is what its proposer claims.
-            published = proposer == address(0) || IDisputeGame(source).gameCreator() == proposer;
-        } else {
-            revert NoSuchSource(kind);
-        }
-        if (accused == expected || accused == 0) revert InvalidAlert();
-        id = _push(kind, published, source, index, blockNumber, accused, expected);
-        emit AlertBlockOutputOracleMismatch(index, accused, expected, blockNumber);
+        Posting memory posting = evidence.posting(l2OutputOracle, disputeGameFactory, gameType, proposer, kind, index);
+        if (posting.accused == expected || posting.accused == 0) revert InvalidAlert();
+        id = _push(kind, posting, expected);
+        emit AlertBlockOutputOracleMismatch(index, posting.accused, expected, posting.blockNumber);
     }
 
-    function _push(
-        Accused kind,
-        bool published,
-        address source,
-        uint256 index,
-        uint256 blockNumber,
-        bytes32 accused,
-        bytes32 expected
-    ) private returns (uint256 id) {
+    function _push(Accused kind, Posting memory posting, bytes32 expected) private returns (uint256 id) {
         id = _alerts.length;
         Alert storage alert = _alerts.push();
         alert.submitter = msg.sender;
         alert.kind = kind;
-        alert.published = published;
+        alert.published = posting.published;
         alert.raisedAt = clock();
         alert.bond = uint96(msg.value);
-        alert.source = source;
-        alert.index = index;
-        alert.blockNumber = blockNumber;
-        alert.accused = accused;
+        alert.source = posting.source;
+        alert.index = posting.index;
+        alert.postedAt = posting.postedAt;
+        alert.blockNumber = posting.blockNumber;
+        alert.accused = posting.accused;
         alert.expected = expected;
-        emit AlertRaised(id, msg.sender, kind, blockNumber, accused);
+        emit AlertRaised(id, msg.sender, kind, posting.blockNumber, posting.accused);
     }
 
     function _settle(
         uint256 id,
         Alert storage alert,
-        Verdict storage found,
+        Verdict memory found,
         ProgramKind kind,
         bytes32 judged,
         bool isNamed
@@ -558,11 +529,12 @@ contract MachZkServiceManager is ZkVerdicts {
     }
 
     function _subject(Alert storage alert) private view returns (bytes32) {
-        return _subject(alert.source, alert.kind == Accused.OracleOutput ? alert.index : 0, alert.accused);
+        uint64 index = alert.kind == Accused.OracleOutput ? alert.index : 0;
+        return _subject(alert.source, index, alert.postedAt, alert.accused);
     }
 
-    function _subject(address source, uint256 index, bytes32 accused) private pure returns (bytes32) {
-        return keccak256(abi.encode(source, index, accused));
+    function _subject(address source, uint64 index, uint64 postedAt, bytes32 accused) private pure returns (bytes32) {
+        return keccak256(abi.encode(source, index, postedAt, accused));
     }
 
     function _setBond(uint96 bond_) private {

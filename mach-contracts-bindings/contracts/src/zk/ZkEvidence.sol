@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IMachZk} from "./interfaces/IMachZk.sol";
+import {IDisputeGame, IDisputeGameFactory, IL2OutputOracle} from "./interfaces/IRollupContracts.sol";
 import {HeaderRlp} from "./libraries/HeaderRlp.sol";
 import {OutputRoots} from "./libraries/OutputRoots.sol";
 
@@ -37,6 +38,40 @@ contract ZkEvidence {
         if (!isAncestor[blockHash][between]) revert NoDescent(blockHash, between);
         if (!isAncestor[between][ancestor]) revert NoDescent(between, ancestor);
         _record(blockHash, ancestor);
+    }
+
+    /// @notice What stands at an index of the oracle, or in a game. What is zero is a contract that the rollup has not.
+    /// @param proposer whose games are the rollup's own; zero if those of all are
+    function posting(
+        IL2OutputOracle oracle,
+        IDisputeGameFactory factory,
+        uint32 gameType,
+        address proposer,
+        IMachZk.Accused kind,
+        uint256 index
+    ) external view returns (IMachZk.Posting memory found) {
+        // Nothing that is there has a higher one.
+        found.index = uint64(index);
+        if (kind == IMachZk.Accused.OracleOutput && address(oracle) != address(0)) {
+            // The oracle's own answer to an index that it does not have is a panic.
+            try oracle.getL2Output(index) returns (IL2OutputOracle.OutputProposal memory output) {
+                (found.source, found.published, found.postedAt) = (address(oracle), true, uint64(output.timestamp));
+                (found.accused, found.blockNumber) = (output.outputRoot, output.l2BlockNumber);
+            } catch {
+                revert IMachZk.InvalidIndex();
+            }
+        } else if (kind == IMachZk.Accused.GameClaim && address(factory) != address(0)) {
+            if (index >= factory.gameCount()) revert IMachZk.InvalidIndex();
+            (uint32 actual,, address game) = factory.gameAtIndex(index);
+            if (actual != gameType) revert IMachZk.OtherGameType(actual);
+            found.source = game;
+            found.accused = IDisputeGame(game).rootClaim();
+            found.blockNumber = IDisputeGame(game).l2BlockNumber();
+            // Anybody may make a game with a false claim: what is the rollup's own is what its proposer claims.
+            found.published = proposer == address(0) || IDisputeGame(game).gameCreator() == proposer;
+        } else {
+            revert IMachZk.NoSuchSource(kind);
+        }
     }
 
     /// @notice The header with this hash.

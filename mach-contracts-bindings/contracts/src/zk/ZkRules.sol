@@ -14,7 +14,9 @@ import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
 abstract contract ZkRules is IMachZk, Ownable2Step {
     event ProgramScheduled(bytes32 indexed program, IProofVerifier verifier, ProgramKind kind, uint64 activeFrom);
     event ProgramRetired(bytes32 indexed program, uint64 activeUntil);
-    event ConfigScheduled(bytes32 indexed configHash, uint64 activeFrom);
+    event ConfigScheduled(bytes32 indexed configHash, uint64 activeFrom, uint64 lastBlock);
+    /// @notice From then on, in the time of `clock`, the configuration judges blocks up to this one.
+    event ConfigExtended(bytes32 indexed configHash, uint64 extendedFrom, uint64 lastBlock);
     event ConfigRetired(bytes32 indexed configHash, uint64 activeUntil);
     event OperatorAllowed(address operator);
     event OperatorDisallowed(address operator);
@@ -39,9 +41,15 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     error ProgramNotActive(bytes32 program);
     /// @notice The configuration is not active: not known, not yet, or no more.
     error ConfigNotActive(bytes32 configHash);
+    /// @notice Nobody said that this configuration has the rules of blocks as high as this.
+    error BeyondHorizon(bytes32 configHash, uint64 blockNumber, uint64 lastBlock);
+    /// @notice A configuration is retired, and does not lose blocks.
+    error NoExtension(uint64 lastBlock, uint64 current);
     /// @notice It is known, and not retired for good.
     error AlreadyScheduled(bytes32 id);
 
+    /// @notice Last block of a configuration that is said to have the rules of all blocks to come.
+    uint64 public constant NO_HORIZON = type(uint64).max;
     uint64 private constant FOR_EVER = type(uint64).max;
 
     uint64 public immutable provingWindow;
@@ -91,6 +99,13 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         return _configs[configHash];
     }
 
+    /// @notice Number of the last block that a configuration judges now. Behind it there may be a fork that it does not know, under
+    /// which blocks are right that are wrong by its rules.
+    function horizon(bytes32 configHash) public view returns (uint64) {
+        Config storage entry = _configs[configHash];
+        return entry.extendedFrom != 0 && entry.extendedFrom <= clock() ? entry.extendedTo : entry.lastBlock;
+    }
+
     function isActiveProgram(bytes32 program) public view returns (bool) {
         return _isActive(_programs[program].activeFrom, _programs[program].activeUntil);
     }
@@ -116,8 +131,21 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
 
     /// @notice Lets proofs under a configuration count, after the delay. A configuration with a new fork goes in before the fork
     /// is active, and the old one out.
-    function scheduleConfig(bytes32 configHash) external onlyOwner {
-        _addConfig(configHash, clock() + delay);
+    function scheduleConfig(NewConfig calldata added) external onlyOwner {
+        _addConfig(added, clock() + delay);
+    }
+
+    /// @notice Lets a configuration judge later blocks too, after the delay. What was announced before and is not in effect yet is
+    /// replaced: by the block that it judges up to now, it is taken back.
+    function extendConfig(NewConfig calldata extended) external onlyOwner {
+        Config storage entry = _configs[extended.configHash];
+        if (entry.activeUntil != FOR_EVER) revert ConfigNotActive(extended.configHash);
+        uint64 current = horizon(extended.configHash);
+        if (extended.lastBlock < current) revert NoExtension(extended.lastBlock, current);
+        entry.lastBlock = current;
+        entry.extendedTo = extended.lastBlock;
+        entry.extendedFrom = clock() + delay;
+        emit ConfigExtended(extended.configHash, entry.extendedFrom, extended.lastBlock);
     }
 
     /// @notice Lets proofs under a configuration count no more: after the delay, or at once while the contract is paused.
@@ -197,6 +225,11 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         if (!isActiveConfig(configHash)) revert ConfigNotActive(configHash);
     }
 
+    function _checkHorizon(bytes32 configHash, uint64 blockNumber) internal view {
+        uint64 last = horizon(configHash);
+        if (blockNumber > last) revert BeyondHorizon(configHash, blockNumber, last);
+    }
+
     /// @dev Whether what the program said in a generation of it counts now.
     function _counts(bytes32 program, uint16 generation) internal view returns (bool) {
         return isActiveProgram(program) && _programs[program].generation == generation;
@@ -237,11 +270,11 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         emit ProgramScheduled(added.program, added.verifier, added.kind, activeFrom);
     }
 
-    function _addConfig(bytes32 configHash, uint64 activeFrom) private {
-        if (configHash == 0) revert ZeroValue();
-        if (_configs[configHash].activeUntil > clock()) revert AlreadyScheduled(configHash);
-        _configs[configHash] = Config(activeFrom, FOR_EVER);
-        emit ConfigScheduled(configHash, activeFrom);
+    function _addConfig(NewConfig memory added, uint64 activeFrom) private {
+        if (added.configHash == 0 || added.lastBlock == 0) revert ZeroValue();
+        if (_configs[added.configHash].activeUntil > clock()) revert AlreadyScheduled(added.configHash);
+        _configs[added.configHash] = Config(activeFrom, FOR_EVER, added.lastBlock, 0, 0);
+        emit ConfigScheduled(added.configHash, activeFrom, added.lastBlock);
     }
 
     function _setGuardian(address guardian_) private {

@@ -5,13 +5,30 @@ import {ZkRules} from "./ZkRules.sol";
 
 /// @title Proofs that were verified here
 /// @notice A proof is about a header and not about an alert, so that one proof decides every alert that leads to the header.
+///
+/// What each program says of a header is kept for itself, and no other proof takes it away. It counts for as long as program and
+/// configuration are used as they were scheduled then; whoever's word goes, the others decide. Of words that count:
+///
+/// | said of one header under one configuration          | decides of the block     | decides of the output root |
+/// |-----------------------------------------------------|--------------------------|----------------------------|
+/// | nothing by a program of the kind                    | nothing, `NoVerdict`     | nothing, `NoVerdict`       |
+/// | wrong, whichever rule each program names            | wrong, as was said first |                            |
+/// | right                                               | right                    |                            |
+/// | right, with the same output root as all who know it | right, with that root    |                            |
+/// | that output root, by an output program              |                          | that root                  |
+/// | right and wrong                                     | `ContradictingProof`     |                            |
+/// | right, and different output roots                   | `ContradictingProof`     | `ContradictingProof`       |
+/// | different output roots, by output programs          |                          | `ContradictingProof`       |
+/// | by the kind: another parent or number               | `ContradictingProof`     | `ContradictingProof`       |
+///
+/// A program that contradicts itself counts as two.
 abstract contract ZkVerdicts is ZkRules {
     event VerdictRecorded(
         bytes32 indexed blockHash, bytes32 indexed configHash, address indexed prover, bytes32 program, Claim claim
     );
 
-    /// @notice A proof was verified that says something else than the one on record: until the owner retires a program of one of
-    /// them, neither counts.
+    /// @notice The recorded proof cannot be right together with one that counts: until the owner retires a program of one of them,
+    /// neither decides what they contradict each other about.
     event ProofsContradict(
         bytes32 indexed blockHash, bytes32 indexed configHash, address indexed prover, bytes32 program, Claim claim
     );
@@ -30,14 +47,10 @@ abstract contract ZkVerdicts is ZkRules {
     uint256 public immutable rollupChainID;
     uint256 public immutable settlementChainID;
 
-    /// @dev By what program, in which generation, a verdict was contradicted last.
-    struct Contradiction {
-        bytes32 program;
-        uint16 generation;
-    }
+    /// @dev Of three words of one program about one header two contradict each other, or there are not three.
+    uint256 private constant MAX_WORDS = 3;
 
-    mapping(bytes32 key => Verdict) private _verdicts;
-    mapping(bytes32 key => Contradiction) private _contradictions;
+    mapping(bytes32 key => Verdict[]) private _words;
 
     constructor(uint256 rollupChainId) {
         if (rollupChainId == 0) revert ZeroValue();
@@ -73,70 +86,87 @@ abstract contract ZkVerdicts is ZkRules {
         );
     }
 
-    /// @notice What was proved of a header under a configuration, as it is scheduled now; its program is zero if nothing was.
-    function verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind) external view returns (Verdict memory) {
-        return _verdicts[_key(configHash, blockHash, kind)];
+    /// @notice What decides of what was proved of a header, unless it is contradicted; its program is zero if nothing that was
+    /// proved counts.
+    function verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind) external view returns (Verdict memory found) {
+        (found,) = _weigh(configHash, blockHash, kind);
     }
 
-    /// @notice The program of a proof that counts and contradicts what was proved of a header; zero if there is none.
-    function contradictedBy(bytes32 configHash, bytes32 blockHash, ProgramKind kind) public view returns (bytes32) {
-        bytes32 key = _key(configHash, blockHash, kind);
-        Contradiction storage contradiction = _contradictions[key];
-        bytes32 program = contradiction.program;
-        if (program != 0 && _counts(program, contradiction.generation)) return program;
-        // A block that is right has one output root, whichever program tells it.
-        bool isBlock = kind == ProgramKind.Block;
-        Verdict storage found = _verdicts[key];
-        Verdict storage other = _verdicts[_key(configHash, blockHash, isBlock ? ProgramKind.Output : ProgramKind.Block)];
-        Verdict storage executed = isBlock ? found : other;
-        bytes32 output = (isBlock ? other : found).computed;
-        bool differ = executed.fault == 0 && executed.outputRoot != 0 && output != 0 && executed.outputRoot != output;
-        return differ && _counts(other.program, other.generation) ? other.program : bytes32(0);
-    }
-
-    /// @dev A verdict by a program, and under a configuration, that still count, and that nothing contradicts that counts.
-    function _verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind)
-        internal
+    /// @notice The program of a proof that counts and contradicts the one that would decide; zero if there is none.
+    function contradictedBy(bytes32 configHash, bytes32 blockHash, ProgramKind kind)
+        external
         view
-        returns (Verdict storage found)
+        returns (bytes32 program)
     {
+        (, program) = _weigh(configHash, blockHash, kind);
+    }
+
+    /// @dev What was proved by a program, and under a configuration, that still count, and that nothing contradicts that counts.
+    function _verdict(bytes32 configHash, bytes32 blockHash, ProgramKind kind) internal view returns (Verdict memory found) {
         _checkConfig(configHash);
-        found = _verdicts[_key(configHash, blockHash, kind)];
-        if (!_counts(found.program, found.generation)) revert NoVerdict(configHash, blockHash);
-        if (contradictedBy(configHash, blockHash, kind) != 0) revert ContradictingProof(blockHash, found.fault);
+        bytes32 against;
+        (found, against) = _weigh(configHash, blockHash, kind);
+        if (found.program == 0) revert NoVerdict(configHash, blockHash);
+        if (against != 0) revert ContradictingProof(blockHash, found.fault);
     }
 
     function _record(bytes32 program, Claim calldata claim, bytes calldata proof) internal returns (ProgramKind kind) {
         Program storage entry = _activeProgram(program);
         kind = entry.kind;
         _checkConfig(claim.configHash);
+        _checkHorizon(claim.configHash, claim.blockNumber);
         _checkFault(kind, claim);
         entry.verifier.verify(program, journalDigest(msg.sender, claim), proof);
 
-        bytes32 key = _key(claim.configHash, claim.blockHash, kind);
-        Verdict storage known = _verdicts[key];
-        if (_counts(known.program, known.generation)) {
-            if (!_agree(kind, known, claim)) {
-                _contradictions[key] = Contradiction(program, entry.generation);
-                emit ProofsContradict(claim.blockHash, claim.configHash, msg.sender, program, claim);
-                return kind;
-            }
+        Verdict memory said = Verdict(
+            program,
+            msg.sender,
+            claim.blockNumber,
+            claim.fault,
+            entry.generation,
+            claim.parentHash,
+            claim.claimed,
+            claim.computed,
+            claim.outputRoot
+        );
+        Verdict[] storage words = _words[_key(claim.configHash, claim.blockHash)];
+        uint256 before;
+        bool contradicts;
+        for (uint256 i = 0; i < words.length; ++i) {
+            Verdict memory word = words[i];
+            if (!_counts(word)) continue;
+            bool agrees = _agree(said, word);
+            if (!agrees) contradicts = true;
             // Before Isthmus not every proof knows the output root; one that does says more.
-            if (known.outputRoot != 0 || claim.outputRoot == 0) return kind;
-        } else if (known.program != 0) {
-            // What a program said that is retired by now may be said anew, and otherwise.
-            delete _contradictions[key];
+            bool heard = agrees && (_root(said) == 0 || _root(word) != 0);
+            if (word.program == program && (heard || ++before == MAX_WORDS)) return kind;
         }
-        known.program = program;
-        known.prover = msg.sender;
-        known.blockNumber = claim.blockNumber;
-        known.fault = claim.fault;
-        known.generation = entry.generation;
-        known.parentHash = claim.parentHash;
-        known.claimed = claim.claimed;
-        known.computed = claim.computed;
-        known.outputRoot = claim.outputRoot;
+        words.push(said);
         emit VerdictRecorded(claim.blockHash, claim.configHash, msg.sender, program, claim);
+        if (contradicts) emit ProofsContradict(claim.blockHash, claim.configHash, msg.sender, program, claim);
+    }
+
+    /// @dev Of what counts, the first of its kind, or the first affirmation that knows the output root; and the program of
+    /// another that it cannot be right with.
+    function _weigh(bytes32 configHash, bytes32 blockHash, ProgramKind kind)
+        private
+        view
+        returns (Verdict memory found, bytes32 against)
+    {
+        Verdict[] storage words = _words[_key(configHash, blockHash)];
+        for (uint256 i = 0; i < words.length; ++i) {
+            Verdict memory word = words[i];
+            if (_isOutput(word) != (kind == ProgramKind.Output) || !_counts(word)) continue;
+            if (found.program == 0 || (found.fault == 0 && _root(found) == 0 && _root(word) != 0)) found = word;
+        }
+        for (uint256 i = 0; i < words.length && found.program != 0; ++i) {
+            Verdict memory word = words[i];
+            if (_counts(word) && !_agree(found, word)) against = word.program;
+        }
+    }
+
+    function _isOutput(Verdict memory word) private pure returns (bool) {
+        return word.fault == OUTPUT_ROOT;
     }
 
     function _checkFault(ProgramKind kind, Claim calldata claim) private pure {
@@ -151,15 +181,29 @@ abstract contract ZkVerdicts is ZkRules {
         if (!fits) revert UnprovableFault(claim.fault);
     }
 
-    /// @dev Whether a proof and a verdict can both be right.
-    function _agree(ProgramKind kind, Verdict storage known, Claim calldata claim) private view returns (bool) {
-        // An output proof names the root that it was made against; what it says of the header is the computed one.
-        return known.fault == claim.fault && known.computed == claim.computed && known.parentHash == claim.parentHash
-            && known.blockNumber == claim.blockNumber && (kind == ProgramKind.Output || known.claimed == claim.claimed)
-            && (known.outputRoot == 0 || claim.outputRoot == 0 || known.outputRoot == claim.outputRoot);
+    /// @dev Whether two proofs about one header can both be right. That they name different rules first is none of it: the header
+    /// is wrong by either.
+    function _agree(Verdict memory one, Verdict memory other) private pure returns (bool) {
+        if (_isOutput(one) == _isOutput(other)) {
+            bool same = (one.fault == 0) == (other.fault == 0) && one.parentHash == other.parentHash
+                && one.blockNumber == other.blockNumber;
+            if (!same) return false;
+        }
+        (bytes32 root, bytes32 otherRoot) = (_root(one), _root(other));
+        return root == 0 || otherRoot == 0 || root == otherRoot;
     }
 
-    function _key(bytes32 configHash, bytes32 blockHash, ProgramKind kind) private view returns (bytes32) {
-        return keccak256(abi.encode(configHash, _activeFrom(configHash), blockHash, kind));
+    /// @dev The output root of the header, if a proof says it: the claimed one of an output proof is what it was made against.
+    function _root(Verdict memory said) private pure returns (bytes32) {
+        if (_isOutput(said)) return said.computed;
+        return said.fault == 0 ? said.outputRoot : bytes32(0);
+    }
+
+    function _counts(Verdict memory word) private view returns (bool) {
+        return _counts(word.program, word.generation);
+    }
+
+    function _key(bytes32 configHash, bytes32 blockHash) private view returns (bytes32) {
+        return keccak256(abi.encode(configHash, _activeFrom(configHash), blockHash));
     }
 }

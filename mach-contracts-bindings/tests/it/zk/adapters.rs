@@ -49,15 +49,25 @@ async fn only(owner: &Submitter, calldata: &[u8], answer: &[u8]) -> Address {
     owner.deploy(init.into()).await.unwrap().0
 }
 
-struct Adapter {
-    world: World,
-    address: Address,
+pub(super) struct Adapter {
+    pub(super) world: World,
+    pub(super) address: Address,
 }
 
 impl Adapter {
     async fn verify(&self, digest: B256, proof: &[u8]) -> Result<(), String> {
+        self.verify_as(PROGRAM, digest, proof).await
+    }
+
+    /// The refusal in words if it is one.
+    pub(super) async fn verify_as(
+        &self,
+        program: B256,
+        digest: B256,
+        proof: &[u8],
+    ) -> Result<(), String> {
         let call = IProofVerifier::verifyCall {
-            program: PROGRAM,
+            program,
             journalDigest: digest,
             proof: Bytes::copy_from_slice(proof),
         };

@@ -153,9 +153,10 @@ async fn the_proposers_own_lie_is_convicted_in_the_oracle() {
         .convict_directly(&world.alerter, id, &opening, &world.header(number), &[])
         .await
         .unwrap();
+    let posted_at = world.posted_at(number - 1).await;
     let convicted = world
         .zk
-        .conviction(L2_OUTPUT_ORACLE, number - 1, root)
+        .conviction(L2_OUTPUT_ORACLE, number - 1, posted_at, root)
         .await;
     assert_eq!(convicted.unwrap(), Conviction::Standing);
 }

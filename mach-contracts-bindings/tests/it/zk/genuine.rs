@@ -66,7 +66,7 @@ impl RiscZero {
 const VERIFIER: B256 = b256!("a5d60a58cefae4d19f8ce2942acbce0bf9332237f71b835765c8e255bb70287e");
 
 /// Where cargo has the sources of a crate.
-fn package((name, version): (&str, &str)) -> Result<PathBuf> {
+pub(super) fn package((name, version): (&str, &str)) -> Result<PathBuf> {
     if let Some(found) = find(name, version) {
         return Ok(found);
     }

@@ -7,11 +7,14 @@ mod descent;
 mod direct;
 mod evidence;
 mod genuine;
+mod horizon;
 mod journal;
 mod owner;
 mod proofs;
 mod risc_zero;
+mod unopened;
 mod verdicts;
+mod wrappers;
 
 use alloy_network::EthereumWallet;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -20,10 +23,10 @@ use alloy_sol_types::{SolCall, SolEvent, sol};
 use mach_contracts_bindings::{
     CallError, SubmitError, Submitter,
     zk::{
-        Raise, RaiseError, ZkConfig, ZkProgram, ZkServiceManager,
+        Raise, RaiseError, ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
         abi::{
-            Accused, Alert, Claim, Ground, IMachZkServiceManager as Z, Opening, Path, ProgramKind,
-            Status,
+            Accused, Alert, Claim, Ground, IMachZkServiceManager as Z, NewConfig, Opening, Path,
+            ProgramKind, Status,
         },
     },
 };
@@ -53,6 +56,9 @@ const VERIFIER: [u8; 24] = [
 
 sol! {
     function create(uint32 gameType, bytes32 rootClaim, bytes extraData) external payable returns (address proxy);
+    function deleteL2Outputs(uint256 l2OutputIndex) external;
+    function proposeL2Output(bytes32 outputRoot, uint256 l2BlockNumber, bytes32 l1BlockHash, uint256 l1BlockNumber) external payable;
+    function getL2Output(uint256 index) external view returns (bytes32, uint128, uint128);
     function gameAtIndex(uint256 index) external view returns (uint32 gameType, uint64 timestamp, address proxy);
 }
 
@@ -106,7 +112,7 @@ impl World {
             proposer: Some(PROPOSER.address),
             beneficiary: Address::repeat_byte(0xbe),
             bond: BOND,
-            configs: vec![CONFIG],
+            configs: vec![ZkRules::without_horizon(CONFIG)],
             programs: vec![
                 program(BLOCK_PROGRAM, ProgramKind::Block),
                 program(OUTPUT_PROGRAM, ProgramKind::Output),
@@ -163,10 +169,35 @@ impl World {
         (opening, proof.account_proof)
     }
 
+    /// When the oracle got the output with this index.
+    async fn posted_at(&self, index: u64) -> u64 {
+        let call = getL2OutputCall {
+            index: U256::from(index),
+        };
+        let request = alloy_rpc_types_eth::TransactionRequest::default()
+            .to(L2_OUTPUT_ORACLE)
+            .input(call.abi_encode().into());
+        let answer = self.l1().call(request).await.unwrap();
+        let output = getL2OutputCall::abi_decode_returns(&answer).unwrap();
+        output._1.try_into().unwrap()
+    }
+
     /// Has the proposer post an output in the oracle, whose index is the number less one, and as a game.
     fn propose(&self, number: u64) -> U256 {
         self.devnet.proposer().propose(number).unwrap();
         U256::from(number - 1)
+    }
+
+    /// Has the proposer post whatever it is in the oracle.
+    async fn post_root(&self, root: B256, number: u64) {
+        let call = proposeL2OutputCall {
+            outputRoot: root,
+            l2BlockNumber: U256::from(number),
+            l1BlockHash: B256::ZERO,
+            l1BlockNumber: U256::ZERO,
+        };
+        let proposer = submitter(&self.devnet, &PROPOSER).await;
+        proposer.call(L2_OUTPUT_ORACLE, &call).await.unwrap();
     }
 
     /// Makes a dispute game; anybody can.
@@ -274,6 +305,11 @@ impl World {
         self.devnet.l1().increase_time(seconds);
         self.devnet.l1().mine().unwrap();
     }
+}
+
+/// A configuration that judges all blocks.
+fn always(config_hash: B256) -> NewConfig {
+    NewConfig::from(&ZkRules::without_horizon(config_hash))
 }
 
 fn output_root(opening: &Opening) -> B256 {

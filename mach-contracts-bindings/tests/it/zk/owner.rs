@@ -26,7 +26,9 @@ async fn programs_and_configurations_change_after_the_time_that_an_alert_has() {
         program: BLOCK_PROGRAM,
     };
     world.owner_calls(&retire).await.unwrap();
-    let config = Z::scheduleConfigCall { configHash: OTHER };
+    let config = Z::scheduleConfigCall {
+        added: always(OTHER),
+    };
     world.owner_calls(&config).await.unwrap();
     let retire_config = Z::retireConfigCall { configHash: CONFIG };
     world.owner_calls(&retire_config).await.unwrap();
@@ -114,7 +116,9 @@ async fn programs_and_configurations_change_after_the_time_that_an_alert_has() {
         .await
         .unwrap();
     // What is retired may come back, with another verifier.
-    let back = Z::scheduleConfigCall { configHash: CONFIG };
+    let back = Z::scheduleConfigCall {
+        added: always(CONFIG),
+    };
     world.owner_calls(&back).await.unwrap();
 }
 
@@ -189,9 +193,16 @@ async fn nobody_else_may_do_what_the_owner_may() {
         }
         .abi_encode()
         .into(),
-        Z::scheduleConfigCall { configHash: OTHER }
-            .abi_encode()
-            .into(),
+        Z::scheduleConfigCall {
+            added: always(OTHER),
+        }
+        .abi_encode()
+        .into(),
+        Z::extendConfigCall {
+            extended: always(CONFIG),
+        }
+        .abi_encode()
+        .into(),
         Z::retireConfigCall { configHash: CONFIG }
             .abi_encode()
             .into(),
@@ -307,7 +318,10 @@ async fn a_conviction_that_is_dealt_with_is_cleared_and_stays_proved() {
     assert_eq!(world.convictions().await, 0);
     assert_eq!(world.status(id).await.0, Status::Proved);
     let root = output_root(&opening);
-    let conviction = world.zk.conviction(L2_OUTPUT_ORACLE, 0, root).await;
+    let posted_at = world.posted_at(0).await;
+    let conviction = (world.zk)
+        .conviction(L2_OUTPUT_ORACLE, 0, posted_at, root)
+        .await;
     assert_eq!(conviction.unwrap(), Conviction::Cleared);
     assert!(
         world
@@ -332,6 +346,59 @@ async fn a_conviction_that_is_dealt_with_is_cleared_and_stays_proved() {
     assert_eq!(world.convictions().await, 0);
 }
 
+/// The challenger takes a false output away, and the proposer puts it there again.
+#[tokio::test]
+async fn a_false_output_that_is_posted_again_is_convicted_again() {
+    let world = World::new().await;
+    world.propose(1);
+    let (opening, _) = world.opening(1).await;
+    let claim = world.claim(1, 4);
+    let accuse = || Z::accuseCall {
+        kind: Accused::OracleOutput,
+        index: U256::ZERO,
+        program: BLOCK_PROGRAM,
+        claim: claim.clone(),
+        proof: world.proof(&world.prover, &claim),
+        path: at(&opening),
+    };
+    let to = world.zk.address();
+    world.prover.call(to, &accuse()).await.unwrap();
+    let clear = Z::clearAlertCall { id: U256::ZERO };
+    world.owner_calls(&clear).await.unwrap();
+    let first = world.posted_at(0).await;
+    // Cleared, and still there: it is the same that was dealt with.
+    let told = world.prover.call(to, &accuse()).await;
+    assert!(told.refusal().starts_with("AlreadyConvicted"));
+    let delete = deleteL2OutputsCall {
+        l2OutputIndex: U256::ZERO,
+    };
+    let deleted = world.owner.call(L2_OUTPUT_ORACLE, &delete).await;
+    deleted.unwrap();
+    // An alert from before is about what is gone.
+    let told = world.prover.call(to, &accuse()).await;
+    assert!(told.refusal().starts_with("InvalidIndex"));
+    assert_eq!(world.convictions().await, 0);
+    world.pass(12);
+    world.post_root(output_root(&opening), 1).await;
+    world.prover.call(to, &accuse()).await.unwrap();
+    assert_eq!(world.convictions().await, 1);
+    let told = world.prover.call(to, &accuse()).await;
+    assert!(told.refusal().starts_with("AlreadyConvicted"));
+    // Each posting has its own standing.
+    let root = output_root(&opening);
+    let conviction = async |posted_at| {
+        let conviction = (world.zk).conviction(L2_OUTPUT_ORACLE, 0, posted_at, root);
+        conviction.await.unwrap()
+    };
+    let second = world.posted_at(0).await;
+    assert!(second > first);
+    assert_eq!(conviction(first).await, Conviction::Cleared);
+    assert_eq!(conviction(second).await, Conviction::Standing);
+    let again = Z::clearAlertCall { id: U256::from(1) };
+    world.owner_calls(&again).await.unwrap();
+    assert_eq!(world.convictions().await, 0);
+}
+
 #[tokio::test]
 async fn a_service_manager_that_cannot_work_is_not_deployed() {
     let world = World::new().await;
@@ -342,7 +409,7 @@ async fn a_service_manager_that_cannot_work_is_not_deployed() {
         let owner = &world.owner;
         async move { ZkServiceManager::deploy(owner, &config).await.refusal() }
     };
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 10] = [
         (|config| config.rollup = 0, "ZeroValue"),
         (|config| config.owner = Address::ZERO, "OwnableInvalidOwner"),
         (|config| config.guardian = Address::ZERO, "ZeroAddress"),
@@ -360,7 +427,15 @@ async fn a_service_manager_that_cannot_work_is_not_deployed() {
             |config| config.programs[0].verifier = Address::repeat_byte(5),
             "NotAContract",
         ),
-        (|config| config.configs = vec![B256::ZERO], "ZeroValue"),
+        (
+            |config| config.configs[0] = ZkRules::without_horizon(B256::ZERO),
+            "ZeroValue",
+        ),
+        // Nobody says by leaving it out that rules hold for ever.
+        (
+            |config| config.configs[0] = ZkRules::up_to(CONFIG, 0),
+            "ZeroValue",
+        ),
     ];
     for (change, name) in cases {
         let told = deploy(change).await;

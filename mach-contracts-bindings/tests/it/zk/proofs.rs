@@ -21,7 +21,10 @@ async fn a_proof_convicts_the_block_that_an_output_root_names() {
     assert_eq!(world.status(id).await, (Status::Proved, Ground::BlockProof));
     assert_eq!(world.convictions().await, 1);
     let root = output_root(&opening);
-    let conviction = world.zk.conviction(L2_OUTPUT_ORACLE, 0, root).await;
+    let posted_at = world.posted_at(0).await;
+    let conviction = (world.zk)
+        .conviction(L2_OUTPUT_ORACLE, 0, posted_at, root)
+        .await;
     assert_eq!(
         conviction.unwrap(),
         mach_contracts_bindings::zk::abi::Conviction::Standing

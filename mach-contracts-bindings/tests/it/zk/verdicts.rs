@@ -4,15 +4,18 @@ use super::*;
 use mach_contracts_bindings::zk::abi::NewProgram;
 
 const SECOND: B256 = B256::repeat_byte(0x5e);
+const THIRD: B256 = B256::repeat_byte(0x3d);
 
-/// A world with two programs that judge blocks.
-async fn two_programs() -> World {
+/// A world with three programs that judge blocks.
+async fn three_programs() -> World {
     World::with(OptimismFork::Isthmus, |config| {
-        let second = ZkProgram {
-            id: SECOND,
-            ..config.programs[0]
-        };
-        config.programs.push(second);
+        for id in [SECOND, THIRD] {
+            let another = ZkProgram {
+                id,
+                ..config.programs[0]
+            };
+            config.programs.push(another);
+        }
     })
     .await
 }
@@ -125,7 +128,9 @@ async fn what_was_proved_before_a_configuration_was_retired_does_not_count_when_
         .unwrap();
     world.pass(WINDOW);
     world
-        .owner_calls(&Z::scheduleConfigCall { configHash: CONFIG })
+        .owner_calls(&Z::scheduleConfigCall {
+            added: always(CONFIG),
+        })
         .await
         .unwrap();
     let (id, path) = world.alert_about(&world.alerter, 3).await;
@@ -146,7 +151,7 @@ async fn what_was_proved_before_a_configuration_was_retired_does_not_count_when_
 
 #[tokio::test]
 async fn proofs_that_contradict_each_other_convict_and_refute_nobody() {
-    let world = two_programs().await;
+    let world = three_programs().await;
     let wrong = world.claim(3, 4);
     let (opening, _) = world.opening(3).await;
     let root = output_root(&opening);
@@ -196,7 +201,7 @@ async fn proofs_that_contradict_each_other_convict_and_refute_nobody() {
 
 #[tokio::test]
 async fn of_contradicting_proofs_the_first_goes_with_its_program() {
-    let world = two_programs().await;
+    let world = three_programs().await;
     let (id, path) = world.alert_about(&world.alerter, 3).await;
     let right = Claim {
         outputRoot: output_root(&path.opening),
@@ -208,9 +213,7 @@ async fn of_contradicting_proofs_the_first_goes_with_its_program() {
         .unwrap();
     world.record(SECOND, &right).await.unwrap();
     world.remove(BLOCK_PROGRAM).await;
-    let told = world.settle(id, ProgramKind::Block, &path).await;
-    assert!(told.refusal().starts_with("NoVerdict"));
-    world.record(SECOND, &right).await.unwrap();
+    // What the second program said counts still, and nobody has to prove it again.
     world.settle(id, ProgramKind::Block, &path).await.unwrap();
     assert_eq!(
         world.status(id).await,
@@ -227,25 +230,66 @@ async fn of_contradicting_proofs_the_first_goes_with_its_program() {
     assert_eq!(world.status(second).await.0, Status::Refuted);
 }
 
+/// A liar who breaks two rules would have its own conviction stopped while two programs look in another order.
+#[tokio::test]
+async fn two_programs_that_name_different_rules_agree_that_the_block_is_wrong() {
+    let world = three_programs().await;
+    let (id, path) = world.alert_about(&world.alerter, 3).await;
+    let first = world.claim(3, 4);
+    let changes: [fn(&mut Claim); 3] = [
+        |claim| claim.fault = 5,
+        |claim| claim.claimed = B256::repeat_byte(9),
+        |claim| claim.computed = B256::repeat_byte(9),
+    ];
+    world.record(BLOCK_PROGRAM, &first).await.unwrap();
+    for change in changes {
+        let mut other = first.clone();
+        change(&mut other);
+        world.record(SECOND, &other).await.unwrap();
+    }
+    let hash = first.blockHash;
+    assert_eq!(world.contradicted(hash, ProgramKind::Block).await, None);
+    world.settle(id, ProgramKind::Block, &path).await.unwrap();
+    assert_eq!(world.status(id).await, (Status::Proved, Ground::BlockProof));
+    // What is told is what was proved first.
+    let verdict = world.zk.verdict(CONFIG, hash, ProgramKind::Block);
+    let verdict = verdict.await.unwrap().unwrap();
+    assert_eq!((verdict.program, verdict.fault), (BLOCK_PROGRAM, 4));
+    // With the first program gone, the second's word is there.
+    world.remove(BLOCK_PROGRAM).await;
+    let verdict = world.zk.verdict(CONFIG, hash, ProgramKind::Block);
+    let verdict = verdict.await.unwrap().unwrap();
+    assert_eq!((verdict.program, verdict.fault), (SECOND, 5));
+}
+
 #[tokio::test]
 async fn whatever_proofs_say_otherwise_is_a_contradiction() {
-    let world = two_programs().await;
+    let world = three_programs().await;
     let other = B256::repeat_byte(9);
-    let changes: [fn(&mut Claim, B256); 6] = [
-        |claim, other| claim.parentHash = other,
-        |claim, _| claim.blockNumber += 1,
-        |claim, _| claim.fault = 5,
-        |claim, other| claim.claimed = other,
-        |claim, other| claim.computed = other,
-        |claim, other| claim.outputRoot = other,
+    type Change = fn(&mut Claim, B256);
+    let changes: [(u16, Change); 5] = [
+        (4, |claim, other| claim.parentHash = other),
+        (4, |claim, _| claim.blockNumber += 1),
+        (4, |claim, _| {
+            (claim.fault, claim.claimed, claim.computed) = (0, claim.blockHash, claim.blockHash);
+        }),
+        (0, |claim, other| claim.outputRoot = other),
+        (0, |claim, other| {
+            (claim.fault, claim.claimed, claim.computed) = (4, other, B256::ZERO);
+            claim.outputRoot = B256::ZERO;
+        }),
     ];
-    for (index, change) in changes.into_iter().enumerate() {
+    for (index, (fault, change)) in changes.into_iter().enumerate() {
         // Each time another header, which the proofs make up.
+        let block_hash = B256::with_last_byte(index as u8 + 1);
         let mut claim = Claim {
-            blockHash: B256::with_last_byte(index as u8 + 1),
-            outputRoot: B256::repeat_byte(8),
-            ..world.claim(3, 4)
+            blockHash: block_hash,
+            ..world.claim(3, fault)
         };
+        if fault == 0 {
+            (claim.claimed, claim.computed) = (block_hash, block_hash);
+            claim.outputRoot = B256::repeat_byte(8);
+        }
         world.record(BLOCK_PROGRAM, &claim).await.unwrap();
         let raise = Raise::BlockHash {
             hash: claim.blockHash,
@@ -260,12 +304,81 @@ async fn whatever_proofs_say_otherwise_is_a_contradiction() {
             .await
             .refusal();
         assert!(told.starts_with("ContradictingProof"), "{index}: {told}");
+        // It is no less one when the second program has said both, or the first one too.
+        world.record(BLOCK_PROGRAM, &claim).await.unwrap();
+        let told = world
+            .settle(id, ProgramKind::Block, &Path::default())
+            .await
+            .refusal();
+        assert!(told.starts_with("ContradictingProof"), "{index}: {told}");
     }
 }
 
 #[tokio::test]
+async fn a_third_proof_forgets_no_contradiction() {
+    let world = three_programs().await;
+    let (id, path) = world.alert_about(&world.alerter, 3).await;
+    let wrong = world.claim(3, 4);
+    let right = Claim {
+        outputRoot: output_root(&path.opening),
+        ..world.claim(3, 0)
+    };
+    world.record(BLOCK_PROGRAM, &wrong).await.unwrap();
+    world.record(SECOND, &right).await.unwrap();
+    // The owner retires the wrong one of the two first.
+    world.remove(BLOCK_PROGRAM).await;
+    world.record(THIRD, &wrong).await.unwrap();
+    let told = world.settle(id, ProgramKind::Block, &path).await;
+    assert!(told.refusal().starts_with("ContradictingProof"));
+    let hash = wrong.blockHash;
+    let by = world.contradicted(hash, ProgramKind::Block).await;
+    assert_eq!(by, Some(THIRD));
+    world.remove(SECOND).await;
+    world.settle(id, ProgramKind::Block, &path).await.unwrap();
+    assert_eq!(world.status(id).await, (Status::Proved, Ground::BlockProof));
+}
+
+#[tokio::test]
+async fn a_program_that_contradicts_itself_hides_no_other() {
+    let world = three_programs().await;
+    let (id, path) = world.alert_about(&world.alerter, 3).await;
+    let wrong = world.claim(3, 4);
+    let right = Claim {
+        outputRoot: output_root(&path.opening),
+        ..world.claim(3, 0)
+    };
+    let hash = wrong.blockHash;
+    world.record(BLOCK_PROGRAM, &wrong).await.unwrap();
+    world.record(SECOND, &right).await.unwrap();
+    world.record(SECOND, &wrong).await.unwrap();
+    world.record(BLOCK_PROGRAM, &right).await.unwrap();
+    // Roots without end are not kept: that the program is broken is known.
+    for root in 0..4 {
+        let another = Claim {
+            outputRoot: B256::with_last_byte(root + 1),
+            ..right.clone()
+        };
+        world.record(BLOCK_PROGRAM, &another).await.unwrap();
+    }
+    let told = world.settle(id, ProgramKind::Block, &path).await;
+    assert!(told.refusal().starts_with("ContradictingProof"));
+    // The second one has said both by itself.
+    world.remove(BLOCK_PROGRAM).await;
+    let told = world.settle(id, ProgramKind::Block, &path).await;
+    assert!(told.refusal().starts_with("ContradictingProof"));
+    let by = world.contradicted(hash, ProgramKind::Block).await;
+    assert_eq!(by, Some(SECOND));
+    world.record(THIRD, &wrong).await.unwrap();
+    let told = world.settle(id, ProgramKind::Block, &path).await;
+    assert!(told.refusal().starts_with("ContradictingProof"));
+    world.remove(SECOND).await;
+    world.settle(id, ProgramKind::Block, &path).await.unwrap();
+    assert_eq!(world.status(id).await, (Status::Proved, Ground::BlockProof));
+}
+
+#[tokio::test]
 async fn an_affirmation_without_an_output_root_gives_way_to_one_with_it() {
-    let world = two_programs().await;
+    let world = three_programs().await;
     let (opening, _) = world.opening(3).await;
     let root = output_root(&opening);
     let without = world.claim(3, 0);

@@ -293,18 +293,28 @@ impl L1ZkContract {
 
 /// Whether `raised` is about `target`.
 fn is_about(raised: &Raised, target: &Target) -> bool {
-    let (kind, source, index, accused, number) = match *target {
-        Target::Block { hash, number, .. } => (Accused::BlockHash, Address::ZERO, 0, hash, number),
+    let (kind, source, accused, number) = match *target {
+        Target::Block { hash, number, .. } => (Accused::BlockHash, Address::ZERO, hash, number),
         Target::Published(proposal) => {
             let (kind, source) = kind(proposal.source);
-            (kind, source, proposal.index, proposal.root, proposal.number)
+            (kind, source, proposal.root, proposal.number)
         }
     };
+    let (index, posted_at) = place(target);
     raised.kind == kind
         && raised.source == source
-        && raised.index == U256::from(index)
+        && raised.index == index
+        && raised.postedAt == posted_at
         && raised.accused == accused
         && raised.blockNumber == U256::from(number)
+}
+
+/// Index, and time in the oracle.
+const fn place(target: &Target) -> (u64, u64) {
+    match target {
+        Target::Block { .. } => (0, 0),
+        Target::Published(proposal) => (proposal.index, proposal.posted_at),
+    }
 }
 
 const fn kind(source: Source) -> (Accused, Address) {
@@ -368,6 +378,17 @@ impl ZkContract for L1ZkContract {
             let reason = "the contract is about another rollup";
             return Err(ZkContractError::Refused(reason.into()));
         }
+        let (rules, number) = (
+            accusation.journal.config_hash,
+            accusation.journal.block_number,
+        );
+        let last = self.manager.horizon(rules).await.map_err(not_read)?;
+        if number > last {
+            let reason = format!(
+                "configuration {rules} judges blocks up to {last}: have the owner extend it, or schedule the one of block {number}"
+            );
+            return Err(ZkContractError::NotNow(reason.into()));
+        }
         if let Some((proposal, descent)) = self.published(accusation).await? {
             return Ok((Target::Published(proposal), descent));
         }
@@ -423,7 +444,8 @@ impl ZkContract for L1ZkContract {
                 (raise, proposal.root)
             }
         };
-        let raised = (self.manager).raise_within(&self.submitter, &raise, about, most);
+        let (_, posted_at) = place(target);
+        let raised = (self.manager).raise_within(&self.submitter, &raise, about, posted_at, most);
         let id = raised.await.map_err(|error| match error {
             RaiseError::Call(error) => not_read(error),
             // The contract's owner may lower it, and ours may pay more.

@@ -140,6 +140,7 @@ impl Sources {
             proposals.push(Proposal {
                 source: Source::Oracle(oracle),
                 index,
+                posted_at: u64::try_from(output.timestamp).unwrap_or(u64::MAX),
                 root: output.outputRoot,
                 number,
                 expected: Default::default(),
@@ -200,6 +201,7 @@ impl Sources {
                 proposals.push(Proposal {
                     source: Source::Game(address),
                     index: game.index.saturating_to(),
+                    posted_at: 0,
                     root: game.rootClaim,
                     number,
                     expected: Default::default(),

@@ -21,8 +21,10 @@ use alloy_transport::{TransportError, TransportFut};
 use mach_contracts_bindings::{
     SubmitPolicy, Submitter,
     zk::{
-        Raise, ZkConfig as OnL1, ZkProgram, ZkServiceManager,
-        abi::{Accused, Claim, IMachZkServiceManager as Z, NewProgram, ProgramKind, Status},
+        Raise, ZkConfig as OnL1, ZkProgram, ZkRules, ZkServiceManager,
+        abi::{
+            Accused, Claim, IMachZkServiceManager as Z, NewConfig, NewProgram, ProgramKind, Status,
+        },
     },
 };
 use mach_core::{Alert, AlertKind, ports::AlertSink};
@@ -109,7 +111,7 @@ impl World {
         let mut config = OnL1 {
             oracle: Some(L2_OUTPUT_ORACLE),
             bond: BOND,
-            configs: vec![fork.spec(rollup).hash()],
+            configs: vec![ZkRules::without_horizon(fork.spec(rollup).hash())],
             programs: vec![ZkProgram {
                 id: PROGRAM,
                 verifier,
@@ -377,8 +379,8 @@ async fn an_index_that_was_given_to_another_output_is_another_alert() {
     assert_eq!(world.convictions().await, 2);
 }
 
-/// The same call of the same account about another root is another transaction, though nothing else in
-/// it differs.
+/// The same call of the same account about another root, or about one that was posted anew, is another
+/// transaction, though nothing else in it differs.
 #[tokio::test]
 async fn the_intent_of_a_transaction_has_the_root_that_is_accused() {
     let world = World::new(1, |_| {}).await;
@@ -388,14 +390,16 @@ async fn the_intent_of_a_transaction_has_the_root_that_is_accused() {
         index: 0,
         expected: B256::ZERO,
     };
-    let raised = async |root| {
-        let raised = world.manager.raise_about(&account, &raise, root).await;
-        raised.unwrap().to::<u64>()
+    let raised = async |root, posted_at| {
+        let manager = &world.manager;
+        let raised = manager.raise_within(&account, &raise, root, posted_at, U256::MAX);
+        raised.await.unwrap().to::<u64>()
     };
     let [first, second] = [1, 2].map(B256::repeat_byte);
-    assert_eq!(raised(first).await, 0);
-    assert_eq!(raised(first).await, 0);
-    assert_eq!(raised(second).await, 1);
+    assert_eq!(raised(first, 5).await, 0);
+    assert_eq!(raised(first, 5).await, 0);
+    assert_eq!(raised(second, 5).await, 1);
+    assert_eq!(raised(first, 6).await, 2);
 }
 
 /// What passes, at the genuine contract: paused, not on the allowlist, a program that is announced only.
@@ -410,6 +414,7 @@ async fn what_the_contract_refuses_for_now_is_waited_for() {
     let world = World::new(1, |config| {
         config.is_allowlist_enabled = true;
         config.programs.clear();
+        config.configs[0].last_block = 2;
         config.proving_window = Duration::from_secs(60);
         config.delay = Duration::from_secs(60);
     })
@@ -434,6 +439,18 @@ async fn what_the_contract_refuses_for_now_is_waited_for() {
         .await
         .unwrap();
     until(&zk, is_stuck_at("is not active")).await;
+    world.devnet.l1().increase_time(61);
+    world.devnet.l1().mine().unwrap();
+    // The rules are not said to be those of block 3.
+    until(&zk, is_stuck_at("judges blocks up to 2")).await;
+    let extended = NewConfig {
+        configHash: world.fork.spec(world.devnet.l2().chain_id()).hash(),
+        lastBlock: 3,
+    };
+    owner
+        .call(to, &Z::extendConfigCall { extended })
+        .await
+        .unwrap();
     world.devnet.l1().increase_time(61);
     world.devnet.l1().mine().unwrap();
     until(&zk, is_stuck_at("NotInAllowlist")).await;

@@ -198,6 +198,7 @@ impl ZkContract for Contract {
         let proposal = Proposal {
             source: Source::Oracle(Address::repeat_byte(0xcc)),
             index: number,
+            posted_at: 0,
             // As if it were the root.
             root: journal.block_hash,
             number,

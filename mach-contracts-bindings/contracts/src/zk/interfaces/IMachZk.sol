@@ -6,6 +6,12 @@ import {IProofVerifier} from "./IProofVerifier.sol";
 
 /// @notice What a proof says, and what an alert is. The journal is `mach_prove::Journal` in Rust.
 interface IMachZk {
+    /// @notice There is no alert, output or game with this index.
+    error InvalidIndex();
+    /// @notice The rollup has no such contract here.
+    error NoSuchSource(Accused kind);
+    error OtherGameType(uint32 gameType);
+
     /// @notice All that a proof says. Its digest is sha256 of the ABI encoding: 13 words, 416 bytes.
     /// @param prover who may show the proof, so that nobody else can
     /// @param configHash hash of the rollup's configuration that decided
@@ -66,10 +72,22 @@ interface IMachZk {
         ProgramKind kind;
     }
 
-    /// @notice Times between which the hash of a configuration counts; see `clock`.
+    /// @notice Times between which the hash of a configuration counts, and the blocks that it judges; see `clock`.
+    /// @param lastBlock that it judges
+    /// @param extendedTo last block that it judges from `extendedFrom` on; nothing is announced if that is zero
     struct Config {
         uint64 activeFrom;
         uint64 activeUntil;
+        uint64 lastBlock;
+        uint64 extendedTo;
+        uint64 extendedFrom;
+    }
+
+    /// @param configHash hash of the rollup's rules
+    /// @param lastBlock number of the last block that surely has these rules; `NO_HORIZON` if all have
+    struct NewConfig {
+        bytes32 configHash;
+        uint64 lastBlock;
     }
 
     /// @notice A proof that was verified here.
@@ -96,6 +114,21 @@ interface IMachZk {
         OracleOutput,
         // The root claim of a dispute game.
         GameClaim
+    }
+
+    /// @notice An output root and where it stands on L1.
+    /// @param source the oracle or the game; zero if there is none
+    /// @param index of the output or of the game
+    /// @param postedAt when the oracle got the output, so that one that is posted again is another; zero if it is none of an oracle
+    /// @param published whether it is the rollup's own: anybody may make a game with a false claim
+    /// @param blockNumber that the output root is said to be of
+    struct Posting {
+        address source;
+        uint64 index;
+        uint64 postedAt;
+        bool published;
+        uint256 blockNumber;
+        bytes32 accused;
     }
 
     enum Status {
@@ -131,6 +164,7 @@ interface IMachZk {
     /// @param raisedAt in the time of `clock`
     /// @param source the oracle or the game; zero if there is none
     /// @param index of the output or of the game; zero if there is none
+    /// @param postedAt of the posting
     /// @param accused block hash or output root
     /// @param expected output root that the alerter has, zero if it does not say
     struct Alert {
@@ -142,7 +176,8 @@ interface IMachZk {
         uint64 raisedAt;
         uint96 bond;
         address source;
-        uint256 index;
+        uint64 index;
+        uint64 postedAt;
         uint256 blockNumber;
         bytes32 accused;
         bytes32 expected;
@@ -183,7 +218,7 @@ interface IMachZk {
         uint64 delay;
         uint96 bond;
         bool allowlistEnabled;
-        bytes32[] configs;
+        NewConfig[] configs;
         NewProgram[] programs;
     }
 }

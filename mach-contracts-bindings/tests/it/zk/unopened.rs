@@ -1,0 +1,77 @@
+//! Output roots that nobody knows a block of.
+
+use super::*;
+
+/// Who posts 32 random bytes has said nothing of any block. No proof and nothing in the EVM leads from there
+/// to a header, so that whoever accuses it has nothing to show, however wrong the rollup's blocks are.
+#[tokio::test]
+async fn a_root_that_nobody_can_open_is_convicted_by_no_proof() {
+    let world = World::new().await;
+    let garbage = B256::repeat_byte(0x66);
+    world.post_root(garbage, 1).await;
+    let raise = Raise::OracleOutput {
+        index: 0,
+        expected: B256::ZERO,
+    };
+    let id = world.raise(raise).await;
+    // Block 1 is proved wrong, and its own output root is on record with it.
+    let claim = world.claim(1, 4);
+    let proof = world.proof(&world.prover, &claim);
+    (world.zk)
+        .record_proof(&world.prover, BLOCK_PROGRAM, &claim, &proof)
+        .await
+        .unwrap();
+    let (opening, _) = world.opening(1).await;
+    let mut openings = vec![opening.clone(), Opening::default()];
+    openings.push(Opening {
+        blockHash: garbage,
+        ..opening
+    });
+    let to = world.zk.address();
+    for opening in &openings {
+        let path = at(opening);
+        let accuse = Z::accuseCall {
+            kind: Accused::OracleOutput,
+            index: U256::ZERO,
+            program: BLOCK_PROGRAM,
+            claim: claim.clone(),
+            proof: proof.clone(),
+            path: path.clone(),
+        };
+        let kind = ProgramKind::Block;
+        let header = world.header(1);
+        let told = [
+            world.submit(id, &claim, &path).await.refusal(),
+            (world
+                .zk
+                .settle(&world.stranger, id, CONFIG, kind, &path)
+                .await)
+                .refusal(),
+            (world
+                .zk
+                .convict_directly(&world.stranger, id, opening, &header, &[])
+                .await)
+                .refusal(),
+            world.prover.call(to, &accuse).await.refusal(),
+        ];
+        for told in told {
+            assert!(told.starts_with("OpeningMismatch"), "{told}");
+        }
+    }
+    // Operators could tell, if there were any that are believed.
+    let judge = Z::judgeByAttestationCall {
+        id,
+        attested: 1,
+        headers: vec![],
+        header: Bytes::new(),
+        accountProof: vec![],
+    };
+    let told = world.stranger.call(to, &judge).await.refusal();
+    assert!(told.starts_with("NotAttested"), "{told}");
+    // Nothing was shown for it either: the bond is lost, and nobody is convicted.
+    world.pass(WINDOW);
+    world.zk.expire(&world.stranger, id).await.unwrap();
+    assert_eq!(world.status(id).await, (Status::Expired, Ground::None));
+    assert_eq!(world.withdrawable(world.config.beneficiary).await, BOND);
+    assert_eq!(world.convictions().await, 0);
+}
