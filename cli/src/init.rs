@@ -189,6 +189,8 @@ fn draft(args: &InitArgs) -> eyre::Result<Config> {
     config.aggregator.ecdsa_key = Some(PathBuf::from("aggregator.ecdsa.json"));
     // The original's ports.
     config.operator.node_api = Some(([127, 0, 0, 1], 9091).into());
+    config.verifier.node_api = Some(([127, 0, 0, 1], 9095).into());
+    config.verifier.name = Some("verifier".to_owned());
     config.metrics.operator = Some(([127, 0, 0, 1], 9092).into());
     config.metrics.aggregator = Some(([127, 0, 0, 1], 9093).into());
     config.metrics.verifier = Some(([127, 0, 0, 1], 9094).into());

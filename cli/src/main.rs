@@ -31,6 +31,8 @@ mod spec;
 mod top;
 mod verify;
 
+use std::process::ExitCode;
+
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::{
@@ -38,7 +40,11 @@ use crate::{
     outcome::Outcome,
 };
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
+    outcome::while_somebody_reads(run)
+}
+
+fn run() -> ExitCode {
     let command = environment::beaten_by_flags(Cli::command(), std::env::args_os());
     let command = match config::breaker_from_file(command, std::env::args_os()) {
         Ok(command) => command,

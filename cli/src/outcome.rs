@@ -1,6 +1,11 @@
 //! How a command ends: exit codes, errors and logs.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{
+    any::Any,
+    io::IsTerminal,
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+};
 
 use eyre::WrapErr;
 use tracing_subscriber::EnvFilter;
@@ -35,6 +40,30 @@ impl From<Outcome> for ExitCode {
             Outcome::NoVerdict => Self::from(2),
         }
     }
+}
+
+/// Exit code of a command that nobody reads any more, as if SIGPIPE had ended it.
+const NOBODY_READS: u8 = 141;
+
+/// Runs a command. Where standard output is closed, as `head` does, it ends without a word.
+pub(crate) fn while_somebody_reads(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panicked| {
+        if !is_closed(panicked.payload()) {
+            tell(panicked);
+        }
+    }));
+    match panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(code) => code,
+        Err(payload) if is_closed(&*payload) => ExitCode::from(NOBODY_READS),
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// Whether `println!` had nobody to print for.
+fn is_closed(payload: &dyn Any) -> bool {
+    let text = payload.downcast_ref::<String>();
+    text.is_some_and(|it| it.starts_with("failed printing to stdout: Broken pipe"))
 }
 
 /// Shows `error` to scripts that read JSON lines.

@@ -207,6 +207,9 @@ impl Default for Aggregator {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Verifier {
+    /// Name that the node API tells; the operator's by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
     /// An operator's verifier-facing API, which alerts are reported to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) operator: Option<Endpoint>,

@@ -74,12 +74,13 @@ impl Processes {
         config.aggregator.ecdsa_key = Some(folder.file("aggregator.ecdsa.json"));
         config.aggregator.ecdsa_password_file = Some(folder.file(PASSWORD_FILE));
         config.api.listen = Some(api);
-        // Its L1 has no reorganisations, and few blocks.
-        config.api.settle_alerts = Some(1);
+        // Its L1 has no reorganisations, and after an alert no blocks.
+        config.api.settle_alerts = Some(0);
         config.metrics.aggregator = Some(address(0)?);
         let node_apis = (stack.operators().iter()).map(|_| address(0));
         let node_apis: Vec<_> = node_apis.collect::<Result<_, _>>()?;
-        for address in &node_apis {
+        let verifier = address(0)?;
+        for address in node_apis.iter().chain([&verifier]) {
             let url = endpoint(&format!("http://{address}"))?;
             config.api.verifiers.push(url);
         }
@@ -89,6 +90,11 @@ impl Processes {
         for (index, (operator, node_api)) in operators.enumerate() {
             this.operator(stack, folder, index + 1, operator, node_api)?;
         }
+        let mut config = common(stack, folder, "verifier")?;
+        config.verifier.name = Some("verifier".to_owned());
+        config.verifier.node_api = Some(verifier);
+        config.metrics.verifier = Some(address(0)?);
+        this.launch(folder, "verifier", Role::Verifier, &config)?;
         let mut config = common(stack, folder, "breaker")?;
         config.breaker.rollup = Some(stack.devnet().l2().chain_id());
         config.breaker.upstream = Some(endpoint(&folder.urls.l2)?);
@@ -133,6 +139,7 @@ impl Processes {
         let service: &[&str] = match role {
             Role::Aggregator => &["aggregator", "run"],
             Role::Breaker => &["breaker"],
+            Role::Verifier => &["verifier", "run"],
             _ => &["operator", "run"],
         };
         let log = folder.log(name);

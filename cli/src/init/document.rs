@@ -186,6 +186,11 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("aggregator.tls_key", "Its key in PEM", "\"key.pem\""),
     (
+        "verifier.name",
+        "Name that the node API tells; the operator's by default",
+        "\"verifier\"",
+    ),
+    (
         "verifier.operator",
         "Verifier-facing API of an operator, which alerts are reported to",
         "\"http://127.0.0.1:8901\"",

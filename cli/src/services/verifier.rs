@@ -49,7 +49,9 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     services.extend(zk.as_ref().map(zk::Zk::service));
     metrics.watch_services(services.clone());
     if let Some(address) = config.verifier.node_api {
-        let api = health::node_api(&config.operator.name, services, rollups);
+        let name = config.verifier.name.as_ref();
+        let name = name.unwrap_or(&config.operator.name);
+        let api = health::node_api(name, services, rollups);
         life.serve("node API", api, address).await?;
     }
     if let Some(address) = config.metrics.verifier {

@@ -35,7 +35,7 @@ const HEIGHT: u16 = 40;
 ///
 /// Rollups with their heads and how far the verifiers are, the stake behind the newest attestations, the
 /// rounds with who signed, who did not and why, the alerts with their evidence, which `curl` fetches
-/// from --api and `mach-cli verify` replays. --once prints all rollups, with all of each round and alert.
+/// from --api and `mach-cli verify` replays. --once prints all rollups, with who is absent from which round and all of each alert.
 ///
 /// Keys: tab next rollup, left and right between rounds and alerts, up and down to choose one, q ends.
 ///

@@ -289,8 +289,8 @@ impl App {
         evidence.map_or(&[], Vec::as_slice)
     }
 
-    /// All rounds and alerts of the rollup that is shown, each in all that is known of it, as lines of
-    /// text.
+    /// Rounds that operators are absent from, and all alerts, of the rollup that is shown, each in all
+    /// that is known of it, as lines of text.
     pub(super) fn told(&self) -> String {
         let mut text = String::new();
         let mut tell = |title: String, lines: Vec<Line<'static>>| {
@@ -299,7 +299,8 @@ impl App {
                 text.push_str(&format!("  {line}\n"));
             }
         };
-        for report in self.rounds() {
+        let rounds = self.rounds().into_iter();
+        for report in rounds.filter(|it| !it.round.absent.is_empty()) {
             let statement = &report.round.statement;
             let what = match statement {
                 Statement::Alert(_) => "alert against",

@@ -132,6 +132,23 @@ fn a_wrong_file_is_told_with_its_line() {
     );
 }
 
+/// `head` takes what it wants and goes.
+#[cfg(unix)]
+#[test]
+fn a_command_whose_reader_has_gone_ends_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mach.toml"), "").unwrap();
+    let mut child = command(folder.path(), &["config", "show"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(errors(&output), "");
+}
+
 /// Files as the original ships them; the keys are those of its repositories.
 #[test]
 fn the_originals_files_are_taken_over() {
@@ -440,6 +457,9 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
         std::thread::sleep(Duration::from_millis(100));
     }
 
+    let verifier = devnet.kill("verifier");
+    devnet.start_again(folder, &verifier);
+
     let aggregator = devnet.kill("aggregator");
     devnet.start_again(folder, &aggregator);
     while devnet.next_attested() < with_both + 5 {}
@@ -461,7 +481,7 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
         });
         verified.map(|it| it["name"].clone()).collect::<Vec<_>>()
     };
-    while names() != ["operator-1", "operator-2"] {
+    while names() != ["operator-1", "operator-2", "verifier"] {
         assert!(started.elapsed() < PATIENCE, "{:?}", names());
         std::thread::sleep(Duration::from_millis(100));
     }

