@@ -162,7 +162,7 @@ fn altered(good: &Value, other: &str, folder: &Path) {
 #[test]
 fn guests_give_the_journals_of_native_code() {
     let inputs = repository("guests/inputs");
-    for (program, count) in [("block", 4), ("output", 1)] {
+    for (program, count) in [("block", 5), ("output", 1)] {
         let output = prover(&[
             "execute",
             "--program",
