@@ -24,7 +24,7 @@
 //! | `mach_breaker_alerts`, `mach_breaker_attested_block`, `mach_breaker_feed_silent_seconds` | `rollup` | what a breaker knows |
 //! | `mach_breaker_changes` | `rollup`, `state` | how often it came to be in force |
 //! | `mach_breaker_calls` | `outcome` | `served` requests while no alert stands; `forwarded`, `answered` and `refused` calls while one does |
-//! | `mach_zk_cases` | `stage` | cases of ZK mode: `found`, `chosen`, `raised`, `proved`, `shown`, `convicted`, `done`, `given_up` |
+//! | `mach_zk_cases` | `stage` | cases of ZK mode: `found`, `chosen`, `raised`, `proved`, `shown`, `opened`, `convicted`, `done`, `given_up` |
 //! | `mach_zk_stuck_cases`, `mach_zk_oldest_seconds` | | open cases that people have to look at, and the age of the oldest open one |
 //!
 //! `eigen_fees_earned_total` and `eigen_slashing_status` are served for the dashboards of the original,

@@ -69,7 +69,8 @@ enum OperatorCommand {
 ///
 /// With `verifier.operator` it reports what it finds to the verifier-facing API of an operator. With
 /// `zk.service_manager` it shows wrong blocks to that contract: it raises an alert, has a proof made and
-/// hands it in, which takes an account that pays and a prover whose proofs the EVM takes.
+/// hands it in, which takes an account that pays and a prover whose proofs the EVM takes. A wrong output root
+/// that the rollup's `op_node` claims takes no proof.
 ///
 /// Examples:
 ///   mach-cli verifier run --config verifier.toml

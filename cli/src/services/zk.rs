@@ -101,8 +101,12 @@ pub(super) async fn start(
     for endpoint in &rollup.rpc {
         nodes.push(http_provider(endpoint.0.clone())?.erased());
     }
+    let op_nodes = (rollup.op_node.as_ref())
+        .map(|node| http_provider(node.0.clone()))
+        .transpose()?;
+    let op_nodes = op_nodes.map(|node| node.erased());
     let contract = contract
-        .with_chain(RollupChain::new(nodes))
+        .with_chain(RollupChain::new(nodes).with_op_nodes(op_nodes))
         .with_settlement(settings.settlement());
     let contract = Arc::new(contract);
     warn_of_what_does_not_count(&contract, &*backend, rollup).await?;

@@ -15,14 +15,15 @@ use mach_contracts_bindings::{
     SubmitPolicy, Submitter,
     zk::{
         ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
-        abi::{ProgramKind, Status},
+        abi::{Ground, ProgramKind, Status},
     },
 };
-use mach_devnet::{DEV_ACCOUNTS, DevnetConfig, L2_OUTPUT_ORACLE, Lie};
+use mach_devnet::{DEV_ACCOUNTS, Devnet, DevnetConfig, DevnetServers, L2_OUTPUT_ORACLE, Lie};
 use mach_prove::{BackendName, Journal, Program, Proof};
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const BOND: u128 = 1_000_000_007;
 const PASSWORD: &str = "for the devnet";
 const PROGRAM: B256 = B256::repeat_byte(0xb1);
 
@@ -207,16 +208,8 @@ async fn until(folder: &Path, what: &str, is_so: impl AsyncFn() -> bool) {
     }
 }
 
-/// A lie, an alert, kill -9 while the prover is at work, which ends with it; then the same again, a proof,
-/// and an output of a later block that is convicted by it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lie_is_convicted_through_kill_and_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let config = DevnetConfig {
-        output_interval: 6,
-        ..DevnetConfig::default()
-    };
+/// The devnet at the sockets, with the contract that believes proofs.
+async fn deployed(config: &DevnetConfig) -> (Devnet, DevnetServers, ZkServiceManager) {
     let devnet = config.build().unwrap();
     let loopback = "127.0.0.1:0".parse().unwrap();
     let servers = devnet.serve(loopback, loopback).await.unwrap();
@@ -239,7 +232,7 @@ async fn a_lie_is_convicted_through_kill_and_restart() {
         .unwrap();
     let on_l1 = ZkConfig {
         oracle: Some(L2_OUTPUT_ORACLE),
-        bond: 1_000_000_007,
+        bond: BOND,
         configs: vec![ZkRules::without_horizon(config.l2_spec().hash())],
         programs: vec![ZkProgram {
             id: PROGRAM,
@@ -249,6 +242,20 @@ async fn a_lie_is_convicted_through_kill_and_restart() {
         ..ZkConfig::new(901, owner.sender())
     };
     let manager = ZkServiceManager::deploy(&owner, &on_l1).await.unwrap();
+    (devnet, servers, manager)
+}
+
+/// A lie, an alert, kill -9 while the prover is at work, which ends with it; then the same again, a proof,
+/// and an output of a later block that is convicted by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lie_is_convicted_through_kill_and_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let config = DevnetConfig {
+        output_interval: 6,
+        ..DevnetConfig::default()
+    };
+    let (devnet, servers, manager) = deployed(&config).await;
 
     key_file(folder, 1);
     let more = format!("prover = \"{}\"\n", prover(folder, "onChain"));
@@ -287,7 +294,7 @@ async fn a_lie_is_convicted_through_kill_and_restart() {
     .await;
     running.kill();
     let held = devnet.l1().balance(manager.address()).unwrap();
-    assert_eq!(held, U256::from(on_l1.bond));
+    assert_eq!(held, U256::from(BOND));
     assert_eq!(manager.convictions(901).await.unwrap(), U256::ZERO);
 
     // An output that leads to the block, while nobody looks.
@@ -313,4 +320,39 @@ async fn a_lie_is_convicted_through_kill_and_restart() {
     .await;
     let account = DEV_ACCOUNTS[1].address;
     assert_eq!(manager.withdrawable(account).await.unwrap(), U256::ZERO);
+}
+
+/// The op-node claims a wrong output root of a right block, and the proposer posts it: no proof and no
+/// bond is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_output_root_is_convicted_in_the_evm() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let config = DevnetConfig {
+        output_interval: 3,
+        ..DevnetConfig::default()
+    };
+    let (devnet, servers, manager) = deployed(&config).await;
+    key_file(folder, 1);
+    let more = format!("prover = \"{}\"\n", prover(folder, "onChain"));
+    let (l1, l2) = (servers.l1.http_url(), servers.l2.http_url());
+    configure(folder, &l1, &l2, manager.address(), "openvm", &more);
+    let file = folder.join("mach.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}op_node = \"{l2}\"\n")).unwrap();
+    let _running = Verifier::start(folder);
+    for _ in 0..2 {
+        devnet.sequencer().produce().unwrap();
+    }
+    devnet.sequencer().lie_next(Lie::OutputRoot);
+    devnet.sequencer().produce().unwrap();
+    devnet.proposer().propose(3).unwrap();
+    until(folder, "the conviction", async || {
+        manager.convictions(901).await.unwrap() == U256::from(1)
+    })
+    .await;
+    let alert = manager.alert(U256::ZERO).await.unwrap();
+    assert_eq!(alert.ground, Ground::MessagePasser);
+    assert!(devnet.l1().balance(manager.address()).unwrap().is_zero());
+    assert!(!folder.join("pid").exists());
 }

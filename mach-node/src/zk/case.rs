@@ -13,7 +13,7 @@ pub struct Case {
     pub alert: Alert,
     /// Seconds since 1970.
     pub found_at: u64,
-    /// What the evidence gave, once it was read.
+    /// What the evidence gave, once it was read; a wrong output root needs none.
     pub basis: Option<Basis>,
     /// How far it is.
     pub stage: Stage,
@@ -77,6 +77,9 @@ pub enum Stage {
         /// Id of the alert about the block.
         id: B256,
     },
+    /// It is known what a wrong output root is the hash of, and kept. Once it stands on L1 it convicts
+    /// itself, without a proof and without a bond.
+    Opened,
     /// The contract has a proof, ours or another, at the head of L1, which may still take it back. All
     /// that it would take to hand the proof in once more is kept.
     Convicted {
@@ -101,12 +104,13 @@ pub enum Stage {
 
 impl Stage {
     /// Names of all stages, in their order.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 9] = [
         "found",
         "chosen",
         "raised",
         "proved",
         "shown",
+        "opened",
         "convicted",
         "done",
         "given_up",
@@ -120,6 +124,11 @@ impl Stage {
     /// Whether an alert is on L1 that waits for a proof of ours.
     pub(super) const fn is_bonded(&self) -> bool {
         matches!(self, Self::Raised { .. } | Self::Proved { .. })
+    }
+
+    /// Whether the contract has decided what there was to decide, as L1 says.
+    pub(super) const fn is_proved(&self) -> bool {
+        matches!(self, Self::Shown { .. } | Self::Convicted { .. })
     }
 
     /// Whether what is kept beside the case may be needed again.
@@ -147,6 +156,7 @@ impl Stage {
             Self::Raised { .. } => "raised",
             Self::Proved { .. } => "proved",
             Self::Shown { .. } => "shown",
+            Self::Opened => "opened",
             Self::Convicted { .. } => "convicted",
             Self::Done { .. } => "done",
             Self::GivenUp { .. } => "given_up",

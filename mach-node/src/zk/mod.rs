@@ -4,6 +4,9 @@
 //! verifier goes on, and each of its steps is durable before the next one: a process that dies anywhere
 //! goes on where it was, and does nothing twice, since it asks the contract first.
 //!
+//! A wrong output root takes no proof: what it is the hash of is kept, and once it stands on L1 the EVM sees
+//! that the header which it names contradicts it.
+//!
 //! A block that nothing on L1 leads to yet is accused by its hash, which warns everybody and convicts
 //! nobody; once an output root or a dispute game leads to it, that is accused too, with the same proof,
 //! and the rollup is convicted.
@@ -11,6 +14,7 @@
 mod case;
 mod config;
 mod contract;
+mod ending;
 mod evidence;
 mod pace;
 mod port;
@@ -256,7 +260,11 @@ impl<S: Store> Inner<S> {
                 self.goes_on(digest, next, &kept).await;
             }
             Step::Back(stage, reason) => {
-                let failed = self.failed(&case, &chain(&*reason), Failure::Outside);
+                let mut failed = self.failed(&case, &chain(&*reason), Failure::Outside);
+                // What L1 took back is over once it is there again.
+                if let (true, Some(trouble)) = (case.stage.is_proved(), &mut failed.trouble) {
+                    stage.name().clone_into(&mut trouble.stage);
+                }
                 let next = Case {
                     trouble: failed.trouble,
                     ..at(&case, stage)
@@ -332,8 +340,8 @@ impl<S: Store> Inner<S> {
         let Some(trouble) = &case.trouble else { return };
         let age = now().saturating_sub(trouble.since);
         let is_over = age >= self.config.give_up_after.as_secs()
-            || trouble.prover >= self.config.prover_tries
-            || trouble.hangs >= self.config.prover_hangs;
+            || trouble.prover >= self.config.prover_tries.max(1)
+            || trouble.hangs >= self.config.prover_hangs.max(1);
         if is_over {
             let reason = format!("{} tries: {}", trouble.tries, trouble.reason);
             return self.give_up(digest, &case, reason, true).await;

@@ -31,6 +31,22 @@ pub trait ZkContract: Send + Sync {
     /// Errors: [`ZkContractError`]; it is not known whether there is one.
     async fn choose(&self, accusation: &Accusation) -> Result<(Target, Descent), ZkContractError>;
 
+    /// What a wrong output root, which a node of the rollup claims, is the hash of, and the header that it
+    /// names, which contradicts it; `None` if nobody says.
+    ///
+    /// Errors: [`ZkContractError`], [`ZkContractError::Refused`] if nothing contradicts it.
+    async fn open(&self, alert: &Alert) -> Result<Option<Descent>, ZkContractError>;
+
+    /// Convicts an output root that stands on L1 and contradicts the header that it names, without a proof
+    /// and without a bond. Says under which id, and what it is; `None` if it does not stand there.
+    ///
+    /// Errors: [`ZkContractError`]; it may or may not be there.
+    async fn convict(
+        &self,
+        alert: &Alert,
+        opened: &Descent,
+    ) -> Result<Option<(B256, Target)>, ZkContractError>;
+
     /// Id of the alert about this very thing, if it was raised.
     ///
     /// Errors: [`ZkContractError`].

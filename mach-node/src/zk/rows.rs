@@ -156,3 +156,125 @@ pub(crate) fn record(key: &[u8]) -> Option<String> {
     };
     Some(format!("{what} alert {}", B256::from(digest)))
 }
+
+#[cfg(test)]
+mod tests {
+    use mach_core::{Alert, AlertKind, BlockRef};
+
+    use super::{super::Trouble, *};
+    use crate::store::MemoryStore;
+
+    fn case(stage: Stage) -> Case {
+        let block = BlockRef {
+            number: 3,
+            hash: B256::repeat_byte(3),
+        };
+        let trouble = Trouble {
+            since: 5,
+            tries: 7,
+            prover: 2,
+            hangs: 1,
+            stage: stage.name().to_owned(),
+            reason: "no memory".to_owned(),
+        };
+        Case {
+            alert: Alert {
+                kind: AlertKind::InvalidBlock,
+                rollup_chain_id: 901,
+                block,
+                rule: 4,
+                claimed: B256::repeat_byte(1),
+                computed: B256::repeat_byte(2),
+            },
+            found_at: 1,
+            basis: None,
+            ended_at: (!stage.is_open()).then_some(9),
+            stage,
+            trouble: Some(trouble),
+        }
+    }
+
+    fn given_up(resume: Option<Stage>) -> Stage {
+        Stage::GivenUp {
+            reason: "7 tries".to_owned(),
+            resume: resume.map(Box::new),
+        }
+    }
+
+    #[test]
+    fn what_people_may_have_mended_is_taken_up_where_it_was() {
+        let id = B256::repeat_byte(8);
+        for stage in [Stage::Found, Stage::Opened, Stage::Shown { id }] {
+            let mut taken_up = case(given_up(Some(stage.clone())));
+            assert!(resumed(&mut taken_up));
+            // As if nothing had failed before.
+            let fresh = Case {
+                trouble: None,
+                ..case(stage)
+            };
+            assert_eq!(taken_up, fresh);
+        }
+    }
+
+    #[test]
+    fn what_is_over_or_at_work_is_left_as_it_is() {
+        let id = B256::repeat_byte(8);
+        for stage in [
+            given_up(None),
+            Stage::Done { id },
+            Stage::Found,
+            Stage::Shown { id },
+        ] {
+            let mut left = case(stage.clone());
+            assert!(!resumed(&mut left));
+            assert_eq!(left, case(stage));
+        }
+    }
+
+    /// A row of a process that did not count hangs.
+    #[test]
+    fn a_row_of_an_earlier_version_is_read() {
+        let mut row = serde_json::to_value(case(Stage::Found)).unwrap();
+        assert!(row["trouble"].as_object_mut().unwrap().remove("hangs") == Some(1.into()));
+        let read: Case = serde_json::from_value(row).unwrap();
+        assert_eq!(read.trouble.unwrap().hangs, 0);
+    }
+
+    /// Until a case has ended for good its way is kept.
+    #[tokio::test]
+    async fn what_is_kept_beside_a_case_goes_with_its_end() {
+        let domain = Domain {
+            l1_chain_id: 900,
+            service_manager: Default::default(),
+        };
+        let rows = Rows::new(MemoryStore::new(), &domain);
+        let (id, digest) = (B256::repeat_byte(8), B256::repeat_byte(7));
+        let kept = Kept {
+            descent: Some(Box::default()),
+            proof: None,
+        };
+        rows.write(&digest, &case(Stage::Opened), &kept)
+            .await
+            .unwrap();
+        let target = super::super::Target::Block {
+            hash: id,
+            number: 3,
+            expected: id,
+        };
+        for stage in [
+            Stage::Convicted { id, target },
+            given_up(Some(Stage::Opened)),
+        ] {
+            rows.write(&digest, &case(stage.clone()), &Kept::default())
+                .await
+                .unwrap();
+            assert!(rows.descent(&digest).await.unwrap().is_some(), "{stage:?}");
+            assert_eq!(rows.load().await.unwrap()[&digest].stage, stage);
+        }
+        let done = case(Stage::Done { id });
+        rows.write(&digest, &done, &Kept::default()).await.unwrap();
+        assert!(rows.descent(&digest).await.unwrap().is_none());
+        rows.remove(&digest).await.unwrap();
+        assert!(rows.load().await.unwrap().is_empty());
+    }
+}

@@ -8,8 +8,7 @@ use crate::node_api::ServiceState;
 pub struct ZkStatus {
     /// Cases in each stage, in the order of [`Stage::NAMES`].
     pub cases: [usize; Stage::NAMES.len()],
-    /// Open cases that have made no step for so long that people have to look; those that only wait for
-    /// L1 to be final are none.
+    /// Open cases that have made no step for so long that people have to look.
     pub stuck: usize,
     /// Age of the oldest case that is open and not only waiting for the rollup's proposer, or for L1 to be
     /// final, in seconds.
@@ -31,12 +30,14 @@ impl ZkStatus {
                 continue;
             }
             let is_stuck = |since: u64| now.saturating_sub(since) >= escalate_after;
-            let is_settling = matches!(case.stage, Stage::Convicted { .. });
-            let is_troubled = case.trouble.as_ref().is_some_and(|it| is_stuck(it.since));
-            if is_troubled && !is_settling {
+            if case.trouble.as_ref().is_some_and(|it| is_stuck(it.since)) {
                 status.stuck += 1;
             }
-            if !is_settling && !matches!(case.stage, Stage::Shown { .. }) {
+            let is_waiting = matches!(
+                case.stage,
+                Stage::Shown { .. } | Stage::Opened | Stage::Convicted { .. }
+            );
+            if !is_waiting {
                 status.oldest = status.oldest.max(now.saturating_sub(case.found_at));
             }
         }

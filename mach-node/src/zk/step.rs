@@ -6,7 +6,7 @@ use alloy_consensus::Header;
 use alloy_primitives::B256;
 use mach_core::{AlertKind, ports::BoxError};
 use mach_prove::{Progress, ProofRequest, ProveError};
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{
     Accusation, AlertState, Basis, Case, Descent, EvidenceMissing, Inner, Stage, Target,
@@ -46,7 +46,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    fn next(stage: Stage) -> Self {
+    pub(super) fn next(stage: Stage) -> Self {
         Self::Next {
             stage,
             basis: None,
@@ -55,14 +55,14 @@ impl Step {
     }
 
     /// The same with the way to the block kept.
-    fn with_descent(mut self, descent: Descent) -> Self {
+    pub(super) fn with_descent(mut self, descent: Descent) -> Self {
         if let Self::Next { kept, .. } = &mut self {
             kept.descent = Some(Box::new(descent));
         }
         self
     }
 
-    fn never(reason: impl Into<String>) -> Self {
+    pub(super) fn never(reason: impl Into<String>) -> Self {
         Self::Never {
             reason: reason.into(),
             is_mendable: false,
@@ -112,7 +112,8 @@ impl<S: Store> Inner<S> {
             // What was proved needs nothing any more but to be handed in.
             Stage::Proved { id, target } => self.submit(digest, *id, target).await,
             Stage::Shown { id } => self.follow(digest, case, *id).await,
-            Stage::Convicted { id, target } => self.settle(*id, target).await,
+            Stage::Opened => self.convict(digest, case).await,
+            Stage::Convicted { id, target } => self.settle(case, *id, target).await,
             Stage::Done { .. } | Stage::GivenUp { .. } => Err(Step::Wait),
         };
         step.unwrap_or_else(|step| step)
@@ -120,9 +121,13 @@ impl<S: Store> Inner<S> {
 
     /// Decides what is accused. Nothing is sent.
     async fn choose(&self, case: &Case) -> Result<Step, Step> {
-        if case.alert.kind != AlertKind::InvalidBlock {
-            let reason = "only a block is convicted by a proof of what execution gives";
-            return Err(Step::never(reason));
+        match case.alert.kind {
+            AlertKind::InvalidBlock => {}
+            AlertKind::InvalidOutputProposal => return self.open(case).await,
+            _ => {
+                let reason = "only a block is convicted by a proof of what execution gives";
+                return Err(Step::never(reason));
+            }
         }
         let (request, header) = self.request(case).await?;
         let basis = Basis {
@@ -140,7 +145,7 @@ impl<S: Store> Inner<S> {
         Ok(next.with_descent(descent))
     }
 
-    async fn chosen(
+    pub(super) async fn chosen(
         &self,
         case: &Case,
         basis: &Basis,
@@ -281,72 +286,6 @@ impl<S: Store> Inner<S> {
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Looks for something on L1 that leads to a block that was shown to be wrong, and accuses it.
-    async fn follow(&self, digest: &B256, case: &Case, id: B256) -> Result<Step, Step> {
-        let Some(basis) = &case.basis else {
-            return Ok(Step::next(Stage::Done { id }));
-        };
-        let Ok(header) = alloy_rlp::decode_exact(&basis.header) else {
-            return Err(Step::never("the header that was kept is damaged"));
-        };
-        let block = basis.block();
-        if let Some(step) = self.taken_back(id, &block).await? {
-            return Ok(step);
-        }
-        let (target, descent) = self.chosen(case, basis, header).await?;
-        if !target.is_published() {
-            let age = now().saturating_sub(case.found_at);
-            if age < self.config.published_within.as_secs() {
-                return Ok(Step::Wait);
-            }
-            info!(block = %case.alert.block, "nothing on L1 leads to the block any more");
-            return Ok(Step::next(Stage::Convicted { id, target: block }));
-        }
-        let proof = self.rows.proof(digest).await?;
-        let found = self.contract.find(&target).await?;
-        let stage = match (found, &proof) {
-            (Some(id), Some(_)) => Stage::Proved { id, target },
-            (Some(id), None) => Stage::Raised { id, target },
-            // Somebody else's proof has shown the block, and this takes one of ours.
-            (None, None) => Stage::Chosen { target },
-            (None, Some(proof)) => {
-                let accused = self.contract.accuse(&target, &descent, proof).await;
-                let id = accused.map_err(|error| match error {
-                    // Something else is there by now, or nothing: looked for again.
-                    ZkContractError::Gone(_) => Step::Later(Box::new(error)),
-                    error => error.into(),
-                })?;
-                Stage::Convicted { id, target }
-            }
-        };
-        Ok(Step::next(stage).with_descent(descent))
-    }
-
-    /// Waits until L1 does not take back what it has decided.
-    async fn settle(&self, id: B256, target: &Target) -> Result<Step, Step> {
-        if let Some(step) = self.taken_back(id, target).await? {
-            return Ok(step);
-        }
-        match self.contract.is_settled(id, target).await? {
-            true => Ok(Step::next(Stage::Done { id })),
-            false => Ok(Step::Wait),
-        }
-    }
-
-    /// Where a case goes on whose alert was decided, if L1 says no more that it was.
-    async fn taken_back(&self, id: B256, target: &Target) -> Result<Option<Step>, Step> {
-        let target = *target;
-        let stage = match self.contract.state(id, &target).await? {
-            AlertState::Proved => return Ok(None),
-            AlertState::Missing => Stage::Chosen { target },
-            AlertState::Raised | AlertState::Expired | AlertState::Refuted => {
-                Stage::Proved { id, target }
-            }
-        };
-        let reason = "L1 was reorganised, and the proof is not there any more";
-        Ok(Some(Step::Back(stage, reason.into())))
     }
 
     /// What is to be proved. The guest has to say the very fault of the alert.

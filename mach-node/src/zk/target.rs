@@ -67,6 +67,10 @@ pub struct Descent {
     /// RLP of the header with this hash, of its parent, and so on down to the child of the wrong block;
     /// none if it is the wrong block itself.
     pub headers: Vec<Bytes>,
+    /// Before Isthmus, of an output root that contradicts the header that it names: proof of the message
+    /// passer's account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub account_proof: Vec<Bytes>,
 }
 
 /// Alerts have numbers on L1.

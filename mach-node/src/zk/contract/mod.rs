@@ -1,20 +1,18 @@
 //! A `MachZkServiceManager` on L1.
 
+mod direct;
 mod published;
 mod refusal;
 mod rollup;
+mod search;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_provider::{DynProvider, Provider};
-use alloy_rpc_types_eth::{BlockId, TransactionRequest};
+use alloy_rpc_types_eth::{BlockId, TransactionReceipt, TransactionRequest};
 use alloy_sol_types::{SolCall, SolEvent};
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
 use mach_contracts_bindings::{
     CallError, SubmitError, Submitter,
     zk::{
@@ -25,6 +23,7 @@ use mach_contracts_bindings::{
         },
     },
 };
+use mach_core::Alert;
 use mach_prove::{Context, Journal, Program, Proof};
 use mach_verify::op::Settlement;
 use tracing::error;
@@ -32,7 +31,6 @@ use tracing::error;
 use self::{
     published::{Sources, read},
     refusal::{contradicts, has_moved, is_unknown, not_read, not_sent},
-    rollup::Branch,
 };
 use super::{
     Accusation, AlertState, Descent, Proposal, Source, Target, ZkContract, ZkContractError,
@@ -45,22 +43,16 @@ pub use rollup::RollupChain;
 const PAGE: u64 = 256;
 /// Most alerts that are looked through, the newest first.
 const MAX_LOOKED_AT: u64 = 65_536;
-/// Games that are looked at before what they claim is compared.
-const WINDOW: usize = 1_024;
 /// Games that are looked at before it is said that nothing leads to a block, for now.
 const GAMES_AT_A_TIME: usize = 8_192;
-/// Most blocks for which it is remembered how far down the games were looked at.
-const MAX_LOOKS: usize = 1_024;
-/// Heights that are compared at a time.
-const AT_A_TIME: usize = 16;
 
 /// A `MachZkServiceManager`, with the account that raises alerts and hands proofs in.
 ///
 /// A block is accused by the first output root, in the rollup's `L2OutputOracle` or claimed by a dispute
 /// game, that leads to it: whose header is the block's, or that of a descendant. That convicts the
 /// rollup. If there is none yet, it is accused by its hash, which convicts nobody but costs no more than
-/// the bond until it is proved. A wrong output root is not for a proof: whoever knows what it is the hash
-/// of convicts it in the EVM.
+/// the bond until it is proved. A wrong output root takes no proof: what it is the hash of is asked of an
+/// op-node, and the EVM sees that the header which it names contradicts it.
 #[derive(Debug)]
 pub struct L1ZkContract {
     manager: ZkServiceManager,
@@ -140,111 +132,16 @@ impl L1ZkContract {
         Ok(amount)
     }
 
+    fn is_about_rollup(&self, alert: &Alert) -> Result<(), ZkContractError> {
+        if U256::from(alert.rollup_chain_id) == self.sources.rollup {
+            return Ok(());
+        }
+        let reason = "the contract is about another rollup";
+        Err(ZkContractError::Refused(reason.into()))
+    }
+
     const fn provider(&self) -> &DynProvider {
         self.submitter.provider()
-    }
-
-    /// An output root that leads to the block: the first in the oracle, or one of the claims that are
-    /// looked at now. Where anybody may make games there is no end of claims, so a look has an end, and the
-    /// next one goes on behind it.
-    async fn published(
-        &self,
-        accusation: &Accusation,
-    ) -> Result<Option<(Proposal, Descent)>, ZkContractError> {
-        let (provider, header) = (self.provider(), &accusation.header);
-        // Also where nothing is published yet: what stands on the block now may not do so later.
-        let mut branch = self.chain.branch(accusation).await.ok();
-        let outputs = self.sources.outputs(provider, header.number).await?;
-        let found = self.leading(accusation, &mut branch, outputs).await?;
-        if found.is_some() {
-            return Ok(found);
-        }
-        let block = accusation.journal.block_hash;
-        let mut left = self.games_at_a_time;
-        while left > 0 {
-            let (from, most) = (self.looks().get(&block).copied(), left.min(WINDOW));
-            left -= most;
-            let (claims, next) = self.sources.games(provider, header, from, most).await?;
-            let found = self.leading(accusation, &mut branch, claims).await?;
-            if found.is_some() {
-                return Ok(found);
-            }
-            let mut looks = self.looks();
-            let Some(next) = next else {
-                looks.remove(&block);
-                break;
-            };
-            if looks.len() >= MAX_LOOKS {
-                looks.pop_first();
-            }
-            looks.insert(block, next);
-        }
-        Ok(None)
-    }
-
-    /// The lowest of these that leads to the block.
-    async fn leading(
-        &self,
-        accusation: &Accusation,
-        branch: &mut Option<Branch>,
-        proposals: Vec<Proposal>,
-    ) -> Result<Option<(Proposal, Descent)>, ZkContractError> {
-        if proposals.is_empty() {
-            return Ok(None);
-        }
-        let branch = match branch {
-            Some(branch) => branch,
-            None => {
-                let asked = self.chain.branch(accusation).await;
-                branch.insert(asked.map_err(ZkContractError::Backend)?)
-            }
-        };
-        let number = accusation.journal.block_number;
-        let mut by_height = BTreeMap::<u64, Vec<Proposal>>::new();
-        for proposal in proposals {
-            by_height.entry(proposal.number).or_default().push(proposal);
-        }
-        let (chain, branch) = (&self.chain, &*branch);
-        let heights: Vec<u64> = by_height.keys().copied().collect();
-        let outputs = stream::iter(heights).map(|it| chain.outputs(accusation, branch, it));
-        let mut outputs = outputs.buffered(AT_A_TIME);
-        let mut failure = None;
-        for proposals in by_height.into_values() {
-            let outputs = match outputs.next().await {
-                Some(Ok(outputs)) => outputs,
-                // One height without an answer hides no other.
-                Some(Err(error)) => {
-                    failure = Some(error);
-                    continue;
-                }
-                None => break,
-            };
-            let named = proposals.iter().filter_map(|proposal| {
-                let output = outputs.iter().find(|it| it.root() == proposal.root)?;
-                Some((*proposal, output))
-            });
-            for (mut proposal, output) in named {
-                if !self.sources.counts(self.provider(), &proposal).await? {
-                    continue;
-                }
-                match self.chain.descent(accusation, output).await {
-                    Ok(Some(descent)) => {
-                        // Of a later block it is not known what is right: it stands on what is wrong.
-                        if proposal.number == number {
-                            proposal.expected = accusation.journal.output_root;
-                        }
-                        return Ok(Some((proposal, descent)));
-                    }
-                    Ok(None) => {}
-                    Err(error) => failure = Some(error),
-                }
-            }
-        }
-        failure.map_or(Ok(None), |error| Err(ZkContractError::Backend(error)))
-    }
-
-    fn looks(&self) -> MutexGuard<'_, BTreeMap<B256, u64>> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -374,10 +271,7 @@ impl ZkContract for L1ZkContract {
     }
 
     async fn choose(&self, accusation: &Accusation) -> Result<(Target, Descent), ZkContractError> {
-        if U256::from(accusation.alert.rollup_chain_id) != self.sources.rollup {
-            let reason = "the contract is about another rollup";
-            return Err(ZkContractError::Refused(reason.into()));
-        }
+        self.is_about_rollup(&accusation.alert)?;
         let (rules, number) = (
             accusation.journal.config_hash,
             accusation.journal.block_number,
@@ -567,15 +461,32 @@ impl ZkContract for L1ZkContract {
             Err(error) if has_moved(&error) => return Err(ZkContractError::Gone(error.into())),
             Err(error) => return Err(self.not_taken(error, proof).await?),
         };
-        let id = receipt.inner.logs().iter().find_map(|log| {
-            let ours = log.address() == self.manager.address();
-            let event = Z::AlertRaised::decode_log(&log.inner).ok()?;
-            ours.then_some(event.id)
-        });
-        let reason = "the transaction has raised no alert";
-        id.map(B256::from)
-            .ok_or_else(|| ZkContractError::Refused(reason.into()))
+        raised_by(self.manager.address(), &receipt)
     }
+
+    async fn open(&self, alert: &Alert) -> Result<Option<Descent>, ZkContractError> {
+        self.is_about_rollup(alert)?;
+        self.opened(alert).await
+    }
+
+    async fn convict(
+        &self,
+        alert: &Alert,
+        opened: &Descent,
+    ) -> Result<Option<(B256, Target)>, ZkContractError> {
+        self.convicted(alert, opened).await
+    }
+}
+
+/// Id of the alert that a transaction has raised.
+fn raised_by(manager: Address, receipt: &TransactionReceipt) -> Result<B256, ZkContractError> {
+    let id = receipt.inner.logs().iter().find_map(|log| {
+        let event = Z::AlertRaised::decode_log(&log.inner).ok()?;
+        (log.address() == manager).then_some(event.id)
+    });
+    let reason = "the transaction has raised no alert";
+    id.map(B256::from)
+        .ok_or_else(|| ZkContractError::Refused(reason.into()))
 }
 
 /// The words of a journal that the contract does not know by itself.

@@ -1,6 +1,5 @@
 //! Output roots on L1.
 
-use alloy_consensus::Header;
 use alloy_primitives::{Address, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionRequest;
@@ -149,14 +148,14 @@ impl Sources {
         Ok(proposals)
     }
 
-    /// What games claim that were made since the block: of some `most` games from number `from` down, or
+    /// What games claim that were made since a time, about heights from one on: of some `most` games from number `from` down, or
     /// from the newest, and the number to go on from, if there are more.
     ///
     /// Errors: it is not known what they claim.
     pub(super) async fn games(
         &self,
         provider: &DynProvider,
-        header: &Header,
+        (height, time): (u64, u64),
         from: Option<u64>,
         most: usize,
     ) -> Result<(Vec<Proposal>, Option<u64>), ZkContractError> {
@@ -164,7 +163,7 @@ impl Sources {
         let Some(games) = &self.games else {
             return Ok((proposals, None));
         };
-        let since = header.timestamp.saturating_sub(CLOCKS);
+        let since = time.saturating_sub(CLOCKS);
         let count: u64 = read(provider, games.factory, &gameCountCall {})
             .await?
             .saturating_to();
@@ -194,7 +193,7 @@ impl Sources {
                 }
                 let number = game.extraData.get(..32).map(U256::from_be_slice);
                 let number = number.and_then(|it| u64::try_from(it).ok());
-                let Some(number) = number.filter(|it| is_in_reach(header.number, *it)) else {
+                let Some(number) = number.filter(|it| is_in_reach(height, *it)) else {
                     continue;
                 };
                 let address = Address::from_word(game.metadata);

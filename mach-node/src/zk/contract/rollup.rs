@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, U64, address};
+use alloy_primitives::{Address, B256, Bytes, U64, address};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::BlockId;
 use futures::{StreamExt, stream};
@@ -33,6 +33,7 @@ const MAX_BRANCHES: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct RollupChain {
     nodes: Vec<DynProvider>,
+    op_nodes: Vec<DynProvider>,
     /// What stood on each accused block, the lowest first.
     branches: Arc<Mutex<BTreeMap<B256, Vec<B256>>>>,
 }
@@ -53,6 +54,19 @@ pub(super) struct Output {
     message_passer: B256,
 }
 
+/// An account, as `eth_getProof` gives it.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Account {
+    storage_hash: B256,
+    account_proof: Vec<Bytes>,
+}
+
+/// Whether the header has the storage root of the message passer: from Isthmus on.
+const fn is_isthmus(header: &Header) -> bool {
+    header.requests_hash.is_some() && header.withdrawals_root.is_some()
+}
+
 impl Output {
     pub(super) fn root(&self) -> B256 {
         output_root(self.header.state_root, self.message_passer, self.hash)
@@ -65,8 +79,76 @@ impl RollupChain {
         let nodes = nodes.into_iter().collect();
         Self {
             nodes,
+            op_nodes: Vec::new(),
             branches: Arc::default(),
         }
+    }
+
+    /// The same with op-nodes, which say what output roots are the hashes of.
+    #[must_use]
+    pub fn with_op_nodes(mut self, nodes: impl IntoIterator<Item = DynProvider>) -> Self {
+        self.op_nodes = nodes.into_iter().collect();
+        self
+    }
+
+    /// What `root` is the hash of, and the header that it names, if an op-node claims it for a height.
+    ///
+    /// Errors: the nodes do not say.
+    pub(super) async fn opening(
+        &self,
+        number: u64,
+        root: B256,
+    ) -> Result<Option<(Descent, Header)>, BoxError> {
+        #[derive(Clone, Debug, serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Claimed {
+            state_root: B256,
+            withdrawal_storage_root: B256,
+            block_ref: Block,
+        }
+        #[derive(Clone, Debug, serde::Deserialize)]
+        struct Block {
+            hash: B256,
+        }
+
+        let mut failure = None;
+        for node in &self.op_nodes {
+            let asked = node.raw_request("optimism_outputAtBlock".into(), (U64::from(number),));
+            let claimed: Claimed = match asked.await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    failure = Some(error);
+                    continue;
+                }
+            };
+            let (state_root, message_passer) =
+                (claimed.state_root, claimed.withdrawal_storage_root);
+            let block_hash = claimed.block_ref.hash;
+            if output_root(state_root, message_passer, block_hash) != root {
+                continue;
+            }
+            let header = self.header_of(block_hash).await?;
+            let header = header.ok_or_else(|| format!("no node has the header of {block_hash}"))?;
+            let account_proof = match is_isthmus(&header) {
+                true => Vec::new(),
+                false => self.account(block_hash).await?.account_proof,
+            };
+            let descent = Descent {
+                state_root,
+                message_passer,
+                block_hash,
+                headers: vec![alloy_rlp::encode(&header).into()],
+                account_proof,
+            };
+            return Ok(Some((descent, header)));
+        }
+        failure.map_or(Ok(None), |error| Err(error.into()))
+    }
+
+    /// Storage root of the message passer after the block with this header, if a node says.
+    pub(super) async fn passer_of(&self, header: &Header, hash: B256) -> Option<B256> {
+        let output = self.output(header.clone(), hash).await.ok()?;
+        Some(output.message_passer)
     }
 
     /// What stands on the accused block, followed as far as the chain goes now.
@@ -161,7 +243,7 @@ impl RollupChain {
             state_root: output.header.state_root,
             message_passer: output.message_passer,
             block_hash: output.hash,
-            headers: Vec::new(),
+            ..Descent::default()
         };
         if output.hash == block {
             return Ok(Some(descent));
@@ -201,10 +283,9 @@ impl RollupChain {
 
     /// What the output root of a block is made of.
     async fn output(&self, header: Header, hash: B256) -> Result<Output, BoxError> {
-        let message_passer = match (header.requests_hash, header.withdrawals_root) {
-            // From Isthmus on the header has it.
-            (Some(_), Some(root)) => root,
-            _ => self.message_passer(hash).await?,
+        let message_passer = match header.withdrawals_root {
+            Some(root) if is_isthmus(&header) => root,
+            _ => self.account(hash).await?.storage_hash,
         };
         Ok(Output {
             header,
@@ -240,19 +321,12 @@ impl RollupChain {
         Ok(Some(header.inner))
     }
 
-    /// Storage root of the message passer after a block.
-    async fn message_passer(&self, block: B256) -> Result<B256, BoxError> {
-        #[derive(Clone, Debug, serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Account {
-            storage_hash: B256,
-        }
-
+    /// The message passer after a block.
+    async fn account(&self, block: B256) -> Result<Account, BoxError> {
         let keys: [B256; 0] = [];
         let params = (MESSAGE_PASSER, keys, BlockId::hash(block));
         let account: Option<Account> = self.ask("eth_getProof", params).await?;
-        let account = account.ok_or_else(|| format!("there is no state of block {block}"))?;
-        Ok(account.storage_hash)
+        account.ok_or_else(|| format!("there is no state of block {block}").into())
     }
 
     fn branches(&self) -> MutexGuard<'_, BTreeMap<B256, Vec<B256>>> {

@@ -23,11 +23,12 @@ use mach_contracts_bindings::{
     zk::{
         Raise, ZkConfig as OnL1, ZkProgram, ZkRules, ZkServiceManager,
         abi::{
-            Accused, Claim, IMachZkServiceManager as Z, NewConfig, NewProgram, ProgramKind, Status,
+            Accused, Claim, Ground, IMachZkServiceManager as Z, NewConfig, NewProgram, ProgramKind,
+            Status,
         },
     },
 };
-use mach_core::{Alert, AlertKind, ports::AlertSink};
+use mach_core::{Alert, Fault, Mismatch, Verdict, ports::AlertSink};
 use mach_devnet::{
     DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, DevnetConfig, DevnetTransport, L2_OUTPUT_ORACLE,
     Lie, OptimismFork, PROPOSER, Settling, UserDeposit,
@@ -37,7 +38,9 @@ use mach_node::{
     zk::{Case, L1ZkContract, RollupChain, Stage, ZkConfig, ZkMode},
 };
 use mach_prove::Worth;
-use mach_verify::{Evidence, EvidenceFolder, Witness, source::RecordedBlock, verify_block};
+use mach_verify::{
+    Evidence, EvidenceFolder, Witness, source::RecordedBlock, verify_block, verify_output_proposal,
+};
 use serde_json::value::RawValue;
 use tempfile::TempDir;
 use tower::Service;
@@ -203,7 +206,10 @@ impl World {
         let contract = L1ZkContract::connect(self.manager.clone(), submitter)
             .await
             .unwrap();
-        let contract = change(contract.with_chain(RollupChain::new([l2.erased()])));
+        let contract = change(
+            contract
+                .with_chain(RollupChain::new([l2.clone().erased()]).with_op_nodes([l2.erased()])),
+        );
         let evidence = Arc::new(EvidenceFolder::new(self.folder()));
         let config = ZkConfig {
             allow_development: false,
@@ -271,16 +277,6 @@ async fn the_contract_on_l1_convicts_the_block() {
         let again = world.zk().await;
         again.raise(&alert).await.unwrap();
         assert_eq!(settle(&again).await, stages);
-        assert_eq!(world.proved().await.len(), count);
-
-        // A wrong output root is not for a proof of execution.
-        let output = Alert {
-            kind: AlertKind::InvalidOutputProposal,
-            rule: 128,
-            ..alert
-        };
-        again.raise(&output).await.unwrap();
-        settle(&again).await;
         assert_eq!(world.proved().await.len(), count);
     }
 }
@@ -759,4 +755,128 @@ async fn no_more_is_paid_than_the_highest_bond() {
         .unwrap();
     until(&zk, is_shown).await;
     assert_eq!(world.proved().await, [(Accused::BlockHash, 3)]);
+}
+
+/// A block that is right, and a wrong output root of it: the alert of a verifier that asks an op-node.
+async fn output_lie(world: &World) -> Alert {
+    let devnet = &world.devnet;
+    devnet.sequencer().lie_next(Lie::OutputRoot);
+    let number = devnet.sequencer().produce().unwrap();
+    let l2 = devnet.l2();
+    let block = l2.l2_block(number).unwrap();
+    let tag = format!("{number:#x}");
+    let witness: Witness = (l2.client().request("debug_executionWitness", (tag,)))
+        .await
+        .unwrap();
+    let spec = world.fork.spec(block.chain_id);
+    let verdict = verify_block(&spec, &block, &witness).unwrap();
+    let Verdict::Valid(summary) = verdict else {
+        panic!("{verdict:?}")
+    };
+    let claimed = l2.claimed_output_root(number).unwrap().unwrap();
+    // Before Isthmus the witness may not say what is right; that it is wrong is known.
+    let unknown = || Mismatch::check(claimed, B256::ZERO).map(Fault::OutputRoot);
+    let fault = verify_output_proposal(&summary, claimed).or_else(unknown);
+    let fault = fault.unwrap();
+    Alert::new(&block, &fault)
+}
+
+/// In the EVM: without a proof, without a bond, and before Isthmus with a proof of the account.
+#[tokio::test]
+async fn a_wrong_output_root_convicts_itself() {
+    for (fork, is_game) in [
+        (OptimismFork::Isthmus, false),
+        (OptimismFork::Isthmus, true),
+        (OptimismFork::Holocene, false),
+    ] {
+        let world = World::of(fork, 1, |config| {
+            if is_game {
+                config.oracle = None;
+                config.game_factory = Some(DISPUTE_GAME_FACTORY);
+                config.proposer = Some(PROPOSER.address);
+            }
+        })
+        .await;
+        world.propose(2);
+        let alert = output_lie(&world).await;
+        let zk = world.zk().await;
+        zk.raise(&alert).await.unwrap();
+        let is_opened = |case: &Case| matches!(case.stage, Stage::Opened);
+        until(&zk, is_opened).await;
+        assert_eq!(world.manager.alert_count().await.unwrap(), U256::ZERO);
+        // The sequencer goes on as if nothing had been.
+        world.produce(5);
+        world.devnet.proposer().propose(3).unwrap();
+        let stages = settle(&zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        let kind = match is_game {
+            true => Accused::GameClaim,
+            false => Accused::OracleOutput,
+        };
+        assert_eq!(world.proved().await, [(kind, 3)]);
+        assert_eq!(world.convictions().await, 1);
+        let alert = world.manager.alert(U256::ZERO).await.unwrap();
+        assert_eq!(alert.ground, Ground::MessagePasser);
+        let contract = world.manager.address();
+        let held = world.devnet.l1().balance(contract).unwrap();
+        assert!(held.is_zero());
+    }
+}
+
+/// Somebody has raised an alert about it already, and has no proof: it is convicted all the same.
+#[tokio::test]
+async fn an_output_root_that_somebody_has_accused_is_convicted() {
+    let world = World::new(1, |_| {}).await;
+    world.propose(2);
+    let alert = output_lie(&world).await;
+    world.devnet.proposer().propose(3).unwrap();
+    let raise = Raise::OracleOutput {
+        index: 2,
+        expected: B256::ZERO,
+    };
+    let other = submitter(world.devnet.l1().provider(), 2).await;
+    world.manager.raise(&other, &raise).await.unwrap();
+    let zk = world.zk().await;
+    zk.raise(&alert).await.unwrap();
+    settle(&zk).await;
+    assert_eq!(world.proved().await, [(Accused::OracleOutput, 3)]);
+    // Once more, with an empty store: it is known that it is convicted.
+    let again = world.zk().await;
+    again.raise(&alert).await.unwrap();
+    let stages = settle(&again).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(world.proved().await.len(), 1);
+}
+
+/// A right output root is accused of nothing, and one that nobody opens is given up.
+#[tokio::test]
+async fn an_output_root_that_cannot_be_shown_to_be_wrong_is_given_up() {
+    let world = World::new(1, |_| {}).await;
+    let alert = output_lie(&world).await;
+    world.propose(3);
+    let right = world.devnet.l2().claimed_output_root(2).unwrap().unwrap();
+    let mut of_a_right_one = alert.clone();
+    (of_a_right_one.block.number, of_a_right_one.claimed) = (2, right);
+    let mut not_opened = alert;
+    not_opened.claimed = B256::repeat_byte(1);
+    let hurried = ZkConfig {
+        evidence_within: Duration::ZERO,
+        ..config()
+    };
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let l2 = world.devnet.l2().provider();
+    let zk = world.zk_by(account, l2, hurried, |it| it).await;
+    for (alert, words) in [
+        (of_a_right_one, "is that of the block that it names"),
+        (not_opened, "no op-node says"),
+    ] {
+        zk.raise(&alert).await.unwrap();
+        settle(&zk).await;
+        let told = zk.cases().into_iter().any(|case| match case.stage {
+            Stage::GivenUp { reason, .. } => reason.contains(words),
+            _ => false,
+        });
+        assert!(told, "{words}: {:?}", zk.cases());
+    }
+    assert_eq!(world.manager.alert_count().await.unwrap(), U256::ZERO);
 }

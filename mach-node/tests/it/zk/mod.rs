@@ -211,6 +211,19 @@ impl ZkContract for Contract {
         Ok((Target::Published(proposal), descent))
     }
 
+    async fn open(&self, _alert: &Alert) -> Result<Option<Descent>, ZkContractError> {
+        self.called()?;
+        Ok(None)
+    }
+
+    async fn convict(
+        &self,
+        _alert: &Alert,
+        _opened: &Descent,
+    ) -> Result<Option<(B256, Target)>, ZkContractError> {
+        panic!("nothing was opened")
+    }
+
     async fn find(&self, target: &Target) -> Result<Option<B256>, ZkContractError> {
         self.called()?;
         let alerts = self.alerts.lock().unwrap();

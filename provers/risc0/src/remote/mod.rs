@@ -294,8 +294,12 @@ fn wait(
                 if order.age() >= api.service.deadline {
                     api.stop(work, &order.id);
                     orders.answered(work, None)?;
+                    let end = match work {
+                        Work::Session => "is told to stop it",
+                        Work::Snark => "is not waited for any more",
+                    };
                     return Err(ProverError::other(format!(
-                        "the service was at the {} {} for {} seconds, and is told to stop it",
+                        "the service was at the {} {} for {} seconds, and {end}",
                         work.name(),
                         clip(&order.id),
                         order.age().as_secs()

@@ -1,0 +1,94 @@
+//! Output roots that convict themselves: in the EVM, without a proof and without a bond.
+
+use alloy_consensus::Header;
+use alloy_primitives::B256;
+use mach_contracts_bindings::zk::abi::Opening;
+use mach_core::Alert;
+
+use super::{
+    AlertState, Descent, L1ZkContract, Proposal, Target, ZkContract, ZkContractError, kind, number,
+    raised_by, refusal::not_sent, search::WINDOW,
+};
+
+impl L1ZkContract {
+    /// What a wrong output root is the hash of, with the header that it names; `None` if no node says.
+    pub(super) async fn opened(&self, alert: &Alert) -> Result<Option<Descent>, ZkContractError> {
+        let opened = self.chain.opening(alert.block.number, alert.claimed).await;
+        let opened = opened.map_err(ZkContractError::Backend)?;
+        let Some((descent, header)) = opened else {
+            return Ok(None);
+        };
+        let passer = descent.message_passer;
+        let is_right = header.number == alert.block.number
+            && header.state_root == descent.state_root
+            && self.chain.passer_of(&header, descent.block_hash).await == Some(passer);
+        if is_right {
+            let reason = "the output root is that of the block that it names";
+            return Err(ZkContractError::Refused(reason.into()));
+        }
+        Ok(Some(descent))
+    }
+
+    /// Convicts an output root that stands on L1, and says under which id; `None` if it does not stand
+    /// there, as far as was looked.
+    pub(super) async fn convicted(
+        &self,
+        alert: &Alert,
+        opened: &Descent,
+    ) -> Result<Option<(B256, Target)>, ZkContractError> {
+        let damaged = || ZkContractError::Gone("the header that was kept is damaged".into());
+        let header = opened.headers.first().ok_or_else(damaged)?;
+        let named: Header = alloy_rlp::decode_exact(header).map_err(|_| damaged())?;
+        let Some(mut proposal) = self.standing(alert, named.timestamp).await? else {
+            return Ok(None);
+        };
+        proposal.expected = alert.computed;
+        let target = Target::Published(proposal);
+        let opening = Opening {
+            stateRoot: opened.state_root,
+            messagePasserStorageRoot: opened.message_passer,
+            blockHash: opened.block_hash,
+        };
+        let (manager, submitter, proof) = (&self.manager, &self.submitter, &opened.account_proof);
+        if let Some(id) = self.find(&target).await? {
+            if self.state(id, &target).await? != AlertState::Proved {
+                let sent = manager.convict_directly(submitter, number(id), &opening, header, proof);
+                sent.await.map_err(not_sent)?;
+            }
+            return Ok(Some((id, target)));
+        }
+        let (kind, _) = kind(proposal.source);
+        let sent =
+            manager.accuse_directly(submitter, kind, proposal.index, &opening, header, proof);
+        let id = raised_by(manager.address(), &sent.await.map_err(not_sent)?)?;
+        Ok(Some((id, target)))
+    }
+
+    /// Where the root of an alert stands on L1, of those that count.
+    async fn standing(
+        &self,
+        alert: &Alert,
+        since: u64,
+    ) -> Result<Option<Proposal>, ZkContractError> {
+        let (provider, from) = (self.provider(), alert.block.number);
+        let mut proposals = self.sources.outputs(provider, from).await?;
+        let mut left = self.games_at_a_time;
+        loop {
+            for proposal in proposals.iter().filter(|it| it.root == alert.claimed) {
+                if self.sources.counts(provider, proposal).await? {
+                    return Ok(Some(*proposal));
+                }
+            }
+            if left == 0 {
+                return Ok(None);
+            }
+            let most = left.min(WINDOW);
+            left -= most;
+            let (claims, next) = self.claims(alert.claimed, from, since, most).await?;
+            proposals = claims;
+            if !self.looked(alert.claimed, next) {
+                left = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What there is to do once a proof is there, or where none is needed.
+
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use tracing::info;
+
+use super::{
+    AlertState, Case, Inner, Stage, Target, ZkContractError, now,
+    step::{Step, chain},
+};
+use crate::store::Store;
+
+impl<S: Store> Inner<S> {
+    /// Looks for something on L1 that leads to a block that was shown to be wrong, and accuses it.
+    pub(super) async fn follow(&self, digest: &B256, case: &Case, id: B256) -> Result<Step, Step> {
+        let Some(basis) = &case.basis else {
+            return Ok(Step::next(Stage::Done { id }));
+        };
+        let Ok(header) = alloy_rlp::decode_exact(&basis.header) else {
+            return Err(Step::never("the header that was kept is damaged"));
+        };
+        let block = basis.block();
+        if let Some(step) = self.taken_back(case, id, &block).await? {
+            return Ok(step);
+        }
+        let (target, descent) = self.chosen(case, basis, header).await?;
+        if !target.is_published() {
+            if self.is_within(case, self.config.published_within) {
+                return Ok(Step::Wait);
+            }
+            info!(block = %case.alert.block, "nothing on L1 leads to the block any more");
+            return Ok(Step::next(Stage::Convicted { id, target: block }));
+        }
+        let proof = self.rows.proof(digest).await?;
+        let found = self.contract.find(&target).await?;
+        let stage = match (found, &proof) {
+            (Some(id), Some(_)) => Stage::Proved { id, target },
+            (Some(id), None) => Stage::Raised { id, target },
+            // Somebody else's proof has shown the block, and this takes one of ours.
+            (None, None) => Stage::Chosen { target },
+            (None, Some(proof)) => {
+                let accused = self.contract.accuse(&target, &descent, proof).await;
+                let id = accused.map_err(|error| match error {
+                    // Something else is there by now, or nothing: looked for again.
+                    ZkContractError::Gone(_) => Step::Later(Box::new(error)),
+                    error => error.into(),
+                })?;
+                Stage::Convicted { id, target }
+            }
+        };
+        Ok(Step::next(stage).with_descent(descent))
+    }
+
+    /// Finds out what a wrong output root is the hash of, for as long as somebody says.
+    pub(super) async fn open(&self, case: &Case) -> Result<Step, Step> {
+        let opened = self.contract.open(&case.alert).await;
+        match opened.map_err(|error| match error {
+            ZkContractError::Refused(_) => Step::never(chain(&error)),
+            error => error.into(),
+        })? {
+            Some(opened) => Ok(Step::next(Stage::Opened).with_descent(opened)),
+            None if self.is_within(case, self.config.evidence_within) => Ok(Step::Wait),
+            None => Err(Step::never(
+                "no op-node says what the output root is the hash of, so that the EVM cannot see that it is wrong",
+            )),
+        }
+    }
+
+    /// Convicts a wrong output root once it stands on L1.
+    pub(super) async fn convict(&self, digest: &B256, case: &Case) -> Result<Step, Step> {
+        let Some(opened) = self.rows.descent(digest).await? else {
+            let reason = "what the output root is the hash of cannot be read";
+            return Ok(Step::Back(Stage::Found, reason.into()));
+        };
+        match self.contract.convict(&case.alert, &opened).await {
+            Ok(Some((id, target))) => Ok(Step::next(Stage::Convicted { id, target })),
+            Ok(None) if self.is_within(case, self.config.published_within) => Ok(Step::Wait),
+            Ok(None) => Err(Step::never("the output root was not proposed on L1")),
+            // Looked for again.
+            Err(error @ ZkContractError::Gone(_)) => Err(Step::Later(Box::new(error))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_within(&self, case: &Case, span: Duration) -> bool {
+        now().saturating_sub(case.found_at) < span.as_secs()
+    }
+
+    /// Waits until L1 does not take back what it has decided.
+    pub(super) async fn settle(
+        &self,
+        case: &Case,
+        id: B256,
+        target: &Target,
+    ) -> Result<Step, Step> {
+        if let Some(step) = self.taken_back(case, id, target).await? {
+            return Ok(step);
+        }
+        match self.contract.is_settled(id, target).await? {
+            true => Ok(Step::next(Stage::Done { id })),
+            false => Ok(Step::Wait),
+        }
+    }
+
+    /// Where a case goes on whose alert was decided, if L1 says no more that it was.
+    async fn taken_back(
+        &self,
+        case: &Case,
+        id: B256,
+        target: &Target,
+    ) -> Result<Option<Step>, Step> {
+        let target = *target;
+        let stage = match self.contract.state(id, &target).await? {
+            AlertState::Proved => return Ok(None),
+            // It took no proof.
+            _ if case.basis.is_none() => Stage::Opened,
+            AlertState::Missing => Stage::Chosen { target },
+            AlertState::Raised | AlertState::Expired | AlertState::Refuted => {
+                Stage::Proved { id, target }
+            }
+        };
+        let reason = "L1 was reorganised, and the proof is not there any more";
+        Ok(Some(Step::Back(stage, reason.into())))
+    }
+}
