@@ -91,15 +91,15 @@ guest:
     #!/usr/bin/env bash
     set -euo pipefail
     work=$(mktemp -d)
-    for machine in openvm risc0; do
+    for machine in openvm risc0 sp1; do
         ./guests/build.sh "$machine" "guests/$machine"
         recipe="guests/build.sh $machine: rustc-web $(sed -n 's/^version=//p' guests/toolchain.sh)"
-        # None of RISC Zero's C++: its ids follow from the executables.
-        flags=; [ "$machine" != risc0 ] || flags=--no-default-features
+        # None of RISC Zero's C++: its ids follow from the executables. SP1's follow from its circuits.
+        flags=; [ "$machine" != risc0 ] || flags=--no-default-features; [ "$machine" != sp1 ] || flags=--features=setup
         (cd "provers/$machine" && cargo run --locked --release $flags -- commit "../../guests/$machine" "$recipe") > "$work/$machine"
     done
     python3 -c 'import json, sys; print(json.dumps([it for file in sys.argv[1:] for it in json.load(open(file))], indent=4))' \
-        "$work/openvm" "$work/risc0" > "$work/programs"
+        "$work/openvm" "$work/risc0" "$work/sp1" > "$work/programs"
     mv "$work/programs" mach-prove/programs.json
     rm -r "$work"
 
@@ -107,10 +107,11 @@ guest:
 guest-check:
     ./guests/check.sh
 
-# Proves a false output root with OpenVM, verifies it and the committed proofs, and what is altered; RISC Zero without its C++
+# Proves a false output root with OpenVM, verifies it and the committed proofs, and what is altered; RISC Zero without its C++, SP1 without its machine
 prove-check:
     cd provers/openvm && cargo fmt --check && cargo test --locked --release
     cd provers/risc0 && cargo fmt --check && cargo test --locked --release --no-default-features
+    cd provers/sp1 && cargo fmt --check && cargo test --locked --release --no-default-features
 
 # Runs a machine on recorded blocks, all or those named, without proving: each has to give the journal of native code
 guest-compare MACHINE="risc0" *NAMES:

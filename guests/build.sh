@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm, risc0) into FOLDER. MACHINE may be `phases`
+# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm, risc0, sp1) into FOLDER. MACHINE may be `phases`
 # too: RISC Zero's guest `block` that tells what its parts take, for measuring.
 #
 # The same source gives the same bytes on every computer: the sources are copied to one fixed path,
@@ -25,15 +25,27 @@ for crate in guests mach-core mach-keccak mach-verify mach-prove; do
     mkdir "$fixed/$crate"
     cp -r "../$crate/Cargo.toml" "../$crate/README.md" "../$crate/src" "$fixed/$crate/"
 done
-cp Cargo.lock "$fixed/guests/"
+cp Cargo.lock riscv64im-succinct-zkvm-elf.json "$fixed/guests/"
 
 # What RISC Zero's own build sets: its machine has this instruction.
 export RISC0_FEATURE_bigint2=1
 export LD_LIBRARY_PATH=$tools/usr/lib/x86_64-linux-gnu RUSTC=$tools/usr/bin/rustc RUSTC_BOOTSTRAP=1
 unset RUSTUP_TOOLCHAIN CARGO RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
+case $machine in
+sp1) # 64 bits, which rustc has no target for; the stack lies below the program.
+    target_name=riscv64im-succinct-zkvm-elf
+    target_flags=(-Zjson-target-spec --target "$target_name.json")
+    base=--image-base=0x78000000
+    ;;
+*)
+    target_name=riscv32im-risc0-zkvm-elf
+    target_flags=(--target "$target_name")
+    base=-Ttext=0x00200800
+    ;;
+esac
 flags=(
     -C passes=lower-atomic
-    -C link-arg=-Ttext=0x00200800
+    -C "link-arg=$base"
     -C panic=abort
     -C "linker=$linker"
     --cfg 'getrandom_backend="custom"'
@@ -46,8 +58,8 @@ CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
 export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 cd "$fixed/guests"
 "$tools/usr/bin/cargo" build --locked --release --features "$machine" --target-dir "$target" \
-    --target riscv32im-risc0-zkvm-elf \
+    "${target_flags[@]}" \
     -Zbuild-std=core,alloc,proc_macro,panic_abort,std -Zbuild-std-features=compiler-builtins-mem
 for program in block output; do
-    cp "$target/riscv32im-risc0-zkvm-elf/release/$program" "$folder/$program.elf"
+    cp "$target/$target_name/release/$program" "$folder/$program.elf"
 done

@@ -14,7 +14,7 @@ while read -r file sha256; do
 done < <(python3 -c 'import json; [print(it["file"], it["sha256"]) for it in json.load(open("../mach-prove/programs.json"))]')
 
 if ./toolchain.sh; then
-    for machine in openvm risc0; do
+    for machine in openvm risc0 sp1; do
         built=$(mktemp -d)
         ./build.sh "$machine" "$built"
         for elf in "$built"/*.elf; do

@@ -6,15 +6,15 @@ mod openvm;
 mod phases;
 #[cfg(feature = "risc0")]
 mod risc0;
+#[cfg(feature = "sp1")]
+mod sp1;
 
 #[cfg(feature = "openvm")]
 use crate::openvm as machine;
 #[cfg(feature = "risc0")]
 use crate::risc0 as machine;
-
-#[cfg(not(any(feature = "openvm", feature = "risc0")))]
-compile_error!("a guest is built for one machine: turn on its feature");
-
+#[cfg(feature = "sp1")]
+use crate::sp1 as machine;
 use mach_prove::{guest::Refusal, Journal};
 #[cfg(feature = "phases")]
 pub use phases::tell_phases;
@@ -27,3 +27,6 @@ pub fn main(judge: fn(&[u8]) -> Result<Journal, Refusal>) {
         Err(refusal) => panic!("refused: {refusal}"),
     }
 }
+
+#[cfg(not(any(feature = "openvm", feature = "risc0", feature = "sp1")))]
+compile_error!("a guest is built for one machine: turn on its feature");

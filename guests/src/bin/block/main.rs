@@ -6,6 +6,7 @@ extern crate alloc;
 /// Signatures are for this program alone: OpenVM's machine of the other has no instructions for them.
 #[cfg_attr(feature = "openvm", path = "openvm.rs")]
 #[cfg_attr(feature = "risc0", path = "risc0.rs")]
+#[cfg_attr(feature = "sp1", path = "sp1.rs")]
 mod machine;
 mod signatures;
 

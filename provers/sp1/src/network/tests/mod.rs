@@ -1,0 +1,319 @@
+//! A network that may lie, and whose answers get lost.
+
+mod server;
+
+use std::path::Path;
+
+use alloy_primitives::hex;
+use mach_prove::protocol::Failure;
+use tempfile::tempdir;
+
+use self::server::{Network, REQUEST, Script, Taken};
+use super::*;
+use crate::proof::vector::{PROGRAM, PROOF, PUBLIC_VALUES};
+
+const SECRET: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+const ELF: &[u8] = b"a guest";
+const KEY_OF_ELF: &[u8] = b"its key";
+
+fn answer(public_values: &[u8], proof: &[u8]) -> Vec<u8> {
+    let inputs: [String; 5] = Default::default();
+    let digits = hex::encode(proof.get(4..).unwrap_or_default());
+    let mut digest = [0; 32];
+    digest[..4].copy_from_slice(&PROOF[..4]);
+    let wrapped = (inputs, digits, String::new(), digest);
+    // The fourth kind.
+    bincode::serialize(&(3_u32, wrapped, public_values, "v6.1.0")).unwrap()
+}
+
+fn status(fulfillment: i32) -> wire::Status {
+    wire::Status {
+        fulfillment,
+        deadline: u64::MAX,
+        ..Default::default()
+    }
+}
+
+fn script() -> Script {
+    Script {
+        account: service("http://[::1]").address(),
+        knows_program: true,
+        terms: wire::Terms {
+            domain: vec![1; 32],
+            auctioneer: vec![2; 20],
+            executor: vec![3; 20],
+            verifier: vec![4; 20],
+            max_price_per_pgu: "1001".to_owned(),
+            base_fee: "5".to_owned(),
+            treasury: vec![6; 20],
+            tick_size: 100,
+        },
+        orders: Default::default(),
+        statuses: vec![
+            status(1),
+            status(wire::ASSIGNED),
+            status(wire::ASSIGNED),
+            status(wire::FULFILLED),
+        ],
+        proof: answer(&PUBLIC_VALUES, &PROOF),
+        upload_url: None,
+        nonce: 40,
+        asked: Vec::new(),
+        uploaded: Default::default(),
+        programs: Vec::new(),
+        sent: Vec::new(),
+        taken: Vec::new(),
+    }
+}
+
+fn service(url: &str) -> Service {
+    let market = Market::Auction { max_price: None };
+    let service = Service::new(url, SECRET, market).unwrap();
+    service.with_poll(Duration::from_millis(1))
+}
+
+fn ask(service: &Service, work_dir: &Path) -> (Result<Vec<u8>, ProverError>, Vec<Progress>) {
+    let job = Job {
+        elf: ELF,
+        key: KEY_OF_ELF,
+        program: PROGRAM,
+        input: b"input",
+        public_values: &PUBLIC_VALUES,
+        work_dir,
+    };
+    let mut heard = Vec::new();
+    let proved = prove(service, job, &mut |progress| heard.push(progress));
+    (proved, heard)
+}
+
+fn refused(script: Script) -> (Failure, String) {
+    let folder = tempdir().unwrap();
+    let network = Network::start(script);
+    let error = ask(&service(&network.url), folder.path()).0.unwrap_err();
+    (error.failure, error.source.to_string())
+}
+
+#[test]
+fn the_network_proves_and_the_contract_takes_it() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        knows_program: false,
+        ..script()
+    });
+    let (proved, heard) = ask(&service(&network.url), folder.path());
+    assert_eq!(proved.unwrap(), PROOF);
+    let ordered = format!("ordered: request {}", hex::encode_prefixed(REQUEST));
+    let steps = [
+        "handing over the guest and its input",
+        ordered.as_str(),
+        "waiting for a prover",
+        "proving",
+        "fetching the proof",
+    ];
+    assert_eq!(heard, steps.map(step));
+
+    let script = network.script.lock().unwrap();
+    let [program] = &script.programs[..] else {
+        panic!("one program")
+    };
+    // What the network calls it: each word of 31 bits in four bytes.
+    let name = network_name(PROGRAM);
+    assert_eq!(program.vk_hash, name.to_vec());
+    assert_eq!(program.vk, KEY_OF_ELF);
+    let elf = &script.uploaded[&program.program_uri];
+    assert_eq!(*elf, bincode::serialize(ELF).unwrap());
+    let [body] = &script.taken[..] else {
+        panic!("one order")
+    };
+    // `SP1Stdin`: buffers, how many are read, proofs.
+    let stdin = (vec![b"input".to_vec()], 0_u64, Vec::<u8>::new());
+    let stdin = bincode::serialize(&stdin).unwrap();
+    assert_eq!(script.uploaded[&body.stdin_uri], stdin);
+    assert_eq!(
+        (body.nonce, body.mode, body.strategy, &body.vk_hash[..]),
+        (41, wire::GROTH16, wire::AUCTION, &name[..])
+    );
+    // A fifth more than 1001, in whole hundreds.
+    assert_eq!(
+        (body.max_price_per_pgu.as_str(), body.base_fee.as_str()),
+        ("1200", "5")
+    );
+    assert_eq!(body.whitelist, [vec![9; 20]]);
+    assert_eq!(body.treasury, vec![6; 20]);
+    let hash = Sha256::digest(PUBLIC_VALUES).to_vec();
+    assert_eq!(body.public_values_hash, Some(hash));
+    let left = body.deadline - now();
+    assert!((490..=500).contains(&left), "{left}");
+}
+
+#[test]
+fn the_networks_own_provers_are_asked_for_no_bid() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(script());
+    let service = Service::new(&network.url, SECRET, Market::Reserved).unwrap();
+    let service = service.with_poll(Duration::from_millis(1));
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("GetProofRequestParams"), 0);
+    assert_eq!(network.count("CreateProgram"), 0);
+    let script = network.script.lock().unwrap();
+    let body = &script.taken[0];
+    assert_eq!(body.strategy, wire::HOSTED);
+    assert!(body.max_price_per_pgu.is_empty() && body.whitelist.is_empty());
+}
+
+#[test]
+fn what_was_ordered_is_not_ordered_twice() {
+    let folder = tempdir().unwrap();
+    let mut lost = script();
+    let proof = std::mem::take(&mut lost.proof);
+    let network = Network::start(lost);
+    let service = service(&network.url);
+    assert!(ask(&service, folder.path()).0.is_err());
+    network.script.lock().unwrap().proof = proof;
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("RequestProof"), 1);
+    assert_eq!(network.count("CreateArtifact"), 1);
+}
+
+#[test]
+fn an_order_whose_answer_is_lost_is_found_again_or_sent_again_as_it_was() {
+    for (outcome, orders) in [(Taken::Unheard, 1), (Taken::Lost, 2)] {
+        let folder = tempdir().unwrap();
+        let network = Network::start(Script {
+            orders: [outcome].into(),
+            ..script()
+        });
+        let service = service(&network.url);
+        let error = ask(&service, folder.path()).0.unwrap_err();
+        let said = error.source.to_string();
+        assert!(
+            said.starts_with("the network answers Unavailable"),
+            "{said}"
+        );
+        assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+        assert_eq!(network.count("RequestProof"), orders);
+        let script = network.script.lock().unwrap();
+        assert_eq!(script.taken.len(), 1);
+        assert!(script.sent.iter().all(|it| *it == script.sent[0]));
+    }
+}
+
+#[test]
+fn what_is_refused_or_stopped_is_ordered_anew() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        orders: [Taken::Refused(tonic::Code::FailedPrecondition)].into(),
+        ..script()
+    });
+    let service = service(&network.url);
+    let said = |error: ProverError| error.source.to_string();
+    assert_eq!(
+        ask(&service, folder.path()).0.map_err(said).unwrap_err(),
+        "the network answers FailedPrecondition: not this"
+    );
+    let ends = [
+        (status(wire::UNFULFILLABLE), "it cannot be fulfilled"),
+        (status(wire::REVERTED), "it was reverted"),
+        (status(wire::EXPIRED), "its prover let it expire"),
+        (
+            wire::Status {
+                execution: wire::UNEXECUTABLE,
+                ..status(1)
+            },
+            "the guest did not end well there",
+        ),
+        (
+            wire::Status {
+                execution: wire::VALIDATION_FAILED,
+                ..status(1)
+            },
+            "the guest committed to something else there",
+        ),
+        (
+            wire::Status {
+                deadline: 1,
+                ..status(wire::ASSIGNED)
+            },
+            "its time is over",
+        ),
+    ];
+    for (end, reason) in ends {
+        network.script.lock().unwrap().statuses = vec![end];
+        let error = ask(&service, folder.path()).0.map_err(said).unwrap_err();
+        assert!(error.ends_with(reason), "{error}");
+    }
+    network.script.lock().unwrap().statuses = vec![status(wire::FULFILLED)];
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("RequestProof"), 8);
+    let script = network.script.lock().unwrap();
+    let numbers: Vec<_> = script.taken.iter().map(|it| it.nonce).collect();
+    assert_eq!(numbers, [40, 41, 42, 43, 44, 45, 46]);
+}
+
+#[test]
+fn a_proof_of_something_else_is_refused() {
+    let with = |proof: Vec<u8>| refused(Script { proof, ..script() });
+    let invalid = |reason: &str| (Failure::Invalid, reason.to_owned());
+    let mut other = PROOF;
+    other[355] ^= 1;
+    let (failure, reason) = with(answer(&PUBLIC_VALUES, &other));
+    assert_eq!(failure, Failure::Invalid);
+    assert!(reason.starts_with("the proof does not verify"), "{reason}");
+    assert_eq!(
+        with(answer(&PUBLIC_VALUES[1..], &PROOF)),
+        invalid("the network proved another journal than native code gives")
+    );
+    assert_eq!(
+        with(answer(&PUBLIC_VALUES, &[])),
+        invalid("nothing was proved: this is what a mock prover gives")
+    );
+    let malformed = invalid("the network's proof is malformed");
+    let good = answer(&PUBLIC_VALUES, &PROOF);
+    assert_eq!(with(good[..good.len() - 1].to_vec()), malformed);
+    assert_eq!(with(vec![0xff; 100]), malformed);
+    // A kind that is for no contract.
+    assert_eq!(with(vec![0; 100]), malformed);
+    assert_eq!(
+        with(vec![0; 2 * 1024 * 1024]),
+        (
+            Failure::Other,
+            "the network's proof is too large".to_owned()
+        )
+    );
+    let mut elsewhere = script();
+    elsewhere.upload_url = Some("http://example.org/".to_owned());
+    assert_eq!(
+        refused(elsewhere).1,
+        "the network wants an upload in the clear"
+    );
+}
+
+#[test]
+fn no_more_is_bid_than_may_be_paid() {
+    let terms = |price: &str, tick_size| wire::Terms {
+        max_price_per_pgu: price.to_owned(),
+        tick_size,
+        ..Default::default()
+    };
+    let price = |terms: &wire::Terms, most| price(terms, most).map_err(|_| ());
+    assert_eq!(price(&terms("1000", 0), None), Ok(1200));
+    assert_eq!(price(&terms("1000", 7), None), Ok(1197));
+    assert_eq!(price(&terms("1000", 100), Some(1099)), Ok(1000));
+    assert_eq!(price(&terms("1000", 100), Some(99)), Err(()));
+    for bad in ["", "-1", "1e9", "9".repeat(40).as_str()] {
+        assert_eq!(price(&terms(bad, 1), None), Err(()), "{bad}");
+    }
+    let most = u128::MAX.to_string();
+    assert_eq!(price(&terms(&most, 1), Some(5)), Ok(5));
+}
+
+#[test]
+fn the_network_has_another_name_for_a_program() {
+    // Words 1 to 8.
+    let words: [u32; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+    let number = words
+        .iter()
+        .fold(U256::ZERO, |sum, word| (sum << 31) | U256::from(*word));
+    let bytes: Vec<u8> = words.iter().flat_map(|it| it.to_be_bytes()).collect();
+    assert_eq!(network_name(number.into()), B256::from_slice(&bytes));
+}

@@ -1,0 +1,5 @@
+//! The prover as a process.
+
+#[cfg(feature = "local")]
+mod local;
+mod process;
