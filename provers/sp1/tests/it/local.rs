@@ -8,7 +8,7 @@ use crate::process::{prove, read, repository, say};
 fn guests_give_the_journals_of_native_code() {
     let inputs = repository("guests/inputs");
     let inputs = inputs.to_str().unwrap();
-    for (program, count) in [("block", 4), ("output", 1)] {
+    for (program, count) in [("block", 5), ("output", 1)] {
         let said = say(&["execute", "--program", program, "--inputs", inputs]);
         assert_eq!(said.last().unwrap()["type"], "done", "{said:?}");
         assert_eq!(said.iter().filter(|it| it["type"] == "run").count(), count);
