@@ -11,16 +11,22 @@ use std::{
 use mach_core::{QuorumNumbers, Threshold};
 use mach_node::{
     Aggregator, AggregatorConfig,
+    finality::FinalityIndex,
     http::{HttpConfig, HttpLimits},
     rpc::serve_aggregator,
     store::{RedbStore, Store},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{DOMAIN, L1, ROLLUP};
+use crate::{
+    ports::{DOMAIN, L1, ROLLUP},
+    restart,
+};
 
 const STORE: &str = "MACH_BENCH_STORE";
 const OPERATORS: &str = "MACH_BENCH_OPERATORS";
+/// Whether it has an index of finality too.
+const INDEX: &str = "MACH_BENCH_INDEX";
 
 /// Whether this process is to be the aggregator.
 pub(crate) fn is_asked_for() -> bool {
@@ -55,7 +61,15 @@ pub(crate) fn run() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let aggregator = aggregator(RedbStore::open(store).unwrap(), L1::new(operators));
+        let store = RedbStore::open(store).unwrap();
+        let aggregator = aggregator(store.clone(), L1::new(operators));
+        if std::env::var_os(INDEX).is_some() {
+            let index = FinalityIndex::open(store, restart::finality())
+                .await
+                .unwrap();
+            let listening = aggregator.clone();
+            tokio::spawn(async move { index.listen(&listening, CancellationToken::new()).await });
+        }
         let running = aggregator.clone();
         tokio::spawn(async move { running.run(CancellationToken::new()).await });
         let limits = HttpLimits {
@@ -80,7 +94,20 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(store: &Path, operators: u64) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::spawn(
+            &mut Command::new(std::env::current_exe().unwrap()),
+            store,
+            operators,
+        )
+    }
+
+    pub(crate) fn start_with_index(store: &Path, operators: u64) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::spawn(command.env(INDEX, "1"), store, operators)
+    }
+
+    fn spawn(command: &mut Command, store: &Path, operators: u64) -> Self {
+        let mut child = command
             .env(STORE, store)
             .env(OPERATORS, operators.to_string())
             .stdin(Stdio::piped())

@@ -104,7 +104,7 @@ pub(crate) struct Operator {
     /// Where verifiers of the original reach the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verifier_listen: Option<SocketAddr>,
-    /// How long an aggregator that is away is tried while another has taken the signature.
+    /// How long an attestation is sent to aggregators that have it without a certificate, or that are away.
     pub(crate) resend_for: Span,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node_api: Option<SocketAddr>,

@@ -90,7 +90,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "operator.resend_for",
-        "How long an aggregator that is away is tried once another has taken a signature",
+        "How long an attestation is sent to aggregators that have it without a certificate, or that are away while another has it",
         "\"1h\"",
     ),
     (
@@ -161,7 +161,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("aggregator.max_rounds", "Most rounds at a time", "1024"),
     (
         "aggregator.round_lifetime",
-        "How long signatures of a round are taken",
+        "How long signatures of an attestation are taken, and its certificate is brought to L1; alerts go on until L1 has them",
         "\"1h\"",
     ),
     (

@@ -111,7 +111,14 @@ impl<S: Scheme> Shared<S> {
                 round: closed.round,
                 bytes,
             },
-            None => self.adopt(&digest, closed.round).await?,
+            None => {
+                let signers = keys.len().saturating_sub(certificate.non_signers.len());
+                let round = StoredRound {
+                    certified: Some(signers as u64),
+                    ..closed.round
+                };
+                self.adopt(&digest, round).await?
+            }
         };
         let beside = self.ledger.signatures(&digest, &row.round).await;
         let beside = beside.map_err(unstored)?;

@@ -471,10 +471,14 @@ impl<S: Scheme> OpenRound<S> {
     }
 
     /// Whether the round is over. One whose certificate is on its way is not, nor is one that goes on
-    /// until L1 has its statement.
+    /// until L1 has its statement, or of which the store does not know yet that it is closed.
     pub(super) fn is_over(&self, lifetime: Duration) -> bool {
-        let lasts = self.stored.is_lasting() && !self.is_closed();
-        self.is_expired(lifetime) && !lasts && self.phase() != Phase::Confirming
+        let is_over = match self.phase() {
+            Phase::Collecting => !self.stored.is_lasting(),
+            Phase::Confirming => false,
+            Phase::Confirmed(_) | Phase::Certified => self.is_put_away(),
+        };
+        is_over && self.is_expired(lifetime)
     }
 
     /// Whether the terms of a round that goes on are to be those of now.

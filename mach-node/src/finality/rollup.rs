@@ -329,16 +329,22 @@ impl Rollup {
     }
 }
 
-/// A statement after its confirmation; `None` if it is known to stand there.
+/// A statement after its confirmation; `None` if it is known to stand there, in that transaction: a
+/// reorganisation of L1 may have taken another one back.
 pub(super) fn confirmed(known: &Known<'_>, confirmation: Confirmation) -> Option<Statement> {
+    let is_news = |known: Option<Confirmation>| {
+        known.is_none_or(|known| {
+            confirmation.transaction.is_some() && confirmation.transaction != known.transaction
+        })
+    };
     match known {
-        Known::Attestation(it) if it.confirmation.is_none() => {
+        Known::Attestation(it) if is_news(it.confirmation) => {
             Some(Statement::Attestation(AttestationView {
                 confirmation: Some(confirmation),
                 ..(*it).clone()
             }))
         }
-        Known::Alert(it) if it.confirmation.is_none() => Some(Statement::Alert(AlertView {
+        Known::Alert(it) if is_news(it.confirmation) => Some(Statement::Alert(AlertView {
             confirmation: Some(confirmation),
             ..(*it).clone()
         })),

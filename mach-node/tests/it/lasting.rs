@@ -120,7 +120,7 @@ async fn an_alert_is_brought_to_an_l1_that_does_not_take_it() {
         let mut l1_says = refusing();
         let mut aggregator = start(&l1_says);
         sign_all(&aggregator, 1, 0..3).await;
-        for hour in 0..8 {
+        for hour in 0..3 {
             l1.0.fetch_add(BLOCKS, Ordering::SeqCst);
             let before = l1_says.certificates().len();
             for _ in 0..120 {
@@ -284,13 +284,17 @@ async fn a_round_that_was_half_forgotten_is_forgotten() {
     assert_eq!(start().tend().await.unwrap(), 1);
 }
 
-/// What the store does not have as closed stays in memory, whatever else needs room there.
+/// What the store does not have as closed stays in memory, whatever else needs room there, and is not over.
 #[tokio::test]
 async fn a_round_that_could_not_be_closed_is_not_thrown_out() {
     let (store, until_then) = (Arc::new(Unwritable::default()), Arc::new(Notify::new()));
     let confirmer = Confirmer::answering([Answer::Wait(Arc::clone(&until_then))]);
     let registry = FixedRegistry::new(4);
-    let aggregator = aggregator_on(Arc::clone(&store), registry, &confirmer, config());
+    let config = AggregatorConfig {
+        round_lifetime: Duration::ZERO,
+        ..config()
+    };
+    let aggregator = aggregator_on(Arc::clone(&store), registry, &confirmer, config);
     sign_all(&aggregator, 0, 0..3).await;
     until(|| confirmer.certificates().len() == 1).await;
     store.fail(true);

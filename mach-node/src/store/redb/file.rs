@@ -3,8 +3,9 @@
 use std::{
     fs::File,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
+    thread,
 };
 
 use redb::{
@@ -158,15 +159,26 @@ fn add_table(database: &Database, table: Table) -> Result<(), StoreError> {
     transaction.commit().map_err(StoreError::backend)
 }
 
-/// Reads every row once.
+/// Reads every row once, each table on a thread of its own: a service waits for it.
 fn check_rows(database: &Database) -> Result<(), StoreError> {
-    let read = database.begin_read().map_err(StoreError::backend)?;
-    for table in Table::ALL {
-        let rows = read.open_table(definition(table)).map_err(unopened_table)?;
-        for row in rows.iter().map_err(unread)? {
-            let (key, stored) = row.map_err(unread)?;
-            unseal(table, key.value(), stored.value())?;
+    thread::scope(|scope| {
+        let checks = Table::ALL.map(|table| {
+            thread::Builder::new().spawn_scoped(scope, move || check_table(database, table))
+        });
+        for check in checks {
+            let check = check.map_err(StoreError::backend)?;
+            check.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         }
+        Ok(())
+    })
+}
+
+fn check_table(database: &Database, table: Table) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(StoreError::backend)?;
+    let rows = read.open_table(definition(table)).map_err(unopened_table)?;
+    for row in rows.iter().map_err(unread)? {
+        let (key, stored) = row.map_err(unread)?;
+        unseal(table, key.value(), stored.value())?;
     }
     Ok(())
 }

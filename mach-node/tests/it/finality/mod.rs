@@ -9,7 +9,7 @@ mod stream;
 pub(crate) mod world;
 
 use alloy_primitives::B256;
-use mach_core::{BlockRef, CertificateFile, Domain};
+use mach_core::{BlockRef, CertificateFile, Confirmation, Domain};
 use mach_node::{
     finality::{Finality, FinalityConfig, FinalityError, FinalityIndex, Seen},
     store::{Change, Expected, MemoryStore, RedbStore, Store, Table, Written},
@@ -226,6 +226,28 @@ async fn who_says_two_things_of_a_height_is_not_believed() {
     accuse(&index, node.reference(3)).await;
     assert_eq!(at(&index, 3), Finality::Contradicted);
     assert_eq!(index.heads(ROLLUP).unwrap().finalized_by_stake, None);
+}
+
+/// A reorganisation of L1 took the first transaction back.
+#[tokio::test]
+async fn what_was_confirmed_anew_says_where() {
+    let (node, index) = (Node::new(9), index().await);
+    let digest = accuse(&index, node.reference(3)).await;
+    let first = confirmation(digest);
+    let anew = Confirmation {
+        transaction: Some(B256::repeat_byte(0x99)),
+        l1_block: first.l1_block + 3,
+        ..first
+    };
+    let found = Confirmation {
+        transaction: None,
+        l1_block: first.l1_block + 9,
+        ..first
+    };
+    for (told, expected) in [(first, first), (found, first), (anew, anew), (found, anew)] {
+        index.confirmed(&told).await.unwrap();
+        assert_eq!(index.rollups()[0].alerts[0].confirmation, Some(expected));
+    }
 }
 
 #[tokio::test]

@@ -342,6 +342,38 @@ async fn parameters_are_positional_and_of_their_type() {
     assert!(answer.contains("-32700"), "{answer}");
 }
 
+/// COMPAT 8.1, 28: the name of a service that nobody knows ended the prototype, and so did parameters that were
+/// left out. Its methods are not there, and those that are go on.
+#[tokio::test]
+async fn the_generic_prototype_is_not_served_and_ends_nothing() {
+    let server = serve(&Kept::default(), config(DigestRule::V1)).await;
+    let url = server.url();
+    let methods = ["initOperator", "createTask", "processSignedTaskResponse"];
+    let nobody = json!({"avs_name": "nobody", "sig_hash": ALERT, "params": null});
+    for method in methods {
+        for params in [
+            json!([]),
+            json!([nobody]),
+            json!(["nobody", null]),
+            nobody.clone(),
+        ] {
+            let call = json!({
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": format!("genericAggregator_{method}"),
+                "params": params,
+            });
+            let (status, answer) = post(&url, call.to_string()).await;
+            assert!(
+                status == 200 && answer.contains("\"code\":-32601,"),
+                "{method}: {answer}"
+            );
+        }
+    }
+    let created = ask(&server, "createTask", &json!([ALERT])).await;
+    assert!(created.starts_with("\"result\":"), "{created}");
+}
+
 #[tokio::test]
 async fn names_and_origins_are_those_of_the_configuration() {
     let hosts: VirtualHosts = ["aggregator.example"].into_iter().collect();
