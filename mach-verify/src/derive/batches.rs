@@ -1,12 +1,11 @@
 //! The next batch that counts.
 
-use std::collections::VecDeque;
-
 use alloy_primitives::BlockNumber;
 
 use super::{
     Batch, SingularBatch, SpanBatch,
     batch::SpanBlocks,
+    batch_queue::BatchQueue,
     check::{Context, Validity},
     epochs::Epochs,
     stream::BatchStream,
@@ -24,6 +23,8 @@ pub(super) enum Found {
     NeedsAncestor(BlockNumber),
     /// The next L1 block is needed first.
     Nothing,
+    /// More batches wait than are kept.
+    Full,
 }
 
 /// Batches that are read and not used yet.
@@ -31,14 +32,14 @@ pub(super) enum Found {
 pub(super) struct Batches {
     /// Blocks of the span that is being used.
     span: Option<SpanBlocks>,
-    /// Batches in the order of their inclusion, with the L1 block of it (before Holocene).
-    queue: VecDeque<(BlockNumber, Batch)>,
+    /// Batches that wait for their turn (before Holocene).
+    queue: BatchQueue,
     /// A span that waits for an earlier block (Holocene).
     held: Option<SpanBatch>,
     conflict: Option<Conflict>,
 }
 
-/// A batch that not all implementations treat alike (Holocene), and how far that reaches.
+/// A batch that not all implementations treat alike, and how far that reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Conflict {
     /// L1 block that completed the batch.
@@ -81,7 +82,10 @@ impl Batches {
     /// them has shown which of the two it follows as soon as it is past the end of the span.
     ///
     /// A batch that needs an L1 block behind its own is skipped, or kept until that block comes, and
-    /// the rest of its channel lost then.
+    /// the rest of its channel lost then. Of a span that is no span ([`BatchError::is_disputed`]), the rest of
+    /// the channel counts or not.
+    ///
+    /// [`BatchError::is_disputed`]: super::BatchError::is_disputed
     ///
     /// Source: <https://github.com/ethereum-optimism/specs/pull/928>,
     /// <https://github.com/ethereum-optimism/optimism/pull/22215>,
@@ -121,6 +125,20 @@ impl Batches {
         } else {
             self.next_of_queue(context, epochs, stream)
         }
+    }
+
+    /// The next batch of `stream`. What is skipped there may decide any block that the L1 block permits.
+    fn read(
+        &mut self,
+        context: &Context<'_>,
+        epochs: &Epochs,
+        stream: &mut BatchStream,
+    ) -> Option<Batch> {
+        let batch = stream.next();
+        if stream.take_skipped() {
+            self.note_conflict(context, epochs, (BlockNumber::MAX, u64::MAX));
+        }
+        batch
     }
 
     /// Uses `span` from now on. `false` if the L1 origin of its next block is not known.
@@ -174,7 +192,9 @@ impl Batches {
         loop {
             let batch = match self.next_of_span(context, epochs) {
                 Some(batch) => batch,
-                None => match self.held.take().map(Batch::Span).or_else(|| stream.next()) {
+                None => match (self.held.take().map(Batch::Span))
+                    .or_else(|| self.read(context, epochs, stream))
+                {
                     None => return empty(context, epochs, true),
                     Some(Batch::Singular(batch)) => batch,
                     Some(Batch::Span(span)) => {
@@ -254,12 +274,15 @@ impl Batches {
         stream: &mut BatchStream,
     ) -> Found {
         loop {
-            let read = stream.next();
+            if self.queue.is_full() {
+                return Found::Full;
+            }
+            let read = self.read(context, epochs, stream);
             let is_drained = read.is_none();
             if let Some(batch) = read
                 && context.check(epochs, &batch) != Validity::Drop
             {
-                self.queue.push_back((context.inclusion, batch));
+                self.queue.push(context.inclusion, batch);
             }
             match self.first_that_fits(context, epochs) {
                 Some(Found::Nothing) => match empty(context, epochs, is_drained) {
@@ -278,14 +301,16 @@ impl Batches {
     /// `None` if a batch that may be the next one waits for L1: no other one counts before it is
     /// known whether this one does.
     fn first_that_fits(&mut self, context: &Context<'_>, epochs: &Epochs) -> Option<Found> {
-        let mut position = 0;
-        while let Some((inclusion, batch)) = self.queue.get(position) {
+        self.queue.wake(context.next_timestamp());
+        let mut last = None;
+        while let Some((place, inclusion, batch)) = self.queue.after(last) {
+            last = Some(place);
             let context = Context {
-                inclusion: *inclusion,
+                inclusion,
                 ..*context
             };
             match context.check(epochs, batch) {
-                Validity::Accept => match self.queue.remove(position)?.1 {
+                Validity::Accept => match self.queue.remove(place)? {
                     Batch::Singular(batch) => return Some(Found::Batch(batch)),
                     Batch::Span(span) => {
                         self.begin(span, &context, epochs);
@@ -294,11 +319,11 @@ impl Batches {
                         }
                     }
                 },
-                Validity::Future => position += 1,
+                Validity::Future => {}
                 Validity::Undecided => return None,
                 Validity::NeedsAncestor(number) => return Some(Found::NeedsAncestor(number)),
                 Validity::Drop | Validity::Past | Validity::Conflict => {
-                    self.queue.remove(position);
+                    self.queue.remove(place);
                 }
             }
         }

@@ -15,8 +15,7 @@ use super::{
 };
 use crate::header::transactions_root;
 use crate::op::{
-    Basis, BlockAttributes, L1Attributes, L1Error, L1View, Parent, Rollup, SystemConfig,
-    judge_against_l1,
+    BlockAttributes, L1Attributes, L1Error, L1View, Parent, Rollup, SystemConfig, verify_against_l1,
 };
 
 /// What derivation does next.
@@ -45,8 +44,9 @@ pub enum Step<'a> {
 /// 100 MB after it), the headers and deposits of L1 blocks within a sequencing window, 112 bytes for
 /// every rollup block within it, and the channel that is read with the span that is decoded from it
 /// (100 MB each from Fjord on, 10 MB before). Before Holocene batches that are posted ahead of their
-/// time wait in a queue, which the protocol does not bound. [`Driver`](super::Driver) has all of it
-/// twice while it suspects a block.
+/// time wait in a queue, which the protocol does not bound: with 1 GB derivation ends
+/// ([`DeriveError::TooFarAhead`]). [`Driver`](super::Driver) has all of it twice while it suspects a
+/// block.
 ///
 /// Source: <https://specs.optimism.io/protocol/derivation.html>
 #[derive(Clone, Debug)]
@@ -82,8 +82,11 @@ impl Derivation {
     ///
     /// Errors: [`DeriveError`].
     pub fn new(rollup: Rollup, start: &L2Block) -> Result<Self, DeriveError> {
-        if rollup.config.alt_da.is_some() {
+        if rollup.config.has_alt_da() {
             return Err(DeriveError::AltDa);
+        }
+        if rollup.l1.is_optimism() {
+            return Err(DeriveError::NestedL1(rollup.l1.chain_id()));
         }
         prove(start)?;
         let safe = Parent::of_block(&rollup, start)?;
@@ -146,27 +149,11 @@ impl Derivation {
         let derived = self.derived.as_ref();
         let derived = derived.ok_or(DeriveError::NotYet(block.number()))?;
         let fault = derived.check(block)?;
-        Ok(fault.map(|fault| {
-            let rule = self.broken_rule(block, derived.inclusion);
-            rule.map_or(fault, |(fault, _)| fault)
-        }))
-    }
-
-    /// Whether a block that is not the derived one may have been right on an L1 that was reorganised
-    /// since: it names an L1 block that is not there, or not known here.
-    pub(super) fn may_be_orphaned(&self, block: &L2Block) -> bool {
-        let next = self.safe.origin.number.saturating_add(1);
-        let names_another = L1Attributes::of_block(block).is_ok_and(|claimed| {
-            let epoch = self.epochs.get(claimed.number);
-            claimed.number == next && epoch.is_none_or(|epoch| epoch.hash() != claimed.hash)
-        });
-        let inclusion = self.derived.as_ref().map(|derived| derived.inclusion);
-        let rule = inclusion.and_then(|inclusion| self.broken_rule(block, inclusion));
-        names_another || matches!(rule, Some((_, Basis::Canonical)))
+        Ok(fault.map(|fault| self.broken_rule(block, derived.inclusion).unwrap_or(fault)))
     }
 
     /// What L1 says of a block without its batch, as far as L1 is known here.
-    fn broken_rule(&self, block: &L2Block, inclusion: BlockRef) -> Option<(Fault, Basis)> {
+    fn broken_rule(&self, block: &L2Block, inclusion: BlockRef) -> Option<Fault> {
         let claimed = L1Attributes::of_block(block).ok();
         let origin = claimed.and_then(|claimed| self.epochs.get(claimed.number));
         let behind = origin.map_or(0, |origin| origin.number().saturating_add(1));
@@ -178,7 +165,7 @@ impl Derivation {
             following: &following.collect::<Vec<_>>(),
             settled: Some(inclusion.number),
         };
-        judge_against_l1(&self.rollup, &self.safe, block, &view).ok()?
+        verify_against_l1(&self.rollup, &self.safe, block, &view).ok()?
     }
 
     /// The next block if L1 decides it, or what is needed to know.
@@ -211,6 +198,7 @@ impl Derivation {
                 Found::Nothing => {
                     return Ok(Step::NeedsL1(position.block.number.saturating_add(1)));
                 }
+                Found::Full => return Err(DeriveError::TooFarAhead(position.block)),
             };
             let inclusion = position.block;
             self.derived = Some(self.derive(batch, origin, inclusion)?);

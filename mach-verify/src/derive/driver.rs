@@ -201,7 +201,8 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
 
     /// Compares `block`, which has to be the next one, and goes on behind it if it is derived.
     ///
-    /// Errors: [`DriverError`].
+    /// Errors: [`DriverError`]; [`DeriveError::Orphaned`] if it is not, and the rollup's source does not
+    /// serve it as safe.
     pub async fn check(&mut self, block: &L2Block) -> Result<Finding, DriverError> {
         self.forget_suspicion(|suspect| suspect != block.hash());
         loop {
@@ -225,9 +226,9 @@ impl<L: L1Source, B: BlobSource, S: L2Source> Driver<L, B, S> {
                     let fault = suspicion.as_ref().map_or(fault, |it| it.fault.clone());
                     let inclusion = derived.inclusion;
                     self.confirm(inclusion).await?;
-                    if self.derivation.may_be_orphaned(block)
-                        && !is_stood_by(&self.l2, block).await?
-                    {
+                    // A sequencer may replace what it has not posted, and a node that misses that
+                    // serves the old block for a while, never as safe.
+                    if !is_stood_by(&self.l2, block).await? {
                         return Err(DeriveError::Orphaned(block.reference()).into());
                     }
                     return Ok(Finding::NotDerivable(fault));

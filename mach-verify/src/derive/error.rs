@@ -1,4 +1,4 @@
-use alloy_primitives::{B256, BlockNumber};
+use alloy_primitives::{B256, BlockNumber, ChainId};
 use mach_core::BlockRef;
 
 use crate::{Unsupported, op::L1Error};
@@ -22,8 +22,8 @@ pub enum DeriveError {
     /// A block differs from what follows, but the L1 block that decides it is not final.
     #[error("L1 block {0}, which decides the next block, is not final yet")]
     Unsettled(BlockRef),
-    /// A block names an L1 block that is not there, and its node does not, or no longer, call it
-    /// safe: it may be left over from an L1 that was reorganised.
+    /// A block is not what L1 decides, and its node does not, or no longer, call it safe: it may be
+    /// left over from an L1 that was reorganised, or from before its sequencer replaced it.
     #[error("block {0} is not, or no longer, served as safe")]
     Orphaned(BlockRef),
     /// L1 has another block where the one was that decided the next block: it was reorganised.
@@ -83,12 +83,20 @@ pub enum DeriveError {
     /// executed.
     #[error("block {0} matches what replaces a batch that cannot be executed")]
     Replaced(BlockNumber),
+    /// Before Holocene, batches of 1 GB were posted up to this L1 block whose time has not come. The
+    /// protocol permits it, and they are not kept.
+    #[error("L1 up to block {0} has more batches ahead of their time than are kept")]
+    TooFarAhead(BlockRef),
     /// The rules of the rollup are not known.
     #[error("the rules of derivation are not known")]
     Unsupported(#[from] Unsupported),
     /// The rollup's data is not on L1.
     #[error("the rollup posts its data elsewhere than to L1")]
     AltDa,
+    /// The L1 of the rollup, the chain with this id, is a rollup itself, whose receipts and deposits are
+    /// not read.
+    #[error("chain {0}, the L1 of the rollup, is a rollup itself")]
+    NestedL1(ChainId),
 }
 
 impl DeriveError {

@@ -4,6 +4,7 @@
 //! another, which is compared with the published one.
 
 mod batch;
+mod batch_queue;
 mod batches;
 mod blob;
 mod channel;

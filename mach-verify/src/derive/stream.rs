@@ -70,6 +70,8 @@ pub(super) struct BatchStream {
     frames: VecDeque<Frame>,
     channels: Channels,
     batches: Option<BatchReader>,
+    /// Whether a disputed batch was skipped in this L1 block.
+    has_skipped: bool,
 }
 
 impl BatchStream {
@@ -87,6 +89,7 @@ impl BatchStream {
             data: VecDeque::new(),
             frames: VecDeque::new(),
             batches: None,
+            has_skipped: false,
         }
     }
 
@@ -105,6 +108,13 @@ impl BatchStream {
         }
         self.rules = rules;
         self.data = data.into();
+        self.has_skipped = false;
+    }
+
+    /// Whether since the last time, in this L1 block, a batch was skipped of which not all implementations
+    /// think alike.
+    pub(super) fn take_skipped(&mut self) -> bool {
+        std::mem::take(&mut self.has_skipped)
     }
 
     /// Gives up the channel whose batches are being read.
@@ -123,6 +133,8 @@ impl BatchStream {
                 // A span in an L1 block before Delta does not count.
                 Some(Ok(Batch::Span(_))) if !self.rules.is_delta => {}
                 Some(Ok(batch)) => return Some(batch),
+                // Before Delta it does not count whatever is in it.
+                Some(Err(error)) if error.is_disputed() => self.has_skipped |= self.rules.is_delta,
                 // A broken batch ends its channel.
                 Some(Err(_)) | None => {
                     let channel = self.next_channel()?;

@@ -29,7 +29,9 @@ pub struct RollupConfig {
     pub genesis: RollupGenesis,
     /// Seconds from one block to the next.
     pub block_time: u64,
-    /// Seconds by which a block may be ahead of its L1 origin, before Fjord.
+    /// Seconds by which a block may be ahead of its L1 origin, before Fjord. A rollup that starts with
+    /// Fjord need not have it.
+    #[serde(default)]
     pub max_sequencer_drift: u64,
     /// L1 blocks in which the batches of an epoch may appear, its L1 origin included.
     pub seq_window_size: u64,
@@ -60,6 +62,26 @@ pub struct RollupConfig {
     /// Every other field: forks that are not known here among them.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
+}
+
+impl RollupConfig {
+    /// Whether batches are elsewhere than on L1, by any name that op-node has had for it.
+    ///
+    /// Source: `op-node/rollup/types.go` of ethereum-optimism/optimism: `alt_da`; before op-node/v1.9
+    /// `plasma_config`, before that `use_plasma` and `da_*` beside the other fields.
+    pub fn has_alt_da(&self) -> bool {
+        let is_set = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Number(number) => number.as_u64() != Some(0),
+            // The zero address, and what is left empty.
+            Value::String(text) => !text.trim_start_matches("0x").trim_matches('0').is_empty(),
+            _ => true,
+        };
+        let named =
+            |name: &str| matches!(name, "plasma_config" | "use_plasma") || name.starts_with("da_");
+        self.alt_da.is_some()
+            || (self.other.iter()).any(|(name, value)| named(name) && is_set(value))
+    }
 }
 
 /// Where a rollup starts.

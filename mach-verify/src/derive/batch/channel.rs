@@ -15,7 +15,7 @@ impl BatchReader {
 
     /// The next batch; `None` at the end.
     ///
-    /// Errors: [`BatchError`]; nothing behind it is read.
+    /// Errors: [`BatchError`]; nothing behind it is read, unless it is disputed.
     pub(in crate::derive) fn next(
         &mut self,
         context: &SpanContext,
@@ -27,9 +27,10 @@ impl BatchReader {
         let batch = alloy_rlp::Header::decode_bytes(&mut rest, false)
             .map_err(BatchError::Rlp)
             .and_then(|bytes| Batch::decode(bytes, context));
-        self.position = match batch {
-            Ok(_) => self.data.len() - rest.len(),
-            Err(_) => self.data.len(),
+        let is_last = batch.as_ref().is_err_and(|error| !error.is_disputed());
+        self.position = match is_last {
+            true => self.data.len(),
+            false => self.data.len() - rest.len(),
         };
         Some(batch)
     }

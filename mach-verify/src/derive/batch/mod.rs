@@ -76,6 +76,21 @@ impl Batch {
     }
 }
 
+impl BatchError {
+    /// Whether a span has all its parts and makes no sense, or more than op-node reads. Implementations do
+    /// not agree on what that does to the rest of its channel: op-node skips such a span, kona ends
+    /// the channel.
+    pub const fn is_disputed(&self) -> bool {
+        matches!(
+            self,
+            Self::TransactionType(_)
+                | Self::Transaction(_)
+                | Self::TransactionTooLong(_)
+                | Self::OutOfRange
+        )
+    }
+}
+
 /// Why bytes are not a batch.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +119,9 @@ pub enum BatchError {
     /// A time or height of a span batch is no 64-bit number.
     #[error("a time or height of the span is out of range")]
     OutOfRange,
+    /// A transaction of a span batch has more bytes than op-node reads.
+    #[error("transaction {0} is too long")]
+    TransactionTooLong(usize),
     /// A transaction of a span batch has a type that span batches cannot hold.
     #[error("a transaction has type {0:#04x}")]
     TransactionType(u8),

@@ -21,12 +21,8 @@ pub struct SingularBatch {
 }
 
 impl SingularBatch {
-    /// Decodes the RLP list behind the version byte.
+    /// Decodes the RLP list behind the version byte. Bytes behind the list do not count.
     pub(super) fn decode(mut content: &[u8]) -> Result<Self, BatchError> {
-        let batch = <Self as Decodable>::decode(&mut content)?;
-        if !content.is_empty() {
-            return Err(BatchError::Rlp(alloy_rlp::Error::UnexpectedLength));
-        }
-        Ok(batch)
+        Ok(<Self as Decodable>::decode(&mut content)?)
     }
 }

@@ -9,6 +9,10 @@ use crate::derive::reader::Reader;
 
 /// What stands here for the type of a transaction without a type byte.
 const LEGACY: u8 = 0;
+/// Bytes of one transaction that op-node reads at most.
+///
+/// Source: `ReadTxData` in ethereum-optimism/optimism, `op-node/rollup/derive/span_batch_tx.go`
+const MAX_PAYLOAD_BYTES: usize = 10_000_000;
 /// Bytes of a signature: `r` and `s`.
 const SIGNATURE: usize = 64;
 
@@ -33,7 +37,8 @@ pub(super) fn decode(
         .collect::<Result<Vec<_>, _>>()?;
     let nonces = numbers(reader, count)?;
     let gas_limits = numbers(reader, count)?;
-    let legacy = payloads.iter().filter(|(kind, _)| *kind == 0).count();
+    let is_legacy = |kind: Option<u8>| kind.unwrap_or(LEGACY) == LEGACY;
+    let legacy = payloads.iter().filter(|(kind, _)| is_legacy(*kind)).count();
     let protected = reader.bits(legacy)?;
 
     let mut legacy = 0;
@@ -49,7 +54,7 @@ pub(super) fn decode(
             targets.next()
         };
         let parity = parities.get(index);
-        let v = if kind == 0 {
+        let v = if is_legacy(kind) {
             let is_protected = protected.get(legacy);
             legacy += 1;
             let base = if is_protected {
@@ -69,6 +74,12 @@ pub(super) fn decode(
             v,
             signature: signatures.next().unwrap_or_default(),
         };
+        // Only now, when all that the span holds was read.
+        let kind = match kind {
+            None => LEGACY,
+            Some(kind @ (1 | 2 | 4)) => kind,
+            Some(kind) => return Err(BatchError::TransactionType(kind)),
+        };
         let bytes = parts
             .assemble(kind, payload)
             .ok_or(BatchError::Transaction(index))?;
@@ -77,21 +88,27 @@ pub(super) fn decode(
     Ok(transactions)
 }
 
-/// Type and list of the fields whose length varies.
-fn payload<'a>(reader: &mut Reader<'a>, index: usize) -> Result<(u8, &'a [u8]), BatchError> {
+/// Type byte, if there is one, and list of the fields whose length varies.
+fn payload<'a>(
+    reader: &mut Reader<'a>,
+    index: usize,
+) -> Result<(Option<u8>, &'a [u8]), BatchError> {
+    let before = reader.len();
     let kind = match reader.rest().first() {
         None => return Err(BatchError::Truncated),
-        Some(kind @ (1 | 2 | 4)) => {
+        Some(kind @ 0..=0x7f) => {
             reader.take(1)?;
-            *kind
+            Some(*kind)
         }
-        Some(kind @ 0..=0x7f) => return Err(BatchError::TransactionType(*kind)),
         // A list: a legacy transaction has no type byte.
-        Some(_) => LEGACY,
+        Some(_) => None,
     };
     let mut rest = reader.rest();
-    let list = Header::decode_bytes(&mut rest, true).map_err(|_| BatchError::Transaction(index))?;
+    let list = Header::decode_bytes(&mut rest, true)?;
     reader.take(reader.len() - rest.len())?;
+    if before - reader.len() > MAX_PAYLOAD_BYTES {
+        return Err(BatchError::TransactionTooLong(index));
+    }
     Ok((kind, list))
 }
 
@@ -209,16 +226,42 @@ mod tests {
     #[test]
     fn no_type_byte_stands_for_a_transaction_without_one() {
         let list = [0xc3, 0x05, 0x80, 0x80];
+        // Two bitlists of a bit, a signature, a target, the payload, nonce, gas, a bitlist.
+        let of = |payload: &[u8]| {
+            let (before, after) = ([&[0; 66][..], &[0x11; 20]].concat(), [1, 1, 0]);
+            let bytes = [&before[..], payload, &after].concat();
+            decode(&mut Reader::new(&bytes), 1, 10)
+        };
         for kind in 0..=0x7f_u8 {
-            let typed = [&[kind][..], &list].concat();
-            let result = payload(&mut Reader::new(&typed), 0);
             let expected = match kind {
-                1 | 2 | 4 => Ok((kind, &list[1..])),
-                _ => Err(BatchError::TransactionType(kind)),
+                // The list lacks fields.
+                1 | 2 | 4 => BatchError::Transaction(0),
+                _ => BatchError::TransactionType(kind),
             };
-            assert_eq!(result, expected);
+            assert_eq!(of(&[&[kind][..], &list].concat()), Err(expected));
+            assert!(matches!(of(&[kind, 0x05]), Err(BatchError::Rlp(_))));
         }
-        assert_eq!(payload(&mut Reader::new(&list), 0), Ok((0, &list[1..])));
+        assert_eq!(of(&list).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_transaction_that_op_node_does_not_read_is_disputed() {
+        let list = |length: usize| {
+            let mut bytes = Vec::new();
+            let header = Header {
+                list: true,
+                payload_length: length,
+            };
+            header.encode(&mut bytes);
+            bytes.resize(bytes.len() + length, 0);
+            bytes
+        };
+        // A list of so many bytes has a header of four.
+        let (most, more) = (list(MAX_PAYLOAD_BYTES - 4), list(MAX_PAYLOAD_BYTES - 3));
+        assert!(payload(&mut Reader::new(&most), 7).is_ok());
+        let error = payload(&mut Reader::new(&more), 7).unwrap_err();
+        assert_eq!(error, BatchError::TransactionTooLong(7));
+        assert!(error.is_disputed());
     }
 
     /// What alloy encodes for the four types must come out of the fields that a span batch holds.

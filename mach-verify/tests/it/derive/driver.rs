@@ -163,7 +163,13 @@ async fn a_wrong_block_is_not_held_against_the_right_one() {
 
             let source = L1::new(world);
             let mut driver = at_seven(&source).await;
+            let serve = |block: &L2Block| {
+                let mut world = source.world();
+                world.l2.truncate(8);
+                world.l2.push(block.clone());
+            };
             for block in [&wrong, &other, &wrong] {
+                serve(block);
                 let finding = driver.check(block).await;
                 let is_accused = matches!(
                     finding,
@@ -175,6 +181,7 @@ async fn a_wrong_block_is_not_held_against_the_right_one() {
                 assert_eq!((is_accused, is_open), (!waits, waits), "{fork:?}");
             }
             if fork == OpHardfork::Jovian && !is_empty {
+                serve(&empty);
                 let error = driver.check(&empty).await.unwrap_err();
                 assert!(matches!(
                     error,
@@ -182,7 +189,7 @@ async fn a_wrong_block_is_not_held_against_the_right_one() {
                 ));
             }
             // The source exchanges its block for the right one.
-            source.world().l2.push(honest.clone());
+            serve(&honest);
             let (block, finding) = driver.next().await.unwrap();
             assert_eq!(block, honest);
             assert!(matches!(finding, Finding::Derived(_)), "{fork:?}");
@@ -294,6 +301,45 @@ async fn a_node_that_missed_a_reorganisation_accuses_nobody() {
         assert_eq!(block, right);
         assert!(matches!(finding, Finding::Derived(_)));
     }
+}
+
+/// A sequencer that crashes may build a block again that it has not posted, on the same L1 origin. A
+/// node that misses it serves the first one, and not as safe.
+#[tokio::test]
+async fn a_block_that_its_sequencer_replaced_before_it_was_posted_is_not_accused() {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    world.l2.truncate(6);
+    let mut before = world.clone();
+    before.sequence(1, vec![transaction(61)]);
+    let replaced = before.l2.pop().unwrap();
+    world.sequence(1, vec![transaction(60)]);
+    let channel = world.span(1..=6);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    world.l2[6] = replaced.clone();
+    world.safe = Some(5);
+    let source = L1::new(world);
+    let mut driver = driver_of(&source);
+    for _ in 1..=5 {
+        let _ = driver.next().await.unwrap();
+    }
+    let error = driver.next().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DriverError::Derive(DeriveError::Orphaned(block)) if block == replaced.reference()
+        ),
+        "{error:?}"
+    );
+    // Whoever calls it safe stands by it.
+    source.world().safe = Some(6);
+    let (_, finding) = driver.next().await.unwrap();
+    assert!(
+        matches!(
+            finding,
+            Finding::NotDerivable(mach_core::Fault::BatchTransactions { .. })
+        ),
+        "{finding:?}"
+    );
 }
 
 /// What is served as safe is not left over.
@@ -481,7 +527,10 @@ async fn a_rule_of_l1_keeps_its_name() {
             "batchTransactions",
         ),
     ] {
-        let mut driver = at_seven(&L1::new(world.clone())).await;
+        let mut serving = world.clone();
+        serving.l2.truncate(8);
+        serving.l2.push(block.clone());
+        let mut driver = at_seven(&L1::new(serving)).await;
         match driver.check(&block).await.unwrap() {
             Finding::NotDerivable(fault) => assert_eq!(fault.name(), name),
             finding => panic!("{name}: {finding:?}"),

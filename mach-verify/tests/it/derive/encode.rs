@@ -57,6 +57,16 @@ pub(super) fn singular(block: &Block) -> Vec<u8> {
 
 /// A span of blocks, whose parent has the L1 origin `parent_epoch`.
 pub(super) fn span(blocks: &[Block], parent_epoch: u64, genesis_timestamp: u64) -> Vec<u8> {
+    span_of_type(2, blocks, parent_epoch, genesis_timestamp)
+}
+
+/// The same with this type byte before every transaction.
+pub(super) fn span_of_type(
+    kind: u8,
+    blocks: &[Block],
+    parent_epoch: u64,
+    genesis_timestamp: u64,
+) -> Vec<u8> {
     let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
     let mut batch = vec![1];
     varint(&mut batch, first.timestamp - genesis_timestamp);
@@ -102,7 +112,7 @@ pub(super) fn span(blocks: &[Block], parent_epoch: u64, genesis_timestamp: u64) 
         transaction.max_fee_per_gas.encode(&mut fields);
         transaction.input.encode(&mut fields);
         transaction.access_list.encode(&mut fields);
-        batch.push(2);
+        batch.push(kind);
         let header = alloy_rlp::Header {
             list: true,
             payload_length: fields.len(),

@@ -4,13 +4,17 @@ mod blobs;
 mod devnet;
 mod driver;
 mod encode;
+mod mutations;
 mod properties;
 mod world;
 
 use alloy_op_hardforks::OpHardfork;
 use alloy_primitives::{B256, Bytes, keccak256};
 use mach_core::{Fault, Mismatch};
-use mach_verify::derive::{DeriveError, Origin, Step};
+use mach_verify::{
+    ChainSpec,
+    derive::{Derivation, DeriveError, Origin, Step},
+};
 
 use encode::{data, frames, transaction};
 use world::{START, Stop, World};
@@ -79,6 +83,84 @@ fn a_span_before_delta_does_not_count() {
     world.post(&[data(&frames(1, &channel, 1_000_000))]);
     let derived = world.follow(&mut world.derivation()).unwrap();
     assert!(derived.is_empty());
+}
+
+/// op-node decodes from a stream, kona ignores what is left.
+#[test]
+fn bytes_behind_a_batch_do_not_count() {
+    for fork in FORKS {
+        let mut world = two_epochs(fork);
+        let batches: Vec<_> = (world.blocks(1..=12).iter())
+            .map(|block| [encode::singular(block), vec![0xff, 0]].concat())
+            .collect();
+        world.post(&[data(&frames(1, &encode::channel(&batches), 1_000_000))]);
+        let derived = world.follow(&mut world.derivation()).unwrap();
+        assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>(), "{fork:?}");
+    }
+}
+
+/// op-node reads on behind a span whose transactions are none, kona ends its channel: whoever follows
+/// either is not accused.
+#[test]
+fn behind_a_span_that_makes_no_sense_a_difference_is_a_doubt() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = two_epochs(fork);
+        let blocks = world.blocks(1..=12);
+        let nonsense = encode::span_of_type(5, &blocks, 100, START);
+        let batches: Vec<_> = (blocks.iter().map(encode::singular)).collect();
+        let batches = [vec![nonsense], batches].concat();
+        world.post(&[data(&frames(1, &encode::channel(&batches), 1_000_000))]);
+        let derived = world.follow(&mut world.derivation()).unwrap();
+        assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>(), "{fork:?}");
+
+        world.l2.truncate(8);
+        world.sequence(1, vec![transaction(99)]);
+        let stop = world.follow(&mut world.derivation()).unwrap_err();
+        assert_eq!(stop, Stop::Error(DeriveError::Conflict(102)), "{fork:?}");
+    }
+}
+
+/// Every name that op-node has had for it, and the values with which it writes its absence.
+#[test]
+fn what_is_elsewhere_than_on_l1_is_not_derived() {
+    let zero = "0x0000000000000000000000000000000000000000";
+    for (name, value, is_elsewhere) in [
+        ("use_plasma", serde_json::json!(true), true),
+        ("use_plasma", serde_json::json!(false), false),
+        (
+            "plasma_config",
+            serde_json::json!({"da_resolve_window": 1}),
+            true,
+        ),
+        ("plasma_config", serde_json::Value::Null, false),
+        ("da_challenge_window", serde_json::json!(7), true),
+        ("da_challenge_window", serde_json::json!(0), false),
+        (
+            "da_challenge_contract_address",
+            serde_json::json!(zero),
+            false,
+        ),
+        (
+            "da_challenge_contract_address",
+            serde_json::json!("0x00000000000000000000000000000000000000da"),
+            true,
+        ),
+        ("verkle_time", serde_json::json!(9), false),
+    ] {
+        let mut world = two_epochs(OpHardfork::Jovian);
+        (world.rollup.config.other).insert(name.to_owned(), value.clone());
+        let derivation = Derivation::new(world.rollup.clone(), &world.l2[0]);
+        let error = derivation.err();
+        assert_eq!(
+            error,
+            is_elsewhere.then_some(DeriveError::AltDa),
+            "{name}: {value}"
+        );
+    }
+    let mut world = two_epochs(OpHardfork::Jovian);
+    world.rollup.l1 = ChainSpec::op_mainnet();
+    let error = Derivation::new(world.rollup, &world.l2[0]).unwrap_err();
+    assert_eq!(error, DeriveError::NestedL1(10));
 }
 
 #[test]
