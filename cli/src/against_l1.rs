@@ -7,7 +7,7 @@ use std::{
 
 use alloy_primitives::{B256, ChainId, keccak256};
 use clap::Args;
-use eyre::{OptionExt, WrapErr};
+use eyre::WrapErr;
 use mach_core::{
     L2Block, Verdict,
     ports::{L1Source, L2Source},
@@ -36,8 +36,7 @@ pub(crate) struct AgainstL1Args {
         env = "MACH_L1",
         value_name = "URL",
         value_delimiter = ',',
-        hide_env_values = true,
-        requires = "rollup_config"
+        hide_env_values = true
     )]
     l1: Vec<Url>,
 
@@ -62,12 +61,11 @@ pub(crate) struct AgainstL1 {
 
 impl AgainstL1Args {
     /// A hash of what the comparison goes by; `None` if there is none. No endpoint is asked.
-    pub(crate) fn rules(&self, specs: &Specs) -> eyre::Result<Option<B256>> {
+    pub(crate) fn rules(&self, specs: &Specs, chain_id: ChainId) -> eyre::Result<Option<B256>> {
         if self.l1.is_empty() {
             return Ok(None);
         }
-        let config = specs.rollup.clone();
-        let config = config.ok_or_eyre("--l1 needs --rollup-config")?;
+        let config = specs.rollup_of(chain_id)?;
         let l1 = l1_rules(specs, self.l1_genesis.as_deref(), config.l1_chain_id)?;
         let l2 = specs.of(config.l2_chain_id)?.clone();
         self.hash(&Rollup::new(config, l2, l1)).map(Some)
@@ -100,15 +98,7 @@ impl AgainstL1 {
         if args.l1.is_empty() {
             return Ok(None);
         }
-        let config = specs.rollup.clone();
-        let config = config.ok_or_eyre("--l1 needs --rollup-config")?;
-        eyre::ensure!(
-            config.l2_chain_id == nodes.chain_id(),
-            "{} is on chain {}, --rollup-config is of chain {}",
-            nodes.name,
-            nodes.chain_id(),
-            config.l2_chain_id
-        );
+        let config = specs.rollup_of(nodes.chain_id())?;
         let rules = l1_rules(specs, args.l1_genesis.as_deref(), config.l1_chain_id)?;
         let l1 = connect_l1(&args.l1, rpc, config.l1_chain_id).await?;
         let executing = StatelessValidator::new(nodes.spec.clone(), Arc::clone(&nodes.source));
@@ -156,7 +146,7 @@ pub(crate) fn l1_rules(
     l1_chain: ChainId,
 ) -> eyre::Result<ChainSpec> {
     let rules = match genesis {
-        Some(path) => ChainSpec::from_genesis(&read_genesis(path)?)?,
+        Some(path) => ChainSpec::from_genesis(&read_genesis(path)?)?.or_built_in()?,
         None => (specs.of(l1_chain))
             .map_err(|_| eyre::eyre!("the rules of L1 chain {l1_chain} are not built in: name its genesis file with --l1-genesis"))?
             .clone(),
@@ -165,6 +155,10 @@ pub(crate) fn l1_rules(
         rules.chain_id() == l1_chain,
         "--l1-genesis is of chain {}, the L1 of the rollup is chain {l1_chain}",
         rules.chain_id()
+    );
+    eyre::ensure!(
+        !rules.is_optimism(),
+        "chain {l1_chain} is a rollup itself: what follows from such an L1 is not known here"
     );
     Ok(rules)
 }

@@ -14,7 +14,8 @@ use crate::args::ChainArgs;
 const MAX_CONFIG_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The rules of the built-in chains, of the local devnet, and of the chain of
-/// `--genesis` or `--rollup-config`.
+/// `--genesis` or `--rollup-config`. Of a built-in chain a file may say where its batches are; its
+/// rules stay those of this version, which knows until when it knows them.
 pub(crate) struct Specs {
     rules: BTreeMap<ChainId, ChainSpec>,
     /// Configuration of `--rollup-config`.
@@ -37,7 +38,13 @@ impl Specs {
             devnet.l1_spec(),
             devnet.l2_spec(),
         ];
-        let specs = built_in.into_iter().chain(custom(args)?);
+        let custom = custom(args)?.map(|spec| {
+            let chain_id = spec.chain_id();
+            spec.or_built_in().wrap_err_with(|| {
+                format!("the rules of chain {chain_id} are built in, and the file has others")
+            })
+        });
+        let specs = built_in.into_iter().chain(custom.transpose()?);
         Ok(Self {
             rules: specs.map(|spec| (spec.chain_id(), spec)).collect(),
             rollup: (args.rollup_config.as_deref())

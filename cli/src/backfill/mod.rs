@@ -70,7 +70,7 @@ async fn backfill(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Outcome> {
                 let plan = plan(args, chain_id, blocks)?;
                 // Where the rules are not known, each worker brings its own.
                 Some(match specs.of(chain_id) {
-                    Ok(spec) => plan.with_rules(match args.l1.rules(specs)? {
+                    Ok(spec) => plan.with_rules(match args.l1.rules(specs, chain_id)? {
                         Some(l1) => rules_with_l1(spec, l1),
                         None => spec.hash(),
                     }),

@@ -270,11 +270,11 @@ async fn an_l1_that_cannot_be_asked_is_named() {
 
     // Each flag without the one that it needs.
     let over_rpc = ["verify", "--rpc", &l2, "--blocks", "1"];
-    let cases: [(&[&str], &str); 3] = [
-        (
-            &[&over_rpc[..], &["--l1", &l1]].concat(),
-            "--rollup-config <FILE>",
-        ),
+    let (code, told, _) = run(&[&over_rpc[..], &["--json", "--l1", &l1]].concat()).await;
+    assert_eq!(code, Some(2));
+    let error = told[0]["error"].as_str().unwrap();
+    assert!(error.contains("--rollup-config"), "{error}");
+    let cases: [(&[&str], &str); 2] = [
         (
             &[&over_rpc[..], &["--l1-depth", "3"]].concat(),
             "--l1 <URL>",

@@ -36,8 +36,8 @@ pub enum SpecError {
     /// A rollup's configuration lacks what its rules need.
     #[error("rollup config has no {0}")]
     Missing(&'static str),
-    /// A genesis file and a rollup's configuration differ.
-    #[error("genesis and rollup config differ on {0}")]
+    /// A genesis file, a rollup's configuration and what is built in differ.
+    #[error("what is said of the chain's rules differs on {0}")]
     Contradiction(String),
     /// The chain is neither Ethereum's nor the OP Stack's kind.
     #[error("consensus engine {0} is not supported")]

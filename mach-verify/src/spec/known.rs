@@ -1,11 +1,11 @@
 //! Chains whose schedule is built in.
 
 use alloy_eips::eip1559::BaseFeeParams;
-use alloy_hardforks::{EthereumHardfork, ForkCondition};
-use alloy_op_hardforks::OpHardfork;
+use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
+use alloy_op_hardforks::{OpHardfork, OpHardforks};
 use alloy_primitives::{ChainId, address};
 
-use super::{ChainSpec, default_blob_params};
+use super::{ChainSpec, SpecError, default_blob_params};
 
 /// Least base fee of Celo Sepolia, in wei.
 ///
@@ -56,6 +56,40 @@ impl ChainSpec {
             11_142_220 => Some(Self::celo_sepolia()),
             _ => None,
         }
+    }
+
+    /// The built-in rules if this chain is built in, and these if not: a file says what forks there
+    /// are, and not until when nobody expected others ([`Self::horizon`]), nor what a chain has of
+    /// its own. A fork that the file does not schedule yet is no contradiction.
+    ///
+    /// Errors: [`SpecError::Contradiction`] names the first fork that these rules schedule
+    /// otherwise.
+    pub fn or_built_in(self) -> Result<Self, SpecError> {
+        let Some(known) = Self::known(self.chain_id) else {
+            return Ok(self);
+        };
+        if known.stack != self.stack {
+            return Err(SpecError::Contradiction("the stack".to_owned()));
+        }
+        // The total difficulty of the merge is written in several ways.
+        let differs = |given: ForkCondition, known: ForkCondition| {
+            given != known && !matches!(given, ForkCondition::Never | ForkCondition::TTD { .. })
+        };
+        for &fork in OpHardfork::VARIANTS {
+            if differs(
+                self.op_fork_activation(fork),
+                known.op_fork_activation(fork),
+            ) {
+                return Err(SpecError::Contradiction(fork.name().to_owned()));
+            }
+        }
+        for &fork in EthereumHardfork::VARIANTS {
+            let of = |spec: &Self| spec.ethereum_fork_activation(fork);
+            if !known.is_optimism() && differs(of(&self), of(&known)) {
+                return Err(SpecError::Contradiction(fork.name().to_owned()));
+            }
+        }
+        Ok(known)
     }
 
     /// Ethereum mainnet.
@@ -180,8 +214,6 @@ impl ChainSpec {
 #[cfg(test)]
 mod tests {
     use alloy_eips::eip7840::BlobParams;
-    use alloy_hardforks::EthereumHardforks;
-    use alloy_op_hardforks::OpHardforks;
 
     use super::*;
     use crate::Unsupported;
@@ -197,6 +229,40 @@ mod tests {
         }
         assert_eq!(ChainSpec::known(2), None);
         assert_eq!(ChainSpec::optimism(10).horizon(), None);
+    }
+
+    /// A file of last year knows nothing of Karst, and no file of the horizon.
+    #[test]
+    fn a_file_replaces_no_rules_that_are_built_in() {
+        for known in [
+            ChainSpec::op_mainnet(),
+            ChainSpec::base(),
+            ChainSpec::mainnet(),
+        ] {
+            let mut old = known.clone();
+            old.horizon = None;
+            old.optimism.retain(|(fork, _)| *fork != OpHardfork::Karst);
+            old.ethereum
+                .retain(|(fork, _)| *fork < EthereumHardfork::Osaka);
+            assert_eq!(old.or_built_in(), Ok(known));
+        }
+        let jovian = ForkCondition::Timestamp(7);
+        for (other, name) in [
+            (
+                ChainSpec::op_mainnet().with_op_fork(OpHardfork::Jovian, jovian),
+                "Jovian",
+            ),
+            (
+                ChainSpec::mainnet().with_fork(EthereumHardfork::Prague, jovian),
+                "Prague",
+            ),
+            (ChainSpec::ethereum(10), "the stack"),
+        ] {
+            let error = other.or_built_in().unwrap_err();
+            assert_eq!(error, SpecError::Contradiction(name.to_owned()));
+        }
+        let own = ChainSpec::optimism(424_242);
+        assert_eq!(own.clone().or_built_in(), Ok(own));
     }
 
     /// Announced activations, as each project published them: 2026-06-25T18:00:00Z and

@@ -17,6 +17,7 @@ impl ChainSpec {
     /// Errors: [`SpecError::Missing`] without `chain_op_config`, since chains differ in it;
     /// [`SpecError::RollupField`].
     pub fn from_rollup_config(config: &RollupConfig) -> Result<Self, SpecError> {
+        check_drift(config)?;
         let bedrock = ForkCondition::Block(config.genesis.l2.number);
         let mut spec =
             Self::optimism(config.l2_chain_id).with_op_fork(OpHardfork::Bedrock, bedrock);
@@ -57,6 +58,7 @@ impl ChainSpec {
         if self.chain_id() != config.l2_chain_id {
             return Err(SpecError::Contradiction("l2_chain_id".to_owned()));
         }
+        check_drift(config)?;
         for (fork, time) in schedule(&config.forks) {
             let expected = time.map_or(ForkCondition::Never, ForkCondition::Timestamp);
             if self.op_fork_activation(fork) != expected {
@@ -65,6 +67,16 @@ impl ChainSpec {
         }
         Ok(())
     }
+}
+
+/// The drift may only be left out where no block goes by it.
+fn check_drift(config: &RollupConfig) -> Result<(), SpecError> {
+    let fjord = config.forks.fjord_time;
+    let is_needed = fjord.is_none_or(|time| time > config.genesis.l2_time);
+    if config.max_sequencer_drift == 0 && is_needed {
+        return Err(SpecError::Missing("max_sequencer_drift"));
+    }
+    Ok(())
 }
 
 /// The forks that change execution. Named one by one, so that one that is added is not left out.
@@ -235,6 +247,17 @@ mod tests {
         json["chain_op_config"]["eip1559Denominator"] = json!(0);
         let field = "chain_op_config.eip1559Denominator".to_owned();
         assert_eq!(spec(json), Err(SpecError::RollupField(field)));
+        // Fjord's own drift replaces that of the file.
+        let mut json = good.clone();
+        json.as_object_mut().unwrap().remove("max_sequencer_drift");
+        assert_eq!(
+            spec(json.clone()),
+            Err(SpecError::Missing("max_sequencer_drift"))
+        );
+        for fork in ["canyon_time", "ecotone_time", "fjord_time"] {
+            json[fork] = json!(0);
+        }
+        assert!(spec(json).is_ok());
 
         let config: RollupConfig = serde_json::from_value(good.clone()).unwrap();
         let own = spec(good).unwrap();
