@@ -156,10 +156,17 @@ pub(crate) const MAX_GAS: u64 = 1 << 34;
 
 /// Refuses the transaction at `index` if it could bring the gas of the block above [`MAX_GAS`].
 ///
-/// More gas than the block permits is a fault, which the machine finds without executing.
-fn check_gas<E>(block: &L2Block, index: usize, used: u64, limit: u64) -> Result<(), Stop<E>> {
+/// More gas than the block permits is a fault, which the machine finds without executing: but for a
+/// transaction `beyond_limit`, which may have more.
+fn check_gas<E>(
+    block: &L2Block,
+    index: usize,
+    used: u64,
+    limit: u64,
+    beyond_limit: bool,
+) -> Result<(), Stop<E>> {
     let total = used.saturating_add(limit);
-    if total <= MAX_GAS || total > block.header.gas_limit {
+    if total <= MAX_GAS || (total > block.header.gas_limit && !beyond_limit) {
         return Ok(());
     }
     let reason = format!("number {index} may use more gas than is executed");
@@ -273,8 +280,9 @@ fn commit<S: State>(overlay: &mut Overlay<S>) -> Result<B256, Stop<S::Error>> {
 mod tests {
     use alloy_consensus::{EMPTY_ROOT_HASH, Header};
     use alloy_eips::eip2718::Encodable2718;
-    use alloy_op_hardforks::OpHardfork;
-    use alloy_primitives::{TxKind, U256};
+    use alloy_hardforks::ForkCondition;
+    use alloy_op_hardforks::{OpHardfork, OpHardforks};
+    use alloy_primitives::{TxKind, U256, bytes};
     use mach_core::Verdict;
     use op_alloy_consensus::TxDeposit;
 
@@ -290,13 +298,23 @@ mod tests {
             gas_limit: gas,
             ..Default::default()
         };
+        let spec = ChainSpec::optimism(901).with_op_forks_from_genesis(OpHardfork::Canyon);
+        verdict_on(&spec, deposit, gas_limit)
+    }
+
+    fn verdict_on(
+        spec: &ChainSpec,
+        deposit: TxDeposit,
+        gas_limit: u64,
+    ) -> Result<Verdict, ExecuteError> {
+        let is_canyon = spec.is_canyon_active_at_timestamp(2);
         let transactions = vec![deposit.encoded_2718().into()];
         let parent = Header {
             state_root: EMPTY_ROOT_HASH,
             gas_limit: 30_000_000,
             gas_used: 5_000_000,
             base_fee_per_gas: Some(1_000_000_000),
-            withdrawals_root: Some(EMPTY_ROOT_HASH),
+            withdrawals_root: is_canyon.then_some(EMPTY_ROOT_HASH),
             ..Default::default()
         };
         let header = Header {
@@ -311,8 +329,7 @@ mod tests {
             headers: vec![alloy_rlp::encode(&parent).into()],
             ..Default::default()
         };
-        let spec = ChainSpec::optimism(901).with_op_forks_from_genesis(OpHardfork::Canyon);
-        verify_block(&spec, &L2Block::new(901, header, transactions), &witness)
+        verify_block(spec, &L2Block::new(901, header, transactions), &witness)
     }
 
     #[test]
@@ -342,6 +359,40 @@ mod tests {
                 deposit_with(gas, limit),
                 Ok(Verdict::Invalid(Fault::Transaction { index: 0, .. }))
             ));
+        }
+    }
+
+    /// Before Regolith a deposit of the system takes nothing from the block's gas, and may have more
+    /// than there is.
+    #[test]
+    fn a_system_deposit_before_regolith_is_bounded_too() {
+        let spec =
+            ChainSpec::optimism(901).with_op_fork(OpHardfork::Bedrock, ForkCondition::Block(0));
+        let loops = bytes!("5b600056");
+        let grows = bytes!("60016501000000000052");
+        for (gas, input, is_refused) in [
+            (1_000_000, loops.clone(), false),
+            (MAX_GAS + 1, loops.clone(), true),
+            (u64::MAX, loops, true),
+            (u64::MAX, grows, true),
+        ] {
+            let deposit = TxDeposit {
+                from: Address::repeat_byte(1),
+                to: TxKind::Create,
+                gas_limit: gas,
+                is_system_transaction: true,
+                input,
+                ..Default::default()
+            };
+            let verdict = verdict_on(&spec, deposit, 30_000_000);
+            let refused = matches!(
+                verdict,
+                Err(ExecuteError::Body {
+                    field: "transactions",
+                    ..
+                })
+            );
+            assert_eq!(refused, is_refused, "{gas}: {verdict:?}");
         }
     }
 }

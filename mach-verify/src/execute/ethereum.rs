@@ -77,7 +77,7 @@ pub(super) fn execute<S: State>(
             return Err(invalid(block, index, "signed for a chain before EIP-155"));
         }
         let used = executor.cumulative_tx_gas_used;
-        check_gas(block, index, used, transaction.gas_limit())?;
+        check_gas(block, index, used, transaction.gas_limit(), false)?;
         let outcome = executor
             .execute_transaction_without_commit(&transaction)
             .and_then(|result| executor.commit_transaction(result));

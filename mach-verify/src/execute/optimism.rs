@@ -75,14 +75,22 @@ pub(super) fn execute<S: State>(
         };
         // Before Regolith a deposit takes from the block's gas too (op-geth, `GasPool`), but for
         // one of the system.
+        let is_of_system = matches!(transaction.inner(), OpTxEnvelope::Deposit(deposit)
+            if !executor.is_regolith && deposit.is_system_transaction);
         if let OpTxEnvelope::Deposit(deposit) = transaction.inner()
             && !executor.is_regolith
-            && !deposit.is_system_transaction
+            && !is_of_system
             && deposit.gas_limit > header.gas_limit.saturating_sub(executor.gas_used)
         {
             return Err(invalid(block, index, "more gas than the block has left"));
         }
-        check_gas(block, index, executor.gas_used, transaction.gas_limit())?;
+        check_gas(
+            block,
+            index,
+            executor.gas_used,
+            transaction.gas_limit(),
+            is_of_system,
+        )?;
         if [Some(transaction.signer()), transaction.to()].contains(&Some(OPERATOR_FEE_RECIPIENT)) {
             executor.evm.db_mut().rely_on_absent();
         }
