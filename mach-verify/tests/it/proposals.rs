@@ -1,8 +1,8 @@
 //! Output roots proposed on the devnet's L1, in its oracle and as dispute games.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use alloy_consensus::Header;
@@ -398,11 +398,65 @@ async fn proposals_move_with_a_reorganised_l1() {
     assert_eq!(games.proposals().len(), 2);
 }
 
-/// An L1 node that leaves out the last receipt, once it is told to.
+/// Whatever is changed about a proposal is named; a block that is not there is no proposal's fault.
+#[tokio::test]
+async fn every_change_of_a_proposal_is_named() {
+    let devnet = devnet();
+    let number = propose(&devnet, None);
+    for contract in CONTRACTS {
+        let found = follow(devnet.l1().clone(), contract).advance().await;
+        let honest = found.unwrap()[0];
+        let checker = ProposalChecker::new(devnet.l2().clone(), validator(&devnet));
+        assert!(checker.check(&honest).await.unwrap().fault().is_none());
+        for byte in 0..32 {
+            let mut changed = honest;
+            changed.output_root.0[byte] ^= 1;
+            let verdict = checker.check(&changed).await.unwrap();
+            let Some(Fault::OutputRoot(values)) = verdict.fault() else {
+                panic!("byte {byte}: {verdict:?}");
+            };
+            assert_eq!(values.claimed, changed.output_root);
+            assert_eq!(values.computed, honest.output_root);
+        }
+        for other in 1..number {
+            let changed = Proposal {
+                block: other,
+                ..honest
+            };
+            let verdict = checker.check(&changed).await.unwrap();
+            assert_eq!(verdict.fault().map(Fault::name), Some("outputRoot"));
+        }
+        for other in [number + 1, u64::MAX] {
+            let changed = Proposal {
+                block: other,
+                ..honest
+            };
+            let verdict = checker.check(&changed).await;
+            assert!(
+                matches!(verdict, Err(ValidateError::Incomplete { .. })),
+                "{verdict:?}"
+            );
+        }
+    }
+}
+
+/// What an L1 node says otherwise than it is: the receipts of blocks that have some.
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Nothing,
+    /// The last is left out.
+    Fewer,
+    /// The last is there twice.
+    More,
+    /// This byte of the last is another.
+    Byte(usize),
+}
+
+/// An L1 node that lies about receipts.
 #[derive(Clone)]
 struct Lying {
     l1: Chain<Ethereum>,
-    is_lying: Arc<AtomicBool>,
+    damage: Arc<Mutex<Damage>>,
 }
 
 #[async_trait]
@@ -425,8 +479,19 @@ impl L1Source for Lying {
 
     async fn receipts(&self, header: &Sealed<Header>) -> Result<Vec<Bytes>, SourceError> {
         let mut receipts = self.l1.receipts(header).await?;
-        if self.is_lying.load(Ordering::Relaxed) {
-            receipts.pop();
+        let Some(last) = receipts.pop() else {
+            return Ok(receipts);
+        };
+        let mut bytes = last.to_vec();
+        match *self.damage.lock().unwrap() {
+            Damage::Nothing => receipts.push(last),
+            Damage::Fewer => {}
+            Damage::More => receipts.extend([last.clone(), last]),
+            Damage::Byte(at) => {
+                let at = at % bytes.len();
+                bytes[at] ^= 1;
+                receipts.push(bytes.into());
+            }
         }
         Ok(receipts)
     }
@@ -436,25 +501,30 @@ impl L1Source for Lying {
 async fn a_node_cannot_hide_or_invent_a_proposal() {
     let devnet = devnet();
     propose(&devnet, None);
+    let damage = Arc::new(Mutex::new(Damage::Nothing));
     let l1 = Lying {
         l1: devnet.l1().clone(),
-        is_lying: Arc::new(true.into()),
+        damage: damage.clone(),
     };
     let proposals = follow(l1.clone(), CONTRACTS[0]);
-    let error = proposals.advance().await.unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            SourceError::Malformed {
-                field: "receipts",
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(proposals.proposals().is_empty());
+    let bytes = (0..2_000).step_by(7).map(Damage::Byte);
+    for lie in [Damage::Fewer, Damage::More].into_iter().chain(bytes) {
+        *damage.lock().unwrap() = lie;
+        let error = proposals.advance().await.unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                SourceError::Malformed {
+                    field: "receipts",
+                    ..
+                }
+            ),
+            "{lie:?}: {error}"
+        );
+        assert!(proposals.proposals().is_empty());
+    }
     // What was read before stays, and the rest is found when the node is honest.
-    l1.is_lying.store(false, Ordering::Relaxed);
+    *damage.lock().unwrap() = Damage::Nothing;
     let found: Vec<Proposal> = proposals.advance().await.unwrap();
     assert_eq!(found.len(), 1);
 }

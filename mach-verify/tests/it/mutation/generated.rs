@@ -1,11 +1,14 @@
 //! Blocks that the devnet makes: traffic, deposits and changes of the configuration at random.
 
-use mach_core::Verdict;
+use mach_core::{Verdict, ports::L1Source};
 use mach_devnet::OptimismFork;
-use mach_verify::{source::WitnessSource, verify_block};
+use mach_verify::{
+    source::{RpcSource, WitnessSource},
+    verify_block,
+};
 use tokio::task::JoinSet;
 
-use super::{Fixture, header, transactions, witness};
+use super::{Fixture, cross_check, header, transactions, witness};
 use crate::op::{self, Random};
 
 /// Changes of one chain's blocks.
@@ -18,6 +21,7 @@ struct Counts {
 
 async fn sweep(fork: OptimismFork, blocks: u64, seed: u64) -> Counts {
     let devnet = op::make_devnet(fork, blocks, &mut Random(seed));
+    let node = RpcSource::new(devnet.l2().client(), devnet.l2().role().spec().chain_id());
     let mut counts = Counts::default();
     for number in 1..=blocks {
         let block = devnet.l2().l2_block(number).unwrap();
@@ -38,6 +42,11 @@ async fn sweep(fork: OptimismFork, blocks: u64, seed: u64) -> Counts {
         let (changes, errors) = witness::check(&it);
         counts.damaged += changes;
         counts.errors += errors;
+        let receipts = node.receipts(&it.block.header).await.unwrap();
+        let (named, refused) = cross_check::check(&it, &receipts);
+        counts.named += named;
+        counts.damaged += refused;
+        counts.errors += refused;
     }
     counts
 }

@@ -1,6 +1,7 @@
 //! Whatever is changed about a block is named as exactly that; whatever is changed about a witness
 //! accuses nobody. So it is over all blocks of the data set, and over blocks that the devnet makes.
 
+mod cross_check;
 mod generated;
 mod header;
 mod transactions;
