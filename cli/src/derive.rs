@@ -137,7 +137,7 @@ async fn follow(
     mut report: Report,
     mut left: Option<u64>,
 ) -> eyre::Result<Outcome> {
-    let bundles = Bundles::new(&args.evidence.folder);
+    let bundles = Bundles::new(&args.evidence);
     let witnesses = Arc::new(WitnessMemory::new(Arc::clone(&nodes.source)));
     let mut checkpoint = args.checkpoint.as_deref();
     while left != Some(0) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mach_core::{Fault, Verdict};
 use mach_verify::{
-    Bundle, ChainSpec, Evidence, EvidenceError, EvidenceFolder, check_body,
+    Bundle, ChainSpec, Evidence, EvidenceError, EvidenceFolder, MAX_BUNDLES, check_body,
     cross_check::{ConsistencyEvidence, ConsistencyEvidenceError},
     derive::{DerivationEvidence, DerivationEvidenceError},
     op::{L1Evidence, L1EvidenceError, Rollup, RollupConfig},
@@ -26,14 +26,30 @@ pub(crate) struct EvidenceArgs {
         default_value = "evidence"
     )]
     pub(crate) folder: PathBuf,
+
+    /// Most bundles in that folder; what is found invalid beyond is told, and leaves none
+    #[arg(
+        long = "evidence-limit",
+        env = "MACH_EVIDENCE_LIMIT",
+        value_name = "BUNDLES",
+        default_value_t = MAX_BUNDLES
+    )]
+    pub(crate) limit: usize,
+}
+
+impl EvidenceArgs {
+    /// The folder with its limit.
+    pub(crate) fn open(&self) -> EvidenceFolder {
+        EvidenceFolder::new(&self.folder).with_limit(self.limit)
+    }
 }
 
 /// Where bundles of a run go.
 pub(crate) struct Bundles(EvidenceFolder);
 
 impl Bundles {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self(EvidenceFolder::new(folder))
+    pub(crate) fn new(args: &EvidenceArgs) -> Self {
+        Self(args.open())
     }
 
     /// Judges what a file holds: a block, or what somebody has against one.
@@ -115,7 +131,11 @@ fn replay(specs: &Specs, evidence: &Evidence, row: &mut Row) {
     row.set_block(evidence.block());
     let spec = specs.of(evidence.block().chain_id);
     let carried = evidence.spec();
-    // What a bundle cannot prove is the reader's to look at.
+    // What a bundle cannot prove is the reader's to look at: anybody can write a wrong header.
+    let chain = evidence.block().chain_id;
+    row.note(format!(
+        "if the block was published as one of chain {chain}"
+    ));
     if spec.is_err() {
         let hash = carried.hash();
         row.note(format!(
@@ -145,7 +165,10 @@ fn replay_l1(specs: &Specs, evidence: &L1Evidence, row: &mut Row) {
 fn replay_consistency(evidence: &ConsistencyEvidence, row: &mut Row) {
     let block = evidence.block();
     row.set_block(block);
-    row.note(format!("if the block is of chain {}", block.chain_id));
+    let chain = block.chain_id;
+    row.note(format!(
+        "if the block was published as one of chain {chain}"
+    ));
     row.result = (evidence.replay())
         .map(Verdict::Invalid)
         .map_err(eyre::Report::new);
@@ -166,10 +189,11 @@ fn replay_derivation(specs: &Specs, evidence: &DerivationEvidence, row: &mut Row
 
 /// What a verdict rests on that a bundle cannot prove.
 fn whose(is_known: bool, l1: &str) -> String {
+    let published = "if the block was published as one of the rollup";
     if is_known {
-        format!("if {l1} L1's")
+        format!("{published}, and {l1} L1's")
     } else {
-        format!("if the rollup.json of the bundle is the rollup's, and {l1} L1's")
+        format!("{published}, the rollup.json of the bundle is the rollup's, and {l1} L1's")
     }
 }
 

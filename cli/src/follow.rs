@@ -131,7 +131,7 @@ async fn follow(args: &FollowArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let following = Following::start(Arc::clone(&nodes.source), follower, config);
     let keeper = |path| Keeper::new(path, Arc::clone(&nodes.source));
     let keeper = args.progress.as_deref().map(keeper);
-    let mut run = Run::new(&nodes, Bundles::new(&args.evidence.folder), args.json);
+    let mut run = Run::new(&nodes, Bundles::new(&args.evidence), args.json);
     run.l1 = l1;
     run.keeper = keeper;
     run.poll_interval = poll_interval;

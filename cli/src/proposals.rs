@@ -63,7 +63,7 @@ async fn verify(args: &ProposalsArgs, specs: &Specs) -> eyre::Result<Outcome> {
         .with_events(events);
     proposals.catch_up().await.wrap_err("L1")?;
 
-    let bundles = Bundles::new(&args.evidence.folder);
+    let bundles = Bundles::new(&args.evidence);
     let witnesses = WitnessMemory::new(Arc::clone(&nodes.source));
     let validator = StatelessValidator::new(nodes.spec.clone(), &witnesses);
     let blocks = Judged::new(Arc::clone(&nodes.source));

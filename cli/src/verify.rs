@@ -32,7 +32,7 @@ pub(crate) fn run(args: &VerifyArgs) -> eyre::Result<Outcome> {
     let specs = Specs::load(&args.chain)?;
     match &args.blocks {
         Some(blocks) if !args.nodes.rpc.is_empty() => {
-            let bundles = Bundles::new(&args.evidence.folder);
+            let bundles = Bundles::new(&args.evidence);
             remote::verify(&specs, args, blocks, &bundles)
         }
         _ => from_files(args, &specs),
@@ -91,7 +91,7 @@ fn archived(path: &Path, blocks: Option<&BlockRange>) -> eyre::Result<Vec<Input>
 fn from_files(args: &VerifyArgs, specs: &Specs) -> eyre::Result<Outcome> {
     let inputs = inputs(args)?;
     let is_countable = !inputs.iter().any(|input| matches!(input, Input::Chain(_)));
-    let bundles = &Bundles::new(&args.evidence.folder);
+    let bundles = &Bundles::new(&args.evidence);
     let mut report = Report::new(is_countable.then_some(inputs.len() as u64), args.json);
     let next = AtomicUsize::new(0);
     let (rows, results) = mpsc::channel();

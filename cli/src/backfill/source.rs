@@ -50,7 +50,7 @@ pub(super) enum Blocks {
 impl Source {
     /// The source that the flags name, if they name one.
     pub(super) async fn open(args: &BackfillArgs, specs: &Specs) -> eyre::Result<Option<Self>> {
-        let evidence = EvidenceFolder::new(&args.evidence.folder);
+        let evidence = args.evidence.open();
         let recorded = if let Some(archive) = &args.archive {
             RecordedBlocks::from_archive(Archive::open(archive)?)
         } else if let Some(path) = &args.path {

@@ -34,9 +34,11 @@ pub(crate) const SOFTWARE: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CAR
 ///
 /// Nothing in it is trusted. A body that the block's hash does not bind accuses nobody, as in
 /// [`check_body`]; the witness proves itself; and the rules of a built-in chain are those of this
-/// version, whatever the bundle says. Two things it cannot prove are for the reader to look at: the
-/// rules of any other chain ([`ChainSpec::hash`] names them), and for [`Fault::OutputRoot`] and
-/// [`Fault::ParentHash`] that the proposal was made and that the other parent is the chain's.
+/// version, whatever the bundle says. What it cannot prove is for the reader to look at: that
+/// somebody published the block, and as one of this chain, since anybody can write a header that is wrong
+/// and the hash of one does not name its chain; the rules of any chain that is not built in
+/// ([`ChainSpec::hash`] names them); and for [`Fault::OutputRoot`] and [`Fault::ParentHash`] that
+/// the proposal was made and that the other parent is the chain's.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     spec: ChainSpec,
