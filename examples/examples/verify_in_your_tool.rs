@@ -8,21 +8,22 @@
 
 #![allow(clippy::print_stdout, reason = "the example tells what happens")]
 
+use std::error::Error;
+
 use alloy_provider::{Provider, ProviderBuilder};
 use mach_verify::{
     ChainSpec, check_body,
     source::{RecordedBlock, RpcSource},
     verify_block,
 };
-use url::Url;
 
 /// The newest blocks of the node at `url`. This is all that a tool needs.
-async fn verify(url: Url, own_rules: Option<ChainSpec>) -> eyre::Result<()> {
-    let provider = ProviderBuilder::new().connect_http(url.clone());
+async fn verify(url: &str, own_rules: Option<ChainSpec>) -> Result<(), Box<dyn Error>> {
+    let provider = ProviderBuilder::new().connect_http(url.parse()?);
     let chain_id = provider.get_chain_id().await?;
     let rules = own_rules.or_else(|| ChainSpec::known(chain_id));
-    let rules = rules.ok_or_else(|| eyre::eyre!("chain {chain_id} is not built in"))?;
-    let source = RpcSource::connect(url).await?;
+    let rules = rules.ok_or_else(|| format!("chain {chain_id} is not built in"))?;
+    let source = RpcSource::connect(url.parse()?).await?;
     let head = provider.get_block_number().await?;
     for number in head.saturating_sub(2).max(1)..=head {
         let RecordedBlock { block, witness, .. } = source.record(number).await?;
@@ -37,9 +38,9 @@ async fn verify(url: Url, own_rules: Option<ChainSpec>) -> eyre::Result<()> {
 }
 
 #[tokio::main]
-async fn main() -> eyre::Result<()> {
+async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(url) = std::env::args().nth(1) {
-        return verify(url.parse()?, None).await;
+        return verify(&url, None).await;
     }
     let devnet = mach_devnet::Devnet::new()?;
     devnet.sequencer().produce()?;
@@ -48,5 +49,5 @@ async fn main() -> eyre::Result<()> {
     let loopback = ([127, 0, 0, 1], 0).into();
     let servers = devnet.serve(loopback, loopback).await?;
     let rules = devnet.l2().role().spec().clone();
-    verify(servers.l2.http_url().parse()?, Some(rules)).await
+    verify(&servers.l2.http_url(), Some(rules)).await
 }
