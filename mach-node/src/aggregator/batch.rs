@@ -18,7 +18,7 @@ use super::{
     Aggregator, blocking, failed,
     ledger::{Batch, Closing, Recorded},
     recheck::look_again,
-    round::{Counted, OpenRound, Pending, Work},
+    round::{Counted, OpenRound, Pending, Phase, Work},
     view::RoundEvent,
 };
 
@@ -161,10 +161,10 @@ impl<S: Scheme> Aggregator<S> {
         counted: &mut Counted<S>,
     ) -> Result<(), AggregateError> {
         // The certificate of a closed round has its late signatures, unless that of another round is kept.
-        let signatures: Vec<(OperatorId, G1Bytes<S>)> = if work.is_closed && !work.is_beside {
-            Vec::new()
-        } else {
-            work.unrecorded.iter().copied().collect()
+        let is_covered = work.is_closed && !work.is_beside && self.is_settled(round).await;
+        let signatures: Vec<(OperatorId, G1Bytes<S>)> = match is_covered {
+            true => Vec::new(),
+            false => work.unrecorded.iter().copied().collect(),
         };
         let batch = Batch {
             row: work.row.as_deref(),
@@ -192,6 +192,19 @@ impl<S: Scheme> Aggregator<S> {
             }
             Recorded::Elsewise => Err(AggregateError::Expired(digest)),
             Recorded::NotLeading => Err(AggregateError::Standby),
+        }
+    }
+
+    /// Whether a closed round needs its signatures no more. An alert's are needed once more, in other terms, if
+    /// L1 takes its confirmation back.
+    async fn is_settled(&self, round: &OpenRound<S>) -> bool {
+        match round.phase() {
+            Phase::Confirmed(it) if round.is_lasting() => {
+                let confirmations = self.0.config.confirmations;
+                let head = self.0.head().await.unwrap_or(it.l1_block);
+                look_again(it.l1_block, head, confirmations).is_none()
+            }
+            _ => true,
         }
     }
 
@@ -283,12 +296,13 @@ impl<S: Scheme> Aggregator<S> {
     ) -> Result<bool, AggregateError> {
         let (digest, closed) = (round.digest(), round.to_stored());
         let confirmations = self.0.config.confirmations;
+        let look_again = closed
+            .confirmation
+            .and_then(|it| look_again(it.l1_block, it.l1_block, confirmations));
         let closing = Closing {
             // An alert's may be needed once more, until its confirmation is deep enough.
-            is_covered: !work.is_beside && (confirmations == 0 || !closed.is_lasting()),
-            look_again: closed
-                .confirmation
-                .and_then(|it| look_again(it.l1_block, it.l1_block, confirmations)),
+            is_covered: !work.is_beside && (look_again.is_none() || !closed.is_lasting()),
+            look_again,
         };
         // It may have become too old meanwhile, and have been closed without its confirmation.
         for _ in 0..super::MAX_TRIES {

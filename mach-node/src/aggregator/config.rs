@@ -28,8 +28,8 @@ pub struct AggregatorConfig {
     /// confirmed one, or of the alert with the fewest signers that has been there for longer than the
     /// lifetime of a round: who signed it sends it again.
     pub max_rounds: usize,
-    /// Most of them that one operator opened and nobody else has signed: it cannot fill the
-    /// aggregator with statements of its own.
+    /// Most alerts, and most attestations, without a certificate that an operator has signed when it begins
+    /// another one: a few operators cannot fill the aggregator with statements of their own.
     pub max_rounds_per_operator: usize,
     /// How long signatures of an attestation's round are taken while the process runs, and how long its
     /// certificate is brought to an L1 that does not take it. The round of an alert goes on until L1 has
@@ -54,7 +54,7 @@ pub struct AggregatorConfig {
 
 impl AggregatorConfig {
     /// Every statement goes to L1, and is looked at there for 64 blocks. Rounds of an hour or 300 L1 blocks, at
-    /// most 1,024 of them and 256 of one operator alone, one L1 block behind the head; the only instance.
+    /// most 1,024 of them and 256 of one operator, one L1 block behind the head; the only instance.
     pub fn new(
         domain: Domain,
         rollups: impl IntoIterator<Item = ChainId>,

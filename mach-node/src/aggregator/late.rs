@@ -122,7 +122,7 @@ impl<S: Scheme> Shared<S> {
         };
         let beside = self.ledger.signatures(&digest, &row.round).await;
         let beside = beside.map_err(unstored)?;
-        let _permit = self.proving.acquire().await;
+        let permit = self.proving.acquire().await;
         let reopened = blocking(move || {
             let tally = Tally::resume(&certificate, keys)?;
             Ok::<_, mach_bls::TallyError>(OpenRound::reopen(
@@ -133,7 +133,9 @@ impl<S: Scheme> Shared<S> {
                 certificate,
             ))
         });
-        match reopened.await? {
+        let reopened = reopened.await?;
+        drop(permit);
+        match reopened {
             Ok(round) => match self.keep(round).await? {
                 Inserted::New(round) | Inserted::Known(round) => Ok(Some(round)),
             },
@@ -154,6 +156,22 @@ impl<S: Scheme> Shared<S> {
             return Ok(());
         };
         if self.head().await?.saturating_sub(since) > self.config.retention.rounds {
+            return Err(AggregateError::TooLate(digest));
+        }
+        Ok(())
+    }
+
+    /// Errors: [`AggregateError::TooLate`] if the terms of a closed alert are too old for operators to sign in
+    /// them. Whoever has signed already is heard.
+    pub(super) async fn check_terms(
+        &self,
+        digest: B256,
+        round: &StoredRound,
+    ) -> Result<(), AggregateError> {
+        let reference_block = u64::from(round.terms.reference_block());
+        if round.is_lasting()
+            && self.head().await?.saturating_sub(reference_block) > self.config.round_blocks.into()
+        {
             return Err(AggregateError::TooLate(digest));
         }
         Ok(())

@@ -172,19 +172,30 @@ impl Ledger {
                 });
                 changes.push(put(Table::Unconfirmed, self.digest_key(digest), Vec::new()));
             }
-            Some(_) if changes.is_empty() => {}
+            // What was recorded before is there as long as the round is.
+            Some(row) if changes.is_empty() => return self.current(digest, row).await,
             Some(row) => changes.push(Change {
                 expected: Expected::Value(row.to_vec()),
                 ..put(Table::Rounds, digest.to_vec(), row.to_vec())
             }),
         }
-        let recorded = match changes.is_empty() {
-            true => Recorded::Durable,
-            false => self.write(changes).await?,
-        };
-        Ok(match recorded {
+        Ok(match self.write(changes).await? {
             Recorded::Durable if is_beside => Recorded::Beside,
             recorded => recorded,
+        })
+    }
+
+    /// Whether the store has the round as this row, and this instance may write.
+    async fn current(&self, digest: &B256, row: &[u8]) -> Result<Recorded, StoreError> {
+        if let Some(fence) = &self.fence
+            && self.store.get(fence.table, &fence.key).await? != fence.value
+        {
+            return Ok(Recorded::NotLeading);
+        }
+        let stored = self.store.get(Table::Rounds, digest.as_slice()).await?;
+        Ok(match stored.is_some_and(|it| it == row) {
+            true => Recorded::Durable,
+            false => Recorded::Elsewise,
         })
     }
 

@@ -28,7 +28,7 @@ use mach_core::{
 };
 use tokio::{
     sync::{Mutex, Semaphore, broadcast},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing::{info, warn};
 
@@ -55,6 +55,8 @@ const MAX_TRIES: u32 = 8;
 /// How long the height of L1 is taken for what it was: strangers may ask for terms, and L1 does not
 /// feel it.
 const HEAD_LIFETIME: Duration = Duration::from_millis(500);
+/// How long L1 has for its height. Rounds that are there do without it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An aggregator on one of the curves. Clones share their rounds.
 ///
@@ -84,11 +86,13 @@ struct Shared<S: Scheme> {
     leadership: Option<Leadership>,
     /// As many as there are cores prove signatures at a time.
     proving: Semaphore,
-    /// Height of L1 and when it was read.
-    head: Mutex<Option<(u64, Instant)>>,
+    /// Height of L1, if it told it, and when it was asked.
+    head: Mutex<Option<(Option<u64>, Instant)>>,
     keys: KeyRing<S>,
     /// Confirmations are looked at again one after the other.
     looking: Arc<Semaphore>,
+    /// Rounds are tended to by one at a time.
+    tending: Arc<Semaphore>,
     events: Events<S>,
 }
 
@@ -122,6 +126,7 @@ impl<S: Scheme> Aggregator<S> {
             head: Mutex::new(None),
             keys: KeyRing::new(),
             looking: Arc::new(Semaphore::new(1)),
+            tending: Arc::new(Semaphore::new(1)),
             events: Events::new(),
         }))
     }
@@ -160,6 +165,28 @@ impl<S: Scheme> Aggregator<S> {
     /// Takes that what was to be told is durable elsewhere.
     pub(crate) async fn told(&self, untold: &[Untold<S>]) -> Result<(), StoreError> {
         self.0.ledger.told(untold).await
+    }
+
+    /// Has a signature counted in the round that there is.
+    ///
+    /// Errors: also [`AggregateError::Expired`], if there is another one by now.
+    async fn take(
+        &self,
+        digest: B256,
+        signed: &SignedStatement<S>,
+    ) -> Result<Progress, AggregateError> {
+        let round = match self.0.find(&digest).await? {
+            Found::Open(round) => round,
+            Found::Closed(closed) => {
+                let progress = closed.progress.clone();
+                match self.0.late(digest, *closed, signed).await? {
+                    Some(round) => round,
+                    None => return Ok(progress),
+                }
+            }
+            Found::Nothing => self.0.begin(digest, signed).await?,
+        };
+        self.count(round, signed).await
     }
 
     /// Number of rounds in memory, open or closed.
@@ -203,15 +230,11 @@ impl<S: Scheme> Shared<S> {
         if let Some(closed) = Closed::new(row) {
             return Ok(Found::closed(closed));
         }
-        match self.outlived(digest).await {
-            Ok(Some(row)) => self.take_up(*digest, row).await.map(Found::Open),
-            Ok(None) => Ok(Found::Nothing),
-            // A round goes on in its old terms for as long as L1 does not tell others.
-            Err(error) => match self.rounds.get(digest) {
-                Some((round, _)) if error.is_transient() => Ok(Found::Open(round)),
-                _ => Err(error),
-            },
-        }
+        let Some(row) = self.outlived(digest).await? else {
+            return Ok(Found::Nothing);
+        };
+        let round = self.take_up(*digest, row).await?;
+        Ok(round.map_or(Found::Nothing, Found::Open))
     }
 
     /// The round that this signature begins, if it is valid.
@@ -226,7 +249,7 @@ impl<S: Scheme> Shared<S> {
         if keys.key(&operator).is_none() {
             return Err(AggregateError::UnknownOperator(operator));
         }
-        let _permit = self.proving.acquire().await;
+        let permit = self.proving.acquire().await;
         // Somebody may have been faster.
         if let Some((round, _)) = self.rounds.get(&digest) {
             return Ok(round);
@@ -246,6 +269,7 @@ impl<S: Scheme> Shared<S> {
             warn!(%digest, %operator, %error, "signature refused");
             AggregateError::BadSignature(operator)
         })?;
+        drop(permit);
         match self.keep(OpenRound::new(digest, tally)).await? {
             Inserted::New(round) => {
                 info!(%digest, block = %signed.statement.block(), "round opened");
@@ -257,15 +281,19 @@ impl<S: Scheme> Shared<S> {
 
     /// Keeps a round in memory, unless the statement has one.
     async fn keep(&self, round: OpenRound<S>) -> Result<Inserted<S>, AggregateError> {
-        if self.rounds.is_full() {
-            for round in self.rounds.over() {
-                self.expire(&round).await?;
+        if self.rounds.get(&round.digest()).is_none() {
+            // Who may not have another one does not take the place of others.
+            self.rounds.check(&round)?;
+            if self.rounds.is_full() {
+                for round in self.rounds.over() {
+                    self.expire(&round).await?;
+                }
             }
-        }
-        if self.rounds.is_full()
-            && let Some(least) = self.rounds.least()
-        {
-            self.give_way(&least).await?;
+            if self.rounds.is_full()
+                && let Some(least) = self.rounds.least()
+            {
+                self.give_way(&least).await?;
+            }
         }
         self.rounds.insert(round)
     }
@@ -286,18 +314,20 @@ impl<S: Scheme> Shared<S> {
         .map_err(|error| AggregateError::Backend(error.into()))
     }
 
-    /// Height of L1. Reading it is one at a time.
+    /// Height of L1. Reading it is one at a time, and so is finding out that L1 is silent.
     async fn head(&self) -> Result<u64, AggregateError> {
         let mut known = self.head.lock().await;
+        let silent = || AggregateError::Backend("L1 does not tell its height".into());
         if let Some((head, read)) = *known
             && read.elapsed() < HEAD_LIFETIME
         {
-            return Ok(head);
+            return head.ok_or_else(silent);
         }
-        let head = self.l1.block_number().await;
-        let head = head.map_err(AggregateError::Backend)?;
-        *known = Some((head, Instant::now()));
-        Ok(head)
+        let head = timeout(HEAD_TIMEOUT, self.l1.block_number()).await;
+        let head = head.unwrap_or_else(|error| Err(error.into()));
+        let told = head.as_ref().ok().copied();
+        *known = Some((told, Instant::now()));
+        head.map_err(AggregateError::Backend)
     }
 
     /// Keys at `reference_block`.
@@ -347,9 +377,15 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         self.0.check(statement)?;
         let digest = statement.digest(&self.0.config.domain);
         match self.0.find(&digest).await? {
-            Found::Open(round) => Ok(round.terms()),
+            Found::Open(round) => {
+                if round.is_closed() {
+                    self.0.check_terms(digest, &round.to_open()).await?;
+                }
+                Ok(round.terms())
+            }
             Found::Closed(closed) => {
                 self.0.check_age(digest, &closed.round).await?;
+                self.0.check_terms(digest, &closed.round).await?;
                 Ok(closed.round.terms)
             }
             Found::Nothing => self.0.terms().await,
@@ -362,29 +398,13 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         }
         self.0.check(&signed.statement)?;
         let digest = signed.digest();
-        let mut tries = 0;
-        loop {
-            let round = match self.0.find(&digest).await? {
-                Found::Open(round) => round,
-                Found::Closed(closed) => {
-                    let progress = closed.progress.clone();
-                    match self.0.late(digest, *closed, &signed).await {
-                        Ok(Some(round)) => round,
-                        Ok(None) => return Ok(progress),
-                        Err(AggregateError::Expired(_)) if tries < MAX_TRIES => {
-                            tries += 1;
-                            continue;
-                        }
-                        Err(error) => return Err(error),
-                    }
-                }
-                Found::Nothing => self.0.begin(digest, &signed).await?,
-            };
-            match self.count(round, &signed).await {
+        for _ in 0..=MAX_TRIES {
+            match self.take(digest, &signed).await {
                 // The store has more than the round that was in memory, which is gone now.
-                Err(AggregateError::Expired(_)) if tries < MAX_TRIES => tries += 1,
-                counted => return counted,
+                Err(AggregateError::Expired(_)) => {}
+                taken => return taken,
             }
         }
+        Err(failed("the round changes all the time"))
     }
 }

@@ -152,9 +152,10 @@ impl<S: Scheme> Aggregator<S> {
     }
 }
 
-/// Whether the statement was confirmed in another transaction than is known.
+/// Whether the statement was confirmed in another transaction than is known, or in another block.
 fn is_another(known: &Confirmation, now: &Confirmation) -> bool {
-    now.transaction.is_some() && now.transaction != known.transaction
+    let place = |it: &Confirmation| (it.transaction, it.l1_block);
+    now.transaction.is_some() && place(now) != place(known)
 }
 
 #[cfg(test)]

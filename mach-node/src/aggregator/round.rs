@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     ledger::{StoredRound, StoredRow},
-    rounds::{OnlySigner, lock},
+    rounds::lock,
     view::{RoundState, RoundView},
 };
 
@@ -38,7 +38,10 @@ pub(super) struct OpenRound<S: Scheme> {
     opened: Instant,
     /// Without its confirmation.
     stored: StoredRound,
-    opener: OnlySigner,
+    /// Who begins it; `None` if it was stored before.
+    opener: Option<OperatorId>,
+    /// Who has signed it, until there is a certificate: it counts in their shares.
+    charged: Mutex<HashSet<OperatorId>>,
     operators: usize,
     signers: AtomicUsize,
     /// Whether there is a certificate.
@@ -129,12 +132,13 @@ impl<S: Scheme> OpenRound<S> {
             .proved()
             .filter_map(|operator| Some((operator, tally.signature(&operator)?.to_bytes())))
             .collect();
-        let mut signers = signatures.iter().map(|(operator, _)| *operator);
+        let charged: HashSet<_> = signatures.iter().map(|(operator, _)| *operator).collect();
         Self {
             digest,
             opened: Instant::now(),
             stored,
-            opener: signers.next().filter(|_| signatures.len() == 1),
+            opener: charged.iter().next().copied(),
+            charged: Mutex::new(charged),
             operators: tally.members().count(),
             signers: AtomicUsize::new(tally.signers()),
             is_certified: AtomicBool::new(false),
@@ -170,7 +174,9 @@ impl<S: Scheme> OpenRound<S> {
         add_all(&mut tally, signatures);
         let mut round = Self::new(digest, tally);
         round.take_row(row);
-        round.is_certified = AtomicBool::new(certificate.is_some());
+        if certificate.is_some() {
+            round.certified();
+        }
         let work = round.work.get_mut();
         work.unrecorded.clear();
         work.certificate = certificate.map(|it| (Arc::new(it), round.opened));
@@ -191,7 +197,7 @@ impl<S: Scheme> OpenRound<S> {
         let phase = (row.round.confirmation).map_or(Phase::Certified, Phase::Confirmed);
         round.take_row(row);
         round.phase = Mutex::new(phase);
-        round.is_certified = AtomicBool::new(true);
+        round.certified();
         round.is_put_away = AtomicBool::new(true);
         let work = round.work.get_mut();
         work.unrecorded.clear();
@@ -202,6 +208,8 @@ impl<S: Scheme> OpenRound<S> {
 
     fn take_row(&mut self, row: StoredRow) {
         self.stored.opened_at = row.round.opened_at;
+        self.stored.is_renewed = row.round.is_renewed;
+        self.opener = None;
         self.work.get_mut().row = Some(row.bytes);
     }
 
@@ -218,15 +226,23 @@ impl<S: Scheme> OpenRound<S> {
         self.operators
     }
 
+    /// Whether it has outlived its first terms.
+    pub(super) const fn is_renewed(&self) -> bool {
+        self.stored.is_renewed
+    }
+
     pub(super) fn terms(&self) -> Round {
         self.stored.terms.clone()
     }
 
-    /// The operator who opened the round, if nobody else has signed it.
-    pub(super) fn only_signer(&self) -> OnlySigner {
-        let is_alone = self.signers.load(Ordering::Relaxed) <= 1;
+    /// The operator who begins the round; `None` if it was stored before.
+    pub(super) const fn opener(&self) -> Option<OperatorId> {
         self.opener
-            .filter(|_| is_alone && self.phase() == Phase::Collecting)
+    }
+
+    /// Whether the round counts in the share of this operator, who signed it: it has no certificate.
+    pub(super) fn is_charged_to(&self, operator: &OperatorId) -> bool {
+        lock(&self.charged).contains(operator)
     }
 
     /// The round as it is stored while it is open.
@@ -337,10 +353,14 @@ impl<S: Scheme> OpenRound<S> {
             }
         }
         let is_valid = |position: &usize| outcomes.get(*position).is_some_and(Result::is_ok);
-        let new = (new.into_iter().filter(is_valid))
+        let new: Vec<_> = (new.into_iter().filter(is_valid))
             .filter_map(|position| batch.get(position).copied())
             .collect();
         self.signers.store(tally.signers(), Ordering::Relaxed);
+        if !self.is_certified() {
+            let charged = new.iter().map(|(operator, _)| *operator);
+            lock(&self.charged).extend(charged);
+        }
         let is_better_possible = tally.is_met() && tally.signers() > certified;
         let is_due = certified == 0 || extend || tally.members().all(|(_, has_signed)| has_signed);
         let certificate = (is_better_possible && is_due)
@@ -385,6 +405,7 @@ impl<S: Scheme> OpenRound<S> {
     /// Takes that there is a certificate.
     pub(super) fn certified(&self) {
         self.is_certified.store(true, Ordering::Relaxed);
+        *lock(&self.charged) = HashSet::new();
     }
 
     pub(super) fn is_certified(&self) -> bool {
@@ -483,13 +504,27 @@ impl<S: Scheme> OpenRound<S> {
 
     /// Whether the terms of a round that goes on are to be those of now.
     pub(super) fn is_aged(&self, lifetime: Duration) -> bool {
-        let is_idle = self.phase() == Phase::Collecting;
-        self.is_expired(lifetime) && self.stored.is_lasting() && is_idle
+        self.is_expired(lifetime) && self.goes_on()
+    }
+
+    /// Whether a round that goes on has been there for longer than a lifetime, in this process or before.
+    pub(super) fn has_outlived(&self, lifetime: Duration) -> bool {
+        (self.stored.is_renewed || self.is_expired(lifetime)) && self.goes_on()
+    }
+
+    /// Whether it goes on until L1 has its statement, and its certificate is not on its way there.
+    pub(super) fn goes_on(&self) -> bool {
+        self.stored.is_lasting() && self.phase() == Phase::Collecting
     }
 
     /// Whether it goes on until L1 has its statement.
     pub(super) const fn is_lasting(&self) -> bool {
         self.stored.is_lasting()
+    }
+
+    /// Whether this is the same round in later terms.
+    pub(super) fn follows(&self, other: &Self) -> bool {
+        self.opener.is_none() && self.stored.follows(&other.stored)
     }
 
     /// Whether this is a copy of the stored round.

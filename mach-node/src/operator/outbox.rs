@@ -59,7 +59,7 @@ impl Default for OutboxConfig {
 /// Statements on their way to the aggregators of an [`Operator`]. Clones share them.
 ///
 /// A statement is durable before the verifier goes on, and it is sent until every aggregator has a
-/// certificate of it or refused it, through restarts: an aggregator that is away for a day misses
+/// certificate of it or refused it for good, through restarts: an aggregator that is away for a day misses
 /// nothing. One that has the signature and waits for others is reminded every half minute, and ever more
 /// seldom, down to every 15 minutes: an alert for as long as it takes, whoever signs it when; an
 /// attestation until a later one of its rollup has a certificate, which covers it, or
@@ -300,7 +300,7 @@ impl<S: Store> Inner<S> {
         index: usize,
         outcome: Result<Progress, Unsent>,
     ) -> Option<SinkError> {
-        entry.held.remove(&index);
+        entry.at_leisure.remove(&index);
         match outcome {
             Ok(progress) => {
                 debug!(%digest, ?progress, "signature taken");
@@ -308,7 +308,7 @@ impl<S: Store> Inner<S> {
                     self.counts.accepted.fetch_add(1, Relaxed);
                 }
                 if matches!(progress, Progress::Collecting { .. }) {
-                    entry.held.insert(index);
+                    entry.at_leisure.insert(index);
                 } else {
                     entry.settled.insert(index);
                     self.certified(entry);
@@ -320,9 +320,18 @@ impl<S: Store> Inner<S> {
                 self.certified(entry);
             }
             // An alert's may be renewed when the aggregator sees L1 again.
-            Err(Unsent::Old(error)) if !entry.is_attestation() && !self.is_late(entry) => {
-                debug!(%digest, %error, "to be sent again");
-                entry.held.insert(index);
+            Err(Unsent::Old(error)) if !entry.is_attestation() => {
+                entry.at_leisure.insert(index);
+                return Some(SinkError::Refused(error.into()));
+            }
+            Err(Unsent::NotYet(error)) if !entry.is_attestation() => {
+                entry.at_leisure.insert(index);
+                return Some(SinkError::Refused(error.into()));
+            }
+            Err(Unsent::NotYet(error)) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(%digest, error, "refused");
+                entry.settled.insert(index);
             }
             Err(Unsent::Old(error)) => {
                 info!(%digest, %error, "the round is too long ago to be joined, nothing is signed");

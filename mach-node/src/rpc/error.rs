@@ -61,6 +61,7 @@ pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
     };
     let code = match error {
         AggregateError::TooLate(_) => TOO_LATE,
+        AggregateError::Registry(RegistryError::Malformed(_)) => UNAVAILABLE,
         error if error.is_transient() => UNAVAILABLE,
         _ => REFUSED,
     };
@@ -121,6 +122,9 @@ mod tests {
             assert_eq!(received.to_string(), error.to_string());
             assert_eq!(received.is_transient(), error.is_transient());
         }
+        let malformed = RegistryError::Malformed("secret detail".into());
+        let wire = to_wire(&AggregateError::Registry(malformed));
+        assert_eq!(wire.code(), UNAVAILABLE);
     }
 
     #[test]

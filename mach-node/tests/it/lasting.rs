@@ -23,7 +23,7 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, AggregatorConfig, RetryPolicy, RoundEvent,
-    store::{MemoryStore, Store, Table},
+    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
 };
 use tokio::sync::Notify;
 
@@ -245,9 +245,148 @@ async fn signatures_that_the_kept_certificate_does_not_have_are_kept() {
     assert_eq!(stored(&aggregator).await, (HEAD - 1, [].into()));
 }
 
-/// Another copy of the round forgets it at the moment at which a signature comes.
+/// Nobody who signed it is an operator any more: it takes up no room.
+#[tokio::test(start_paused = true)]
+async fn an_alert_whose_signers_have_left_ends() {
+    let (store, l1, confirmer) = (MemoryStore::new(), FixedHead::new(), Unchecked::default());
+    let aggregator = Aggregator::new(store.clone(), Changing, l1.clone(), confirmer, config());
+    // Operator 2 leaves, 0 stays.
+    for index in [0, 2] {
+        aggregator.submit(signed(index, index)).await.unwrap();
+    }
+    pass(&aggregator, &l1, 1).await;
+    let left = [0, 2].map(|number| aggregator.progress(digest(number)));
+    assert_eq!(left, [Some(Progress::Collecting { signers: 1 }), None]);
+    for table in [Table::Rounds, Table::Signatures, Table::Unconfirmed] {
+        assert_eq!(count(&store, table).await, 1, "{table:?}");
+    }
+}
+
+/// Four operators before block `HEAD + 100`, and forty from then on.
+struct Growing;
+
+#[async_trait]
+impl OperatorRegistry for Growing {
+    async fn operator_set(
+        &self,
+        quorums: &QuorumNumbers,
+        reference_block: u32,
+    ) -> Result<OperatorSet, RegistryError> {
+        let count = if u64::from(reference_block) < HEAD + 100 {
+            4
+        } else {
+            40
+        };
+        let registry = FixedRegistry::new(count);
+        registry.operator_set(quorums, reference_block).await
+    }
+}
+
+/// In the terms of now it has no certificate yet, and in earlier ones it had one.
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_was_certified_gives_way_in_memory_alone() {
+    let (store, l1) = (MemoryStore::new(), FixedHead::new());
+    let start = |max_rounds: usize| {
+        let config = AggregatorConfig {
+            max_rounds,
+            ..config()
+        };
+        let refusing = Confirmer::answering((0..100).map(|_| Answer::Revert));
+        Aggregator::new(store.clone(), Growing, l1.clone(), refusing, config)
+    };
+    let aggregator = start(1);
+    sign_all(&aggregator, 1, 0..3).await;
+    pass(&aggregator, &l1, 1).await;
+    let collecting = Some(Progress::Collecting { signers: 3 });
+    assert_eq!(aggregator.progress(digest(1)), collecting);
+    aggregator.submit(signed(2, 0)).await.unwrap();
+    assert_eq!(aggregator.progress(digest(1)), None);
+    drop(aggregator);
+    let aggregator = start(10);
+    assert_eq!(aggregator.tend().await.unwrap(), 2);
+    assert_eq!(aggregator.progress(digest(1)), collecting);
+}
+
+/// What a process takes up grows old by the height of L1, as it did before.
+#[tokio::test(start_paused = true)]
+async fn a_round_that_is_taken_up_is_not_young_again() {
+    let (store, l1) = (MemoryStore::new(), FixedHead::new());
+    let before = on(&store, &l1, Confirmer::default());
+    before.submit(signed(1, 0)).await.unwrap();
+    drop(before);
+    l1.0.fetch_add(BLOCKS - 10, Ordering::SeqCst);
+    let after = on(&store, &l1, Confirmer::default());
+    assert_eq!(after.tend().await.unwrap(), 1);
+    l1.0.fetch_add(20, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(after.tend().await.unwrap(), 1);
+    let terms = after.open(&signed(1, 1).statement).await.unwrap();
+    assert_eq!(u64::from(terms.reference_block()), HEAD + BLOCKS + 9);
+}
+
+/// Nobody is asked to sign in terms of long ago; who has signed is heard.
+#[tokio::test]
+async fn whoever_has_not_signed_a_closed_alert_is_told_that_it_is_over() {
+    let (store, l1) = (MemoryStore::new(), FixedHead::new());
+    let before = on(&store, &l1, Confirmer::default());
+    sign_all(&before, 1, 0..3).await;
+    confirmed(&before, 1).await;
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    l1.0.fetch_add(BLOCKS + 2, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(510)).await;
+    let after = on(&store, &l1, Confirmer::default());
+    for aggregator in [&before, &after] {
+        let error = aggregator.open(&signed(1, 3).statement).await.unwrap_err();
+        assert!(matches!(error, AggregateError::TooLate(it) if it == digest(1)));
+    }
+    after.submit(signed(1, 3)).await.unwrap();
+    let certificate = after.certificate(digest(1)).await.unwrap().unwrap();
+    assert!(certificate.non_signers.is_empty());
+}
+
+/// A store that has always changed.
+struct Contended(MemoryStore);
+
+#[async_trait]
+impl Store for Contended {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.0.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, _changes: Vec<Change>) -> Result<Written, StoreError> {
+        Ok(Written::Conflict { change: 0 })
+    }
+}
+
+/// Whoever sends the signature is to send it again.
+#[tokio::test]
+async fn a_store_that_changes_all_the_time_refuses_no_signature_for_good() {
+    let store = Contended(MemoryStore::new());
+    let registry = FixedRegistry::new(4);
+    let aggregator = aggregator_on(store, registry, &Confirmer::default(), config());
+    let error = aggregator.submit(signed(1, 0)).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+}
+
+/// Another copy of the round forgets it at the moment at which a signature comes, or comes again.
 #[tokio::test]
 async fn what_comes_while_a_round_is_forgotten_begins_another() {
+    for index in [0, 1] {
+        forgotten_meanwhile(index).await;
+    }
+}
+
+async fn forgotten_meanwhile(index: u64) {
     let (store, l1, confirmer) = (MemoryStore::new(), FixedHead::new(), Confirmer::default());
     let one = on(&store, &l1, confirmer.clone());
     one.submit(signed_as(&attestation(1), 0)).await.unwrap();
@@ -256,7 +395,7 @@ async fn what_comes_while_a_round_is_forgotten_begins_another() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(other.tend().await.unwrap(), 0);
     assert_eq!(count(&store, Table::Signatures).await, 0);
-    let progress = one.submit(signed_as(&attestation(1), 1)).await.unwrap();
+    let progress = (one.submit(signed_as(&attestation(1), index)).await).unwrap();
     assert_eq!(progress, Progress::Collecting { signers: 1 });
     // What is acknowledged is there after a restart.
     let third = on(&store, &l1, confirmer);
@@ -448,17 +587,19 @@ async fn what_l1_lost_and_refuses_goes_on() {
     let aggregator = on(&store, &l1.head, l1.clone());
     sign_all(&aggregator, 1, 0..3).await;
     confirmed(&aggregator, 1).await;
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    // Who comes after that counts as well.
+    aggregator.submit(signed(1, 3)).await.unwrap();
     l1.reorganize();
     l1.refuses.store(true, Ordering::SeqCst);
     l1.mine(&aggregator, 2).await;
     l1.mine(&aggregator, 1).await;
-    assert_eq!(
-        aggregator.progress(digest(1)),
-        Some(Progress::Reached { signers: 3 })
-    );
+    let reached = Some(Progress::Reached { signers: 4 });
+    assert_eq!(aggregator.progress(digest(1)), reached);
     // Longer than the terms of the first certificate are good for.
     l1.head.0.fetch_add(10_000, Ordering::SeqCst);
     pass(&aggregator, &l1.head, 2).await;
+    assert_eq!(aggregator.progress(digest(1)), reached);
     l1.refuses.store(false, Ordering::SeqCst);
     pass(&aggregator, &l1.head, 1).await;
     confirmed(&aggregator, 1).await;

@@ -2,15 +2,22 @@
 //!
 //! COMPAT 8.1, 2: expiry ended the original's process. 15: nothing of it was bounded.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use mach_core::ports::{AggregateError, Progress, SignatureAggregator};
-use mach_node::{Aggregator, AggregatorConfig, RetryPolicy};
+use async_trait::async_trait;
+use mach_core::ports::{AggregateError, BoxError, Progress, SignatureAggregator};
+use mach_node::{Aggregator, AggregatorConfig, L1Head, RetryPolicy, store::MemoryStore};
 use tokio::sync::Notify;
 
 use crate::ports::{
-    Answer, Confirmer, DOMAIN, FixedRegistry, RETRY, aggregator_with, attestation, config,
-    confirmed, digest, sign_all, signed, signed_as, signed_by, statement, until,
+    Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, RETRY, aggregator_with, attestation,
+    config, confirmed, digest, sign_all, signed, signed_as, signed_by, statement, until,
 };
 
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -102,11 +109,147 @@ async fn an_operator_has_a_share_of_the_rounds() {
         assert!(number < 3 || matches!(taken, Err(AggregateError::Full(3))));
     }
     assert_eq!(aggregator.open_rounds(), 3);
-    // Others go on, and a round that another one signs is not the first one's alone any more.
-    aggregator.submit(signed(200, 1)).await.unwrap();
-    aggregator.submit(signed(1, 1)).await.unwrap();
+    // Others go on. Who signs with it does not give it more.
+    for number in 0..3 {
+        aggregator.submit(signed(number, 1)).await.unwrap();
+    }
+    for index in 0..2 {
+        let full = aggregator.submit(signed(200, index)).await.unwrap_err();
+        assert!(matches!(full, AggregateError::Full(3)));
+        // Alerts and attestations do not keep each other out.
+        let other = signed_as(&attestation(index), index);
+        aggregator.submit(other).await.unwrap();
+    }
+    aggregator.submit(signed(200, 2)).await.unwrap();
+    assert_eq!(aggregator.open_rounds(), 6);
+    // What has a certificate is not counted.
+    aggregator.submit(signed(0, 2)).await.unwrap();
+    confirmed(&aggregator, 0).await;
     aggregator.submit(signed(201, 0)).await.unwrap();
-    assert_eq!(aggregator.open_rounds(), 5);
+}
+
+/// Who may not have another round does not take the place of others either.
+#[tokio::test(start_paused = true)]
+async fn an_operator_beyond_its_share_makes_no_room() {
+    let config = AggregatorConfig {
+        max_rounds: 4,
+        max_rounds_per_operator: 2,
+        round_lifetime: LIFETIME,
+        ..config()
+    };
+    let aggregator = aggregator_with(FixedRegistry::new(4), &Confirmer::default(), config);
+    for number in 0..4 {
+        aggregator.submit(signed(number, number / 2)).await.unwrap();
+    }
+    tokio::time::advance(LIFETIME).await;
+    let full = aggregator.submit(signed(4, 0)).await.unwrap_err();
+    assert!(matches!(full, AggregateError::Full(2)));
+    for number in 0..4 {
+        assert!(aggregator.progress(digest(number)).is_some(), "{number}");
+    }
+    aggregator.submit(signed(4, 2)).await.unwrap();
+    assert_eq!(aggregator.open_rounds(), 4);
+}
+
+/// However often the terms of nonsense became those of the day, and in the next process too.
+#[tokio::test(start_paused = true)]
+async fn alerts_that_nobody_joins_give_way_in_other_terms_and_after_a_restart() {
+    let (store, l1) = (MemoryStore::new(), FixedHead::new());
+    let start = || {
+        let config = AggregatorConfig {
+            max_rounds: 4,
+            round_lifetime: LIFETIME,
+            ..config()
+        };
+        let (registry, confirmer) = (FixedRegistry::new(4), Confirmer::default());
+        Aggregator::new(store.clone(), registry, l1.clone(), confirmer, config)
+    };
+    let mut aggregator = start();
+    for number in 0..4 {
+        aggregator.submit(signed(number, 0)).await.unwrap();
+    }
+    tokio::time::advance(LIFETIME).await;
+    l1.0.fetch_add(1000, Ordering::SeqCst);
+    assert_eq!(aggregator.tend().await.unwrap(), 4);
+    aggregator.submit(signed(4, 1)).await.unwrap();
+    assert_eq!(aggregator.open_rounds(), 4);
+    drop(aggregator);
+    aggregator = start();
+    assert_eq!(aggregator.tend().await.unwrap(), 4);
+    for number in 5..8 {
+        aggregator.submit(signed(number, 1)).await.unwrap();
+    }
+    // These are all of this hour.
+    let full = aggregator.submit(signed(8, 1)).await.unwrap_err();
+    assert!(matches!(full, AggregateError::Full(4)));
+    for number in 4..8 {
+        assert!(aggregator.progress(digest(number)).is_some(), "{number}");
+    }
+}
+
+/// L1 as a node that takes the request and does not answer.
+struct Silent {
+    head: Arc<FixedHead>,
+    is_silent: AtomicBool,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl L1Head for Silent {
+    async fn block_number(&self) -> Result<u64, BoxError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.is_silent.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        self.head.block_number().await
+    }
+}
+
+/// Neither alerts whose terms are to be those of now, nor strangers who ask for some.
+#[tokio::test(start_paused = true)]
+async fn a_silent_l1_holds_up_no_round_that_is_there() {
+    let l1 = Arc::new(Silent {
+        head: FixedHead::new(),
+        is_silent: AtomicBool::new(false),
+        asked: AtomicUsize::new(0),
+    });
+    let config = AggregatorConfig {
+        round_lifetime: LIFETIME,
+        ..config()
+    };
+    let (registry, confirmer) = (FixedRegistry::new(4), Confirmer::default());
+    let aggregator = Aggregator::new(
+        MemoryStore::new(),
+        registry,
+        l1.clone(),
+        confirmer.clone(),
+        config,
+    );
+    for number in 0..50 {
+        aggregator.submit(signed(number, 0)).await.unwrap();
+    }
+    tokio::time::advance(LIFETIME).await;
+    l1.is_silent.store(true, Ordering::SeqCst);
+    let asked = l1.asked.load(Ordering::SeqCst);
+    let strangers = (100..200).map(|number| {
+        let aggregator = aggregator.clone();
+        tokio::spawn(async move { aggregator.open(&statement(number)).await })
+    });
+    let strangers: Vec<_> = strangers.collect();
+    let soon = Duration::from_secs(5);
+    let tended = tokio::time::timeout(soon, aggregator.tend()).await;
+    assert_eq!(tended.unwrap().unwrap(), 50);
+    for index in 1..3 {
+        let taken = tokio::time::timeout(soon, aggregator.submit(signed(7, index)));
+        taken.await.unwrap().unwrap();
+    }
+    for stranger in strangers {
+        let error = tokio::time::timeout(soon, stranger).await.unwrap();
+        assert!(error.unwrap().unwrap_err().is_transient());
+    }
+    let asked = l1.asked.load(Ordering::SeqCst) - asked;
+    assert!(asked < 10, "{asked}");
+    confirmed(&aggregator, 7).await;
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! What an operator has to say, through aggregators that are away and processes that die.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     io::{BufRead, BufReader, Write},
     num::NonZeroU64,
     process::{Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use alloy_primitives::B256;
 use async_trait::async_trait;
 use mach_core::{
     Attestation, BlockRef, Round, SignedStatement, Statement,
-    ports::{AggregateError, AlertSink, Progress, SignatureAggregator, SinkError},
+    ports::{AggregateError, AlertSink, Progress, RegistryError, SignatureAggregator, SinkError},
 };
 use mach_node::{
     Aggregator, Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
@@ -38,7 +38,9 @@ struct Recorder {
     /// How often it answers that others have to sign.
     collects: Arc<AtomicUsize>,
     /// How many L1 blocks ago its rounds began, beside one.
-    age: u64,
+    age: Arc<AtomicU64>,
+    /// What it answers to the first signatures.
+    errors: Arc<Mutex<VecDeque<AggregateError>>>,
     /// Nothing extends its certificates any more.
     is_late: bool,
     /// Says what it gets before it acknowledges it.
@@ -59,6 +61,15 @@ impl Recorder {
         this
     }
 
+    /// Whether it is not there, this time.
+    fn is_away(&self) -> Result<(), AggregateError> {
+        let left = |tries: usize| tries.checked_sub(1);
+        match (self.away).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
+            Ok(_) => Err(AggregateError::Backend("connection refused".into())),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Heights of what it got, in order.
     fn got(&self) -> Vec<u64> {
         let got = self.got.lock().unwrap();
@@ -72,16 +83,17 @@ impl SignatureAggregator for Recorder {
         if self.refuses {
             return Err(AggregateError::UnknownRollup(statement.rollup_chain_id()));
         }
-        let left = |tries: usize| tries.checked_sub(1);
-        let is_away = (self.away).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
-        if is_away.is_ok() {
-            return Err(AggregateError::Backend("connection refused".into()));
-        }
-        let reference_block = u32::try_from(HEAD - 1 - self.age).unwrap();
+        self.is_away()?;
+        let age = self.age.load(Ordering::SeqCst);
+        let reference_block = u32::try_from(HEAD - 1 - age).unwrap();
         Ok(Round::new(quorums(), vec![percent(66)], reference_block).unwrap())
     }
 
     async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {
+        self.is_away()?;
+        if let Some(error) = self.errors.lock().unwrap().pop_front() {
+            return Err(error);
+        }
         if self.tells {
             let signature = alloy_primitives::hex::encode(signed.signature.0);
             say(&format!("got {} {signature}", signed.digest()));
@@ -367,7 +379,7 @@ async fn an_attestation_is_given_up_when_it_can_no_longer_matter() {
 #[tokio::test(start_paused = true)]
 async fn what_comes_too_late_is_settled_without_alarm() {
     let too_old = Recorder {
-        age: 101,
+        age: Arc::new(AtomicU64::new(101)),
         ..Recorder::default()
     };
     let too_late = Recorder {
@@ -388,6 +400,75 @@ async fn what_comes_too_late_is_settled_without_alarm() {
         assert_eq!((status.refused, status.given_up), (0, 0));
         assert_eq!(recorder.got().len(), usize::from(recorder.is_late));
     }
+}
+
+/// Terms of long ago, because its aggregator does not see L1: what is signed is not in them, and what is not
+/// waits for others.
+#[tokio::test(start_paused = true)]
+async fn an_alert_outlasts_terms_of_long_ago() {
+    // Its time is over at once, which an alert does not mind.
+    let config = OutboxConfig {
+        resend_for: Duration::ZERO,
+        ..OutboxConfig::default()
+    };
+    for is_signed in [true, false] {
+        let recorder = Recorder::collecting(FOR_EVER);
+        let aggregators = std::slice::from_ref(&recorder);
+        let store = Arc::new(MemoryStore::new());
+        let (outbox, _running) = outbox(&store, aggregators, config).await;
+        let age = |blocks| recorder.age.store(blocks, Ordering::SeqCst);
+        age(if is_signed { 0 } else { 101 });
+        outbox.sink(None).raise(&alert(1)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        age(101);
+        tokio::time::sleep(Duration::from_secs(7200)).await;
+        let status = outbox.status();
+        assert_eq!((status.waiting, status.refused, status.given_up), (1, 0, 0));
+        assert_eq!(status.held, usize::from(is_signed));
+        let got = recorder.got().len();
+        assert_eq!(got > 5, is_signed, "{got}");
+        age(0);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(recorder.got().len() > got);
+        assert_eq!(outbox.status().held, 1);
+    }
+}
+
+/// An operator that registers now, and an L1 that answered with nonsense.
+#[tokio::test(start_paused = true)]
+async fn an_alert_is_sent_again_after_refusals_that_pass() {
+    let (quorum, reference_block) = (0, 7);
+    let passing = || {
+        [
+            AggregateError::Registry(RegistryError::Malformed("nonsense".into())),
+            AggregateError::Registry(RegistryError::UnknownQuorum {
+                quorum,
+                reference_block,
+            }),
+            AggregateError::UnknownOperator(id(0)),
+        ]
+    };
+    let recorder = Recorder::default();
+    recorder.errors.lock().unwrap().extend(passing());
+    let aggregators = std::slice::from_ref(&recorder);
+    let store = Arc::new(MemoryStore::new());
+    let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+    let sink = outbox.sink(NonZeroU64::new(1));
+    sink.raise(&alert(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    // It is not in a hurry.
+    let left = recorder.errors.lock().unwrap().len();
+    let status = outbox.status();
+    assert_eq!((left, status.waiting, status.held), (2, 1, 0));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let status = outbox.status();
+    assert_eq!((status.waiting, status.accepted, status.refused), (0, 1, 0));
+    assert_eq!(recorder.got(), [1]);
+    // An attestation is not worth it: a later one covers it.
+    recorder.errors.lock().unwrap().extend(passing());
+    sink.attest(&attestation(2)).await.unwrap();
+    until(|| outbox.status().refused == 1).await;
+    assert_eq!(outbox.status().waiting, 0);
 }
 
 /// Three operators, one of whom alerts before the aggregator loses all that it has, and two after it.

@@ -23,6 +23,9 @@ pub(in crate::aggregator) struct StoredRound {
     /// Whether it is being forgotten, and its signatures may be gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::aggregator) is_leaving: bool,
+    /// Whether it has outlived its first terms.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::aggregator) is_renewed: bool,
 }
 
 impl StoredRound {
@@ -35,6 +38,7 @@ impl StoredRound {
             confirmation: None,
             certified: None,
             is_leaving: false,
+            is_renewed: false,
         }
     }
 
@@ -70,6 +74,12 @@ impl StoredRound {
     /// Whether these are two copies of one round.
     pub(in crate::aggregator) fn is_same(&self, other: &Self) -> bool {
         self.opened_at == other.opened_at && self.terms == other.terms
+    }
+
+    /// Whether this is the other round in later terms.
+    pub(in crate::aggregator) fn follows(&self, other: &Self) -> bool {
+        self.opened_at == other.opened_at
+            && self.terms.reference_block() > other.terms.reference_block()
     }
 
     /// Errors: [`StoreError::Backend`].

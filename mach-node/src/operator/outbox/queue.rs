@@ -32,8 +32,9 @@ pub(super) struct Entry {
     pub(super) signed: Arc<Signed>,
     /// Aggregators that need it no more or refused it, by their position.
     pub(super) settled: BTreeSet<usize>,
-    /// Those that have it, and wait for others to sign.
-    pub(super) held: BTreeSet<usize>,
+    /// Those that are asked again at leisure: they have it and wait for others to sign, or do not take it as
+    /// things are.
+    pub(super) at_leisure: BTreeSet<usize>,
     /// Whether some aggregator has taken it.
     pub(super) is_accepted: bool,
     /// Whether there is a certificate somewhere.
@@ -51,7 +52,7 @@ impl Entry {
             queued_at,
             signed: Arc::default(),
             settled: BTreeSet::new(),
-            held: BTreeSet::new(),
+            at_leisure: BTreeSet::new(),
             is_accepted: false,
             is_certified: false,
             failures: 0,
@@ -71,8 +72,9 @@ impl Entry {
     /// Of so many aggregators those that it is to be sent to now.
     pub(super) fn waiting(&self, count: usize) -> Vec<usize> {
         let is_due = self.remind_at.is_none_or(|at| at <= Instant::now());
-        let waits =
-            |index: &usize| !self.settled.contains(index) && (is_due || !self.held.contains(index));
+        let waits = |index: &usize| {
+            !self.settled.contains(index) && (is_due || !self.at_leisure.contains(index))
+        };
         (0..count).filter(waits).collect()
     }
 
@@ -83,7 +85,7 @@ impl Entry {
         let after = |(shortest, longest): (Duration, Duration), times: u32| {
             shortest.saturating_mul(1 << times.min(16)).min(longest)
         };
-        if self.held.is_empty() {
+        if self.at_leisure.is_empty() {
             self.remind_at = None;
         } else if self.remind_at.is_none_or(|at| at <= now) {
             let pace = after(PACES, self.reminders);
@@ -91,7 +93,7 @@ impl Entry {
             let part = rand::rng().random_range(0.75..1.25);
             self.remind_at = Some(now + pace.mul_f64(part));
         }
-        if self.settled.len() + self.held.len() >= count {
+        if self.settled.len() + self.at_leisure.len() >= count {
             return self.remind_at.unwrap_or(now);
         }
         let delay = after(DELAYS, self.failures);
@@ -148,7 +150,7 @@ impl Queue {
     /// How many some aggregator has, without a certificate yet.
     pub(super) fn held(&self) -> usize {
         let waiting = self.ready.values().chain(self.delayed.values());
-        waiting.filter(|(_, entry)| !entry.held.is_empty()).count()
+        (waiting.filter(|(_, entry)| entry.is_accepted && !entry.is_certified)).count()
     }
 
     pub(super) fn contains(&self, digest: &B256) -> bool {
@@ -203,7 +205,7 @@ impl Queue {
     /// some aggregator has.
     pub(super) fn give_up(&mut self) -> Option<(B256, Entry)> {
         let place = (self.oldest(Entry::is_attestation))
-            .or_else(|| self.oldest(|entry| !entry.held.is_empty()))?;
+            .or_else(|| self.oldest(|entry| entry.is_accepted))?;
         let ready = self.ready.keys().find(|it| it.1 == place).copied();
         let delayed = self.delayed.keys().find(|it| it.1.1 == place).copied();
         let ready = ready.and_then(|key| self.ready.remove(&key));
@@ -318,7 +320,7 @@ mod tests {
     fn held(number: u64) -> Entry {
         let mut entry = alert(number);
         entry.is_accepted = true;
-        entry.held.insert(0);
+        entry.at_leisure.insert(0);
         entry
     }
 
