@@ -163,6 +163,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_same_transaction_in_another_block_is_another_confirmation() {
+        let at = |transaction: Option<u8>, l1_block| Confirmation {
+            digest: Default::default(),
+            transaction: transaction.map(alloy_primitives::B256::repeat_byte),
+            l1_block,
+            gas_used: None,
+        };
+        let known = at(Some(1), 10);
+        assert!(is_another(&known, &at(Some(1), 12)));
+        assert!(is_another(&known, &at(Some(2), 10)));
+        assert!(!is_another(&known, &known));
+        // L1 says that it stands, and not since when.
+        assert!(!is_another(&known, &at(None, 12)));
+    }
+
+    #[test]
     fn a_confirmation_is_looked_at_until_it_is_deep_enough() {
         let mut looks = vec![];
         let mut head = 1000;

@@ -329,12 +329,13 @@ impl Rollup {
     }
 }
 
-/// A statement after its confirmation; `None` if it is known to stand there, in that transaction: a
+/// A statement after its confirmation; `None` if it is known to stand there, in that transaction and block: a
 /// reorganisation of L1 may have taken another one back.
 pub(super) fn confirmed(known: &Known<'_>, confirmation: Confirmation) -> Option<Statement> {
     let is_news = |known: Option<Confirmation>| {
         known.is_none_or(|known| {
-            confirmation.transaction.is_some() && confirmation.transaction != known.transaction
+            let place = |it: &Confirmation| (it.transaction, it.l1_block);
+            confirmation.transaction.is_some() && place(&confirmation) != place(&known)
         })
     };
     match known {

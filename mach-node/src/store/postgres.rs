@@ -65,6 +65,7 @@ const CREATE: [&str; 2] = [
 pub struct PostgresStore(Arc<Shared>);
 
 struct Shared {
+    /// For reading.
     pool: PgPool,
     /// The writer ends with the last clone.
     writes: Writes,
@@ -89,20 +90,24 @@ impl PostgresStore {
             .map_err(|_| StoreError::Unreadable("this is no URL of a Postgres database".into()))?
             .application_name("mach")
             .options(SETTINGS);
-        let pool = PgPoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(StoreError::backend)?;
-        make(&pool).await?;
+        let pool = async |connections: u32| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_with(options.clone())
+                .await
+                .map_err(StoreError::backend)
+        };
+        // Those who read, strangers among them, do not hold up what is written.
+        let (readers, writer) = (pool(MAX_CONNECTIONS).await?, pool(1).await?);
+        make(&writer).await?;
         let (writes, waiting) = Writes::channel();
         let store = Self(Arc::new(Shared {
-            pool: pool.clone(),
+            pool: readers,
             writes,
         }));
         store.check().await?;
-        tokio::spawn(write_all(pool, waiting));
+        tokio::spawn(write_all(writer, waiting));
         Ok(store)
     }
 

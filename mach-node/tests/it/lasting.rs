@@ -22,7 +22,7 @@ use mach_core::{
     },
 };
 use mach_node::{
-    Aggregator, AggregatorConfig, RetryPolicy, RoundEvent,
+    Aggregator, AggregatorConfig, RetryPolicy, RoundEvent, ToL1,
     store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
 };
 use tokio::sync::Notify;
@@ -322,6 +322,26 @@ async fn a_round_that_is_taken_up_is_not_young_again() {
     assert_eq!(after.tend().await.unwrap(), 1);
     let terms = after.open(&signed(1, 1).statement).await.unwrap();
     assert_eq!(u64::from(terms.reference_block()), HEAD + BLOCKS + 9);
+}
+
+/// A dry run keeps the certificate of an alert, which has all signatures.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_brought_to_l1_leaves_no_signatures_behind() {
+    let store = MemoryStore::new();
+    let config = AggregatorConfig {
+        confirm: ToL1::Nothing,
+        ..config()
+    };
+    let registry = FixedRegistry::new(4);
+    let aggregator = aggregator_on(store.clone(), registry, &Confirmer::default(), config);
+    sign_all(&aggregator, 1, 0..3).await;
+    assert_eq!(count(&store, Table::Signatures).await, 3);
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(count(&store, Table::Signatures).await, 0);
+    aggregator.submit(signed(1, 3)).await.unwrap();
+    let certificate = aggregator.certificate(digest(1)).await.unwrap().unwrap();
+    assert!(certificate.non_signers.is_empty());
 }
 
 /// Nobody is asked to sign in terms of long ago; who has signed is heard.

@@ -98,7 +98,7 @@ async fn alerts_that_nobody_joins_give_way_when_there_is_no_room() {
 #[tokio::test]
 async fn an_operator_has_a_share_of_the_rounds() {
     let config = AggregatorConfig {
-        max_rounds: 6,
+        max_rounds: 10,
         max_rounds_per_operator: 3,
         ..config()
     };

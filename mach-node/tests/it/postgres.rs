@@ -1,5 +1,7 @@
 //! The store in Postgres, where `MACH_POSTGRES_URL` names a server.
 
+use std::{task::Poll, time::Duration};
+
 use mach_node::store::{Change, Expected, PostgresStore, Store, StoreError, Table, Written};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -37,6 +39,24 @@ async fn postgres_conforms() {
         return;
     };
     conforms(PostgresStore::connect(&url).await.unwrap()).await;
+}
+
+/// As many as there are connections begin to read, and do not go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_holds_up_nobody_who_writes() {
+    let Some((_, url)) = schema("apart").await else {
+        return;
+    };
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let read = || store.get(Table::Guard, b"key");
+    futures::future::join_all((0..32).map(|_| read())).await;
+    let mut reads: Vec<_> = (0..32).map(|_| read()).collect();
+    for read in &mut reads {
+        let _ = std::future::poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+    }
+    let write = store.write(vec![put(b"key", Expected::Absent, b"value")]);
+    let written = tokio::time::timeout(Duration::from_secs(2), write).await;
+    assert_eq!(written.unwrap().unwrap(), Written::Applied);
 }
 
 /// Each with connections and a writer of its own, as two processes have them.
