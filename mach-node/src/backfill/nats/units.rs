@@ -1,5 +1,7 @@
 //! The stream of units, and the consumer that workers share.
 
+use std::time::Duration;
+
 use async_nats::jetstream::{
     Context,
     consumer::{AckPolicy, PullConsumer, pull},
@@ -10,6 +12,7 @@ use async_nats::jetstream::{
 use futures::{StreamExt, future};
 use mach_core::{WorkPlan, ports::QueueError};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{backend, last_message, names::Names};
 
@@ -21,6 +24,9 @@ const CONSUMER: &str = "workers";
 
 /// Most units that workers hold at a time, all together.
 const MAX_HELD: i64 = 100_000;
+
+/// How long an answer to the question for a unit is waited for.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Units that are published before their acknowledgements are waited for.
 const PUBLISHED: u64 = 512;
@@ -178,7 +184,9 @@ impl Units {
             .messages()
             .await
             .map_err(backend)?;
-        let Some(message) = batch.next().await else {
+        // The server says so if there is none, but for an answer that is lost nobody waits for ever:
+        // a unit that was in it comes again after its lease.
+        let Ok(Some(message)) = timeout(TAKE_TIMEOUT, batch.next()).await else {
             return Ok(None);
         };
         let message = message.map_err(backend)?;
