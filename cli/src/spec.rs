@@ -97,8 +97,29 @@ pub(crate) fn read_genesis(path: &Path) -> eyre::Result<Genesis> {
     read(path).wrap_err_with(|| format!("genesis file {}", path.display()))
 }
 
+/// What decides how a built-in rollup is derived is not left to the age of a file either.
 fn read_rollup_config(path: &Path) -> eyre::Result<RollupConfig> {
-    read(path).wrap_err_with(|| format!("rollup config {}", path.display()))
+    let mut config: RollupConfig =
+        read(path).wrap_err_with(|| format!("rollup config {}", path.display()))?;
+    if let Some(known) = RollupConfig::known(config.l2_chain_id) {
+        let (given, known) = (&mut config.forks, known.forks);
+        for (name, given, known) in [
+            ("delta_time", &mut given.delta_time, known.delta_time),
+            (
+                "pectra_blob_schedule_time",
+                &mut given.pectra_blob_schedule_time,
+                known.pectra_blob_schedule_time,
+            ),
+        ] {
+            eyre::ensure!(
+                given.is_none() || *given == known,
+                "{} differs from what is built in on {name}",
+                path.display()
+            );
+            *given = known;
+        }
+    }
+    Ok(config)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> eyre::Result<T> {

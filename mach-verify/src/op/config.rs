@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AttributesFormat, SystemConfig};
-use crate::ChainSpec;
+use crate::{ChainSpec, SpecError};
 
 /// Longest sequencer drift from Fjord on, in seconds.
 ///
@@ -65,6 +65,18 @@ pub struct RollupConfig {
 }
 
 impl RollupConfig {
+    /// Checks that the drift is left out only where no block goes by it.
+    ///
+    /// Errors: [`SpecError::Missing`].
+    pub(crate) fn check_drift(&self) -> Result<(), SpecError> {
+        let fjord = self.forks.fjord_time;
+        let is_needed = fjord.is_none_or(|time| time > self.genesis.l2_time);
+        if self.max_sequencer_drift == 0 && is_needed {
+            return Err(SpecError::Missing("max_sequencer_drift"));
+        }
+        Ok(())
+    }
+
     /// Whether batches are elsewhere than on L1, by any name that op-node has had for it.
     ///
     /// Source: `op-node/rollup/types.go` of ethereum-optimism/optimism: `alt_da`; before op-node/v1.9
@@ -232,6 +244,9 @@ impl Rollup {
     pub fn max_sequencer_drift(&self, origin_timestamp: u64) -> u64 {
         if self.is_active(OpHardfork::Fjord, origin_timestamp) {
             FJORD_MAX_SEQUENCER_DRIFT
+        } else if self.config.max_sequencer_drift == 0 {
+            // Left out: nobody is accused by what is not known.
+            u64::MAX
         } else {
             self.config.max_sequencer_drift
         }

@@ -60,35 +60,44 @@ impl ChainSpec {
 
     /// The built-in rules if this chain is built in, and these if not: a file says what forks there
     /// are, and not until when nobody expected others ([`Self::horizon`]), nor what a chain has of
-    /// its own. A fork that the file does not schedule yet is no contradiction.
+    /// its own. A fork that the file does not schedule yet is no contradiction; one that only the file
+    /// schedules makes the blocks after it undecided.
     ///
-    /// Errors: [`SpecError::Contradiction`] names the first fork that these rules schedule
-    /// otherwise.
+    /// Errors: [`SpecError::Contradiction`] names the first fork that both schedule, and not alike.
     pub fn or_built_in(self) -> Result<Self, SpecError> {
-        let Some(known) = Self::known(self.chain_id) else {
+        let Some(mut known) = Self::known(self.chain_id) else {
             return Ok(self);
         };
         if known.stack != self.stack {
             return Err(SpecError::Contradiction("the stack".to_owned()));
         }
-        // The total difficulty of the merge is written in several ways.
-        let differs = |given: ForkCondition, known: ForkCondition| {
-            given != known && !matches!(given, ForkCondition::Never | ForkCondition::TTD { .. })
+        let of_op = OpHardfork::VARIANTS.iter().map(|fork| {
+            let of = |spec: &Self| spec.op_fork_activation(*fork);
+            (fork.name(), of(&self), of(&known))
+        });
+        // The merge is written in several ways; an Ethereum fork of a rollup is one of its own.
+        let of_ethereum = EthereumHardfork::VARIANTS.iter().filter_map(|fork| {
+            let of = |spec: &Self| spec.ethereum_fork_activation(*fork);
+            let is_own = !known.is_optimism() && *fork != EthereumHardfork::Paris;
+            is_own.then(|| (fork.name(), of(&self), of(&known)))
+        });
+        let mut later = self.foreign.clone();
+        for (name, given, built_in) in of_op.chain(of_ethereum) {
+            match (given, built_in) {
+                (ForkCondition::Timestamp(_), ForkCondition::Never) => {
+                    later.push((name.to_owned(), given));
+                }
+                // Before there were timestamps, only the difficulty was put off like this.
+                (ForkCondition::Never, _) | (_, ForkCondition::Never) => {}
+                _ if given == built_in => {}
+                _ => return Err(SpecError::Contradiction(name.to_owned())),
+            }
+        }
+        let is_known = |at: &ForkCondition| {
+            *at == known.azul || known.foreign.iter().any(|(_, known)| known == at)
         };
-        for &fork in OpHardfork::VARIANTS {
-            if differs(
-                self.op_fork_activation(fork),
-                known.op_fork_activation(fork),
-            ) {
-                return Err(SpecError::Contradiction(fork.name().to_owned()));
-            }
-        }
-        for &fork in EthereumHardfork::VARIANTS {
-            let of = |spec: &Self| spec.ethereum_fork_activation(fork);
-            if !known.is_optimism() && differs(of(&self), of(&known)) {
-                return Err(SpecError::Contradiction(fork.name().to_owned()));
-            }
-        }
+        later.retain(|(_, at)| !is_known(at));
+        known.foreign.append(&mut later);
         Ok(known)
     }
 
@@ -263,6 +272,38 @@ mod tests {
         }
         let own = ChainSpec::optimism(424_242);
         assert_eq!(own.clone().or_built_in(), Ok(own));
+
+        // Whoever wrote the file knows of forks of which this version does not.
+        let time = HORIZON - 7;
+        let at = ForkCondition::Timestamp(time);
+        let mut newer = ChainSpec::op_mainnet().with_op_fork(OpHardfork::Interop, at);
+        newer.horizon = None;
+        let mut named = ChainSpec::op_mainnet();
+        named.foreign.push(("x_time".to_owned(), at));
+        for spec in [newer, named] {
+            let spec = spec.or_built_in().unwrap();
+            assert_eq!(spec.check_supported(120_000_000, time - 1), Ok(()));
+            assert!(spec.check_supported(120_000_000, time).is_err());
+        }
+    }
+
+    /// As geth's genesis files write the merge.
+    #[test]
+    fn the_merge_of_a_genesis_file_is_that_of_the_built_in_chain() {
+        for (known, merge) in [
+            (ChainSpec::holesky(), serde_json::json!(0)),
+            (ChainSpec::sepolia(), serde_json::json!(1_735_371)),
+        ] {
+            let genesis = serde_json::json!({
+                "config": {"chainId": known.chain_id(), "homesteadBlock": 0,
+                    "terminalTotalDifficulty": 17_000_000_000_000_000_u64,
+                    "terminalTotalDifficultyPassed": true, "mergeNetsplitBlock": merge},
+                "difficulty": "0x1", "gasLimit": "0x1c9c380", "alloc": {}
+            });
+            let genesis = serde_json::from_value(genesis).unwrap();
+            let given = ChainSpec::from_genesis(&genesis).unwrap();
+            assert_eq!(given.or_built_in(), Ok(known));
+        }
     }
 
     /// Announced activations, as each project published them: 2026-06-25T18:00:00Z and

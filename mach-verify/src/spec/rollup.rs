@@ -17,7 +17,7 @@ impl ChainSpec {
     /// Errors: [`SpecError::Missing`] without `chain_op_config`, since chains differ in it;
     /// [`SpecError::RollupField`].
     pub fn from_rollup_config(config: &RollupConfig) -> Result<Self, SpecError> {
-        check_drift(config)?;
+        config.check_drift()?;
         let bedrock = ForkCondition::Block(config.genesis.l2.number);
         let mut spec =
             Self::optimism(config.l2_chain_id).with_op_fork(OpHardfork::Bedrock, bedrock);
@@ -58,7 +58,7 @@ impl ChainSpec {
         if self.chain_id() != config.l2_chain_id {
             return Err(SpecError::Contradiction("l2_chain_id".to_owned()));
         }
-        check_drift(config)?;
+        config.check_drift()?;
         for (fork, time) in schedule(&config.forks) {
             let expected = time.map_or(ForkCondition::Never, ForkCondition::Timestamp);
             if self.op_fork_activation(fork) != expected {
@@ -67,16 +67,6 @@ impl ChainSpec {
         }
         Ok(())
     }
-}
-
-/// The drift may only be left out where no block goes by it.
-fn check_drift(config: &RollupConfig) -> Result<(), SpecError> {
-    let fjord = config.forks.fjord_time;
-    let is_needed = fjord.is_none_or(|time| time > config.genesis.l2_time);
-    if config.max_sequencer_drift == 0 && is_needed {
-        return Err(SpecError::Missing("max_sequencer_drift"));
-    }
-    Ok(())
 }
 
 /// The forks that change execution. Named one by one, so that one that is added is not left out.
