@@ -13,6 +13,9 @@ const MAX_BYTES: usize = 1_000_000_000;
 /// What a batch and each of its transactions count with beside their bytes.
 const ITEM_BYTES: usize = 128;
 
+/// What a block of a span counts with.
+const SPAN_BLOCK_BYTES: usize = 4;
+
 /// Batches that were read and not used, in the order of their inclusion.
 ///
 /// A batch of one block is not looked at before its second has come. However many are posted ahead
@@ -91,12 +94,15 @@ impl BatchQueue {
 fn size(batch: &Batch) -> usize {
     let of = |transactions: &[Bytes]| -> usize {
         let sizes = transactions.iter().map(|it| it.len() + ITEM_BYTES);
-        sizes.sum::<usize>() + ITEM_BYTES
+        sizes.sum()
     };
-    match batch {
+    let content = match batch {
         Batch::Singular(batch) => of(&batch.transactions),
-        Batch::Span(batch) => batch.blocks().map(|block| of(block.transactions)).sum(),
-    }
+        Batch::Span(batch) => (batch.blocks())
+            .map(|block| of(block.transactions) + SPAN_BLOCK_BYTES)
+            .sum(),
+    };
+    content + ITEM_BYTES
 }
 
 #[cfg(test)]

@@ -274,11 +274,13 @@ impl Batches {
         stream: &mut BatchStream,
     ) -> Found {
         loop {
-            if self.queue.is_full() {
-                return Found::Full;
-            }
-            let read = self.read(context, epochs, stream);
-            let is_drained = read.is_none();
+            // What waits may be what comes next.
+            let is_full = self.queue.is_full();
+            let read = match is_full {
+                true => None,
+                false => self.read(context, epochs, stream),
+            };
+            let is_drained = !is_full && read.is_none();
             if let Some(batch) = read
                 && context.check(epochs, &batch) != Validity::Drop
             {
@@ -291,6 +293,9 @@ impl Batches {
                 },
                 Some(found) => return found,
                 None => {}
+            }
+            if is_full {
+                return Found::Full;
             }
             if is_drained {
                 return Found::Nothing;

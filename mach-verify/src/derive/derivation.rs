@@ -85,6 +85,7 @@ impl Derivation {
         if rollup.config.has_alt_da() {
             return Err(DeriveError::AltDa);
         }
+        rollup.config.check_drift()?;
         if rollup.l1.is_optimism() {
             return Err(DeriveError::NestedL1(rollup.l1.chain_id()));
         }

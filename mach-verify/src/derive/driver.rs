@@ -37,9 +37,9 @@ pub enum Finding {
 /// It goes as far as the finalized L1 block, unless [`Self::with_head`] says otherwise. Nearer to
 /// the head, L1 may be reorganised: that is [`DeriveError::L1Reorg`] once another L1 block comes,
 /// and [`Self::recover`] or [`Self::restart`] begins again. Nothing is said against a block before the L1 block that
-/// decides it is final and still there: until then it is [`DeriveError::Unsettled`]. A block whose
-/// L1 origin is gone is left over from before a reorganisation, which its node may have missed: it
-/// is [`DeriveError::Orphaned`] unless the rollup's source serves it as safe.
+/// decides it is final and still there: until then it is [`DeriveError::Unsettled`]. A block may be
+/// left over from before a reorganisation that its node has missed, or from before its sequencer
+/// replaced it: it is [`DeriveError::Orphaned`] unless the rollup's source serves it as safe.
 ///
 /// From Holocene on a batch whose transactions cannot be executed gives way to a block with nothing
 /// but deposits. Only who executes the batch knows: [`Self::with_executor`], or whoever says so with

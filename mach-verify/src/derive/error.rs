@@ -1,7 +1,7 @@
 use alloy_primitives::{B256, BlockNumber, ChainId};
 use mach_core::BlockRef;
 
-use crate::{Unsupported, op::L1Error};
+use crate::{SpecError, Unsupported, op::L1Error};
 
 /// Why it is not known what follows from L1. Nothing that accuses anybody may follow from it.
 #[non_exhaustive]
@@ -75,8 +75,9 @@ pub enum DeriveError {
     /// There is no derived block to compare with.
     #[error("block {0} is not derived yet")]
     NotYet(BlockNumber),
-    /// A block differs from what follows, but a batch before it contradicted derived blocks or
-    /// named L1 blocks behind its own, which not all versions of op-node and kona treat alike.
+    /// A block differs from what follows, but a batch before it contradicted derived blocks, named L1
+    /// blocks behind its own or made no sense ([`BatchError::is_disputed`](super::BatchError::is_disputed)),
+    /// which not all versions of op-node and kona treat alike.
     #[error("a batch in L1 block {0} is one that implementations do not treat alike")]
     Conflict(BlockNumber),
     /// Whether the batch or what replaces it counts depends on whether its transactions can be
@@ -90,6 +91,9 @@ pub enum DeriveError {
     /// The rules of the rollup are not known.
     #[error("the rules of derivation are not known")]
     Unsupported(#[from] Unsupported),
+    /// The configuration of the rollup lacks what its rules need.
+    #[error(transparent)]
+    Config(#[from] SpecError),
     /// The rollup's data is not on L1.
     #[error("the rollup posts its data elsewhere than to L1")]
     AltDa,

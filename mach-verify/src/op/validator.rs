@@ -299,16 +299,21 @@ impl Known {
     }
 }
 
-/// Whether `source` serves `block` as safe, now.
+/// Whether `source` serves `block` as safe, now. One that has no safe block stands by none.
 pub(crate) async fn is_stood_by<S: L2Source>(
     source: &S,
     block: &L2Block,
 ) -> Result<bool, SourceError> {
-    if source.head(L2Head::Safe).await?.number < block.number() {
-        return Ok(false);
+    let served = match source.head(L2Head::Safe).await {
+        Ok(head) if head.number < block.number() => return Ok(false),
+        Ok(_) => source.block(block.number()).await,
+        Err(error) => Err(error),
+    };
+    match served {
+        Ok(served) => Ok(served.header.hash_slow() == block.header.hash_slow()),
+        Err(SourceError::NotYet(_)) => Ok(false),
+        Err(error) => Err(error),
     }
-    let served = source.block(block.number()).await?;
-    Ok(served.header.hash_slow() == block.header.hash_slow())
 }
 
 fn incomplete(block: BlockNumber, error: SourceError) -> ValidateError {

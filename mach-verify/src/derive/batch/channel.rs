@@ -15,7 +15,7 @@ impl BatchReader {
 
     /// The next batch; `None` at the end.
     ///
-    /// Errors: [`BatchError`]; nothing behind it is read, unless it is disputed.
+    /// Errors: [`BatchError`]; nothing behind it is read, unless it is a span that was read whole.
     pub(in crate::derive) fn next(
         &mut self,
         context: &SpanContext,
@@ -27,7 +27,7 @@ impl BatchReader {
         let batch = alloy_rlp::Header::decode_bytes(&mut rest, false)
             .map_err(BatchError::Rlp)
             .and_then(|bytes| Batch::decode(bytes, context));
-        let is_last = batch.as_ref().is_err_and(|error| !error.is_disputed());
+        let is_last = batch.as_ref().is_err_and(|error| !error.is_whole());
         self.position = match is_last {
             true => self.data.len(),
             false => self.data.len() - rest.len(),

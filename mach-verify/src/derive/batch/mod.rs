@@ -77,16 +77,18 @@ impl Batch {
 }
 
 impl BatchError {
-    /// Whether a span has all its parts and makes no sense, or more than op-node reads. Implementations do
-    /// not agree on what that does to the rest of its channel: op-node skips such a span, kona ends
-    /// the channel.
+    /// Whether implementations do not agree on what a span does to the rest of its channel: op-node skips
+    /// one that has all its parts and makes no sense, and kona ends the channel; op-node ends it at
+    /// a transaction that is too long, and kona takes the span.
     pub const fn is_disputed(&self) -> bool {
+        self.is_whole() || matches!(self, Self::TransactionTooLong(_))
+    }
+
+    /// Whether a span has all its parts, and makes no sense.
+    pub(in crate::derive) const fn is_whole(&self) -> bool {
         matches!(
             self,
-            Self::TransactionType(_)
-                | Self::Transaction(_)
-                | Self::TransactionTooLong(_)
-                | Self::OutOfRange
+            Self::TransactionType(_) | Self::Transaction(_) | Self::OutOfRange
         )
     }
 }

@@ -93,7 +93,6 @@ fn payload<'a>(
     reader: &mut Reader<'a>,
     index: usize,
 ) -> Result<(Option<u8>, &'a [u8]), BatchError> {
-    let before = reader.len();
     let kind = match reader.rest().first() {
         None => return Err(BatchError::Truncated),
         Some(kind @ 0..=0x7f) => {
@@ -105,8 +104,9 @@ fn payload<'a>(
     };
     let mut rest = reader.rest();
     let list = Header::decode_bytes(&mut rest, true)?;
-    reader.take(reader.len() - rest.len())?;
-    if before - reader.len() > MAX_PAYLOAD_BYTES {
+    let length = reader.len() - rest.len();
+    reader.take(length)?;
+    if length > MAX_PAYLOAD_BYTES {
         return Err(BatchError::TransactionTooLong(index));
     }
     Ok((kind, list))
