@@ -19,8 +19,8 @@ use crate::args::ChainArgs;
 ///
 /// The prover of risc0 proves here, for whoever verifies it with that prover, or has a service that speaks
 /// Bonsai's API make a proof that contracts take: BONSAI_API_URL and BONSAI_API_KEY, or the key in the file
-/// BONSAI_API_KEY_FILE. Nothing is ordered a second time for as long as the service has it; after
-/// BONSAI_MAX_ORDERS orders (3) a person is asked, and after BONSAI_DEADLINE seconds (86400) one is stopped.
+/// BONSAI_API_KEY_FILE. What the service has is not ordered a second time, but an order whose answer was lost
+/// is placed again; after BONSAI_MAX_ORDERS orders (3) a person is asked, and after BONSAI_DEADLINE seconds (86400) one is stopped.
 ///
 /// The backend `native` runs the guest program without proving anything: for development.
 ///
