@@ -103,8 +103,8 @@ impl Case<'_> {
                 bytes[byte] ^= 1;
                 bent[at] = bytes.into();
                 refused(block, &bent, "receipts");
-                // Of a form that nobody knows, even where the header commits to it: no fault of
-                // gas or bloom may follow from what was not understood.
+                // Where the header commits to it, it is what the block says: its gas or its bloom
+                // may contradict the header then, and nothing else is found.
                 let root = ordered_trie_root_with_encoder(&bent, |item, out| {
                     out.extend_from_slice(item);
                 });
