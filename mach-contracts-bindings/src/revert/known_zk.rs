@@ -17,6 +17,10 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
         "{0} is there already, or will be: retire it first, and wait until it is",
     ),
     (
+        "AttestedOtherwise(bytes32)",
+        "operators have attested the block of {0} too, or one that stands on it: attestations convict it no more, a proof may",
+    ),
+    (
         "BeyondHorizon(bytes32,uint64,uint64)",
         "nobody said that configuration {0} has the rules of block {1}, only of those up to {2}: the owner extends it or schedules another",
     ),
@@ -31,6 +35,10 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
     (
         "ContradictingProof(bytes32,uint16)",
         "proofs contradict each other about block {0} (one of them: first broken rule {1}), so that none counts: have this one kept by `recordProof`, and tell the owner that a program is wrong",
+    ),
+    (
+        "DelayTooLong(uint64,uint64)",
+        "a delay of {0} seconds would lock bonds for too long: take one of at most {1}",
     ),
     (
         "DelayTooShort(uint64,uint64)",
@@ -126,10 +134,18 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
         "ProgramNotActive(bytes32)",
         "program {0} does not count here now: prove with one that does, or wait until it takes effect",
     ),
+    (
+        "PauseRanOut()",
+        "the guardian has paused once, and nobody ended it: the owner may pause again, or end it first",
+    ),
     ("ProofRejected()", "the verifier refuses the proof"),
     (
         "RLPInvalidEncoding()",
         "a node of the account proof is not RLP",
+    ),
+    (
+        "TooEarly(uint64)",
+        "until {0} by the contract's clock somebody may show that operators attested otherwise: wait",
     ),
     (
         "TooManyHeaders(uint256)",

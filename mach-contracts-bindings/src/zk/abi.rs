@@ -64,7 +64,7 @@ sol! {
     enum Status { Raised, Proved, Refuted, Expired }
 
     #[derive(Debug, PartialEq, Eq)]
-    enum Ground { None, BlockProof, OutputProof, StateRoot, BlockNumber, MessagePasser, Attestation }
+    enum Ground { None, BlockProof, OutputProof, StateRoot, BlockNumber, MessagePasser, Attestation, Timestamp }
 
     #[derive(Debug, PartialEq, Eq)]
     enum Conviction { None, Standing, Cleared }
@@ -141,6 +141,19 @@ sol! {
     }
 
     #[derive(Debug, PartialEq, Eq)]
+    struct Games {
+        uint32 gameType;
+        address proposer;
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct BlockTimes {
+        uint64 firstBlock;
+        uint64 firstTimestamp;
+        uint64 blockTime;
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
     struct Setup {
         uint256 rollupChainId;
         address owner;
@@ -148,8 +161,8 @@ sol! {
         address beneficiary;
         address oracle;
         address gameFactory;
-        uint32 gameType;
-        address proposer;
+        Games games;
+        BlockTimes times;
         address attestations;
         uint64 provingWindow;
         uint64 delay;
@@ -188,6 +201,7 @@ sol! {
         function scheduleConfig(NewConfig added) external;
         function extendConfig(NewConfig extended) external;
         function retireConfig(bytes32 configHash) external;
+        function scheduleGames(Games next) external;
         function addToAllowlist(address operator) external;
         function removeFromAllowlist(address operator) external;
         function enableAllowlist() external;
@@ -229,8 +243,9 @@ sol! {
         function settlementChainID() external view returns (uint256);
         function l2OutputOracle() external view returns (address);
         function disputeGameFactory() external view returns (address);
-        function gameType() external view returns (uint32);
-        function proposer() external view returns (address);
+        function games() external view returns (Games memory);
+        function MAX_DELAY() external view returns (uint64);
+        function MAX_PAUSE() external view returns (uint64);
         function attestations() external view returns (address);
         function evidence() external view returns (address);
         function JOURNAL_VERSION() external view returns (uint16);
@@ -256,6 +271,7 @@ sol! {
         event ConfigScheduled(bytes32 indexed configHash, uint64 activeFrom, uint64 lastBlock);
         event ConfigExtended(bytes32 indexed configHash, uint64 extendedFrom, uint64 lastBlock);
         event ConfigRetired(bytes32 indexed configHash, uint64 activeUntil);
+        event GamesScheduled(uint32 gameType, address proposer, uint64 activeFrom);
         event OperatorAllowed(address operator);
         event OperatorDisallowed(address operator);
         event AllowlistEnabled();
@@ -283,6 +299,8 @@ sol! {
         error NothingWrong();
         error ParentNotAttested(bytes32 parentHash);
         error NotAttested(uint256 blockNumber);
+        error AttestedOtherwise(bytes32 accused);
+        error TooEarly(uint64 from);
         error NothingToWithdraw();
         error TransferFailed();
         error UnprovableFault(uint16 fault);
@@ -292,6 +310,7 @@ sol! {
         error ZeroValue();
         error NotAContract(address account);
         error DelayTooShort(uint64 delay, uint64 provingWindow);
+        error DelayTooLong(uint64 delay, uint64 most);
         error AlreadyEnabled();
         error AlreadyDisabled();
         error AlreadyAdded();
@@ -299,6 +318,7 @@ sol! {
         error NotGuardian(address account);
         error IsPaused();
         error IsNotPaused();
+        error PauseRanOut();
         error ProgramNotActive(bytes32 program);
         error ConfigNotActive(bytes32 configHash);
         error BeyondHorizon(bytes32 configHash, uint64 blockNumber, uint64 lastBlock);
@@ -315,18 +335,24 @@ sol! {
             bytes32 parentHash;
             bytes32 stateRoot;
             uint256 number;
+            uint256 timestamp;
             bytes32 withdrawalsRoot;
             uint256 fields;
         }
 
-        function posting(address oracle, address factory, uint32 gameType, address proposer, Accused kind, uint256 index) external view returns (Posting memory found);
+        constructor(BlockTimes times);
+
+        function firstBlock() external view returns (uint64);
+        function firstTimestamp() external view returns (uint64);
+        function blockTime() external view returns (uint64);
+        function posting(address oracle, address factory, Games games, Accused kind, uint256 index) external view returns (Posting memory found);
         function open(bytes32 blockHash, bytes header) external pure returns (Header memory);
         function descend(bytes32 blockHash, bytes[] headers) external view returns (bytes32);
         function number(bytes32 blockHash, bytes header) external pure returns (uint256);
         function recordDescent(bytes32 blockHash, bytes[] headers) external returns (bytes32 ancestor);
         function joinDescents(bytes32 blockHash, bytes32 between, bytes32 ancestor) external;
         function isAncestor(bytes32 blockHash, bytes32 ancestor) external view returns (bool);
-        function contradiction(uint256 proposed, Opening opening, bytes header, bytes[] accountProof) external pure returns (Ground ground, bytes32 claimed, bytes32 computed);
+        function contradiction(uint256 proposed, Opening opening, bytes header, bytes[] accountProof) external view returns (Ground ground, bytes32 claimed, bytes32 computed);
         function outputBelow(bytes32 blockHash, bytes[] headers, bytes header, bytes[] accountProof) external view returns (bytes32 below, uint256 height, bytes32 outputRoot);
         function messagePasser(bytes32 blockHash, bytes header, bytes[] accountProof) external pure returns (Header memory parsed, bytes32 storageRoot);
         function MAX_HEADERS() external view returns (uint256);

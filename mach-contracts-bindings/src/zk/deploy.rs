@@ -8,7 +8,7 @@ use alloy_sol_types::SolConstructor;
 use super::{
     ZkServiceManager,
     abi::{
-        IMachZkServiceManager, IOpenVmVerifierAdapter, IRiscZeroVerifierAdapter,
+        BlockTimes, Games, IMachZkServiceManager, IOpenVmVerifierAdapter, IRiscZeroVerifierAdapter,
         ISp1VerifierAdapter, NewConfig, NewProgram, ProgramKind, Setup,
     },
 };
@@ -33,13 +33,16 @@ pub struct ZkConfig {
     pub game_factory: Option<Address>,
     /// Type of the games whose root claims are output roots.
     pub game_type: u32,
-    /// Whose games count as published by the rollup; those of all if `None`.
+    /// Whose games count as published by the rollup: needed with a factory, since anybody may make one.
     pub proposer: Option<Address>,
+    /// The times of the rollup's blocks, if they follow one rule for ever.
+    pub times: Option<ZkBlockTimes>,
     /// The `MachServiceManager` whose attestations are believed, if any is.
     pub attestations: Option<Address>,
-    /// Time that an alert has to be proved.
+    /// Time that an alert has to be proved, 90 days at most.
     pub proving_window: Duration,
-    /// Time until a change of programs or configurations takes effect; at least the window.
+    /// Time until a change of programs, configurations or games takes effect; at least the window, and 90
+    /// days at most.
     pub delay: Duration,
     /// What an alert costs until it is proved, in wei.
     pub bond: u128,
@@ -76,6 +79,21 @@ impl ZkRules {
     pub const fn up_to(hash: B256, last_block: u64) -> Self {
         Self { hash, last_block }
     }
+}
+
+/// When the blocks of the rollup are: a header with another time convicts itself, also one that no program
+/// judges because its rules are known for earlier times only.
+///
+/// Source: `genesis.l2.number`, `genesis.l2_time` and `block_time` of the rollup's `rollup.json`, and
+/// <https://specs.optimism.io/protocol/derivation.html#batch-queue>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZkBlockTimes {
+    /// Number of the first block that has the rule.
+    pub first_block: u64,
+    /// Its time, in seconds since 1970.
+    pub first_timestamp: u64,
+    /// Seconds between two blocks.
+    pub block_time: u64,
 }
 
 /// A program and the adapter that verifies its proofs.
@@ -115,6 +133,7 @@ impl ZkConfig {
             game_factory: None,
             game_type: 0,
             proposer: None,
+            times: None,
             attestations: None,
             proving_window: WEEK,
             delay: WEEK,
@@ -134,8 +153,11 @@ impl ZkConfig {
             beneficiary: self.beneficiary,
             oracle: self.oracle.unwrap_or_default(),
             gameFactory: self.game_factory.unwrap_or_default(),
-            gameType: self.game_type,
-            proposer: self.proposer.unwrap_or_default(),
+            games: Games {
+                gameType: self.game_type,
+                proposer: self.proposer.unwrap_or_default(),
+            },
+            times: self.times.map_or(NO_TIMES, BlockTimes::from),
             attestations: self.attestations.unwrap_or_default(),
             provingWindow: self.proving_window.as_secs(),
             delay: self.delay.as_secs(),
@@ -152,6 +174,23 @@ impl From<&ZkRules> for NewConfig {
         Self {
             configHash: rules.hash,
             lastBlock: rules.last_block,
+        }
+    }
+}
+
+/// What leaves the rule out.
+const NO_TIMES: BlockTimes = BlockTimes {
+    firstBlock: 0,
+    firstTimestamp: 0,
+    blockTime: 0,
+};
+
+impl From<ZkBlockTimes> for BlockTimes {
+    fn from(times: ZkBlockTimes) -> Self {
+        Self {
+            firstBlock: times.first_block,
+            firstTimestamp: times.first_timestamp,
+            blockTime: times.block_time,
         }
     }
 }

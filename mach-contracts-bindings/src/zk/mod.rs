@@ -7,4 +7,4 @@ mod descent;
 mod journal;
 
 pub use client::{Raise, RaiseError, ZkServiceManager};
-pub use deploy::{Verifier, ZkConfig, ZkProgram, ZkRules, deploy_verifier};
+pub use deploy::{Verifier, ZkBlockTimes, ZkConfig, ZkProgram, ZkRules, deploy_verifier};

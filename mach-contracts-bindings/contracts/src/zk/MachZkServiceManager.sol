@@ -56,6 +56,10 @@ contract MachZkServiceManager is ZkVerdicts {
     /// @notice The block executes right, but nobody has attested its parent.
     error ParentNotAttested(bytes32 parentHash);
     error NotAttested(uint256 blockNumber);
+    /// @notice Operators have attested a block that stands on what is accused, or that itself.
+    error AttestedOtherwise(bytes32 accused);
+    /// @notice Until then, in the time of `clock`, somebody may show that operators attested otherwise.
+    error TooEarly(uint64 from);
     error NothingToWithdraw();
     error TransferFailed();
 
@@ -76,8 +80,6 @@ contract MachZkServiceManager is ZkVerdicts {
 
     IL2OutputOracle public immutable l2OutputOracle;
     IDisputeGameFactory public immutable disputeGameFactory;
-    uint32 public immutable gameType;
-    address public immutable proposer;
     IAttestations public immutable attestations;
     ZkEvidence public immutable evidence;
 
@@ -86,6 +88,8 @@ contract MachZkServiceManager is ZkVerdicts {
     Alert[] private _alerts;
     uint256 private _standing;
     mapping(bytes32 subject => Convicted) private _convicted;
+    /// @dev What is on L1 and right as operators attested.
+    mapping(bytes32 subject => bool) private _upheld;
     /// @notice What an account may withdraw, in wei.
     mapping(address account => uint256) public withdrawable;
 
@@ -96,10 +100,8 @@ contract MachZkServiceManager is ZkVerdicts {
         }
         l2OutputOracle = IL2OutputOracle(setup.oracle);
         disputeGameFactory = IDisputeGameFactory(setup.gameFactory);
-        gameType = setup.gameType;
-        proposer = setup.proposer;
         attestations = IAttestations(setup.attestations);
-        evidence = new ZkEvidence();
+        evidence = new ZkEvidence(setup.times);
         _setBond(setup.bond);
         _setBeneficiary(setup.beneficiary);
     }
@@ -217,6 +219,9 @@ contract MachZkServiceManager is ZkVerdicts {
     }
 
     /// @notice Decides an alert by what operators have attested: of its block, or of one that descends from it.
+    /// @dev An attestation says that a block is valid, and not that it is still the rollup's. So another block than the attested
+    /// one is wrong only if, for half the time that the alert has, nobody shows that operators attested what stands on it. Once that
+    /// is shown no attestation convicts it: one of the two blocks is not the rollup's any more, and which is not known here.
     /// @param attested number of the attested block
     /// @param headers RLP of the attested header, or of an ancestor of it that `ZkEvidence` has on record, of its parent, and so
     /// on to the child of the alert's block; empty if that is the attested one
@@ -241,13 +246,19 @@ contract MachZkServiceManager is ZkVerdicts {
         if (number != alert.blockNumber) revert BlockNumberMismatch(alert.blockNumber, number);
         bytes32 right = alert.kind == Accused.BlockHash ? blockHash : outputRoot;
         if (right == 0) revert NotAttested(attested);
+        bool published = _isPublished(alert.kind);
         if (alert.accused == right) {
-            _refute(id, alert, Ground.Attestation, address(0));
-        } else {
-            // Another block at this height says nothing of how an accused one executes that nobody published.
-            if (!_isPublished(alert.kind)) revert NothingWrong();
-            _prove(id, alert, Ground.Attestation, blockHash, OUTPUT_ROOT, alert.accused, outputRoot);
+            if (published) _upheld[_subject(alert)] = true;
+            // One that expired is upheld all the same.
+            if (!published || alert.status == Status.Raised) _refute(id, alert, Ground.Attestation, address(0));
+            return;
         }
+        // Another block at this height says nothing of how an accused one executes that nobody published.
+        if (!published) revert NothingWrong();
+        if (_upheld[_subject(alert)]) revert AttestedOtherwise(alert.accused);
+        uint64 from = _deadline(alert.raisedAt) - provingWindow / 2;
+        if (clock() < from) revert TooEarly(from);
+        _prove(id, alert, Ground.Attestation, blockHash, OUTPUT_ROOT, alert.accused, outputRoot);
     }
 
     // ------------------------------------------------------------------------------------------------------- bonds
@@ -368,7 +379,7 @@ contract MachZkServiceManager is ZkVerdicts {
     }
 
     function _raisePublished(Accused kind, uint256 index, bytes32 expected) private returns (uint256 id) {
-        Posting memory posting = evidence.posting(l2OutputOracle, disputeGameFactory, gameType, proposer, kind, index);
+        Posting memory posting = evidence.posting(l2OutputOracle, disputeGameFactory, games(), kind, index);
         if (posting.accused == expected || posting.accused == 0) revert InvalidAlert();
         id = _push(kind, posting, expected);
         emit AlertBlockOutputOracleMismatch(index, posting.accused, expected, posting.blockNumber);

@@ -21,8 +21,19 @@ contract ZkEvidence {
     /// @notice In one call, so that its gas is bounded. Nodes take no transactions above 128 KiB, some 200 headers.
     uint256 public constant MAX_HEADERS = 512;
 
+    /// @notice The times of the rollup's blocks: see `IMachZk.BlockTimes`.
+    uint64 public immutable firstBlock;
+    uint64 public immutable firstTimestamp;
+    uint64 public immutable blockTime;
+
     /// @notice Whether somebody has shown that one header is an ancestor of another.
     mapping(bytes32 blockHash => mapping(bytes32 ancestor => bool)) public isAncestor;
+
+    constructor(IMachZk.BlockTimes memory times) {
+        firstBlock = times.firstBlock;
+        firstTimestamp = times.firstTimestamp;
+        blockTime = times.blockTime;
+    }
 
     /// @notice Keeps the way from a header down, so that the next call goes on where this one ends. Anybody may go on.
     /// @param blockHash where the whole way begins: what an output root names, for example
@@ -41,12 +52,11 @@ contract ZkEvidence {
     }
 
     /// @notice What stands at an index of the oracle, or in a game. What is zero is a contract that the rollup has not.
-    /// @param proposer whose games are the rollup's own; zero if those of all are
+    /// @param games whose are the rollup's own
     function posting(
         IL2OutputOracle oracle,
         IDisputeGameFactory factory,
-        uint32 gameType,
-        address proposer,
+        IMachZk.Games calldata games,
         IMachZk.Accused kind,
         uint256 index
     ) external view returns (IMachZk.Posting memory found) {
@@ -63,12 +73,12 @@ contract ZkEvidence {
         } else if (kind == IMachZk.Accused.GameClaim && address(factory) != address(0)) {
             if (index >= factory.gameCount()) revert IMachZk.InvalidIndex();
             (uint32 actual,, address game) = factory.gameAtIndex(index);
-            if (actual != gameType) revert IMachZk.OtherGameType(actual);
+            if (actual != games.gameType) revert IMachZk.OtherGameType(actual);
             found.source = game;
             found.accused = IDisputeGame(game).rootClaim();
             found.blockNumber = IDisputeGame(game).l2BlockNumber();
             // Anybody may make a game with a false claim: what is the rollup's own is what its proposer claims.
-            found.published = proposer == address(0) || IDisputeGame(game).gameCreator() == proposer;
+            found.published = IDisputeGame(game).gameCreator() == games.proposer;
         } else {
             revert IMachZk.NoSuchSource(kind);
         }
@@ -121,10 +131,14 @@ contract ZkEvidence {
         OutputRoots.Opening calldata opening,
         bytes calldata header,
         bytes[] calldata accountProof
-    ) external pure returns (IMachZk.Ground ground, bytes32 claimed, bytes32 computed) {
+    ) external view returns (IMachZk.Ground ground, bytes32 claimed, bytes32 computed) {
         HeaderRlp.Header memory parsed = open(opening.blockHash, header);
         if (parsed.number != proposed) {
             return (IMachZk.Ground.BlockNumber, bytes32(proposed), bytes32(parsed.number));
+        }
+        uint256 time = _timestamp(parsed);
+        if (parsed.timestamp != time) {
+            return (IMachZk.Ground.Timestamp, bytes32(parsed.timestamp), bytes32(time));
         }
         if (parsed.stateRoot != opening.stateRoot) {
             return (IMachZk.Ground.StateRoot, opening.stateRoot, parsed.stateRoot);
@@ -147,6 +161,14 @@ contract ZkEvidence {
         (HeaderRlp.Header memory parsed, bytes32 storageRoot) = messagePasser(below, header, accountProof);
         height = parsed.number;
         outputRoot = OutputRoots.hash(OutputRoots.Opening(parsed.stateRoot, storageRoot, below));
+    }
+
+    /// @dev What a header has to have: its own where no rule is set up, or it is from before that.
+    function _timestamp(HeaderRlp.Header memory header) private view returns (uint256) {
+        if (blockTime == 0 || header.number < firstBlock) return header.timestamp;
+        // No block gets that far.
+        if (header.number > type(uint64).max) return type(uint256).max;
+        return firstTimestamp + (header.number - firstBlock) * blockTime;
     }
 
     function _check(bytes32 blockHash, bytes calldata header) private pure {

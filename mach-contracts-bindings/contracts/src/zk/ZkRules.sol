@@ -10,7 +10,8 @@ import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
 /// @title By which rules proofs count, and who may change them
 /// @notice Programs and configurations change with a delay that is no shorter than the time an alert has: a proof that is
 /// under way when a change is announced still counts. Only while the contract is paused are they retired at once, since then
-/// no proof counts anyway; open alerts get the time back that this takes from them.
+/// no proof counts anyway; open alerts get the time back that this takes from them. A pause ends by itself, so that no bond is
+/// lost with a key.
 abstract contract ZkRules is IMachZk, Ownable2Step {
     event ProgramScheduled(bytes32 indexed program, IProofVerifier verifier, ProgramKind kind, uint64 activeFrom);
     event ProgramRetired(bytes32 indexed program, uint64 activeUntil);
@@ -24,12 +25,15 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     event AllowlistDisabled();
     event Paused(address account);
     event Unpaused(address account);
+    /// @notice From then on, in the time of `clock`, these are the rollup's own.
+    event GamesScheduled(uint32 gameType, address proposer, uint64 activeFrom);
     event GuardianChanged(address previous, address current);
 
     error ZeroAddress();
     error ZeroValue();
     error NotAContract(address account);
     error DelayTooShort(uint64 delay, uint64 provingWindow);
+    error DelayTooLong(uint64 delay, uint64 most);
     error AlreadyEnabled();
     error AlreadyDisabled();
     error AlreadyAdded();
@@ -37,6 +41,8 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     error NotGuardian(address account);
     error IsPaused();
     error IsNotPaused();
+    /// @notice The guardian has paused once, and nobody ended it: now it takes the owner.
+    error PauseRanOut();
     /// @notice The program is not active: not known, not yet, or no more.
     error ProgramNotActive(bytes32 program);
     /// @notice The configuration is not active: not known, not yet, or no more.
@@ -51,6 +57,10 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     /// @notice Last block of a configuration that is said to have the rules of all blocks to come.
     uint64 public constant NO_HORIZON = type(uint64).max;
     uint64 private constant FOR_EVER = type(uint64).max;
+    /// @notice Longest delay, and so the longest time that an alert has, in seconds.
+    uint64 public constant MAX_DELAY = 90 days;
+    /// @notice After so many seconds a pause ends by itself.
+    uint64 public constant MAX_PAUSE = 30 days;
 
     uint64 public immutable provingWindow;
     uint64 public immutable delay;
@@ -60,6 +70,10 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     uint64 private _pausedFor;
     /// @dev Alerts from before have their time from then on.
     uint64 private _windowsFrom;
+    /// @dev The second takes the place of the first at a time that is zero if nothing is announced.
+    Games private _games;
+    Games private _nextGames;
+    uint64 private _nextGamesFrom;
     bool public allowlistEnabled;
     mapping(address => bool) public allowlist;
     mapping(bytes32 program => Program) private _programs;
@@ -68,6 +82,11 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     constructor(Setup memory setup) Ownable(setup.owner) {
         if (setup.provingWindow == 0) revert ZeroValue();
         if (setup.delay < setup.provingWindow) revert DelayTooShort(setup.delay, setup.provingWindow);
+        if (setup.delay > MAX_DELAY) revert DelayTooLong(setup.delay, MAX_DELAY);
+        if (setup.times.blockTime != 0 && setup.times.firstTimestamp == 0) revert ZeroValue();
+        // Else anybody could convict the rollup, by a game with a false claim.
+        if (setup.gameFactory != address(0) && setup.games.proposer == address(0)) revert ZeroAddress();
+        _games = setup.games;
         provingWindow = setup.provingWindow;
         delay = setup.delay;
         allowlistEnabled = setup.allowlistEnabled;
@@ -84,11 +103,16 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
 
     /// @notice Time in seconds that stands still while the contract is paused: nothing expires and nothing takes effect then.
     function clock() public view returns (uint64) {
-        return (_pausedAt == 0 ? uint64(block.timestamp) : _pausedAt) - _pausedFor;
+        return uint64(block.timestamp) - _pausedFor - _standstill();
     }
 
     function paused() public view returns (bool) {
-        return _pausedAt != 0;
+        return _pausedAt != 0 && block.timestamp < _pausedAt + MAX_PAUSE;
+    }
+
+    /// @notice Which dispute games are the rollup's own now.
+    function games() public view returns (Games memory) {
+        return _nextGamesFrom != 0 && _nextGamesFrom <= clock() ? _nextGames : _games;
     }
 
     function programs(bytes32 program) external view returns (Program memory) {
@@ -156,6 +180,16 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         emit ConfigRetired(configHash, entry.activeUntil);
     }
 
+    /// @notice Makes other dispute games the rollup's own, after the delay: when it proposes by another type of game, or another
+    /// account does. What was announced before and is not in effect yet is replaced.
+    function scheduleGames(Games calldata next) external onlyOwner {
+        if (next.proposer == address(0)) revert ZeroAddress();
+        _games = games();
+        _nextGames = next;
+        _nextGamesFrom = clock() + delay;
+        emit GamesScheduled(next.gameType, next.proposer, _nextGamesFrom);
+    }
+
     /// @notice Lets an account raise alerts while the allowlist is enabled. Who shows that an alert is right needs no leave.
     function addToAllowlist(address operator) external onlyOwner {
         if (operator == address(0)) revert ZeroAddress();
@@ -187,17 +221,21 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     }
 
     /// @notice Stops alerts, proofs and what is judged by attestations, at once: for a verifier that is found broken. What the
-    /// EVM shows by itself, and withdrawals, go on.
+    /// EVM shows by itself, and withdrawals, go on. It ends after `MAX_PAUSE`. A guardian does not pause twice on end: after a pause
+    /// that nobody ended it takes the owner, who may.
     function pause() external {
-        if (msg.sender != guardian && msg.sender != owner()) revert NotGuardian(msg.sender);
+        bool owns = msg.sender == owner();
+        if (!owns && msg.sender != guardian) revert NotGuardian(msg.sender);
         if (paused()) revert IsPaused();
+        if (!owns && _pausedAt != 0) revert PauseRanOut();
+        _pausedFor += _standstill();
         _pausedAt = uint64(block.timestamp);
         emit Paused(msg.sender);
     }
 
     function unpause() external onlyOwner {
-        if (!paused()) revert IsNotPaused();
-        _pausedFor += uint64(block.timestamp) - _pausedAt;
+        if (_pausedAt == 0) revert IsNotPaused();
+        _pausedFor += _standstill();
         _pausedAt = 0;
         emit Unpaused(msg.sender);
     }
@@ -243,6 +281,13 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     /// @dev Until when an alert that was raised then may be proved.
     function _deadline(uint64 raisedAt) internal view returns (uint64) {
         return (raisedAt < _windowsFrom ? _windowsFrom : raisedAt) + provingWindow;
+    }
+
+    /// @dev Seconds for which the clock has stood still since the last pause.
+    function _standstill() private view returns (uint64) {
+        if (_pausedAt == 0) return 0;
+        uint64 since = uint64(block.timestamp) - _pausedAt;
+        return since < MAX_PAUSE ? since : MAX_PAUSE;
     }
 
     function _isActive(uint64 activeFrom, uint64 activeUntil) private view returns (bool) {

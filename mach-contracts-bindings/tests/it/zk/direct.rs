@@ -121,6 +121,60 @@ async fn an_output_for_another_height_convicts_itself() {
     assert_eq!(world.convictions().await, 1);
 }
 
+/// Block 3 with another time, as whoever posts it makes it up: what it says besides is all right.
+fn at_another_time(world: &World, timestamp: u64) -> (Opening, Bytes) {
+    let block = world.block(3);
+    let header = alloy_consensus::Header {
+        timestamp,
+        ..block.header.inner().clone()
+    };
+    let opening = Opening {
+        stateRoot: header.state_root,
+        messagePasserStorageRoot: header.withdrawals_root.unwrap(),
+        blockHash: header.hash_slow(),
+    };
+    (opening, alloy_rlp::encode(&header).into())
+}
+
+#[tokio::test]
+async fn a_header_with_another_time_than_its_number_has_convicts_itself() {
+    let world = World::new().await;
+    let proposer = submitter(&world.devnet, &PROPOSER).await;
+    // Every two seconds, by the rollup's configuration; the last is behind every horizon.
+    for (index, time) in [GENESIS + 5, GENESIS + 7, 0, u64::MAX].iter().enumerate() {
+        let (opening, header) = at_another_time(&world, *time);
+        let game = world.game(&proposer, output_root(&opening), 3).await;
+        let (zk, sender) = (&world.zk, &world.stranger);
+        zk.accuse_directly(sender, Accused::GameClaim, game, &opening, &header, &[])
+            .await
+            .unwrap();
+        let status = world.status(U256::from(index)).await;
+        assert_eq!(status, (Status::Proved, Ground::Timestamp));
+        assert_eq!(world.convictions().await, index as u64 + 1);
+    }
+}
+
+#[tokio::test]
+async fn no_time_is_wrong_where_no_rule_says_so() {
+    // No rule at all, or one that begins with a later block.
+    let later = ZkBlockTimes {
+        first_block: 4,
+        first_timestamp: GENESIS,
+        block_time: 2,
+    };
+    for times in [None, Some(later)] {
+        let world = World::with(OptimismFork::Isthmus, |config| config.times = times).await;
+        let (opening, header) = at_another_time(&world, GENESIS + 7);
+        let proposer = submitter(&world.devnet, &PROPOSER).await;
+        let game = world.game(&proposer, output_root(&opening), 3).await;
+        let (zk, sender) = (&world.zk, &world.stranger);
+        let told = zk
+            .accuse_directly(sender, Accused::GameClaim, game, &opening, &header, &[])
+            .await;
+        assert!(told.refusal().starts_with("NothingWrong"));
+    }
+}
+
 #[tokio::test]
 async fn the_proposers_own_lie_is_convicted_in_the_oracle() {
     let world = World::new().await;
@@ -324,7 +378,7 @@ async fn an_alert_that_names_another_height_is_not_proved_whatever_is_wrong() {
 async fn while_it_is_paused_the_evm_convicts_and_attestations_do_not() {
     let mut world = World::new().await;
     let (third, _) = world.opening(3).await;
-    world.config.attestations = Some(attester(&world, 3, &third).await);
+    world.config.attestations = Some(attester(&world, &[(3, &third)]).await);
     world.zk = ZkServiceManager::deploy(&world.owner, &world.config)
         .await
         .unwrap();
@@ -357,27 +411,36 @@ async fn while_it_is_paused_the_evm_convicts_and_attestations_do_not() {
         .unwrap();
 }
 
-/// Answers `attestation(uint256,uint64)` with one attestation, whatever is asked.
-async fn attester(world: &World, number: u64, opening: &Opening) -> Address {
-    let words = [
-        B256::from(U256::from(world.config.rollup)),
-        B256::from(U256::from(number)),
-        opening.blockHash,
-        opening.stateRoot,
-        output_root(opening),
-        B256::repeat_byte(1),
-    ];
-    // if the number asked for is another one, answer zeros
-    let mut code = vec![0x60, 0x24, 0x35, 0x61];
-    code.extend((number as u16).to_be_bytes());
-    code.extend([0x14, 0x60, 0x0f, 0x57, 0x60, 0xc0, 0x5f, 0xf3, 0x00, 0x5b]);
-    for (index, word) in words.iter().enumerate() {
-        code.push(0x7f);
-        code.extend(word.as_slice());
-        code.extend([0x60, 32 * index as u8, 0x52]);
+/// Answers `attestation(uint256,uint64)` with one of these attestations, or with zeros.
+async fn attester(world: &World, attested: &[(u64, &Opening)]) -> Address {
+    let mut code = Vec::new();
+    for (number, opening) in attested {
+        let words = [
+            B256::from(U256::from(world.config.rollup)),
+            B256::from(U256::from(*number)),
+            opening.blockHash,
+            opening.stateRoot,
+            output_root(opening),
+            B256::repeat_byte(1),
+        ];
+        let mut answer = Vec::new();
+        for (index, word) in words.iter().enumerate() {
+            answer.push(0x7f);
+            answer.extend(word.as_slice());
+            answer.extend([0x60, 32 * index as u8, 0x52]);
+        }
+        answer.extend([0x60, 0xc0, 0x5f, 0xf3]);
+        // If the number asked for is another one, go on behind this answer.
+        code.extend([0x60, 0x24, 0x35, 0x61]);
+        code.extend((*number as u16).to_be_bytes());
+        code.extend([0x18, 0x61]);
+        let behind = code.len() + 3 + answer.len();
+        code.extend((behind as u16).to_be_bytes());
+        code.push(0x57);
+        code.extend(answer);
+        code.push(0x5b);
     }
     code.extend([0x60, 0xc0, 0x5f, 0xf3]);
-    assert_eq!(code[0x0f], 0x5b);
     let mut init = vec![0x61];
     init.extend((code.len() as u16).to_be_bytes());
     init.extend([0x80, 0x60, 0x0a, 0x5f, 0x39, 0x5f, 0xf3]);
@@ -390,7 +453,7 @@ async fn what_operators_attested_decides_alerts_about_it_and_what_lies_before() 
     for fork in [OptimismFork::Granite, OptimismFork::Isthmus] {
         let mut world = World::with(fork, |_| {}).await;
         let (fifth, _) = world.opening(5).await;
-        let attestations = attester(&world, 5, &fifth).await;
+        let attestations = attester(&world, &[(5, &fifth)]).await;
         world.config.attestations = Some(attestations);
         world.zk = ZkServiceManager::deploy(&world.owner, &world.config)
             .await
@@ -423,16 +486,20 @@ async fn what_operators_attested_decides_alerts_about_it_and_what_lies_before() 
         assert!(told.refusal().starts_with("NotAttested"));
         let told = judge(ids[1], 5, vec![], none.clone(), vec![]).await;
         assert!(told.refusal().starts_with("BlockNumberMismatch"));
-        judge(ids[0], 5, vec![], none.clone(), vec![])
+        let early = judge(ids[0], 5, vec![], none.clone(), vec![]).await;
+        assert!(early.refusal().starts_with("TooEarly"));
+        let headers = world.headers(5, 4);
+        judge(right[0], 5, vec![], none.clone(), vec![])
             .await
             .unwrap();
-        judge(right[0], 5, vec![], none, vec![]).await.unwrap();
-        let headers = world.headers(5, 4);
-        for id in [ids[1], right[1]] {
-            judge(id, 5, headers.clone(), world.header(3), proof.clone())
-                .await
-                .unwrap();
-        }
+        judge(right[1], 5, headers.clone(), world.header(3), proof.clone())
+            .await
+            .unwrap();
+        world.pass(WINDOW / 2);
+        judge(ids[0], 5, vec![], none, vec![]).await.unwrap();
+        judge(ids[1], 5, headers, world.header(3), proof)
+            .await
+            .unwrap();
         for id in ids {
             assert_eq!(
                 world.status(id).await,
@@ -459,6 +526,77 @@ async fn what_operators_attested_decides_alerts_about_it_and_what_lies_before() 
         assert_eq!(
             world.status(id).await,
             (Status::Refuted, Ground::BlockProof)
+        );
+    }
+}
+
+/// Operators attested a block that was right and is the rollup's no more. What it was replaced by is right too, and they
+/// attested what stands on that.
+#[tokio::test]
+async fn an_attestation_of_a_block_that_was_replaced_convicts_no_right_output() {
+    for is_upheld_late in [false, true] {
+        let mut world = World::new().await;
+        let (third, _) = world.opening(3).await;
+        let (fifth, _) = world.opening(5).await;
+        let replaced = Opening {
+            blockHash: B256::repeat_byte(3),
+            ..third.clone()
+        };
+        let attester = attester(&world, &[(3, &replaced), (5, &fifth)]).await;
+        world.config.attestations = Some(attester);
+        world.zk = ZkServiceManager::deploy(&world.owner, &world.config)
+            .await
+            .unwrap();
+        let proposer = submitter(&world.devnet, &PROPOSER).await;
+        let game = world.game(&proposer, output_root(&third), 3).await;
+        let id = world.raise(raise(game)).await;
+        let judge = async |id: U256, attested: u64| {
+            let (headers, header) = match attested {
+                3 => (vec![], Bytes::new()),
+                _ => (world.headers(5, 4), world.header(3)),
+            };
+            let call = Z::judgeByAttestationCall {
+                id,
+                attested,
+                headers,
+                header,
+                accountProof: vec![],
+            };
+            world.stranger.call(world.zk.address(), &call).await
+        };
+        // There is time to show it, half of the time that the alert has.
+        let early = judge(id, 3).await;
+        assert!(early.refusal().starts_with("TooEarly"));
+        world.pass(WINDOW / 2 - 60);
+        let early = judge(id, 3).await;
+        assert!(early.refusal().starts_with("TooEarly"));
+        if is_upheld_late {
+            world.pass(WINDOW);
+            world.zk.expire(&world.stranger, id).await.unwrap();
+        }
+        judge(id, 5).await.unwrap();
+        let status = match is_upheld_late {
+            false => (Status::Refuted, Ground::Attestation),
+            true => (Status::Expired, Ground::None),
+        };
+        assert_eq!(world.status(id).await, status);
+        // Neither in this alert nor in another, however long it is.
+        let second = world.zk.raise(&world.stranger, &raise(game)).await.unwrap();
+        assert!(second > id);
+        world.pass(WINDOW);
+        for id in [id, second] {
+            let told = judge(id, 3).await;
+            assert!(told.refusal().starts_with("AttestedOtherwise"));
+        }
+        assert_eq!(world.convictions().await, 0);
+        // Another posting, which nothing that is attested stands on, is wrong as it was.
+        let game = world.game(&proposer, B256::repeat_byte(0x66), 3).await;
+        let id = world.raise(raise(game)).await;
+        world.pass(WINDOW / 2);
+        judge(id, 3).await.unwrap();
+        assert_eq!(
+            world.status(id).await,
+            (Status::Proved, Ground::Attestation)
         );
     }
 }

@@ -4,25 +4,14 @@ use std::io::Read;
 
 use alloy_consensus::Header;
 use alloy_primitives::hex;
-use alloy_sol_types::SolConstructor;
-use mach_contracts_bindings::{Artifact, Revert, zk::abi::IZkEvidence as E};
+use mach_contracts_bindings::{
+    Artifact, Revert,
+    zk::abi::{BlockTimes, IZkEvidence as E},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::*;
 use crate::{chain::Chain, fixture::STRANGER};
-
-struct NoArguments;
-
-impl SolConstructor for NoArguments {
-    type Parameters<'a> = ();
-    type Token<'a> = ();
-
-    fn new(_: ()) -> Self {
-        Self
-    }
-
-    fn tokenize(&self) -> Self::Token<'_> {}
-}
 
 struct Evidence {
     chain: Chain,
@@ -32,8 +21,14 @@ struct Evidence {
 impl Evidence {
     fn new() -> Self {
         let mut chain = Chain::new();
+        let times = BlockTimes {
+            firstBlock: 0,
+            firstTimestamp: 0,
+            blockTime: 0,
+        };
+        let constructor = E::constructorCall { times };
         let address = chain
-            .deploy(STRANGER, Artifact::ZkEvidence, &NoArguments)
+            .deploy(STRANGER, Artifact::ZkEvidence, &constructor)
             .unwrap();
         Self { chain, address }
     }
@@ -70,6 +65,7 @@ fn same(parsed: &E::Header, header: &Header) {
     assert_eq!(parsed.parentHash, header.parent_hash);
     assert_eq!(parsed.stateRoot, header.state_root);
     assert_eq!(parsed.number, U256::from(header.number));
+    assert_eq!(parsed.timestamp, U256::from(header.timestamp));
     let withdrawals = header.withdrawals_root.unwrap_or_default();
     assert_eq!(parsed.withdrawalsRoot, withdrawals);
     let optional = [

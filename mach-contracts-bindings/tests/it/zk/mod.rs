@@ -23,7 +23,7 @@ use alloy_sol_types::{SolCall, SolEvent, sol};
 use mach_contracts_bindings::{
     CallError, SubmitError, Submitter,
     zk::{
-        Raise, RaiseError, ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
+        Raise, RaiseError, ZkBlockTimes, ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
         abi::{
             Accused, Alert, Claim, Ground, IMachZkServiceManager as Z, NewConfig, Opening, Path,
             ProgramKind, Status,
@@ -44,6 +44,8 @@ const CONFIG: B256 = B256::repeat_byte(0xc0);
 const BOND: u128 = 1_000_000_007;
 const WINDOW: u64 = 7 * 24 * 60 * 60;
 const GAME_TYPE: u32 = 0;
+/// Time of the devnet's genesis blocks.
+const GENESIS: u64 = 1_767_225_600;
 
 /// A proof of anything to the verifier of these tests: the digest of the journal. What the contract rebuilds
 /// has to be, word for word, what was encoded and hashed here.
@@ -110,6 +112,11 @@ impl World {
             game_factory: Some(DISPUTE_GAME_FACTORY),
             game_type: GAME_TYPE,
             proposer: Some(PROPOSER.address),
+            times: Some(ZkBlockTimes {
+                first_block: 0,
+                first_timestamp: GENESIS,
+                block_time: 2,
+            }),
             beneficiary: Address::repeat_byte(0xbe),
             bond: BOND,
             configs: vec![ZkRules::without_horizon(CONFIG)],
@@ -237,6 +244,15 @@ impl World {
 
     async fn alert(&self, id: U256) -> Alert {
         self.zk.alert(id).await.unwrap()
+    }
+
+    /// The contract's time, in seconds.
+    async fn clock(&self) -> u64 {
+        let request = alloy_rpc_types_eth::TransactionRequest::default()
+            .to(self.zk.address())
+            .input(Z::clockCall {}.abi_encode().into());
+        let answer = self.l1().call(request).await.unwrap();
+        Z::clockCall::abi_decode_returns(&answer).unwrap()
     }
 
     async fn status(&self, id: U256) -> (Status, Ground) {

@@ -1,7 +1,7 @@
 //! What the owner may do, and when it takes effect.
 
 use super::*;
-use mach_contracts_bindings::zk::abi::{Conviction, NewProgram};
+use mach_contracts_bindings::zk::abi::{Conviction, Games, NewProgram};
 
 const OTHER: B256 = B256::repeat_byte(0x99);
 
@@ -147,7 +147,8 @@ async fn while_it_is_paused_the_clock_stands_still() {
             .refusal()
             .starts_with("IsPaused")
     );
-    world.pass(10 * WINDOW);
+    // A pause ends after thirty days.
+    world.pass(4 * WINDOW);
     let claim = world.claim(3, 4);
     for told in [
         world.submit(id, &claim, &at(&opening)).await.refusal(),
@@ -174,6 +175,107 @@ async fn while_it_is_paused_the_clock_stands_still() {
             .starts_with("NotExpired")
     );
     world.submit(id, &claim, &at(&opening)).await.unwrap();
+}
+
+/// The owner's key is lost, and the guardian has paused: nobody is there to end it.
+#[tokio::test]
+async fn a_pause_ends_by_itself_and_the_guardian_has_one() {
+    const MAX_PAUSE: u64 = 30 * 24 * 60 * 60;
+    let world = World::with(OptimismFork::Isthmus, |config| {
+        config.guardian = mach_devnet::DEV_ACCOUNTS[3].address;
+    })
+    .await;
+    let to = world.zk.address();
+    let (opening, _) = world.opening(3).await;
+    let raise = Raise::OutputRoot {
+        root: output_root(&opening),
+        number: 3,
+        expected: B256::ZERO,
+    };
+    let id = world.raise(raise).await;
+    let guardian = &world.stranger;
+    guardian.call(to, &Z::pauseCall {}).await.unwrap();
+    let before = world.clock().await;
+    world.pass(MAX_PAUSE - 60);
+    assert_eq!(world.clock().await, before);
+    let told = world.zk.expire(&world.prover, id).await;
+    assert!(told.refusal().starts_with("IsPaused"));
+    world.pass(MAX_PAUSE);
+    // As if it had been ended when it ran out.
+    let after = world.clock().await;
+    assert!((MAX_PAUSE - 120..MAX_PAUSE).contains(&(after - before)));
+    let told = guardian.call(to, &Z::pauseCall {}).await;
+    assert!(told.refusal().starts_with("PauseRanOut"));
+    world.zk.expire(&world.prover, id).await.unwrap();
+    let second = world.zk.raise(&world.prover, &raise).await.unwrap();
+    world
+        .submit(second, &world.claim(3, 4), &at(&opening))
+        .await
+        .unwrap();
+    (world.zk)
+        .withdraw(&world.prover, world.prover.sender())
+        .await
+        .unwrap();
+    // An owner that is there may, and gives the guardian its own back.
+    world.owner_calls(&Z::pauseCall {}).await.unwrap();
+    let paused = world.clock().await;
+    assert!(paused >= after);
+    world.pass(60);
+    assert_eq!(world.clock().await, paused);
+    world.owner_calls(&Z::unpauseCall {}).await.unwrap();
+    guardian.call(to, &Z::pauseCall {}).await.unwrap();
+    world.pass(2 * MAX_PAUSE);
+    world.owner_calls(&Z::unpauseCall {}).await.unwrap();
+    guardian.call(to, &Z::pauseCall {}).await.unwrap();
+}
+
+/// The rollup proposes by games of another type from now on, or another account does.
+#[tokio::test]
+async fn the_games_that_are_the_rollups_own_change_after_the_delay() {
+    let world = World::new().await;
+    let (right, _) = world.opening(3).await;
+    // A false claim of each time that this is called.
+    let accuse = async |sender: &Submitter, state: u8| {
+        let opening = Opening {
+            stateRoot: B256::repeat_byte(state),
+            ..right.clone()
+        };
+        let game = world.game(sender, output_root(&opening), 3).await;
+        let (zk, prover, header) = (&world.zk, &world.prover, world.header(3));
+        let kind = Accused::GameClaim;
+        zk.accuse_directly(prover, kind, game, &opening, &header, &[])
+            .await
+    };
+    let schedule = |game_type, proposer| Z::scheduleGamesCall {
+        next: Games {
+            gameType: game_type,
+            proposer,
+        },
+    };
+    let nobody = world.owner_calls(&schedule(GAME_TYPE, Address::ZERO)).await;
+    assert!(nobody.refusal().starts_with("ZeroAddress"));
+    let proposer = submitter(&world.devnet, &PROPOSER).await;
+    let next = schedule(GAME_TYPE, world.stranger.sender());
+    world.owner_calls(&next).await.unwrap();
+    world.pass(WINDOW - 600);
+    accuse(&world.stranger, 1).await.unwrap();
+    assert_eq!(world.convictions().await, 0);
+    accuse(&proposer, 2).await.unwrap();
+    assert_eq!(world.convictions().await, 1);
+    // The one is not the rollup's proposer any more, the other is.
+    world.pass(1200);
+    accuse(&proposer, 3).await.unwrap();
+    assert_eq!(world.convictions().await, 1);
+    accuse(&world.stranger, 4).await.unwrap();
+    assert_eq!(world.convictions().await, 2);
+    // Games of another type.
+    let next = schedule(GAME_TYPE + 1, world.stranger.sender());
+    world.owner_calls(&next).await.unwrap();
+    accuse(&world.stranger, 5).await.unwrap();
+    assert_eq!(world.convictions().await, 3);
+    world.pass(WINDOW);
+    let told = accuse(&world.stranger, 6).await.refusal();
+    assert!(told.starts_with("OtherGameType"), "{told}");
 }
 
 #[tokio::test]
@@ -215,6 +317,14 @@ async fn nobody_else_may_do_what_the_owner_may() {
         Z::enableAllowlistCall {}.abi_encode().into(),
         Z::disableAllowlistCall {}.abi_encode().into(),
         Z::setGuardianCall { guardian: someone }.abi_encode().into(),
+        Z::scheduleGamesCall {
+            next: Games {
+                gameType: GAME_TYPE,
+                proposer: someone,
+            },
+        }
+        .abi_encode()
+        .into(),
         Z::unpauseCall {}.abi_encode().into(),
         Z::clearAlertCall { id: U256::ZERO }.abi_encode().into(),
         Z::setBondCall {
@@ -409,7 +519,7 @@ async fn a_service_manager_that_cannot_work_is_not_deployed() {
         let owner = &world.owner;
         async move { ZkServiceManager::deploy(owner, &config).await.refusal() }
     };
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 13] = [
         (|config| config.rollup = 0, "ZeroValue"),
         (|config| config.owner = Address::ZERO, "OwnableInvalidOwner"),
         (|config| config.guardian = Address::ZERO, "ZeroAddress"),
@@ -419,6 +529,13 @@ async fn a_service_manager_that_cannot_work_is_not_deployed() {
             "ZeroValue",
         ),
         (|config| config.delay /= 2, "DelayTooShort"),
+        (|config| config.delay *= 13, "DelayTooLong"),
+        // Anybody could convict the rollup, by a game of its own.
+        (|config| config.proposer = None, "ZeroAddress"),
+        (
+            |config| config.times.as_mut().unwrap().first_timestamp = 0,
+            "ZeroValue",
+        ),
         (
             |config| config.oracle = Some(Address::repeat_byte(5)),
             "NotAContract",

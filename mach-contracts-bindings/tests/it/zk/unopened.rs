@@ -1,4 +1,4 @@
-//! Output roots that nobody knows a block of.
+//! Output roots that no proof reaches.
 
 use super::*;
 
@@ -73,5 +73,40 @@ async fn a_root_that_nobody_can_open_is_convicted_by_no_proof() {
     world.zk.expire(&world.stranger, id).await.unwrap();
     assert_eq!(world.status(id).await, (Status::Expired, Ground::None));
     assert_eq!(world.withdrawable(world.config.beneficiary).await, BOND);
+    assert_eq!(world.convictions().await, 0);
+}
+
+/// The root opens, so that withdrawals are shown under it, and names the hash of no header. Nothing that anybody has
+/// hashes to it.
+#[tokio::test]
+async fn a_root_that_names_no_header_is_convicted_by_no_proof() {
+    let world = World::new().await;
+    let (third, _) = world.opening(3).await;
+    let opening = Opening {
+        messagePasserStorageRoot: B256::repeat_byte(0x66),
+        blockHash: B256::repeat_byte(0x77),
+        ..third
+    };
+    world.post_root(output_root(&opening), 1).await;
+    let raise = Raise::OracleOutput {
+        index: 0,
+        expected: B256::ZERO,
+    };
+    let id = world.raise(raise).await;
+    let (claim, path) = (world.claim(3, 4), at(&opening));
+    let told = world.submit(id, &claim, &path).await.refusal();
+    assert!(told.starts_with("NoVerdict"), "{told}");
+    let (zk, sender) = (&world.zk, &world.stranger);
+    let header = world.header(3);
+    let told = zk.convict_directly(sender, id, &opening, &header, &[]);
+    let told = told.await.refusal();
+    assert!(told.starts_with("HeaderMismatch"), "{told}");
+    let below = Path {
+        headers: vec![header],
+        ..path
+    };
+    let told = zk.settle(sender, id, CONFIG, ProgramKind::Block, &below);
+    let told = told.await.refusal();
+    assert!(told.starts_with("HeaderMismatch"), "{told}");
     assert_eq!(world.convictions().await, 0);
 }

@@ -47,20 +47,14 @@ alloy_sol_types::sol! {
     function gameCreator() external view returns (address);
 }
 
-/// Where the contract takes output roots from. It never changes.
+/// Where the contract takes output roots from. It never changes; which games are the rollup's own may, and is asked
+/// each time.
 #[derive(Clone, Debug)]
 pub(super) struct Sources {
     pub(super) rollup: U256,
+    manager: Address,
     oracle: Option<Address>,
-    games: Option<Games>,
-}
-
-#[derive(Clone, Debug)]
-struct Games {
-    factory: Address,
-    game_type: u32,
-    /// Whose games convict the rollup.
-    proposer: Option<Address>,
+    factory: Option<Address>,
 }
 
 impl Sources {
@@ -72,18 +66,11 @@ impl Sources {
         let some = |address: Address| (!address.is_zero()).then_some(address);
         let oracle = read(provider, manager, &Z::l2OutputOracleCall {}).await?;
         let factory = read(provider, manager, &Z::disputeGameFactoryCall {}).await?;
-        let games = match some(factory) {
-            Some(factory) => Some(Games {
-                factory,
-                game_type: read(provider, manager, &Z::gameTypeCall {}).await?,
-                proposer: some(read(provider, manager, &Z::proposerCall {}).await?),
-            }),
-            None => None,
-        };
         Ok(Self {
             rollup: read(provider, manager, &Z::rollupChainIDCall {}).await?,
+            manager,
             oracle: some(oracle),
-            games,
+            factory: some(factory),
         })
     }
 
@@ -95,13 +82,11 @@ impl Sources {
         provider: &DynProvider,
         proposal: &Proposal,
     ) -> Result<bool, ZkContractError> {
-        let proposer = self.games.as_ref().and_then(|games| games.proposer);
-        match (proposal.source, proposer) {
-            (Source::Game(game), Some(proposer)) => {
-                Ok(read(provider, game, &gameCreatorCall {}).await? == proposer)
-            }
-            _ => Ok(true),
-        }
+        let Source::Game(game) = proposal.source else {
+            return Ok(true);
+        };
+        let own = read(provider, self.manager, &Z::gamesCall {}).await?;
+        Ok(read(provider, game, &gameCreatorCall {}).await? == own.proposer)
     }
 
     /// What stands in the oracle. What is asked reverts for no reason but that outputs are deleted
@@ -160,11 +145,12 @@ impl Sources {
         most: usize,
     ) -> Result<(Vec<Proposal>, Option<u64>), ZkContractError> {
         let mut proposals = Vec::new();
-        let Some(games) = &self.games else {
+        let Some(factory) = self.factory else {
             return Ok((proposals, None));
         };
+        let own = read(provider, self.manager, &Z::gamesCall {}).await?;
         let since = time.saturating_sub(CLOCKS);
-        let count: u64 = read(provider, games.factory, &gameCountCall {})
+        let count: u64 = read(provider, factory, &gameCountCall {})
             .await?
             .saturating_to();
         // L1 may have lost some.
@@ -175,11 +161,11 @@ impl Sources {
             && looked_at < most
         {
             let request = findLatestGamesCall {
-                gameType: games.game_type,
+                gameType: own.gameType,
                 start: U256::from(start),
                 n: U256::from(PAGE),
             };
-            let page = read(provider, games.factory, &request).await?;
+            let page = read(provider, factory, &request).await?;
             let (Some(last), true) = (page.last(), page.len() as u64 <= PAGE) else {
                 return Ok((proposals, None));
             };

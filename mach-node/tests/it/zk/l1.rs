@@ -317,14 +317,13 @@ async fn an_output_of_a_later_block_is_convicted_before_isthmus_too() {
 #[tokio::test]
 async fn the_claim_of_a_dispute_game_is_convicted() {
     for (proposer, convictions) in [
-        (None, 1),
-        (Some(PROPOSER.address), 1),
-        (Some(Address::repeat_byte(7)), 0),
+        (PROPOSER.address, 1),
+        (Address::repeat_byte(7), 0),
     ] {
         let world = World::new(4, |config| {
             config.oracle = None;
             config.game_factory = Some(DISPUTE_GAME_FACTORY);
-            config.proposer = proposer;
+            config.proposer = Some(proposer);
         })
         .await;
         let alert = world.lie(Lie::StateRoot).await;
@@ -584,6 +583,7 @@ async fn claims_that_lead_nowhere_hide_nothing() {
         let world = World::new(4, |config| {
             config.oracle = None;
             config.game_factory = Some(DISPUTE_GAME_FACTORY);
+            config.proposer = Some(PROPOSER.address);
         })
         .await;
         let alert = world.lie(Lie::StateRoot).await;

@@ -156,7 +156,9 @@ interface IMachZk {
         // In the EVM: the message passer has another storage root than the output root says.
         MessagePasser,
         // Operators have attested the block, or one that descends from it.
-        Attestation
+        Attestation,
+        // In the EVM: the header has another time than a block of its number.
+        Timestamp
     }
 
     /// @param published whether the rollup's proposer put what is accused on L1; if not, the alert convicts nobody
@@ -193,16 +195,34 @@ interface IMachZk {
         bytes[] headers;
     }
 
+    /// @notice Which dispute games are the rollup's own. Anybody may make one, with a false claim.
+    /// @param gameType type of the games whose root claims are output roots
+    /// @param proposer who makes them
+    struct Games {
+        uint32 gameType;
+        address proposer;
+    }
+
+    /// @notice The times of the rollup's blocks: from a first one on, each is `blockTime` seconds after the one before. That is a
+    /// rule of derivation, with the values of `rollup.json`: `genesis.l2.number`, `genesis.l2_time`, `block_time`. It is never
+    /// changed here, so that a rollup whose block time may change leaves it out.
+    /// @param blockTime in seconds; zero if the rule is left out
+    struct BlockTimes {
+        uint64 firstBlock;
+        uint64 firstTimestamp;
+        uint64 blockTime;
+    }
+
     /// @param rollupChainId the one rollup
     /// @param guardian may pause, as the owner may
     /// @param beneficiary gets forfeited bonds
     /// @param oracle zero if the rollup has none
     /// @param gameFactory zero if the rollup has none
-    /// @param gameType type of the games whose root claims are output roots
-    /// @param proposer whose games count as published by the rollup; zero if those of all do
+    /// @param games not looked at without a factory
+    /// @param times of the rollup's blocks
     /// @param attestations a `MachServiceManager` whose attestations are believed; zero if none is
     /// @param provingWindow seconds that an alert has to be proved
-    /// @param delay seconds until a change of programs or configurations takes effect, not less than `provingWindow`
+    /// @param delay seconds until a change of programs, configurations or games takes effect, not less than `provingWindow`
     /// @param bond that an alert costs, in wei
     struct Setup {
         uint256 rollupChainId;
@@ -211,8 +231,8 @@ interface IMachZk {
         address beneficiary;
         address oracle;
         address gameFactory;
-        uint32 gameType;
-        address proposer;
+        Games games;
+        BlockTimes times;
         address attestations;
         uint64 provingWindow;
         uint64 delay;

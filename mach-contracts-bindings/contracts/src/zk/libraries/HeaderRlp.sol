@@ -9,6 +9,7 @@ library HeaderRlp {
         bytes32 parentHash;
         bytes32 stateRoot;
         uint256 number;
+        uint256 timestamp;
         // Zero before Canyon.
         bytes32 withdrawalsRoot;
         // How many fields there are: 21 from Isthmus on.
@@ -53,7 +54,8 @@ library HeaderRlp {
             }
             if (field == 0) header.parentHash = bytes32(word);
             else if (field == 3) header.stateRoot = bytes32(word);
-            else if (field == 8) header.number = size == 0 ? 0 : word >> (8 * (32 - size));
+            else if (field == 8) header.number = _number(word, size);
+            else if (field == 11) header.timestamp = _number(word, size);
             else if (field == 16) header.withdrawalsRoot = bytes32(word);
         }
         if (field < LONDON_LESS_ONE) revert InvalidHeader();
@@ -61,8 +63,9 @@ library HeaderRlp {
     }
 
     /// @notice The hash that a header begins with, for headers of which nothing else is asked.
-    /// @dev What hashes to the hash of a header is that header. What somebody published as the hash of something else convicts
-    /// itself, whatever it has for a parent.
+    /// @dev What hashes to the hash of a header is that header. The hash of something else belongs to no block: an output root that
+    /// leads there is false, whatever stands where a header has its parent. Nobody who is right is convicted by going on there. That
+    /// it is false is not shown by it either.
     function parent(bytes calldata rlp) internal pure returns (bytes32) {
         uint256 length = rlp.length;
         if (length < 36 || length > MAX_LENGTH) revert InvalidHeader();
@@ -77,6 +80,11 @@ library HeaderRlp {
     /// @dev The header of Isthmus is the first with a `requestsHash`.
     function isIsthmus(Header memory header) internal pure returns (bool) {
         return header.fields >= ISTHMUS;
+    }
+
+    /// @dev The number whose bytes a word begins with.
+    function _number(uint256 word, uint256 size) private pure returns (uint256) {
+        return size == 0 ? 0 : word >> (8 * (32 - size));
     }
 
     /// @dev Where the string at `at` has its first byte, and its length.
