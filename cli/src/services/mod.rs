@@ -69,8 +69,9 @@ enum OperatorCommand {
 ///
 /// With `verifier.operator` it reports what it finds to the verifier-facing API of an operator. With
 /// `zk.service_manager` it shows wrong blocks to that contract: it raises an alert, has a proof made and
-/// hands it in, which takes an account that pays and a prover whose proofs the EVM takes. A wrong output root
-/// that the rollup's `op_node` claims takes no proof.
+/// hands it in, which takes an account that pays and a prover whose proofs the EVM takes. Output roots that are
+/// proposed on L1 are compared with the rollup's blocks. A wrong one takes no proof: the rollup's `op_node`
+/// has to say what it is the hash of; where it does not, the case is told as stuck.
 ///
 /// Examples:
 ///   mach-cli verifier run --config verifier.toml

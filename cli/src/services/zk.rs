@@ -10,7 +10,7 @@ use mach_node::{
     metrics::{self, Metrics},
     node_api::Service,
     store::RedbStore,
-    zk::{L1ZkContract, RollupChain, ZkContract, ZkMode, check_backend},
+    zk::{L1ZkContract, RollupChain, ZkContract, ZkMode, check_backend, program_of},
 };
 use mach_prove::{BackendName, Native, ProcessBackend, Program, ProofBackend};
 use mach_verify::EvidenceFolder;
@@ -27,7 +27,7 @@ use crate::{
     spec::Specs,
 };
 
-/// Between two looks at what was sent to L1.
+/// Between two looks at L1.
 const TEND_INTERVAL: Duration = Duration::from_secs(12);
 /// Of these looks, those at which bonds are collected: at the start, and every hour.
 const COLLECT_TICKS: u32 = 300;
@@ -128,10 +128,10 @@ pub(super) async fn start(
     let (running, shutdown) = (mode.clone(), life.shutdown.clone());
     life.helpers
         .spawn(async move { running.run(shutdown).await });
-    let shutdown = life.shutdown.clone();
+    let (shutdown, told) = (life.shutdown.clone(), mode.clone());
     life.helpers.spawn(async move {
         tokio::select! {
-            () = look_after(&contract) => {}
+            () = look_after(&contract, &told) => {}
             () = shutdown.cancelled() => {}
         }
     });
@@ -143,9 +143,13 @@ pub(super) async fn start(
     }))
 }
 
-/// Looks after what was sent, and has the bonds paid out that come back.
-async fn look_after(contract: &L1ZkContract) {
+/// Looks after what was sent and what is proposed, and has the bonds paid out that come back.
+async fn look_after(contract: &L1ZkContract, mode: &ZkMode<RedbStore>) {
     for tick in 0_u32.. {
+        if let Err(error) = contract.look(mode).await {
+            let error = eyre::Report::new(error);
+            warn!("what is proposed on L1 is not looked at: {error:#}");
+        }
         if let Err(error) = contract.submitter().tend().await {
             let error = eyre::Report::new(error);
             warn!("transactions are not looked after: {error:#}");
@@ -192,7 +196,7 @@ async fn warn_of_what_does_not_count(
         rollup_config: rollup.rollup_config.clone(),
     })?;
     let config_hash = specs.of(rollup.chain_id)?.hash();
-    let program_id = backend.program_id(Program::Block).await?;
+    let program_id = program_of(backend, Program::Block).await?;
     if let Err(error) = contract
         .admit(Program::Block, program_id, config_hash)
         .await

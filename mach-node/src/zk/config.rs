@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use alloy_primitives::U256;
-use mach_prove::{BackendName, ProofBackend, ProveError, Worth};
+use alloy_primitives::{B256, U256};
+use mach_prove::{BackendName, Program, ProofBackend, ProveError, Worth};
 
 use crate::store::StoreError;
 
@@ -32,6 +32,8 @@ pub struct ZkConfig {
     pub published_within: Duration,
     /// How long a case is kept once nothing is left to do.
     pub keep_ended: Duration,
+    /// Most of these that are kept; the oldest are forgotten first.
+    pub max_ended: usize,
     /// Whether a backend may be used whose proofs no contract takes, for development: every alert
     /// loses its bond.
     pub allow_development: bool,
@@ -42,7 +44,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 impl Default for ZkConfig {
     /// From one second to five minutes, an hour for the evidence, ten minutes until people are told,
     /// thirty days or a hundred failures of the prover until a case is given up, thirty days for an
-    /// output root, thirty days that ended cases are kept, and in earnest. Four alerts that wait for a
+    /// output root, thirty days that ended cases are kept, 4,096 of them at most, and in earnest. Four alerts that wait for a
     /// proof, of at most one ether each; a day for a proof, three times.
     fn default() -> Self {
         Self {
@@ -57,20 +59,41 @@ impl Default for ZkConfig {
             prover_hangs: 3,
             published_within: DAY.saturating_mul(30),
             keep_ended: DAY.saturating_mul(30),
+            max_ended: 4_096,
             allow_development: false,
         }
     }
 }
 
+/// How long a prover may take to say what it is.
+const ASKED_WITHIN: Duration = Duration::from_secs(300);
+
 /// Whether proofs of `backend` are of use on L1. Asked before anything that costs something.
 ///
-/// Errors: [`ZkError::NotAProof`], [`ZkError::NotForL1`], [`ZkError::Prover`].
+/// Errors: [`ZkError::NotAProof`], [`ZkError::NotForL1`], [`ZkError::Prover`], which is also what comes of five
+/// minutes without an answer.
 pub async fn check_backend(backend: &dyn ProofBackend) -> Result<(), ZkError> {
-    match backend.worth().await.map_err(ZkError::Prover)? {
+    let worth = answered(backend.worth()).await;
+    match worth.map_err(ZkError::Prover)? {
         Worth::NotAProof => Err(ZkError::NotAProof(backend.name())),
         Worth::OnChain => Ok(()),
         _ => Err(ZkError::NotForL1(backend.name())),
     }
+}
+
+/// The id that `backend` has for the code of `program`.
+///
+/// Errors: as [`ProofBackend::program_id`], and five minutes without an answer.
+pub async fn program_of(backend: &dyn ProofBackend, program: Program) -> Result<B256, ProveError> {
+    answered(backend.program_id(program)).await
+}
+
+async fn answered<T>(asked: impl Future<Output = Result<T, ProveError>>) -> Result<T, ProveError> {
+    let within = tokio::time::timeout(ASKED_WITHIN, asked).await;
+    within.unwrap_or_else(|_| {
+        let reason = format!("it has not answered in {} seconds", ASKED_WITHIN.as_secs());
+        Err(ProveError::Backend(reason.into()))
+    })
 }
 
 /// Why ZK mode does not start.

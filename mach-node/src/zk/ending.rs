@@ -11,6 +11,9 @@ use super::{
 };
 use crate::store::Store;
 
+/// Why a wrong output root is not convicted.
+const NOT_OPENED: &str = "no op-node says what the output root is the hash of, so that the EVM cannot see that it is wrong";
+
 impl<S: Store> Inner<S> {
     /// Looks for something on L1 that leads to a block that was shown to be wrong, and accuses it.
     pub(super) async fn follow(&self, digest: &B256, case: &Case, id: B256) -> Result<Step, Step> {
@@ -61,9 +64,8 @@ impl<S: Store> Inner<S> {
         })? {
             Some(opened) => Ok(Step::next(Stage::Opened).with_descent(opened)),
             None if self.is_within(case, self.config.evidence_within) => Ok(Step::Wait),
-            None => Err(Step::never(
-                "no op-node says what the output root is the hash of, so that the EVM cannot see that it is wrong",
-            )),
+            // Somebody may say so yet, the proposer at the latest when it withdraws by it.
+            None => Err(Step::Later(NOT_OPENED.into())),
         }
     }
 

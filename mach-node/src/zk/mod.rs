@@ -33,7 +33,7 @@ use alloy_primitives::B256;
 use async_trait::async_trait;
 use futures::{StreamExt, stream::FuturesUnordered};
 use mach_core::{
-    Alert, Domain, Statement,
+    Alert, AlertKind, Domain, Statement,
     ports::{AlertSink, BoxError, SinkError},
 };
 use mach_prove::{Context, ProofBackend};
@@ -47,12 +47,12 @@ use tracing::{debug, error, info, warn};
 use self::{
     pace::Pace,
     rows::{Kept, Rows, resumed},
-    step::{Step, chain},
+    step::{NO_CASE, Step, chain},
 };
 use crate::store::Store;
 
 pub use case::{Basis, Case, Stage, Trouble};
-pub use config::{ZkConfig, ZkError, check_backend};
+pub use config::{ZkConfig, ZkError, check_backend, program_of};
 pub use contract::{L1ZkContract, RollupChain};
 pub use evidence::{EvidenceMissing, EvidenceSource};
 pub use port::{Accusation, AlertState, ZkContract, ZkContractError};
@@ -185,9 +185,16 @@ impl<S: Store> ZkMode<S> {
 
 #[async_trait]
 impl<S: Store> AlertSink for ZkMode<S> {
-    /// Makes a case of it, durable.
+    /// Makes a case of it, durable; of what neither a proof nor the EVM shows there is none.
     async fn raise(&self, alert: &Alert) -> Result<(), SinkError> {
-        self.0.put(alert).await
+        if matches!(
+            alert.kind,
+            AlertKind::InvalidBlock | AlertKind::InvalidOutputProposal
+        ) {
+            return self.0.put(alert).await;
+        }
+        info!(block = %alert.block, rule = alert.rule, reason = NO_CASE, "no case for a proof");
+        Ok(())
     }
 }
 
@@ -397,17 +404,23 @@ impl<S: Store> Inner<S> {
         self.paces().entry(digest).or_default().later(&self.config);
     }
 
-    /// Forgets cases that ended long ago.
+    /// Forgets cases that ended long ago, and the oldest of too many.
     async fn prune(&self) {
         let oldest = now().saturating_sub(self.config.keep_ended.as_secs());
-        let old: Vec<B256> = {
+        let mut ended: Vec<(u64, B256)> = {
             let cases = self.cases();
             let ended = cases
                 .iter()
-                .filter(|(_, case)| case.ended_at.is_some_and(|it| it <= oldest));
-            ended.map(|(digest, _)| *digest).collect()
+                .filter_map(|(digest, case)| Some((case.ended_at?, *digest)));
+            ended.collect()
         };
-        for digest in old {
+        ended.sort_unstable();
+        let too_many = ended.len().saturating_sub(self.config.max_ended);
+        let old = ended
+            .into_iter()
+            .enumerate()
+            .filter(|(index, (at, _))| *index < too_many || *at <= oldest);
+        for (_, (_, digest)) in old {
             match self.rows.remove(&digest).await {
                 Ok(()) => {
                     self.cases().remove(&digest);

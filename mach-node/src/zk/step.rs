@@ -1,7 +1,5 @@
 //! What there is to do in each stage.
 
-use std::time::Duration;
-
 use alloy_consensus::Header;
 use alloy_primitives::B256;
 use mach_core::{AlertKind, ports::BoxError};
@@ -10,12 +8,13 @@ use tracing::debug;
 
 use super::{
     Accusation, AlertState, Basis, Case, Descent, EvidenceMissing, Inner, Stage, Target,
-    ZkContractError, now, rows::Kept,
+    ZkContractError, now, program_of, rows::Kept,
 };
 use crate::store::{Store, StoreError};
 
-/// How long a prover may take to say which programs it has.
-const ASKED_WITHIN: Duration = Duration::from_secs(300);
+/// Why there is nothing to do about some alerts.
+pub(super) const NO_CASE: &str =
+    "neither a proof of execution nor the EVM shows it: it takes a quorum of operators";
 
 /// What comes of a step.
 pub(super) enum Step {
@@ -124,10 +123,8 @@ impl<S: Store> Inner<S> {
         match case.alert.kind {
             AlertKind::InvalidBlock => {}
             AlertKind::InvalidOutputProposal => return self.open(case).await,
-            _ => {
-                let reason = "only a block is convicted by a proof of what execution gives";
-                return Err(Step::never(reason));
-            }
+            // Of an earlier version, which made cases of them.
+            _ => return Err(Step::never(NO_CASE)),
         }
         let (request, header) = self.request(case).await?;
         let basis = Basis {
@@ -168,12 +165,7 @@ impl<S: Store> Inner<S> {
 
     /// Whether a proof would count, before a bond is paid for it.
     async fn admit(&self, basis: &Basis) -> Result<(), Step> {
-        let asked = tokio::time::timeout(ASKED_WITHIN, self.backend.program_id(basis.program));
-        let Ok(program_id) = asked.await else {
-            let reason = "it does not say which program it has";
-            return Err(Step::Prover(ProveError::Backend(reason.into())));
-        };
-        let program_id = program_id?;
+        let program_id = program_of(&*self.backend, basis.program).await?;
         let config_hash = basis.journal.config_hash;
         let admitted = self.contract.admit(basis.program, program_id, config_hash);
         Ok(admitted.await?)

@@ -5,6 +5,7 @@ mod published;
 mod refusal;
 mod rollup;
 mod search;
+mod watch;
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -31,6 +32,7 @@ use tracing::error;
 use self::{
     published::{Sources, read},
     refusal::{contradicts, has_moved, is_unknown, not_read, not_sent},
+    watch::Watched,
 };
 use super::{
     Accusation, AlertState, Descent, Proposal, Source, Target, ZkContract, ZkContractError,
@@ -63,6 +65,7 @@ pub struct L1ZkContract {
     games_at_a_time: usize,
     /// Number of the game to go on from, for blocks that games may lead to which were not looked at yet.
     looks: Mutex<BTreeMap<B256, u64>>,
+    watched: tokio::sync::Mutex<Watched>,
 }
 
 impl L1ZkContract {
@@ -83,6 +86,7 @@ impl L1ZkContract {
             settlement: Settlement::default(),
             games_at_a_time: GAMES_AT_A_TIME,
             looks: Mutex::default(),
+            watched: tokio::sync::Mutex::default(),
         })
     }
 

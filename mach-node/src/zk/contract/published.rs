@@ -15,6 +15,8 @@ pub(super) const REACH: u64 = 10_000;
 const MAX_OUTPUTS: u64 = 256;
 /// Games that are read at a time.
 const PAGE: u64 = 64;
+/// Outputs and games that the first look begins with, and that one look takes up.
+const AT_A_LOOK: u64 = 64;
 /// Seconds by which the clock of the rollup may be ahead of that of L1.
 const CLOCKS: u64 = 3_600;
 
@@ -44,7 +46,12 @@ alloy_sol_types::sol! {
     function gameCount() external view returns (uint256);
     function findLatestGames(uint32 gameType, uint256 start, uint256 n)
         external view returns (GameSearchResult[] memory);
+    function gameAtIndex(uint256 index) external view returns (uint32 gameType, uint64 timestamp, address proxy);
+
+    // Source: IDisputeGame of ethereum-optimism/optimism.
     function gameCreator() external view returns (address);
+    function rootClaim() external view returns (bytes32);
+    function l2BlockNumber() external view returns (uint256);
 }
 
 /// Where the contract takes output roots from. It never changes; which games are the rollup's own may, and is asked
@@ -55,6 +62,20 @@ pub(super) struct Sources {
     manager: Address,
     oracle: Option<Address>,
     factory: Option<Address>,
+}
+
+/// Number of the output and of the game that were not looked at yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Next {
+    output: Option<u64>,
+    game: Option<u64>,
+}
+
+/// Numbers from the next one on. L1 may have lost some.
+fn further(next: Option<u64>, count: U256) -> std::ops::Range<u64> {
+    let count: u64 = count.saturating_to();
+    let first = next.map_or(count.saturating_sub(AT_A_LOOK), |next| next.min(count));
+    first..first.saturating_add(AT_A_LOOK).min(count)
 }
 
 impl Sources {
@@ -113,24 +134,62 @@ impl Sources {
         let first: u64 = read(provider, oracle, &after).await?.saturating_to();
         let end = first.saturating_add(MAX_OUTPUTS).min(count.saturating_to());
         for index in first..end {
-            let request = getL2OutputCall {
-                index: U256::from(index),
-            };
-            let output = read(provider, oracle, &request).await?;
-            let number = u64::try_from(output.l2BlockNumber).unwrap_or(u64::MAX);
-            if !is_in_reach(from, number) {
+            let output = output_of(provider, oracle, index).await?;
+            if !is_in_reach(from, output.number) {
                 break;
             }
+            proposals.push(output);
+        }
+        Ok(proposals)
+    }
+
+    /// The rollup's own output roots from the next ones on, not all at once, and what comes next then.
+    ///
+    /// Errors: it is not known what stands there.
+    pub(super) async fn since(
+        &self,
+        provider: &DynProvider,
+        mut next: Next,
+    ) -> Result<(Vec<Proposal>, Next), ZkContractError> {
+        let mut proposals = Vec::new();
+        if let Some(oracle) = self.oracle {
+            let count = read(provider, oracle, &nextOutputIndexCall {}).await?;
+            let indices = further(next.output, count);
+            next.output = Some(indices.end);
+            for index in indices {
+                proposals.push(output_of(provider, oracle, index).await?);
+            }
+        }
+        let Some(factory) = self.factory else {
+            return Ok((proposals, next));
+        };
+        let own = read(provider, self.manager, &Z::gamesCall {}).await?;
+        let count = read(provider, factory, &gameCountCall {}).await?;
+        let indices = further(next.game, count);
+        next.game = Some(indices.end);
+        for index in indices {
+            let request = gameAtIndexCall {
+                index: U256::from(index),
+            };
+            let game = read(provider, factory, &request).await?;
+            let proxy = game.proxy;
+            // Anybody may make one.
+            if game.gameType != own.gameType
+                || read(provider, proxy, &gameCreatorCall {}).await? != own.proposer
+            {
+                continue;
+            }
+            let number = read(provider, proxy, &l2BlockNumberCall {}).await?;
             proposals.push(Proposal {
-                source: Source::Oracle(oracle),
+                source: Source::Game(proxy),
                 index,
-                posted_at: u64::try_from(output.timestamp).unwrap_or(u64::MAX),
-                root: output.outputRoot,
-                number,
+                posted_at: 0,
+                root: read(provider, proxy, &rootClaimCall {}).await?,
+                number: number.saturating_to(),
                 expected: Default::default(),
             });
         }
-        Ok(proposals)
+        Ok((proposals, next))
     }
 
     /// What games claim that were made since a time, about heights from one on: of some `most` games from number `from` down, or
@@ -195,6 +254,26 @@ impl Sources {
         }
         Ok((proposals, next))
     }
+}
+
+/// What stands in the oracle at an index.
+async fn output_of(
+    provider: &DynProvider,
+    oracle: Address,
+    index: u64,
+) -> Result<Proposal, ZkContractError> {
+    let request = getL2OutputCall {
+        index: U256::from(index),
+    };
+    let output = read(provider, oracle, &request).await?;
+    Ok(Proposal {
+        source: Source::Oracle(oracle),
+        index,
+        posted_at: u64::try_from(output.timestamp).unwrap_or(u64::MAX),
+        root: output.outputRoot,
+        number: u64::try_from(output.l2BlockNumber).unwrap_or(u64::MAX),
+        expected: Default::default(),
+    })
 }
 
 fn is_in_reach(from: u64, number: u64) -> bool {

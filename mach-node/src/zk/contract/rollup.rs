@@ -145,6 +145,18 @@ impl RollupChain {
         failure.map_or(Ok(None), |error| Err(error.into()))
     }
 
+    /// Hash and output root of the block of a height, if a node has it.
+    ///
+    /// Errors: the nodes do not say.
+    pub(super) async fn output_at(&self, number: u64) -> Result<Option<(B256, B256)>, BoxError> {
+        let Some(header) = self.header(number).await? else {
+            return Ok(None);
+        };
+        let hash = header.hash_slow();
+        let output = self.output(header, hash).await?;
+        Ok(Some((hash, output.root())))
+    }
+
     /// Storage root of the message passer after the block with this header, if a node says.
     pub(super) async fn passer_of(&self, header: &Header, hash: B256) -> Option<B256> {
         let output = self.output(header.clone(), hash).await.ok()?;

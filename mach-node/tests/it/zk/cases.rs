@@ -8,11 +8,13 @@ use mach_core::{Alert, AlertKind, ports::AlertSink};
 use mach_node::{
     store::{MemoryStore, RedbStore, Store, Table},
     zk::{
-        AlertState, EvidenceMissing, EvidenceSource, Stage, Target, ZkConfig, ZkContract, ZkError,
-        ZkMode,
+        AlertState, Case, EvidenceMissing, EvidenceSource, Stage, Target, ZkConfig, ZkContract,
+        ZkError, ZkMode, check_backend, program_of,
     },
 };
-use mach_prove::{Native, ProofBackend, ProofRequest, Worth};
+use mach_prove::{
+    BackendName, Native, Program, Progress, Proof, ProofBackend, ProofRequest, ProveError, Worth,
+};
 use mach_verify::{Evidence, EvidenceFolder};
 use tokio_util::sync::CancellationToken;
 
@@ -304,8 +306,7 @@ async fn what_cannot_be_proved_is_not_raised() {
         ..known
     };
     zk.raise(&unprovable).await.unwrap();
-    let stages = settle(&zk).await;
-    assert!(matches!(&stages[..], [Stage::GivenUp { .. }]), "{stages:?}");
+    assert!(zk.cases().is_empty(), "{:?}", zk.cases());
     assert_eq!(contract.counts(), (0, 0, 0));
     assert_eq!(backend.proved.load(SeqCst), 0);
 }
@@ -338,6 +339,109 @@ async fn a_backend_whose_proofs_no_contract_takes_is_refused_in_earnest() {
             .await
             .is_none()
     );
+}
+
+/// A prover that has started and answers nothing holds nobody up for ever.
+#[tokio::test(start_paused = true)]
+async fn a_prover_that_never_answers_lets_zk_mode_not_start() {
+    struct Mute;
+    #[async_trait]
+    impl ProofBackend for Mute {
+        fn name(&self) -> BackendName {
+            BackendName::Risc0
+        }
+
+        async fn worth(&self) -> Result<Worth, ProveError> {
+            std::future::pending().await
+        }
+
+        async fn program_id(&self, _program: Program) -> Result<B256, ProveError> {
+            std::future::pending().await
+        }
+
+        async fn prove(
+            &self,
+            _request: &ProofRequest,
+            _progress: &(dyn Fn(Progress) + Send + Sync),
+        ) -> Result<Proof, ProveError> {
+            std::future::pending().await
+        }
+
+        async fn verify(&self, _proof: &Proof) -> Result<(), ProveError> {
+            std::future::pending().await
+        }
+    }
+    let worth = check_backend(&Mute).await;
+    assert!(matches!(worth, Err(ZkError::Prover(_))), "{worth:?}");
+    let program = program_of(&Mute, Program::Block).await.unwrap_err();
+    let words = "has not answered in 300 seconds";
+    assert!(format!("{program:?}").contains(words), "{program:?}");
+}
+
+/// Of what has ended the newest is kept, however long it may be kept.
+#[tokio::test]
+async fn no_more_ended_cases_are_kept_than_are_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    let backend = Backend::new(Deaths::default());
+    let store = Arc::new(MemoryStore::new());
+    let one = ZkConfig {
+        max_ended: 1,
+        ..config()
+    };
+    let zk = open(Arc::clone(&store), &contract, &backend, folder.path(), one).await;
+    let first = case(folder.path(), "state-root");
+    zk.raise(&first).await.unwrap();
+    settle(&zk).await;
+    // Ends are told apart by seconds.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let second = case(folder.path(), "gas-used");
+    zk.raise(&second).await.unwrap();
+    settle(&zk).await;
+    assert_eq!(zk.cases().len(), 2);
+    // What is open is not among them.
+    let open_case = Alert {
+        rule: 6,
+        ..first.clone()
+    };
+    zk.raise(&open_case).await.unwrap();
+    let zk = open(Arc::clone(&store), &contract, &backend, folder.path(), one).await;
+    let shutdown = CancellationToken::new();
+    let forgotten = async {
+        while zk.cases().len() > 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        shutdown.cancel();
+    };
+    tokio::join!(zk.run(shutdown.clone()), forgotten);
+    let left: Vec<Alert> = zk.cases().into_iter().map(|it| it.alert).collect();
+    assert!(left.contains(&second) && !left.contains(&first), "{left:?}");
+}
+
+/// Nobody knows what the root is the hash of, and then somebody does.
+#[tokio::test]
+async fn an_output_root_that_is_opened_late_is_convicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.unopened.store(5, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let hurried = ZkConfig {
+        evidence_within: Duration::ZERO,
+        ..config()
+    };
+    let store = MemoryStore::new();
+    let zk = open(store, &contract, &backend, folder.path(), hurried).await;
+    let alert = Alert {
+        kind: AlertKind::InvalidOutputProposal,
+        rule: 128,
+        ..case(folder.path(), "state-root")
+    };
+    zk.raise(&alert).await.unwrap();
+    let is_told = |case: &Case| case.trouble.as_ref().is_some_and(|it| it.tries > 2);
+    until(&zk, is_told).await;
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(contract.counts(), (0, 0, 0));
 }
 
 #[tokio::test]

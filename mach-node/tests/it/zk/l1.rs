@@ -316,10 +316,7 @@ async fn an_output_of_a_later_block_is_convicted_before_isthmus_too() {
 /// A rollup with dispute games and no oracle. Of games, those of its proposer count.
 #[tokio::test]
 async fn the_claim_of_a_dispute_game_is_convicted() {
-    for (proposer, convictions) in [
-        (PROPOSER.address, 1),
-        (Address::repeat_byte(7), 0),
-    ] {
+    for (proposer, convictions) in [(PROPOSER.address, 1), (Address::repeat_byte(7), 0)] {
         let world = World::new(4, |config| {
             config.oracle = None;
             config.game_factory = Some(DISPUTE_GAME_FACTORY);
@@ -848,7 +845,7 @@ async fn an_output_root_that_somebody_has_accused_is_convicted() {
     assert_eq!(world.proved().await.len(), 1);
 }
 
-/// A right output root is accused of nothing, and one that nobody opens is given up.
+/// A right output root is accused of nothing, and one that nobody opens is given up some day.
 #[tokio::test]
 async fn an_output_root_that_cannot_be_shown_to_be_wrong_is_given_up() {
     let world = World::new(1, |_| {}).await;
@@ -861,6 +858,7 @@ async fn an_output_root_that_cannot_be_shown_to_be_wrong_is_given_up() {
     not_opened.claimed = B256::repeat_byte(1);
     let hurried = ZkConfig {
         evidence_within: Duration::ZERO,
+        give_up_after: Duration::ZERO,
         ..config()
     };
     let account = submitter(world.devnet.l1().provider(), 1).await;
@@ -879,4 +877,63 @@ async fn an_output_root_that_cannot_be_shown_to_be_wrong_is_given_up() {
         assert!(told, "{words}: {:?}", zk.cases());
     }
     assert_eq!(world.manager.alert_count().await.unwrap(), U256::ZERO);
+}
+
+/// The proposer posts what its rollup's nodes do not have. No verifier says so: it stands on L1.
+#[tokio::test]
+async fn an_output_root_on_l1_that_no_block_has_is_noticed() {
+    for (is_game, is_opened) in [(false, true), (true, true), (false, false)] {
+        let world = World::new(1, |config| {
+            if is_game {
+                config.oracle = None;
+                config.game_factory = Some(DISPUTE_GAME_FACTORY);
+                config.proposer = Some(PROPOSER.address);
+            }
+        })
+        .await;
+        let alert = output_lie(&world).await;
+        world.propose(3);
+        // Games of others are none of it.
+        let stranger = submitter(world.devnet.l1().provider(), 2).await;
+        let create = createCall {
+            gameType: 0,
+            rootClaim: B256::repeat_byte(7),
+            extraData: U256::from(2).abi_encode().into(),
+        };
+        stranger.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
+        let l2: RootProvider = world.devnet.l2().provider();
+        let op_nodes = is_opened.then(|| l2.clone().erased());
+        let account = submitter(world.devnet.l1().provider(), 1).await;
+        let contract = L1ZkContract::connect(world.manager.clone(), account).await;
+        let chain = RollupChain::new([l2.erased()]).with_op_nodes(op_nodes);
+        let contract = Arc::new(contract.unwrap().with_chain(chain));
+        let told = ZkConfig {
+            allow_development: false,
+            evidence_within: Duration::ZERO,
+            ..config()
+        };
+        let (to, by) = (Arc::clone(&contract), DigestBackend(Worth::OnChain));
+        let folder = Arc::new(EvidenceFolder::new(world.folder()));
+        let zk = ZkMode::open(MemoryStore::new(), to, Arc::new(by), folder, told).await;
+        let zk = zk.unwrap();
+        for _ in 0..2 {
+            contract.look(&zk).await.unwrap();
+        }
+        let found: Vec<Alert> = zk.cases().into_iter().map(|it| it.alert).collect();
+        assert_eq!(found, [alert]);
+        if is_opened {
+            let stages = settle(&zk).await;
+            assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+            assert_eq!(world.convictions().await, 1);
+        } else {
+            // Somebody has to look.
+            let is_told = |case: &Case| case.trouble.as_ref().is_some_and(|it| it.tries > 2);
+            until(&zk, is_told).await;
+        }
+        // What is right is left alone.
+        let number = world.devnet.sequencer().produce().unwrap();
+        world.devnet.proposer().propose(number).unwrap();
+        contract.look(&zk).await.unwrap();
+        assert_eq!(zk.cases().len(), 1);
+    }
 }
