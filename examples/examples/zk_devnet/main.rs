@@ -33,7 +33,7 @@ use eyre::{ContextCompat, bail, ensure};
 use mach_contracts_bindings::{
     SubmitPolicy, Submitter,
     zk::{
-        Raise, Verifier, ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
+        Raise, Verifier, ZkBlockTimes, ZkConfig, ZkProgram, ZkRules, ZkServiceManager,
         abi::{Claim, IMachZkServiceManager, IProofVerifier, Opening, Path, ProgramKind, Status},
         deploy_verifier,
     },
@@ -43,7 +43,7 @@ use mach_prove::{
     BackendName, BlockInput, Context, Journal, ProcessBackend, Progress, ProofBackend,
     ProofRequest, Task,
 };
-use mach_verify::source::WitnessSource;
+use mach_verify::{output_root, source::WitnessSource};
 use sha2::{Digest, Sha256};
 
 /// Four bytes that the seals of RISC Zero 3.0 begin with.
@@ -82,6 +82,7 @@ async fn main() -> eyre::Result<()> {
     };
     let (zk, program) = stage.deploy(risc_zero.as_ref()).await?;
     stage.convict(&zk, false_root).await?;
+    stage.refute(&zk, honest).await?;
     let id = stage.accuse(&zk, false_block).await?;
     let request = stage.execute(&zk, honest, false_block).await?;
     if let (Some(parts), Some(program)) = (&risc_zero, program) {
@@ -180,6 +181,11 @@ impl Stage {
             bond: BOND,
             // The devnet has no forks to come.
             configs: vec![ZkRules::without_horizon(self.config.l2_spec().hash())],
+            times: Some(ZkBlockTimes {
+                first_block: 0,
+                first_timestamp: self.config.genesis_timestamp,
+                block_time: self.config.l2_block_time,
+            }),
             ..ZkConfig::new(self.devnet.l2().chain_id(), self.owner.sender())
         };
         let mut program = None;
@@ -228,9 +234,7 @@ impl Stage {
     /// The EVM sees by itself that the root contradicts the header that it names.
     async fn convict(&self, zk: &ZkServiceManager, number: u64) -> eyre::Result<()> {
         let id = self.accuse(zk, number).await?;
-        let block = self.devnet.l2().l2_block(number).wrap_err("no block")?;
-        let header = Bytes::from(alloy_rlp::encode(block.header.inner()));
-        let opening = self.opening(number).await?;
+        let (header, opening) = (self.header(number)?, self.opening(number).await?);
         zk.convict_directly(&self.watcher, id, &opening, &header, &[])
             .await?;
         let alert = zk.alert(id).await?;
@@ -243,6 +247,37 @@ impl Stage {
         zk.withdraw(&self.watcher, self.watcher.sender()).await?;
         self.say(&format!("the bond of {BOND} wei is back"));
         Ok(())
+    }
+
+    /// An alert that is wrong itself: the header of the output root has another number than the alert says.
+    async fn refute(&self, zk: &ZkServiceManager, number: u64) -> eyre::Result<()> {
+        let (header, opening) = (self.header(number)?, self.opening(number).await?);
+        let (state_root, passer) = (opening.stateRoot, opening.messagePasserStorageRoot);
+        let raise = Raise::OutputRoot {
+            root: output_root(state_root, passer, opening.blockHash),
+            number: number + 1,
+            expected: B256::ZERO,
+        };
+        let id = zk.raise(&self.watcher, &raise).await?;
+        self.say(&format!(
+            "alert {id} is raised about the right output root of block {number}, as if it were of the next: {} gas",
+            self.gas().await?
+        ));
+        zk.refute_directly(&self.owner, id, &opening, &header)
+            .await?;
+        let alert = zk.alert(id).await?;
+        ensure!(alert.status == Status::Refuted, "alert {id} is not refuted");
+        self.say(&format!(
+            "alert {id} is refuted by the EVM alone ({:?}): {} gas, no prover; its bond is lost",
+            alert.ground,
+            self.gas().await?
+        ));
+        Ok(())
+    }
+
+    fn header(&self, number: u64) -> eyre::Result<Bytes> {
+        let block = self.devnet.l2().l2_block(number).wrap_err("no block")?;
+        Ok(alloy_rlp::encode(block.header.inner()).into())
     }
 
     async fn accuse(&self, zk: &ZkServiceManager, number: u64) -> eyre::Result<U256> {
