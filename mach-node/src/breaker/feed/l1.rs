@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -11,6 +12,7 @@ use alloy_provider::{DynProvider, Provider};
 use async_trait::async_trait;
 use mach_contracts_bindings::{ActiveAlert, Probe, RollupStanding};
 use mach_core::Confirmation;
+use tokio::task::spawn_blocking;
 use tracing::{debug, error, info};
 
 use super::{
@@ -178,7 +180,7 @@ impl L1Feed {
                 }
             }
         }
-        self.keep();
+        self.keep().await;
         if let Some(alert) = self.untold.pop_front() {
             // It stands, wherever the head is.
             return Ok(FeedEvent::Alerted(Box::new(alert)));
@@ -207,9 +209,9 @@ impl L1Feed {
         }
     }
 
-    /// Writes down what is in force, if it is something else than before.
-    fn keep(&mut self) {
-        let Some(memory) = &self.memory else {
+    /// Writes down what is in force, if it is something else than before. A disk takes its time.
+    async fn keep(&mut self) {
+        let Some(memory) = self.memory.clone() else {
             return;
         };
         let held = self.held.values().map(|alert| Remembered {
@@ -220,7 +222,9 @@ impl L1Feed {
         if held == self.kept {
             return;
         }
-        match memory.keep(self.rollup, self.service_manager, held.clone()) {
+        let (rollup, service_manager, written) = (self.rollup, self.service_manager, held.clone());
+        let kept = spawn_blocking(move || memory.keep(rollup, service_manager, written)).await;
+        match kept.map_err(io::Error::other).flatten() {
             Ok(()) => self.kept = held,
             // It is in force all the same, and the next look tries again.
             Err(error) => error!(%error, "alerts in force are not kept for the next process"),
