@@ -99,6 +99,11 @@ impl<S: Scheme> OperatorKeys<S> {
         self.members.is_empty()
     }
 
+    /// All operators, ascending by id.
+    pub fn operators(&self) -> impl Iterator<Item = OperatorId> {
+        self.members.iter().map(|member| member.key.operator_id())
+    }
+
     /// Key of an operator, if it is in any of the quorums.
     pub fn key(&self, operator: &OperatorId) -> Option<&ValidKey<S>> {
         let position = self.position(operator)?;

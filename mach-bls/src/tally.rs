@@ -350,6 +350,11 @@ impl<S: Scheme> Tally<S> {
         &self.quorums
     }
 
+    /// Keys of the operators.
+    pub const fn keys(&self) -> &Arc<OperatorKeys<S>> {
+        &self.keys
+    }
+
     /// The statement.
     pub const fn statement(&self) -> &Statement {
         &self.statement

@@ -6,7 +6,7 @@ use alloy_sol_types::SolCall;
 use async_trait::async_trait;
 use mach_core::{
     Certificate, Confirmation, G1Bytes, G2Bytes, NonSigner, QuorumTally, Statement,
-    ports::{BoxError, ConfirmError, StatementConfirmer},
+    ports::{BoxError, ConfirmError, L1Standing, StatementConfirmer, StatementReader},
 };
 use tracing::info;
 
@@ -83,6 +83,13 @@ impl ContractConfirmer {
 }
 
 #[async_trait]
+impl StatementReader for ContractConfirmer {
+    async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        StatementReader::standing(&self.contracts.service_manager, statement).await
+    }
+}
+
+#[async_trait]
 impl StatementConfirmer for ContractConfirmer {
     async fn confirm(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError> {
         let contracts = &self.contracts;
@@ -104,6 +111,9 @@ impl StatementConfirmer for ContractConfirmer {
                 // behind the same address, has not seen the reference block.
                 if already_confirmed(error.revert()) || is_early(error.revert()) {
                     return Err(ConfirmError::Backend(Box::new(error)));
+                }
+                if was_removed(error.revert()) {
+                    return Err(ConfirmError::Withdrawn(certificate.digest()));
                 }
                 Err(submit_error(error))
             }
@@ -144,6 +154,13 @@ impl DryRun {
         let (provider, to) = (&self.0.provider, self.0.service_manager.address());
         let tried = simulate_bytes(provider, Address::ZERO, to, calldata, signature).await;
         tried.map(|_| ()).map_err(call_error)
+    }
+}
+
+#[async_trait]
+impl StatementReader for DryRun {
+    async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        StatementReader::standing(&self.0.service_manager, statement).await
     }
 }
 
@@ -299,6 +316,15 @@ const fn already_confirmed(revert: Option<&Revert>) -> bool {
         Some(Revert::ServiceManager(
             IMachServiceManagerErrors::AlreadyConfirmed(_)
                 | IMachServiceManagerErrors::AlreadyAdded(_)
+        ))
+    )
+}
+
+const fn was_removed(revert: Option<&Revert>) -> bool {
+    matches!(
+        revert,
+        Some(Revert::ServiceManager(
+            IMachServiceManagerErrors::AlertWasRemoved(_)
         ))
     )
 }

@@ -17,7 +17,7 @@
 //! | `mach_verifier_broken` | `rollup` | 1 after a reorg of final blocks |
 //! | `mach_operator_waiting` | | statements that are not settled with every aggregator |
 //! | `mach_operator_held` | | those among them that an aggregator has, without a certificate yet |
-//! | `mach_operator_refused`, `mach_operator_given_up` | | statements, since the start |
+//! | `mach_operator_refused`, `mach_operator_given_up`, `mach_operator_withdrawn` | | statements, since the start |
 //! | `mach_aggregator_rounds` | | rounds in memory |
 //! | `mach_api_requests`, `mach_api_request_duration_seconds` | `route`, `status` | requests to the finality API; of streams until they begin |
 //! | `mach_breaker_state` | `rollup`, `state` | 1 for what is in force |
@@ -242,6 +242,7 @@ fn outbox(status: &OutboxStatus) {
     counter!("mach_num_signed_task_responses_accepted_by_aggregator").absolute(status.accepted);
     counter!("mach_operator_refused").absolute(status.refused);
     counter!("mach_operator_given_up").absolute(status.given_up);
+    counter!("mach_operator_withdrawn").absolute(status.withdrawn);
     gauge!("mach_operator_waiting").set(status.waiting as f64);
     gauge!("mach_operator_held").set(status.held as f64);
 }

@@ -14,7 +14,10 @@ use mach_bls::bn254::SecretKey;
 use mach_core::{
     Attestation, BlockRef, Certificate, Confirmation, Domain, G1Bytes, Operator, OperatorId,
     OperatorSet, QuorumNumbers, SignedStatement, Stake, Statement,
-    ports::{BoxError, ConfirmError, OperatorRegistry, RegistryError, StatementConfirmer},
+    ports::{
+        BoxError, ConfirmError, L1Standing, OperatorRegistry, RegistryError, StatementConfirmer,
+        StatementReader,
+    },
 };
 use mach_node::L1Head;
 
@@ -85,6 +88,13 @@ impl OperatorRegistry for L1 {
 impl L1Head for L1 {
     async fn block_number(&self) -> Result<u64, BoxError> {
         Ok(self.head())
+    }
+}
+
+#[async_trait]
+impl StatementReader for L1 {
+    async fn standing(&self, _: &Statement) -> Result<L1Standing, ConfirmError> {
+        Ok(L1Standing::Absent)
     }
 }
 

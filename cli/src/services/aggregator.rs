@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use eyre::WrapErr;
 use mach_contracts_bindings::{ContractConfirmer, DryRun};
 use mach_core::{
-    Certificate, Confirmation,
-    ports::{ConfirmError, StatementConfirmer},
+    Certificate, Confirmation, Statement,
+    ports::{ConfirmError, L1Standing, StatementConfirmer, StatementReader},
 };
 use mach_node::{
     Aggregator, AggregatorConfig, InstanceConfig, Retention, RoundEvent, ToL1, grpc,
@@ -159,7 +159,7 @@ enum ToContracts {
     /// They are brought to L1.
     Sends(Arc<ContractConfirmer>),
     /// A dry run: it is tried what would become of them.
-    Tries(DryRun),
+    Tries(Arc<DryRun>),
 }
 
 impl ToContracts {
@@ -173,7 +173,7 @@ impl ToContracts {
         if settings.dry_run {
             warn!("certificates are tried against the contract and not sent");
             let dry_run = DryRun::connect(chain.provider.clone(), manager, retriever);
-            return Ok(Self::Tries(dry_run.await?));
+            return Ok(Self::Tries(Arc::new(dry_run.await?)));
         }
         eyre::ensure!(
             settings.ecdsa_key.is_some() || settings.web3signer.is_some(),
@@ -197,13 +197,20 @@ impl ToContracts {
     fn confirmer(&self) -> Arc<dyn StatementConfirmer> {
         match self {
             Self::Sends(confirmer) => Arc::<ContractConfirmer>::clone(confirmer),
-            Self::Tries(_) => Arc::new(Nothing),
+            Self::Tries(dry_run) => Arc::new(Nothing(Arc::clone(dry_run))),
         }
     }
 }
 
 /// Where nothing is brought to L1, for which nobody asks with [`ToL1::Nothing`].
-struct Nothing;
+struct Nothing(Arc<DryRun>);
+
+#[async_trait]
+impl StatementReader for Nothing {
+    async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        self.0.standing(statement).await
+    }
+}
 
 #[async_trait]
 impl StatementConfirmer for Nothing {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use eyre::{OptionExt, WrapErr};
 use mach_bls::{LocalSigner, ValidKey};
-use mach_contracts_bindings::ContractRegistry;
+use mach_contracts_bindings::{ContractRegistry, ServiceManager};
 use mach_core::{
     QuorumNumbers, Threshold,
     ports::{OperatorRegistry, SignatureAggregator, StatementSigner},
@@ -82,7 +82,9 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         resend_for: settings.resend_for.0,
         ..OutboxConfig::default()
     };
-    let outbox = Outbox::open(store.clone(), operator, outbox_config).await?;
+    let (manager, provider) = (chain.deployment.service_manager, chain.provider.clone());
+    let on_l1 = Arc::new(ServiceManager::connect(provider, manager).await?);
+    let outbox = Outbox::open(store.clone(), operator, Some(on_l1), outbox_config).await?;
     let rechecks = Rechecks::default();
     let (speaking, looked_at) = (outbox.clone(), rechecks.clone());
     let rollups = rollup::start(

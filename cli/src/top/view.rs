@@ -331,6 +331,7 @@ const fn state(round: &RoundView) -> (&'static str, Style) {
         RoundState::Collecting => ("collecting", WAITING),
         RoundState::Certified => ("certified", GOOD),
         RoundState::Confirmed(_) => ("confirmed", GOOD),
+        RoundState::Withdrawn => ("withdrawn", WAITING),
     }
 }
 

@@ -496,6 +496,20 @@ export interface components {
             rollup: components["schemas"]["u64"];
             /** @enum {string} */
             type: "confirmed";
+        } | {
+            /** @description The block that it is about. */
+            block: components["schemas"]["BlockRef"];
+            /**
+             * Format: hex
+             * @description Digest of the statement.
+             */
+            digest: string;
+            /** @description Whether it is an alert. */
+            is_alert: boolean;
+            /** @description EIP-155 id of the rollup. */
+            rollup: components["schemas"]["u64"];
+            /** @enum {string} */
+            type: "unconfirmed";
         } | (components["schemas"]["AlertView"] & {
             /** @enum {string} */
             type: "alerted";

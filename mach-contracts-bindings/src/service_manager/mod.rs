@@ -7,12 +7,17 @@ mod standing;
 
 use alloy_primitives::{Address, B256, ChainId, U256};
 use alloy_provider::{DynProvider, Provider};
-use mach_core::{BlockRef, Domain, QuorumError, QuorumNumbers, Round, Statement, Threshold};
+use async_trait::async_trait;
+use mach_core::{
+    Alert, BlockRef, Domain, QuorumError, QuorumNumbers, Round, Statement, Threshold,
+    ports::{ConfirmError, L1Standing, StatementReader},
+};
 
 use crate::{
-    CallError,
+    CallError, Revert,
     abi::{self, IMachServiceManager as I},
-    call::call,
+    call::{call, simulate},
+    confirmer::call_error,
 };
 
 pub use admin::{Action, Admin, AdminCommand, AdminError, Role};
@@ -25,6 +30,10 @@ pub struct ServiceManager {
     provider: DynProvider,
     domain: Domain,
 }
+
+/// [`abi::AlertRecord::status`] of an alert that is active, and of one that was removed.
+const ACTIVE: u8 = 1;
+const REMOVED: u8 = 2;
 
 /// What the service manager asks of a V3 certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,24 +142,63 @@ impl ServiceManager {
         Ok((!answer.digest.is_zero()).then_some((answer.attested, answer.digest)))
     }
 
-    /// Whether `statement` stands: an alert that is active, or the attestation of its height.
-    pub async fn stands(&self, statement: &Statement) -> Result<bool, CallError> {
-        const ACTIVE: u8 = 1;
+    /// What L1 has of `statement`: an alert that is active, or the attestation of its height.
+    pub async fn standing(&self, statement: &Statement) -> Result<L1Standing, CallError> {
         let digest = statement.digest(&self.domain);
         match statement {
-            Statement::Alert(_) => Ok(self.alert(digest).await?.status == ACTIVE),
+            Statement::Alert(alert) => match self.alert(digest).await?.status {
+                ACTIVE => Ok(L1Standing::Stands),
+                REMOVED => self.removed(alert).await,
+                _ => Ok(L1Standing::Absent),
+            },
             Statement::Attestation(attestation) => {
                 let number = attestation.block.number;
                 let standing = self
                     .attestation(attestation.rollup_chain_id, number)
                     .await?;
-                Ok(standing.is_some_and(|(_, standing)| standing == digest))
+                Ok(match standing {
+                    Some((_, standing)) if standing == digest => L1Standing::Stands,
+                    _ => L1Standing::Absent,
+                })
             }
+        }
+    }
+
+    /// Whether `statement` stands.
+    pub async fn stands(&self, statement: &Statement) -> Result<bool, CallError> {
+        Ok(self.standing(statement).await? == L1Standing::Stands)
+    }
+
+    /// What is left of an alert that was removed. Its record is the same after the owner has reopened it, so
+    /// that it is tried with a reference block that no chain has: only what is not removed gets as far as
+    /// that.
+    async fn removed(&self, alert: &Alert) -> Result<L1Standing, CallError> {
+        let unsigned = I::submitAlertCall {
+            alert: alert.into(),
+            referenceBlockNumber: u32::MAX,
+            nonSignerStakesAndSignature: abi::NonSignerStakesAndSignature::default(),
+        };
+        let to = self.domain.service_manager;
+        match simulate(&self.provider, Address::ZERO, to, &unsigned).await {
+            Err(CallError::Reverted {
+                revert:
+                    Revert::ServiceManager(I::IMachServiceManagerErrors::ReferenceBlockNotPast(_)),
+                ..
+            }) => Ok(L1Standing::Absent),
+            Ok(_) | Err(CallError::Reverted { .. }) => Ok(L1Standing::Withdrawn),
+            Err(error) => Err(error),
         }
     }
 
     async fn call<C: alloy_sol_types::SolCall>(&self, request: &C) -> Result<C::Return, CallError> {
         call(&self.provider, self.domain.service_manager, request).await
+    }
+}
+
+#[async_trait]
+impl StatementReader for ServiceManager {
+    async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        Self::standing(self, statement).await.map_err(call_error)
     }
 }
 

@@ -18,7 +18,10 @@ use mach_core::{
     Alert, AlertKind, Attestation, BlockRef, Certificate, Domain, G1Bytes, NonSigner, OperatorId,
     OperatorSet, QuorumNumbers, QuorumStake, QuorumTally, Stake, Statement, Threshold,
     legacy::{AlertCertificate, digest_v2},
-    ports::{ConfirmError, OperatorRegistry, RegistryError, StatementConfirmer},
+    ports::{
+        ConfirmError, L1Standing, OperatorRegistry, RegistryError, StatementConfirmer,
+        StatementReader,
+    },
 };
 use mach_devnet::{Chain, DEV_ACCOUNTS, DevnetConfig, Ethereum, Mining};
 
@@ -544,7 +547,10 @@ async fn an_alert_that_was_reopened_is_raised_again() {
     .unwrap();
     let certificate = network.certificate(alert(1), &[]).await;
     let digest = certificate.digest();
+    let standing = async || confirmer.standing(&certificate.statement).await.unwrap();
+    assert_eq!(standing().await, L1Standing::Absent);
     let first = confirmer.confirm(&certificate).await.unwrap();
+    assert_eq!(standing().await, L1Standing::Stands);
     let sent = confirmer.submitter();
     assert_eq!(sent.done(digest).await, None);
     network.l1.mine().await;
@@ -558,14 +564,21 @@ async fn an_alert_that_was_reopened_is_raised_again() {
     };
     owner.call(manager, &remove).await.unwrap();
     let error = confirmer.confirm(&certificate).await.unwrap_err();
-    assert!(error.to_string().contains("AlertWasRemoved"), "{error}");
+    assert!(
+        matches!(error, ConfirmError::Withdrawn(it) if it == digest),
+        "{error}"
+    );
+    assert!(!error.is_transient());
+    assert_eq!(standing().await, L1Standing::Withdrawn);
 
     let reopen = I::reopenAlertCall {
         rollupChainId: rollup,
         messageHash: digest,
     };
     owner.call(manager, &reopen).await.unwrap();
+    assert_eq!(standing().await, L1Standing::Absent);
     let second = confirmer.confirm(&certificate).await.unwrap();
+    assert_eq!(standing().await, L1Standing::Stands);
     assert!(second.transaction.is_some());
     assert_ne!(second.transaction, first.transaction);
     let manager = network.service_manager().await;

@@ -37,6 +37,9 @@ pub enum Progress {
     },
     /// The statement stands on L1.
     Confirmed(Confirmation),
+    /// The statement is an alert that was removed on L1 by the owner of the contract: no signature is needed
+    /// any more, and this one is not kept.
+    Withdrawn,
 }
 
 /// Why a round was not opened or a signature not taken.
@@ -68,6 +71,9 @@ pub enum AggregateError {
     /// The aggregator is at its limit of open rounds.
     #[error("the limit of {0} open rounds is reached")]
     Full(usize),
+    /// Too many signatures of statements of long ago come at once.
+    #[error("too many late signatures come at once")]
+    Busy,
     /// Another instance leads; this one stands by.
     #[error("another instance of the aggregator leads")]
     Standby,
@@ -83,7 +89,7 @@ impl AggregateError {
     /// Whether a later try may succeed.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Full(_) | Self::Standby | Self::Backend(_) => true,
+            Self::Full(_) | Self::Busy | Self::Standby | Self::Backend(_) => true,
             Self::Registry(source) => source.is_transient(),
             _ => false,
         }

@@ -15,7 +15,9 @@ mod source;
 mod validator;
 
 pub use aggregator::{AggregateError, Progress, SignatureAggregator};
-pub use confirmer::{AlertConfirmer, ConfirmError, StatementConfirmer};
+pub use confirmer::{
+    AlertConfirmer, ConfirmError, L1Standing, StatementConfirmer, StatementReader,
+};
 pub use guard::{GuardError, SigningGuard};
 pub use l1::{BlobSource, L1Head, L1Source};
 pub use queue::{Claim, Completion, Lease, QueueError, QueueProgress, Release, WorkQueue};
@@ -46,6 +48,7 @@ mod tests {
         guard: Box<dyn SigningGuard>,
         registry: Box<dyn OperatorRegistry>,
         aggregator: Box<dyn SignatureAggregator>,
+        reader: Box<dyn StatementReader>,
         confirmer: Box<dyn StatementConfirmer>,
         alert_confirmer: Box<dyn AlertConfirmer>,
         other_signer: Box<dyn StatementSigner<Bls12381>>,

@@ -7,8 +7,8 @@ use mach_core::{
     BlockRef, Certificate, Confirmation, L2Block, OperatorId, Round, SignedStatement, Statement,
     Verdict,
     ports::{
-        AggregateError, BlockValidator, ConfirmError, Progress, SignatureAggregator,
-        StatementConfirmer, ValidateError,
+        AggregateError, BlockValidator, ConfirmError, L1Standing, Progress, SignatureAggregator,
+        StatementConfirmer, StatementReader, ValidateError,
     },
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -118,6 +118,13 @@ impl<A: SignatureAggregator> SignatureAggregator for Told<A> {
             progress: progress.clone(),
         });
         Ok(progress)
+    }
+}
+
+#[async_trait]
+impl<C: StatementReader> StatementReader for Told<C> {
+    async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        self.inner.standing(statement).await
     }
 }
 

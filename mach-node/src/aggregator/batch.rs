@@ -69,6 +69,10 @@ impl<S: Scheme> Aggregator<S> {
         let mut extend_at: Option<Instant> = None;
         loop {
             let is_due = extend_at.is_some_and(|at| at <= Instant::now());
+            // Each certificate of a closed round is written whole: who comes late comes together with others.
+            if let Some((_, made)) = work.certificate.as_ref().filter(|_| work.is_closed) {
+                sleep_until(*made + EXTEND_EVERY).await;
+            }
             // While others are at it, more signatures come together.
             let permit = self.0.proving.acquire().await;
             match round.take_waiting(MAX_BATCH) {
@@ -161,7 +165,10 @@ impl<S: Scheme> Aggregator<S> {
         counted: &mut Counted<S>,
     ) -> Result<(), AggregateError> {
         // The certificate of a closed round has its late signatures, unless that of another round is kept.
-        let is_covered = work.is_closed && !work.is_beside && self.is_settled(round).await;
+        let is_covered = work.is_closed
+            && work.certificate.is_some()
+            && !work.is_beside
+            && self.is_settled(round).await;
         let signatures: Vec<(OperatorId, G1Bytes<S>)> = match is_covered {
             true => Vec::new(),
             false => work.unrecorded.iter().copied().collect(),
@@ -296,9 +303,8 @@ impl<S: Scheme> Aggregator<S> {
     ) -> Result<bool, AggregateError> {
         let (digest, closed) = (round.digest(), round.to_stored());
         let confirmations = self.0.config.confirmations;
-        let look_again = closed
-            .confirmation
-            .and_then(|it| look_again(it.l1_block, it.l1_block, confirmations));
+        let look_again =
+            (closed.on_l1_since()).and_then(|since| look_again(since, since, confirmations));
         let closing = Closing {
             // An alert's may be needed once more, until its confirmation is deep enough.
             is_covered: !work.is_beside && (look_again.is_none() || !closed.is_lasting()),
@@ -319,7 +325,7 @@ impl<S: Scheme> Aggregator<S> {
                 Recorded::Elsewise => {
                     let row = self.0.ledger.row(&digest).await.map_err(super::unstored)?;
                     let row = row.filter(|it| round.is_copy_of(&it.round));
-                    match row.filter(|it| it.round.confirmation.is_none()) {
+                    match row.filter(|it| it.round.on_l1_since().is_none()) {
                         Some(row) => work.row = Some(row.bytes),
                         None => return Ok(false),
                     }

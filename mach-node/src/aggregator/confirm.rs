@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use backon::Retryable;
 use mach_bls::Scheme;
 use mach_core::{
-    Certificate, Confirmation,
-    ports::{ConfirmError, StatementConfirmer},
+    Certificate, Confirmation, Statement,
+    ports::{ConfirmError, L1Standing, StatementConfirmer, StatementReader},
 };
+use tokio::time::timeout;
 use tracing::{error, warn};
 
 use super::{Aggregator, Shared, round::OpenRound, view::RoundEvent};
@@ -16,6 +17,8 @@ use super::{Aggregator, Shared, round::OpenRound, view::RoundEvent};
 const LONGEST_PAUSE: u32 = 60;
 /// The same while L1 does not answer at all.
 const LONGEST_SILENCE: u32 = 6;
+/// How long L1 has to say what it has of a statement.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl<S: Scheme> Aggregator<S> {
     /// Brings `certificate` to L1: an alert for as long as it takes, an attestation for as long as its round
@@ -40,13 +43,12 @@ impl<S: Scheme> Aggregator<S> {
                 })
                 .await;
             let error = match outcome {
-                Ok(confirmation) => {
-                    round.confirmed(confirmation);
-                    self.0.events.tell(|| RoundEvent::Confirmed {
-                        digest,
-                        confirmation,
-                    });
-                    return self.poke(Arc::clone(&round));
+                Ok(confirmation) => return self.stands(&round, confirmation),
+                Err(ConfirmError::Withdrawn(_)) => {
+                    // What it was signed for is below, and L1 has that.
+                    let signed_at = round.terms().reference_block().into();
+                    let l1_block = self.0.head().await.unwrap_or(signed_at);
+                    return self.withdrawn(&round, l1_block);
                 }
                 Err(error) => error,
             };
@@ -65,6 +67,37 @@ impl<S: Scheme> Aggregator<S> {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest.saturating_mul(LONGEST_SILENCE));
         }
+    }
+
+    /// Closes the round of a statement that stands on L1.
+    pub(super) fn stands(&self, round: &Arc<OpenRound<S>>, confirmation: Confirmation) {
+        let digest = round.digest();
+        round.confirmed(confirmation);
+        self.0.events.tell(|| RoundEvent::Confirmed {
+            digest,
+            confirmation,
+        });
+        self.poke(Arc::clone(round));
+    }
+
+    /// Closes the round of an alert that was removed on L1.
+    pub(super) fn withdrawn(&self, round: &Arc<OpenRound<S>>, l1_block: u64) {
+        let digest = round.digest();
+        warn!(%digest, "the owner of the contract has removed the alert, it is not tried again");
+        round.withdrawn(l1_block);
+        (self.0.events).tell(|| RoundEvent::Withdrawn { digest, l1_block });
+        self.poke(Arc::clone(round));
+    }
+
+    /// What L1 has of a statement. If the reader panics, that is no answer.
+    pub(super) async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        let (this, statement) = (self.clone(), statement.clone());
+        let asked = tokio::spawn(async move {
+            let answer = timeout(READ_TIMEOUT, this.0.confirmer.standing(&statement)).await;
+            answer.unwrap_or_else(|silent| Err(ConfirmError::Backend(silent.into())))
+        });
+        let answer = asked.await;
+        answer.unwrap_or_else(|panicked| Err(ConfirmError::Backend(panicked.into())))
     }
 
     /// Asks the confirmer. If it panics, that is no answer.

@@ -61,12 +61,14 @@ impl<S: Scheme> Shared<S> {
     /// Who sends it may be anybody. L1 is asked for operators of long ago only once it is known that
     /// the signature is right.
     ///
-    /// Errors: [`AggregateError::TooLate`] if the signature cannot be kept any more.
+    /// Errors: [`AggregateError::TooLate`] if the signature cannot be kept any more, [`AggregateError::Busy`] if
+    /// too many come.
     pub(super) async fn late(
         &self,
         digest: B256,
         closed: Closed<S>,
         signed: &SignedStatement<S>,
+        is_paid: &mut bool,
     ) -> Result<Option<Arc<OpenRound<S>>>, AggregateError> {
         let operator = signed.operator;
         let too_late = |reason: &str| {
@@ -91,6 +93,10 @@ impl<S: Scheme> Shared<S> {
         let verified = blocking(move || key.verify(digest, &signature)).await?;
         drop(permit);
         verified.map_err(|_| wrong())?;
+        if !*is_paid && !self.pace.take(operator) {
+            return Err(AggregateError::Busy);
+        }
+        *is_paid = true;
         // One of an earlier round that covers more stake is extended in its own terms.
         let keys = match self.keys(certificate.round.reference_block()).await {
             Ok(keys) => keys,

@@ -8,6 +8,7 @@ mod keys;
 mod late;
 mod leader;
 mod ledger;
+mod pace;
 mod recheck;
 mod round;
 mod rounds;
@@ -40,6 +41,7 @@ use keys::KeyRing;
 use late::Closed;
 use leader::Leadership;
 use ledger::Ledger;
+use pace::Pace;
 use round::OpenRound;
 use rounds::{Inserted, Rounds};
 use view::Events;
@@ -89,6 +91,7 @@ struct Shared<S: Scheme> {
     /// Height of L1, if it told it, and when it was asked.
     head: Mutex<Option<(Option<u64>, Instant)>>,
     keys: KeyRing<S>,
+    pace: Pace,
     /// Confirmations are looked at again one after the other.
     looking: Arc<Semaphore>,
     /// Rounds are tended to by one at a time.
@@ -125,6 +128,7 @@ impl<S: Scheme> Aggregator<S> {
             proving: Semaphore::new(available_parallelism().map_or(1, |cores| cores.get())),
             head: Mutex::new(None),
             keys: KeyRing::new(),
+            pace: Pace::new(),
             looking: Arc::new(Semaphore::new(1)),
             tending: Arc::new(Semaphore::new(1)),
             events: Events::new(),
@@ -167,19 +171,25 @@ impl<S: Scheme> Aggregator<S> {
         self.0.ledger.told(untold).await
     }
 
-    /// Has a signature counted in the round that there is.
+    /// Has a signature counted in the round that there is. It pays for a closed one once, however often it is
+    /// tried.
     ///
     /// Errors: also [`AggregateError::Expired`], if there is another one by now.
     async fn take(
         &self,
         digest: B256,
         signed: &SignedStatement<S>,
+        is_paid: &mut bool,
     ) -> Result<Progress, AggregateError> {
         let round = match self.0.find(&digest).await? {
+            Found::Open(round) if round.is_withdrawn() => return Ok(Progress::Withdrawn),
             Found::Open(round) => round,
             Found::Closed(closed) => {
                 let progress = closed.progress.clone();
-                match self.0.late(digest, *closed, signed).await? {
+                if progress == Progress::Withdrawn {
+                    return Ok(progress);
+                }
+                match self.0.late(digest, *closed, signed, is_paid).await? {
                     Some(round) => round,
                     None => return Ok(progress),
                 }
@@ -398,8 +408,9 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         }
         self.0.check(&signed.statement)?;
         let digest = signed.digest();
+        let mut is_paid = false;
         for _ in 0..=MAX_TRIES {
-            match self.take(digest, &signed).await {
+            match self.take(digest, &signed, &mut is_paid).await {
                 // The store has more than the round that was in memory, which is gone now.
                 Err(AggregateError::Expired(_)) => {}
                 taken => return taken,

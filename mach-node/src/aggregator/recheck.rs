@@ -1,10 +1,15 @@
-//! Looking at confirmations again: L1 may leave the block that held one.
+//! Looking at what L1 has: it may leave the block that held a confirmation, its contract's owner may remove
+//! an alert, and others may bring one there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use alloy_primitives::B256;
 use mach_bls::Scheme;
-use mach_core::{Certificate, Confirmation, ports::AggregateError};
-use tracing::{error, warn};
+use mach_core::{
+    Certificate, Confirmation, Statement,
+    ports::{AggregateError, ConfirmError, L1Standing},
+};
+use tracing::{error, info, warn};
 
 use super::{
     Aggregator,
@@ -15,8 +20,13 @@ use super::{
 
 /// L1 blocks after which a confirmation is looked at for the first time.
 const FIRST: u64 = 2;
+/// Most alerts that L1 is asked about in one turn, how soon it is asked again about the same, and how seldom
+/// at last.
+const MAX_ASKED: usize = 32;
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// When a confirmation that L1 had in block `since` is looked at next, seen from `head`: after as long as
+/// When what L1 had in block `since` is looked at next, seen from `head`: after as long as
 /// it has been there, until it is `confirmations` blocks deep. `None` if it is.
 pub(super) fn look_again(since: u64, head: u64, confirmations: u32) -> Option<u64> {
     let last = since.saturating_add(confirmations.into());
@@ -25,9 +35,8 @@ pub(super) fn look_again(since: u64, head: u64, confirmations: u32) -> Option<u6
 }
 
 impl<S: Scheme> Aggregator<S> {
-    /// Looks at the confirmations that are due, beside everything else: what was taken back is sent
-    /// again, which takes its time.
-    pub(super) fn look_at_confirmations(&self) {
+    /// Looks at what L1 has, beside everything else: what was taken back is sent again, which takes its time.
+    pub(super) fn look_at_l1(&self) {
         let Ok(turn) = Arc::clone(&self.0.looking).try_acquire_owned() else {
             return;
         };
@@ -41,7 +50,32 @@ impl<S: Scheme> Aggregator<S> {
                     "it is not known whether L1 still has what it confirmed"
                 );
             }
+            this.ask_about_alerts().await;
         });
+    }
+
+    /// Asks L1 about alerts that wait for signatures here: another aggregator may have had enough of them.
+    async fn ask_about_alerts(&self) {
+        for round in self.0.rounds.in_question(MAX_ASKED) {
+            if !self.0.leads() {
+                return;
+            }
+            let digest = round.digest();
+            let head = self.0.head().await;
+            let standing = self.standing(round.statement()).await;
+            round.asked(ASK_AGAIN, LONGEST_PAUSE);
+            match (head, standing) {
+                (Ok(l1_block), Ok(L1Standing::Stands)) => {
+                    info!(%digest, "another aggregator has brought the alert to L1");
+                    let confirmation = found(digest, l1_block);
+                    self.stands(&round, confirmation);
+                }
+                (Ok(l1_block), Ok(L1Standing::Withdrawn)) => self.withdrawn(&round, l1_block),
+                (Ok(_), Ok(L1Standing::Absent)) => {}
+                (Err(error), _) => return not_told(&error),
+                (_, Err(error)) => return not_told(&error),
+            }
+        }
     }
 
     async fn look_at_all(&self) -> Result<(), AggregateError> {
@@ -66,28 +100,18 @@ impl<S: Scheme> Aggregator<S> {
     async fn look_at(&self, due: &Due, head: u64) -> Result<bool, AggregateError> {
         let (digest, ledger) = (due.digest, &self.0.ledger);
         let row = ledger.row(&digest).await.map_err(unstored)?;
-        let certificate = ledger.certificate(&digest).await.map_err(unstored)?;
-        let known = row.and_then(|row| Some((row.round.confirmation?, row)));
-        let (Some((known, row)), Some(certificate)) = (known, certificate) else {
-            // Forgotten meanwhile.
+        let known = row.and_then(|row| Some((row.round.on_l1_since()?, row)));
+        let Some((since, row)) = known else {
+            // Forgotten meanwhile, or open again.
             let _ = ledger.looked(due, None).await.map_err(unstored)?;
             return Ok(true);
         };
-        let certificate: Arc<Certificate<S>> = Arc::new(certificate);
-        let recorded = match self.bring(&certificate).await {
-            Ok(now) if is_another(&known, &now) => {
-                warn!(%digest, "L1 had lost the statement, which is confirmed anew");
-                self.confirmed_anew(due, row, now).await?
-            }
-            Ok(_) => {
-                let next = look_again(known.l1_block, head, self.0.config.confirmations);
-                let is_covered = certificate.round == row.round.terms;
-                if next.is_none() && row.round.is_lasting() && is_covered {
-                    let _ = ledger.settle(&digest, &row.round).await.map_err(unstored)?;
-                }
-                ledger.looked(due, next).await.map_err(unstored)?
-            }
-            Err(error) if error.is_transient() => {
+        let certificate = ledger.certificate(&digest).await.map_err(unstored)?;
+        let certificate: Option<Arc<Certificate<S>>> = certificate.map(Arc::new);
+        let confirmations = self.0.config.confirmations;
+        let seen = match self.look(&row.round.statement, certificate.as_ref()).await {
+            Ok(seen) => seen,
+            Err(error) => {
                 warn!(
                     %digest,
                     error = &error as &dyn std::error::Error,
@@ -95,15 +119,50 @@ impl<S: Scheme> Aggregator<S> {
                 );
                 return Ok(false);
             }
-            Err(error) => {
-                error!(
-                    %digest,
-                    error = &error as &dyn std::error::Error,
-                    "L1 has lost the statement, its round goes on"
-                );
+        };
+        let recorded = match (seen, row.round.confirmation, row.round.withdrawn) {
+            (Look::Stands(now), Some(known), None)
+                if now.is_none_or(|now| !is_another(&known, &now)) =>
+            {
+                let is_covered = certificate.is_none_or(|it| it.round == row.round.terms);
+                self.looked(due, &row, since, head, is_covered).await?
+            }
+            (Look::Stands(now), ..) => {
+                warn!(%digest, "L1 had lost the statement, which is confirmed anew");
+                let confirmation = now.unwrap_or_else(|| found(digest, head));
+                let closed = StoredRound {
+                    confirmation: Some(confirmation),
+                    withdrawn: None,
+                    is_lost: false,
+                    ..row.round.clone()
+                };
+                let event = RoundEvent::Confirmed {
+                    digest,
+                    confirmation,
+                };
+                let again = look_again(confirmation.l1_block, confirmation.l1_block, confirmations);
+                self.close_anew(due, &row, &closed, again, event).await?
+            }
+            (Look::Withdrawn, _, Some(_)) => self.looked(due, &row, since, head, true).await?,
+            (Look::Withdrawn, _, None) => {
+                warn!(%digest, "the owner of the contract has removed the alert, it is not tried again");
+                let closed = StoredRound {
+                    withdrawn: Some(head),
+                    ..row.round.clone()
+                };
+                let event = RoundEvent::Withdrawn {
+                    digest,
+                    l1_block: head,
+                };
+                let again = look_again(head, head, confirmations);
+                self.close_anew(due, &row, &closed, again, event).await?
+            }
+            (Look::Absent, ..) => {
+                error!(%digest, "L1 has lost the statement, its round goes on");
                 let reopened = ledger.reopen(due, &row).await.map_err(unstored)?;
-                if let Some((round, _)) = self.0.rounds.get(&digest) {
-                    self.0.rounds.remove(&digest, &round);
+                if reopened == Recorded::Durable {
+                    self.forget_round(&digest);
+                    self.0.events.tell(|| RoundEvent::Lost { digest });
                 }
                 reopened
             }
@@ -116,39 +175,102 @@ impl<S: Scheme> Aggregator<S> {
         }
     }
 
-    async fn confirmed_anew(
+    /// What L1 has of a statement; one with a certificate is brought there once more, should L1 have lost it.
+    ///
+    /// Errors: L1 does not say.
+    async fn look(
+        &self,
+        statement: &Statement,
+        certificate: Option<&Arc<Certificate<S>>>,
+    ) -> Result<Look, ConfirmError> {
+        if let Some(certificate) = certificate {
+            match self.bring(certificate).await {
+                Ok(now) => return Ok(Look::Stands(Some(now))),
+                Err(ConfirmError::Withdrawn(_)) => return Ok(Look::Withdrawn),
+                Err(error @ ConfirmError::NotIncluded { .. }) => not_told(&error),
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => not_told(&error),
+            }
+        }
+        Ok(match self.standing(statement).await? {
+            L1Standing::Stands => Look::Stands(None),
+            L1Standing::Withdrawn => Look::Withdrawn,
+            L1Standing::Absent => Look::Absent,
+        })
+    }
+
+    /// Takes that nothing has changed since L1 block `since`.
+    async fn looked(
         &self,
         due: &Due,
-        row: StoredRow,
-        confirmation: Confirmation,
+        row: &StoredRow,
+        since: u64,
+        head: u64,
+        is_covered: bool,
     ) -> Result<Recorded, AggregateError> {
-        let (digest, ledger) = (due.digest, &self.0.ledger);
-        let closed = StoredRound {
-            confirmation: Some(confirmation),
-            ..row.round
-        };
+        let ledger = &self.0.ledger;
+        let next = look_again(since, head, self.0.config.confirmations);
+        if next.is_none() && row.round.is_lasting() && is_covered {
+            let _ = (ledger.settle(&due.digest, &row.round).await).map_err(unstored)?;
+        }
+        ledger.looked(due, next).await.map_err(unstored)
+    }
+
+    /// Keeps and tells that L1 has something else than it had.
+    async fn close_anew(
+        &self,
+        due: &Due,
+        row: &StoredRow,
+        closed: &StoredRound,
+        look_again: Option<u64>,
+        event: RoundEvent<S>,
+    ) -> Result<Recorded, AggregateError> {
+        let ledger = &self.0.ledger;
         let closing = Closing {
             is_covered: false,
-            look_again: look_again(
-                confirmation.l1_block,
-                confirmation.l1_block,
-                self.0.config.confirmations,
-            ),
+            look_again,
         };
-        let recorded = ledger.close(&digest, &row.bytes, &closed, closing).await;
+        let recorded = ledger.close(&due.digest, &row.bytes, closed, closing).await;
         let recorded = recorded.map_err(unstored)?;
         if recorded != Recorded::Durable {
             return Ok(recorded);
         }
-        // What is in memory knows the row as it was.
-        if let Some((round, _)) = self.0.rounds.get(&digest) {
-            self.0.rounds.remove(&digest, &round);
+        match (self.0.rounds.get(&due.digest), closed.withdrawn) {
+            // It is shown as such.
+            (Some((round, _)), Some(l1_block)) => round.withdrawn(l1_block),
+            _ => self.forget_round(&due.digest),
         }
-        self.0.events.tell(|| RoundEvent::Confirmed {
-            digest,
-            confirmation,
-        });
+        self.0.events.tell(|| event);
         ledger.looked(due, None).await.map_err(unstored)
+    }
+
+    /// What is in memory knows the row as it was.
+    fn forget_round(&self, digest: &B256) {
+        if let Some((round, _)) = self.0.rounds.get(digest) {
+            self.0.rounds.remove(digest, &round);
+        }
+    }
+}
+
+/// What a look at L1 has shown.
+enum Look {
+    /// The statement stands, where the confirmer says.
+    Stands(Option<Confirmation>),
+    Withdrawn,
+    Absent,
+}
+
+fn not_told(error: &(dyn std::error::Error + 'static)) {
+    warn!(error, "L1 does not have, or tell, what it is asked for");
+}
+
+/// A statement that somebody else brought to L1.
+const fn found(digest: B256, l1_block: u64) -> Confirmation {
+    Confirmation {
+        digest,
+        transaction: None,
+        l1_block,
+        gas_used: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! One round in memory.
 //!
-//! Locks are taken in one order: the tally, then the phase, then what waits. Only the tally's is
-//! held for longer than an instant, on a thread for what takes long.
+//! Locks are taken in one order: the tally, then all others. Only the tally's is held for longer than an
+//! instant, on a thread for what takes long; whoever only wants to see takes what was shown last.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     ledger::{StoredRound, StoredRow},
     rounds::lock,
-    view::{RoundState, RoundView},
+    view::{RoundState, RoundView, Shown},
 };
 
 /// Most signatures of one round that wait.
@@ -49,8 +49,13 @@ pub(super) struct OpenRound<S: Scheme> {
     /// Whether the store has the round as closed, so that memory may do without it.
     is_put_away: AtomicBool,
     tally: Mutex<Tally<S>>,
+    /// The tally as it was when signatures were counted last.
+    shown: Mutex<Arc<Shown<S>>>,
     phase: Mutex<Phase>,
-    refusals: Mutex<Refusals>,
+    /// When a certificate that L1 refused is brought there again.
+    refusals: Mutex<Pauses>,
+    /// When L1 is asked next what it has of a statement that has no certificate here.
+    questions: Mutex<Pauses>,
     waiting: Mutex<Waiting<S>>,
     /// Something waits.
     pub(super) arrival: Notify,
@@ -88,11 +93,24 @@ pub(super) struct Work<S: Scheme> {
     pub(super) is_closed: bool,
 }
 
-/// How often a certificate was refused in a row, and until when it is not tried again.
+/// How often something was tried in a row, and until when it is not tried again.
 #[derive(Clone, Copy, Debug, Default)]
-struct Refusals {
+struct Pauses {
     count: u32,
     until: Option<Instant>,
+}
+
+impl Pauses {
+    fn is_over(&self) -> bool {
+        self.until.is_none_or(|it| it <= Instant::now())
+    }
+
+    /// Begins a pause that is twice as long each time, up to `longest`.
+    fn begin(&mut self, shortest: Duration, longest: Duration) {
+        let pause = shortest.saturating_mul(1 << self.count.min(16));
+        self.count = self.count.saturating_add(1);
+        self.until = Some(Instant::now() + pause.min(longest));
+    }
 }
 
 /// How far a round is beyond its tally.
@@ -106,6 +124,8 @@ pub(super) enum Phase {
     Confirmed(Confirmation),
     /// The certificate is all there is to it: it is not brought to L1.
     Certified,
+    /// The owner of the contract has removed the alert, as L1 had it in this block.
+    Withdrawn(u64),
 }
 
 /// What counting signatures came to.
@@ -143,9 +163,11 @@ impl<S: Scheme> OpenRound<S> {
             signers: AtomicUsize::new(tally.signers()),
             is_certified: AtomicBool::new(false),
             is_put_away: AtomicBool::new(false),
+            shown: Mutex::new(Arc::new(Shown::of(&tally))),
             tally: Mutex::new(tally),
             phase: Mutex::new(Phase::Collecting),
             refusals: Mutex::default(),
+            questions: Mutex::default(),
             waiting: Mutex::new(Waiting {
                 signatures: VecDeque::new(),
                 is_worked_on: false,
@@ -252,16 +274,14 @@ impl<S: Scheme> OpenRound<S> {
 
     /// The round as it is to be stored.
     pub(super) fn to_stored(&self) -> StoredRound {
-        let (confirmation, certified) = match self.phase() {
-            Phase::Confirmed(confirmation) => (Some(confirmation), None),
-            Phase::Certified => (None, Some(self.signers())),
-            Phase::Collecting | Phase::Confirming => (None, None),
-        };
-        StoredRound {
-            confirmation,
-            certified,
-            ..self.stored.clone()
+        let mut stored = self.stored.clone();
+        match self.phase() {
+            Phase::Confirmed(confirmation) => stored.confirmation = Some(confirmation),
+            Phase::Certified => stored.certified = Some(self.signers()),
+            Phase::Withdrawn(l1_block) => stored.withdrawn = Some(l1_block),
+            Phase::Collecting | Phase::Confirming => {}
         }
+        stored
     }
 
     /// Puts a signature to those that wait. Answers whether somebody has to begin working on them.
@@ -357,6 +377,9 @@ impl<S: Scheme> OpenRound<S> {
             .filter_map(|position| batch.get(position).copied())
             .collect();
         self.signers.store(tally.signers(), Ordering::Relaxed);
+        if !new.is_empty() {
+            *lock(&self.shown) = Arc::new(Shown::of(&tally));
+        }
         if !self.is_certified() {
             let charged = new.iter().map(|(operator, _)| *operator);
             lock(&self.charged).extend(charged);
@@ -382,11 +405,9 @@ impl<S: Scheme> OpenRound<S> {
 
     /// Begins a confirmation, unless there is one, or another was refused a moment ago.
     pub(super) fn confirm(&self) -> bool {
-        let is_too_early = lock(&self.refusals)
-            .until
-            .is_some_and(|it| it > Instant::now());
+        let is_time = lock(&self.refusals).is_over();
         let mut phase = lock(&self.phase);
-        let begins = *phase == Phase::Collecting && !is_too_early;
+        let begins = *phase == Phase::Collecting && is_time;
         if begins {
             *phase = Phase::Confirming;
         }
@@ -396,10 +417,22 @@ impl<S: Scheme> OpenRound<S> {
     /// Takes that the certificate was refused: it is tried again after `pause`, and after twice as long
     /// each time, up to `longest`.
     pub(super) fn refused(&self, pause: Duration, longest: Duration) {
-        let mut refusals = lock(&self.refusals);
-        let pause = pause.saturating_mul(1 << refusals.count.min(16));
-        refusals.count = refusals.count.saturating_add(1);
-        refusals.until = Some(Instant::now() + pause.min(longest));
+        lock(&self.refusals).begin(pause, longest);
+    }
+
+    /// Whether it is time to ask L1 what it has of the alert: another aggregator may have brought it there.
+    /// Of one with a certificate L1 says so when it gets that.
+    pub(super) fn is_question_due(&self) -> bool {
+        self.stored.is_lasting()
+            && self.phase() == Phase::Collecting
+            && !self.is_certified()
+            && lock(&self.questions).is_over()
+    }
+
+    /// Takes that L1 is asked: the next time is after `pause`, and after twice as long each time, up to
+    /// `longest`.
+    pub(super) fn asked(&self, pause: Duration, longest: Duration) {
+        lock(&self.questions).begin(pause, longest);
     }
 
     /// Takes that there is a certificate.
@@ -440,7 +473,21 @@ impl<S: Scheme> OpenRound<S> {
     }
 
     pub(super) fn confirmed(&self, confirmation: Confirmation) {
-        *lock(&self.phase) = Phase::Confirmed(confirmation);
+        self.close(Phase::Confirmed(confirmation));
+    }
+
+    /// Takes that the owner of the contract has removed the alert, as L1 has it in this block.
+    pub(super) fn withdrawn(&self, l1_block: u64) {
+        self.close(Phase::Withdrawn(l1_block));
+    }
+
+    fn close(&self, phase: Phase) {
+        *lock(&self.phase) = phase;
+        *lock(&self.charged) = HashSet::new();
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        matches!(self.phase(), Phase::Withdrawn(_))
     }
 
     /// Ends a confirmation that came to nothing: the next signature starts another.
@@ -463,18 +510,23 @@ impl<S: Scheme> OpenRound<S> {
                 Progress::Reached { signers }
             }
             Phase::Confirmed(confirmation) => Progress::Confirmed(confirmation),
+            Phase::Withdrawn(_) => Progress::Withdrawn,
         }
     }
 
     pub(super) fn view(&self) -> RoundView {
-        let tally = lock(&self.tally);
+        let shown = Arc::clone(&lock(&self.shown));
         let state = match self.phase() {
             Phase::Confirmed(confirmation) => RoundState::Confirmed(confirmation),
+            Phase::Withdrawn(_) => RoundState::Withdrawn,
             Phase::Confirming | Phase::Certified => RoundState::Certified,
-            Phase::Collecting if tally.is_met() => RoundState::Certified,
+            Phase::Collecting if shown.is_met => RoundState::Certified,
             Phase::Collecting => RoundState::Collecting,
         };
-        RoundView::new(self.digest, &tally, state)
+        let StoredRound {
+            statement, terms, ..
+        } = &self.stored;
+        shown.view(self.digest, statement, terms.reference_block(), state)
     }
 
     pub(super) const fn statement(&self) -> &Statement {
@@ -483,7 +535,10 @@ impl<S: Scheme> OpenRound<S> {
 
     /// Whether all that is to come is a better certificate.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.phase(), Phase::Confirmed(_) | Phase::Certified)
+        matches!(
+            self.phase(),
+            Phase::Confirmed(_) | Phase::Certified | Phase::Withdrawn(_)
+        )
     }
 
     /// Whether the time of the round is up.
@@ -497,7 +552,7 @@ impl<S: Scheme> OpenRound<S> {
         let is_over = match self.phase() {
             Phase::Collecting => !self.stored.is_lasting(),
             Phase::Confirming => false,
-            Phase::Confirmed(_) | Phase::Certified => self.is_put_away(),
+            Phase::Confirmed(_) | Phase::Certified | Phase::Withdrawn(_) => self.is_put_away(),
         };
         is_over && self.is_expired(lifetime)
     }
@@ -547,5 +602,69 @@ fn add_all<S: Scheme>(tally: &mut Tally<S>, signatures: &[(OperatorId, G1Bytes<S
     }
     for operator in tally.prove() {
         tracing::debug!(%operator, "stored signature dropped, it is not valid");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::Address;
+    use mach_bls::{OperatorKeys, SecretKey};
+    use mach_core::{
+        Attestation, BlockRef, Bn254, Domain, Operator, OperatorSet, QuorumNumbers, Stake,
+        Threshold,
+    };
+
+    /// Some thousand signatures are proved with the tally, which takes seconds; readers are served meanwhile, by
+    /// the threads that serve all others.
+    #[test]
+    fn whoever_wants_to_see_does_not_wait_for_what_is_counted() {
+        let key = SecretKey::<Bn254>::random();
+        let public = key.public_key();
+        let quorums = QuorumNumbers::new([0]).unwrap();
+        let mut set = OperatorSet::new(quorums.clone(), 7);
+        let operator = Operator {
+            address: Address::ZERO,
+            key_g1: public.g1_bytes(),
+            key_g2: public.g2_bytes(),
+        };
+        set.insert(0, operator, Stake::new(100).unwrap());
+        let keys = Arc::new(OperatorKeys::new(&set).unwrap());
+        let statement = Statement::from(Attestation {
+            rollup_chain_id: 10,
+            block: BlockRef {
+                number: 1,
+                hash: B256::repeat_byte(1),
+            },
+            state_root: B256::ZERO,
+            output_root: B256::ZERO,
+        });
+        let domain = Domain {
+            l1_chain_id: 1,
+            service_manager: Address::ZERO,
+        };
+        let terms = Round::new(quorums, vec![Threshold::percent(66).unwrap()], 7).unwrap();
+        let digest = statement.digest(&domain);
+        let tally = Tally::new(statement, domain, terms, keys).unwrap();
+        let round = Arc::new(OpenRound::new(digest, tally));
+
+        let counting = lock(&round.tally);
+        let (told, seen) = std::sync::mpsc::channel();
+        let reader = Arc::clone(&round);
+        std::thread::spawn(move || told.send((reader.view(), reader.progress())));
+        let (view, progress) = seen.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(progress, Progress::Collecting { signers: 0 });
+        let absent = vec![public.operator_id()];
+        assert_eq!((view.signers, view.absent), (vec![], absent.clone()));
+        assert_eq!(view.reference_block, 7);
+        drop(counting);
+
+        // What was counted is seen.
+        let signature = key.sign(digest).to_bytes();
+        let counted = round.count(&[(absent[0], signature)], 0, false);
+        assert_eq!(counted.outcomes, [Ok(())]);
+        let view = round.view();
+        assert_eq!((view.signers, view.absent), (absent, vec![]));
+        assert_eq!(view.state, RoundState::Certified);
     }
 }

@@ -104,6 +104,16 @@ impl<S: Scheme> Rounds<S> {
         over.cloned().collect()
     }
 
+    /// At most so many rounds of which L1 may know more than is known here, the oldest first.
+    pub(super) fn in_question(&self, most: usize) -> Vec<Arc<OpenRound<S>>> {
+        let rounds = lock(&self.rounds);
+        let due = rounds.values().filter(|round| round.is_question_due());
+        let mut due: Vec<_> = due.cloned().collect();
+        due.sort_by_key(|round| round.opened());
+        due.truncate(most);
+        due
+    }
+
     /// Forgets all of them: another instance works on them.
     pub(super) fn clear(&self) {
         lock(&self.rounds).clear();

@@ -123,8 +123,8 @@ impl<S: Scheme> Aggregator<S> {
     }
 
     /// Goes on with the rounds of the store that are not confirmed: ends those that are over,
-    /// makes the certificates that are due and brings them to L1; and looks again at what L1 confirmed a
-    /// moment ago. Gives how many rounds are open.
+    /// makes the certificates that are due and brings them to L1; looks again at what L1 confirmed a moment
+    /// ago, and asks L1 for alerts that wait for signatures. Gives how many rounds are open.
     ///
     /// To be called when a service starts, and now and then: [`Self::run`] does.
     ///
@@ -143,7 +143,7 @@ impl<S: Scheme> Aggregator<S> {
                 failure = Some(error);
             }
         }
-        self.look_at_confirmations();
+        self.look_at_l1();
         let mut after = None;
         loop {
             let page = self.0.ledger.unconfirmed(after).await.map_err(unstored)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::B256;
-use mach_bls::{Scheme, Tally};
+use mach_bls::{OperatorKeys, Scheme, Tally};
 use mach_core::{Bn254, Certificate, Confirmation, Curve, OperatorId, Stake, Statement, Threshold};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -31,15 +31,23 @@ pub struct RoundView {
     pub state: RoundState,
 }
 
-impl RoundView {
-    pub(super) fn new<S: Scheme>(digest: B256, tally: &Tally<S>, state: RoundState) -> Self {
-        let (signers, absent): (Vec<_>, Vec<_>) = tally.members().partition(|(_, signed)| *signed);
-        let ids = |members: Vec<(OperatorId, bool)>| members.into_iter().map(|(id, _)| id);
+/// Who has signed a round, as it was when signatures were counted last. Readers take this, and hold up
+/// nobody who counts.
+#[derive(Debug)]
+pub(super) struct Shown<S: Scheme> {
+    keys: Arc<OperatorKeys<S>>,
+    /// `signed[i]` is of the i-th operator of `keys`.
+    signed: Vec<bool>,
+    quorums: Vec<QuorumView>,
+    pub(super) is_met: bool,
+}
+
+impl<S: Scheme> Shown<S> {
+    pub(super) fn of(tally: &Tally<S>) -> Self {
         let terms = tally.round().terms().zip(tally.quorums());
         Self {
-            digest,
-            statement: tally.statement().clone(),
-            reference_block: tally.round().reference_block(),
+            keys: Arc::clone(tally.keys()),
+            signed: tally.members().map(|(_, signed)| signed).collect(),
             quorums: terms
                 .map(|((quorum, threshold), outcome)| QuorumView {
                     quorum,
@@ -48,6 +56,25 @@ impl RoundView {
                     threshold,
                 })
                 .collect(),
+            is_met: tally.is_met(),
+        }
+    }
+
+    pub(super) fn view(
+        &self,
+        digest: B256,
+        statement: &Statement,
+        reference_block: u32,
+        state: RoundState,
+    ) -> RoundView {
+        let members = self.keys.operators().zip(self.signed.iter().copied());
+        let (signers, absent): (Vec<_>, Vec<_>) = members.partition(|(_, signed)| *signed);
+        let ids = |members: Vec<(OperatorId, bool)>| members.into_iter().map(|(id, _)| id);
+        RoundView {
+            digest,
+            statement: statement.clone(),
+            reference_block,
+            quorums: self.quorums.clone(),
             signers: ids(signers).collect(),
             absent: ids(absent).collect(),
             state,
@@ -79,6 +106,8 @@ pub enum RoundState {
     Certified,
     /// The statement stands on L1.
     Confirmed(Confirmation),
+    /// It is an alert that the owner of the contract removed on L1. It is not tried again.
+    Withdrawn,
 }
 
 /// What happens to rounds.
@@ -101,6 +130,19 @@ pub enum RoundEvent<C: Curve = Bn254> {
         digest: B256,
         /// Where it stands.
         confirmation: Confirmation,
+    },
+    /// L1 had the statement and has it no more: a reorganisation took it back, and L1 does not take it again
+    /// as things are. The round goes on.
+    Lost {
+        /// Digest of the statement.
+        digest: B256,
+    },
+    /// The statement is an alert that the owner of the contract removed on L1.
+    Withdrawn {
+        /// Digest of the statement.
+        digest: B256,
+        /// L1 block at which that was found.
+        l1_block: u64,
     },
     /// The round ended before its threshold was reached.
     Expired {

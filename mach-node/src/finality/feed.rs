@@ -118,9 +118,15 @@ impl FinalityIndex {
         if let Some(certificate) = &untold.certificate {
             self.certified(certificate).await?;
         }
-        match &untold.confirmation {
-            Some(confirmation) => self.confirmed(confirmation).await,
-            None => Ok(()),
+        if let Some(confirmation) = &untold.confirmation {
+            self.confirmed(confirmation).await?;
+        }
+        if let Some(l1_block) = untold.withdrawn {
+            self.withdrawn(untold.digest, l1_block).await?;
+        }
+        match untold.is_lost {
+            true => self.unconfirmed(untold.digest).await,
+            false => Ok(()),
         }
     }
 
@@ -161,6 +167,8 @@ impl FinalityIndex {
             }
             RoundEvent::Certified { certificate, .. } => self.certified(&certificate).await,
             RoundEvent::Confirmed { confirmation, .. } => self.confirmed(&confirmation).await,
+            RoundEvent::Lost { digest } => self.unconfirmed(digest).await,
+            RoundEvent::Withdrawn { digest, l1_block } => self.withdrawn(digest, l1_block).await,
             RoundEvent::Expired { digest } => {
                 self.expired(digest);
                 Ok(())

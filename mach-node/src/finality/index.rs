@@ -16,7 +16,7 @@ use super::{
     FinalityConfig, FinalityError,
     hub::Hub,
     links::Place,
-    rollup::{Known, Rollup, Statement, confirmed},
+    rollup::{Known, Rollup, Statement, confirmed, unconfirmed},
     rows,
     view::{AlertView, AttestationView, FinalityEvent, RollupView, StakeShare},
 };
@@ -189,6 +189,63 @@ impl FinalityIndex {
             confirmation: *confirmation,
         };
         self.change(statement.rollup(), event, |rollup| take(rollup, statement));
+        Ok(())
+    }
+
+    /// Takes that a statement does not stand on L1 any more, which it is not known to have been withdrawn from.
+    ///
+    /// Errors: [`FinalityError::Store`].
+    pub async fn unconfirmed(&self, digest: B256) -> Result<(), FinalityError> {
+        let mut writer = self.0.writer.lock().await;
+        let statement = loop {
+            let Some(statement) = self.find(&digest, unconfirmed) else {
+                return Ok(());
+            };
+            if self.record(&mut writer, &statement, None).await? {
+                break statement;
+            }
+        };
+        let event = FinalityEvent::Unconfirmed {
+            rollup: statement.rollup(),
+            digest,
+            block: statement.block(),
+            is_alert: matches!(statement, Statement::Alert(_)),
+        };
+        self.change(statement.rollup(), event, |rollup| take(rollup, statement));
+        Ok(())
+    }
+
+    /// Takes that an alert was found to be removed on L1, at this block. It is in force until
+    /// [`Self::watch_alerts`] has found so for long enough, for which it has to be known that L1 had it.
+    ///
+    /// Errors: [`FinalityError::Store`].
+    pub async fn withdrawn(&self, digest: B256, l1_block: u64) -> Result<(), FinalityError> {
+        let confirmation = Confirmation {
+            digest,
+            transaction: None,
+            l1_block,
+            gas_used: None,
+        };
+        let mut writer = self.0.writer.lock().await;
+        let (alert, statement) = loop {
+            let found = self.find(&digest, |known| match known {
+                Known::Alert(alert) if alert.confirmation.is_none() => Some(AlertView {
+                    confirmation: Some(confirmation),
+                    ..(*alert).clone()
+                }),
+                _ => None,
+            });
+            let Some(alert) = found else {
+                return Ok(());
+            };
+            let statement = Statement::Alert(alert.clone());
+            if self.record(&mut writer, &statement, None).await? {
+                break (alert, statement);
+            }
+        };
+        let rollup = alert.rollup;
+        let event = FinalityEvent::Alerted(alert);
+        self.change(rollup, event, |rollup| take(rollup, statement));
         Ok(())
     }
 

@@ -128,14 +128,22 @@ impl FinalityIndex {
         if known_stake.as_ref() != Some(stake) || (was_resolved && !is_resolved) {
             events.push(event);
         }
-        if let Some(confirmation) = confirmation.filter(|_| !was_confirmed) {
-            events.push(FinalityEvent::Confirmed {
+        let is_alert = matches!(statement, Statement::Alert(_));
+        match confirmation {
+            Some(confirmation) if !was_confirmed => events.push(FinalityEvent::Confirmed {
                 rollup,
                 digest,
                 block,
-                is_alert: matches!(statement, Statement::Alert(_)),
+                is_alert,
                 confirmation,
-            });
+            }),
+            None if was_confirmed => events.push(FinalityEvent::Unconfirmed {
+                rollup,
+                digest,
+                block,
+                is_alert,
+            }),
+            _ => {}
         }
         if is_resolved && !was_resolved {
             events.push(FinalityEvent::Resolved {

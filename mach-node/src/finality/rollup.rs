@@ -353,6 +353,26 @@ pub(super) fn confirmed(known: &Known<'_>, confirmation: Confirmation) -> Option
     }
 }
 
+/// A statement without its confirmation; `None` if it has none.
+pub(super) fn unconfirmed(known: &Known<'_>) -> Option<Statement> {
+    match known {
+        Known::Attestation(it) => {
+            let _ = it.confirmation?;
+            Some(Statement::Attestation(AttestationView {
+                confirmation: None,
+                ..(*it).clone()
+            }))
+        }
+        Known::Alert(it) => {
+            let _ = it.confirmation?;
+            Some(Statement::Alert(AlertView {
+                confirmation: None,
+                ..(*it).clone()
+            }))
+        }
+    }
+}
+
 /// A certified statement.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

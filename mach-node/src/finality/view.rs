@@ -185,7 +185,7 @@ pub struct AlertView {
     /// Stake behind it; without any quorum if it was found on L1, which has checked it, and there is no
     /// certificate here.
     pub stake: StakeShare,
-    /// Where it stood first on L1.
+    /// Where it stood first on L1, or where it was found that it had stood there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ConfirmationSchema>)]
     pub confirmation: Option<Confirmation>,
@@ -277,6 +277,20 @@ pub enum FinalityEvent {
         #[schema(value_type = ConfirmationSchema)]
         confirmation: Confirmation,
     },
+    /// A statement does not stand on L1 any more: a reorganisation of L1 took it back, and L1 does not take it
+    /// again as things are. Of an alert that was withdrawn there is [`Self::Resolved`].
+    Unconfirmed {
+        /// EIP-155 id of the rollup.
+        rollup: ChainId,
+        /// Digest of the statement.
+        #[schema(value_type = String, format = "hex")]
+        digest: B256,
+        /// The block that it is about.
+        #[schema(value_type = BlockRefSchema)]
+        block: BlockRef,
+        /// Whether it is an alert.
+        is_alert: bool,
+    },
     /// Enough stake says that a block is wrong.
     Alerted(AlertView),
     /// An alert was withdrawn on L1.
@@ -307,6 +321,7 @@ impl FinalityEvent {
             Self::Snapshot { .. } => "snapshot",
             Self::Attested(_) => "attested",
             Self::Confirmed { .. } => "confirmed",
+            Self::Unconfirmed { .. } => "unconfirmed",
             Self::Alerted(_) => "alerted",
             Self::Resolved { .. } => "resolved",
             Self::Head { .. } => "head",

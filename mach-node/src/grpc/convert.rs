@@ -168,6 +168,7 @@ impl From<Progress> for proto::Progress {
                 Progress::Collecting { signers } => State::Collecting(proto::Signers { signers }),
                 Progress::Reached { signers } => State::Reached(proto::Signers { signers }),
                 Progress::Confirmed(confirmation) => State::Confirmed(confirmation.into()),
+                Progress::Withdrawn => State::Withdrawn(proto::Empty {}),
             }),
         }
     }
@@ -182,6 +183,7 @@ impl TryFrom<proto::Progress> for Progress {
             State::Collecting(proto::Signers { signers }) => Self::Collecting { signers },
             State::Reached(proto::Signers { signers }) => Self::Reached { signers },
             State::Confirmed(confirmation) => Self::Confirmed(confirmation.try_into()?),
+            State::Withdrawn(_) => Self::Withdrawn,
         })
     }
 }
@@ -232,6 +234,7 @@ impl From<RoundView> for proto::RoundView {
                 RoundState::Collecting => State::Collecting(proto::Empty {}),
                 RoundState::Certified => State::Certified(proto::Empty {}),
                 RoundState::Confirmed(confirmation) => State::Confirmed(confirmation.into()),
+                RoundState::Withdrawn => State::Withdrawn(proto::Empty {}),
             }),
         }
     }

@@ -68,6 +68,7 @@ pub(super) fn to_status(error: &AggregateError) -> Status {
         }
         AggregateError::TooLate(digest) => (Code::OutOfRange, Kind::TooLate(digest.to_vec())),
         AggregateError::Full(limit) => (Code::ResourceExhausted, Kind::Full(*limit as u64)),
+        AggregateError::Busy => (Code::ResourceExhausted, Kind::Busy(empty)),
         AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum,
             reference_block,
@@ -113,6 +114,7 @@ fn named(status: &Status) -> Option<AggregateError> {
         Kind::Expired(digest) => AggregateError::Expired(word(digest)?),
         Kind::TooLate(digest) => AggregateError::TooLate(word(digest)?),
         Kind::Full(limit) => AggregateError::Full(limit.try_into().ok()?),
+        Kind::Busy(_) => AggregateError::Busy,
         Kind::UnknownQuorum(unknown) => AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum: unknown.quorum.try_into().ok()?,
             reference_block: unknown.reference_block,

@@ -106,6 +106,11 @@ fn kind(event: RoundEvent) -> Result<Kind, Status> {
             certificate: json(&certificate)?,
         }),
         RoundEvent::Confirmed { confirmation, .. } => Kind::Confirmed(confirmation.into()),
+        RoundEvent::Lost { digest } => Kind::Lost(digest.to_vec()),
+        RoundEvent::Withdrawn { digest, l1_block } => Kind::Withdrawn(proto::Withdrawn {
+            digest: digest.to_vec(),
+            l1_block,
+        }),
         RoundEvent::Expired { digest } => Kind::Expired(digest.to_vec()),
     })
 }

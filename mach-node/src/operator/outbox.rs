@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::FuturesUnordered};
 use mach_core::{
     Alert, Attestation, Domain, Statement,
-    ports::{AlertSink, Progress, SinkError},
+    ports::{AlertSink, ConfirmError, L1Standing, Progress, SinkError, StatementReader},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -32,6 +32,8 @@ use queue::{Entry, Queue};
 const MAX_SENDING: usize = 64;
 /// Rows that are read at a time.
 const PAGE: usize = 1024;
+/// How long L1 has to say what it has of an alert.
+const L1_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -63,7 +65,8 @@ impl Default for OutboxConfig {
 /// nothing. One that has the signature and waits for others is reminded every half minute, and ever more
 /// seldom, down to every 15 minutes: an alert for as long as it takes, whoever signs it when; an
 /// attestation until a later one of its rollup has a certificate, which covers it, or
-/// [`OutboxConfig::resend_for`] is over. It is the [`Operator`] that asks its guard and signs, so that the
+/// [`OutboxConfig::resend_for`] is over. Of an alert that stands on L1 already nobody is reminded, and one
+/// that the owner of the contract has removed there is not sent any more. It is the [`Operator`] that asks its guard and signs, so that the
 /// same statement always comes with the same signature. Alerts go before attestations, older ones
 /// before newer ones, and reminders last, at most 50 in a second.
 #[derive(Clone)]
@@ -73,6 +76,8 @@ pub struct Outbox<S>(Arc<Inner<S>>);
 struct Inner<S> {
     store: S,
     operator: Operator,
+    /// Where it is asked whether an alert that waits for others to sign stands already.
+    l1: Option<Arc<dyn StatementReader>>,
     domain: Domain,
     config: OutboxConfig,
     queue: Mutex<Queue>,
@@ -88,6 +93,7 @@ struct Counts {
     accepted: AtomicU64,
     refused: AtomicU64,
     given_up: AtomicU64,
+    withdrawn: AtomicU64,
 }
 
 /// How an [`Outbox`] is.
@@ -105,6 +111,8 @@ pub struct OutboxStatus {
     pub refused: u64,
     /// Statements that were given up: at the limit, or because they can no longer matter.
     pub given_up: u64,
+    /// Alerts that the owner of the contract has removed on L1, and that are not sent any more.
+    pub withdrawn: u64,
 }
 
 /// A row.
@@ -117,12 +125,14 @@ struct Stored {
 }
 
 impl<S: Store> Outbox<S> {
-    /// The outbox of `operator` in `store`, with what an earlier process left there.
+    /// The outbox of `operator` in `store`, with what an earlier process left there. Without `l1` it is the
+    /// aggregators alone that say when an alert is not needed any more.
     ///
     /// Errors: [`StoreError`].
     pub async fn open(
         store: S,
         operator: Operator,
+        l1: Option<Arc<dyn StatementReader>>,
         config: OutboxConfig,
     ) -> Result<Self, StoreError> {
         let domain = operator.domain();
@@ -155,6 +165,7 @@ impl<S: Store> Outbox<S> {
         Ok(Self(Arc::new(Inner {
             store,
             operator,
+            l1,
             domain,
             config,
             queue: Mutex::new(queue),
@@ -180,6 +191,7 @@ impl<S: Store> Outbox<S> {
             accepted,
             refused,
             given_up,
+            withdrawn,
         } = &self.0.counts;
         let queue = self.0.queue();
         OutboxStatus {
@@ -189,6 +201,7 @@ impl<S: Store> Outbox<S> {
             accepted: accepted.load(Relaxed),
             refused: refused.load(Relaxed),
             given_up: given_up.load(Relaxed),
+            withdrawn: withdrawn.load(Relaxed),
         }
     }
 
@@ -264,6 +277,19 @@ impl<S: Store> Inner<S> {
         if let Some(reason) = self.is_pointless(&entry) {
             return self.give_up(&digest, &entry, reason).await;
         }
+        match self.on_l1(&digest, &entry).await {
+            L1Standing::Absent => {}
+            L1Standing::Withdrawn => return self.withdraw(&digest, &entry).await,
+            L1Standing::Stands => {
+                info!(%digest, "the alert stands on L1, nobody is reminded of it");
+                self.certified(&mut entry);
+                let have_it = std::mem::take(&mut entry.at_leisure);
+                entry.settled.extend(have_it);
+                if entry.settled.len() >= count {
+                    return self.settle(&digest, &entry).await;
+                }
+            }
+        }
         let signed = Arc::clone(&entry.signed);
         let offers = entry.waiting(count).into_iter().map(|index| {
             let (statement, signed) = (&entry.statement, &signed);
@@ -307,11 +333,18 @@ impl<S: Store> Inner<S> {
                 if !std::mem::replace(&mut entry.is_accepted, true) {
                     self.counts.accepted.fetch_add(1, Relaxed);
                 }
-                if matches!(progress, Progress::Collecting { .. }) {
-                    entry.at_leisure.insert(index);
-                } else {
-                    entry.settled.insert(index);
-                    self.certified(entry);
+                match progress {
+                    Progress::Collecting { .. } => {
+                        entry.at_leisure.insert(index);
+                    }
+                    Progress::Withdrawn => {
+                        warn!(%digest, "the aggregator says that the alert was removed on L1");
+                        entry.settled.insert(index);
+                    }
+                    Progress::Reached { .. } | Progress::Confirmed(_) => {
+                        entry.settled.insert(index);
+                        self.certified(entry);
+                    }
                 }
             }
             Err(Unsent::TooLate(error)) => {
@@ -348,6 +381,28 @@ impl<S: Store> Inner<S> {
             }
         }
         None
+    }
+
+    /// What L1 has of an alert of which somebody is to be reminded; of all else, and where it does not say, that
+    /// is nothing.
+    async fn on_l1(&self, digest: &B256, entry: &Entry) -> L1Standing {
+        let Some(l1) = self.l1.as_ref().filter(|_| entry.is_alert_to_remind()) else {
+            return L1Standing::Absent;
+        };
+        let asked = tokio::time::timeout(L1_TIMEOUT, l1.standing(&entry.statement)).await;
+        let asked = asked.unwrap_or_else(|silent| Err(ConfirmError::Backend(silent.into())));
+        asked.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            debug!(%digest, error, "it is not known whether the alert stands on L1");
+            L1Standing::Absent
+        })
+    }
+
+    async fn withdraw(&self, digest: &B256, entry: &Entry) {
+        self.counts.withdrawn.fetch_add(1, Relaxed);
+        let block = entry.statement.block();
+        warn!(%digest, %block, "the owner of the contract has removed the alert, it is not sent any more");
+        self.remove(digest).await;
     }
 
     /// Takes that there is a certificate, which covers earlier blocks of its rollup if it is one of an

@@ -26,6 +26,7 @@ enum Wire {
     Expired { digest: B256 },
     TooLate { digest: B256 },
     Full { limit: usize },
+    Busy,
     Standby,
     UnknownQuorum { quorum: u8, reference_block: u32 },
     MalformedRegistry,
@@ -48,6 +49,7 @@ pub(super) fn to_wire(error: &AggregateError) -> ErrorObjectOwned {
         AggregateError::Expired(digest) => Wire::Expired { digest: *digest },
         AggregateError::TooLate(digest) => Wire::TooLate { digest: *digest },
         AggregateError::Full(limit) => Wire::Full { limit: *limit },
+        AggregateError::Busy => Wire::Busy,
         AggregateError::Standby => Wire::Standby,
         AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum,
@@ -80,6 +82,7 @@ pub(super) fn from_wire(error: &ErrorObjectOwned) -> Option<AggregateError> {
         Wire::Expired { digest } => AggregateError::Expired(digest),
         Wire::TooLate { digest } => AggregateError::TooLate(digest),
         Wire::Full { limit } => AggregateError::Full(limit),
+        Wire::Busy => AggregateError::Busy,
         Wire::Standby => AggregateError::Standby,
         Wire::UnknownQuorum {
             quorum,
@@ -110,6 +113,7 @@ mod tests {
             AggregateError::Expired(B256::repeat_byte(4)),
             AggregateError::TooLate(B256::repeat_byte(5)),
             AggregateError::Full(9),
+            AggregateError::Busy,
             AggregateError::Standby,
             AggregateError::Registry(RegistryError::UnknownQuorum {
                 quorum: 1,

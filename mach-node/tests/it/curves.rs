@@ -6,10 +6,10 @@ use alloy_primitives::Address;
 use async_trait::async_trait;
 use mach_bls::{LocalSigner, OperatorKeys, bls12_381::SecretKey, verify_certificate};
 use mach_core::{
-    Bls12381, Certificate, Confirmation, Operator, OperatorSet, QuorumNumbers, Stake,
+    Bls12381, Certificate, Confirmation, Operator, OperatorSet, QuorumNumbers, Stake, Statement,
     ports::{
-        ConfirmError, OperatorRegistry, Progress, RegistryError, SignatureAggregator,
-        StatementConfirmer, StatementSigner,
+        ConfirmError, L1Standing, OperatorRegistry, Progress, RegistryError, SignatureAggregator,
+        StatementConfirmer, StatementReader, StatementSigner,
     },
 };
 use mach_node::{Aggregator, store::MemoryStore};
@@ -32,6 +32,13 @@ impl OperatorRegistry<Bls12381> for Registry {
 
 #[derive(Clone, Default)]
 struct Confirmer(Arc<Mutex<Vec<Certificate<Bls12381>>>>);
+
+#[async_trait]
+impl StatementReader for Confirmer {
+    async fn standing(&self, _: &Statement) -> Result<L1Standing, ConfirmError> {
+        Ok(L1Standing::Absent)
+    }
+}
 
 #[async_trait]
 impl StatementConfirmer<Bls12381> for Confirmer {

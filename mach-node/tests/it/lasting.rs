@@ -15,14 +15,14 @@ use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use mach_bls::verify_self_contained;
 use mach_core::{
-    Certificate, Confirmation, Operator, OperatorSet, QuorumNumbers, Stake,
+    Certificate, Confirmation, Operator, OperatorSet, QuorumNumbers, Stake, Statement,
     ports::{
-        AggregateError, ConfirmError, OperatorRegistry, Progress, RegistryError,
-        SignatureAggregator, StatementConfirmer,
+        AggregateError, ConfirmError, L1Standing, OperatorRegistry, Progress, RegistryError,
+        SignatureAggregator, StatementConfirmer, StatementReader,
     },
 };
 use mach_node::{
-    Aggregator, AggregatorConfig, RetryPolicy, RoundEvent, ToL1,
+    Aggregator, AggregatorConfig, RetryPolicy, RoundEvent, RoundState, ToL1,
     store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
 };
 use tokio::sync::Notify;
@@ -183,6 +183,13 @@ impl OperatorRegistry for Changing {
 #[derive(Clone, Default)]
 struct Unchecked {
     refuses: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl StatementReader for Unchecked {
+    async fn standing(&self, _: &Statement) -> Result<L1Standing, ConfirmError> {
+        Ok(L1Standing::Absent)
+    }
 }
 
 #[async_trait]
@@ -483,6 +490,8 @@ struct Forgetful {
     sent: Arc<AtomicUsize>,
     asked: Arc<AtomicUsize>,
     refuses: Arc<AtomicBool>,
+    /// Whether the owner of the contract has removed what was there.
+    withdrawn: Arc<AtomicBool>,
 }
 
 impl Forgetful {
@@ -493,6 +502,7 @@ impl Forgetful {
             sent: Arc::default(),
             asked: Arc::default(),
             refuses: Arc::default(),
+            withdrawn: Arc::default(),
         }
     }
 
@@ -502,6 +512,12 @@ impl Forgetful {
 
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The owner removes what stands, or lets it be raised again.
+    fn withdraw(&self, is_withdrawn: bool) {
+        self.reorganize();
+        self.withdrawn.store(is_withdrawn, Ordering::SeqCst);
     }
 
     /// Another branch, without what was confirmed.
@@ -515,6 +531,18 @@ impl Forgetful {
         tokio::time::sleep(Duration::from_secs(1)).await;
         aggregator.tend().await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[async_trait]
+impl StatementReader for Forgetful {
+    async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        let standing = self.standing.lock().unwrap();
+        Ok(match standing.contains_key(&statement.digest(&DOMAIN)) {
+            true => L1Standing::Stands,
+            false if self.withdrawn.load(Ordering::SeqCst) => L1Standing::Withdrawn,
+            false => L1Standing::Absent,
+        })
     }
 }
 
@@ -533,6 +561,9 @@ impl StatementConfirmer for Forgetful {
         };
         if standing.contains_key(&digest) {
             return Ok(confirmation(None));
+        }
+        if self.withdrawn.load(Ordering::SeqCst) {
+            return Err(ConfirmError::Withdrawn(digest));
         }
         if self.refuses.load(Ordering::SeqCst) {
             return Err(ConfirmError::Reverted {
@@ -612,7 +643,10 @@ async fn what_l1_lost_and_refuses_goes_on() {
     aggregator.submit(signed(1, 3)).await.unwrap();
     l1.reorganize();
     l1.refuses.store(true, Ordering::SeqCst);
+    let mut events = aggregator.events();
     l1.mine(&aggregator, 2).await;
+    let mut told = std::iter::from_fn(|| events.try_recv().ok());
+    assert!(told.any(|it| matches!(it, RoundEvent::Lost { digest: of } if of == digest(1))));
     l1.mine(&aggregator, 1).await;
     let reached = Some(Progress::Reached { signers: 4 });
     assert_eq!(aggregator.progress(digest(1)), reached);
@@ -624,6 +658,111 @@ async fn what_l1_lost_and_refuses_goes_on() {
     pass(&aggregator, &l1.head, 1).await;
     confirmed(&aggregator, 1).await;
     assert_eq!(l1.sent(), 2);
+}
+
+/// An owner removes an alert at once, hours later than it was raised but before it was brought to L1, or lets
+/// it be raised again a moment later.
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_was_removed_on_l1_is_not_tried_again() {
+    for is_removed_before in [false, true] {
+        let (store, l1) = (MemoryStore::new(), Forgetful::new());
+        let mut aggregator = on(&store, &l1.head, l1.clone());
+        let mut events = aggregator.events();
+        if is_removed_before {
+            l1.withdraw(true);
+        }
+        sign_all(&aggregator, 1, 0..3).await;
+        if !is_removed_before {
+            confirmed(&aggregator, 1).await;
+            until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+            l1.withdraw(true);
+            l1.mine(&aggregator, 2).await;
+        }
+        until(|| aggregator.progress(digest(1)) == Some(Progress::Withdrawn)).await;
+        assert_eq!(aggregator.rounds()[0].state, RoundState::Withdrawn);
+        let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        let is_withdrawn = |it: &RoundEvent| matches!(it, RoundEvent::Withdrawn { digest: of, .. } if *of == digest(1));
+        assert_eq!(told.iter().filter(|it| is_withdrawn(it)).count(), 1);
+        assert!(!told.iter().any(|it| matches!(it, RoundEvent::Lost { .. })));
+        until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+        // Operators who come later are told so, here and after a restart.
+        for restarts in [false, true] {
+            if restarts {
+                aggregator = on(&store, &l1.head, l1.clone());
+            }
+            aggregator.open(&signed(1, 3).statement).await.unwrap();
+            let late = aggregator.submit(signed(1, 3)).await.unwrap();
+            assert_eq!(late, Progress::Withdrawn);
+        }
+        // A few looks for a reorganisation that takes that back, and then none.
+        let before = l1.asked();
+        for _ in 0..100 {
+            l1.mine(&aggregator, 1).await;
+        }
+        pass(&aggregator, &l1.head, 5).await;
+        assert!(
+            (4..=7).contains(&(l1.asked() - before)),
+            "{}",
+            l1.asked() - before
+        );
+        assert_eq!(l1.sent(), usize::from(!is_removed_before));
+        assert_eq!(count(&store, Table::Signatures).await, 0);
+        assert_eq!(count(&store, Table::Aging).await, 0);
+    }
+    let (store, l1) = (MemoryStore::new(), Forgetful::new());
+    let aggregator = on(&store, &l1.head, l1.clone());
+    sign_all(&aggregator, 1, 0..3).await;
+    confirmed(&aggregator, 1).await;
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    l1.withdraw(true);
+    l1.mine(&aggregator, 2).await;
+    assert_eq!(aggregator.progress(digest(1)), Some(Progress::Withdrawn));
+    l1.withdraw(false);
+    l1.mine(&aggregator, 2).await;
+    assert_eq!(l1.sent(), 2);
+    let progress = aggregator.submit(signed(1, 0)).await.unwrap();
+    assert!(matches!(progress, Progress::Confirmed(_)), "{progress:?}");
+}
+
+/// Enough operators signed an alert elsewhere, and one of them here. That goes on if L1 loses it.
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_others_brought_to_l1_is_not_waited_for() {
+    for is_withdrawn in [false, true] {
+        let (store, l1) = (MemoryStore::new(), Forgetful::new());
+        let aggregator = on(&store, &l1.head, l1.clone());
+        aggregator.submit(signed(1, 0)).await.unwrap();
+        aggregator
+            .submit(signed_as(&attestation(2), 0))
+            .await
+            .unwrap();
+        l1.mine(&aggregator, 1).await;
+        let collecting = Some(Progress::Collecting { signers: 1 });
+        assert_eq!(aggregator.progress(digest(1)), collecting);
+        match is_withdrawn {
+            true => l1.withdraw(true),
+            false => {
+                let mut standing = l1.standing.lock().unwrap();
+                standing.insert(digest(1), B256::repeat_byte(5));
+            }
+        }
+        tokio::time::advance(Duration::from_secs(120)).await;
+        l1.mine(&aggregator, 1).await;
+        let progress = aggregator.submit(signed(1, 0)).await.unwrap();
+        if is_withdrawn {
+            assert_eq!(progress, Progress::Withdrawn);
+            continue;
+        }
+        assert!(matches!(progress, Progress::Confirmed(_)), "{progress:?}");
+        assert_eq!(count(&store, Table::Unconfirmed).await, 1);
+        assert_eq!((l1.asked(), l1.sent()), (0, 0));
+        l1.reorganize();
+        l1.mine(&aggregator, 2).await;
+        l1.mine(&aggregator, 1).await;
+        assert_eq!(aggregator.progress(digest(1)), collecting);
+        sign_all(&aggregator, 1, 1..3).await;
+        confirmed(&aggregator, 1).await;
+        assert_eq!(l1.sent(), 1);
+    }
 }
 
 /// Whom the aggregator cannot keep it tells so.

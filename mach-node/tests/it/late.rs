@@ -1,7 +1,10 @@
 //! Signatures that come when their round is closing, closed, or not in memory any more: what was
 //! acknowledged is in the certificate.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use mach_bls::verify_self_contained;
 use mach_core::ports::{AggregateError, Progress, SignatureAggregator};
@@ -75,7 +78,13 @@ async fn late_signatures_that_throw_each_other_out_are_all_kept() {
     let late = (0..4 * ROUNDS).map(|index| {
         let after = after.clone();
         let (number, operator) = (index % ROUNDS, 4 + index / ROUNDS);
-        tokio::spawn(async move { after.submit(signed(number, operator)).await.unwrap() })
+        tokio::spawn(async move {
+            // So many are heard bit by bit.
+            while let Err(error) = after.submit(signed(number, operator)).await {
+                assert!(matches!(error, AggregateError::Busy), "{error}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
     });
     for late in late.collect::<Vec<_>>() {
         late.await.unwrap();
@@ -166,4 +175,47 @@ async fn what_comes_again_to_a_closed_round_is_not_proved_again() {
     let wrong = aggregator.submit(signed_by(1, 5, 7)).await;
     assert!(matches!(wrong, Err(AggregateError::BadSignature(it)) if it == id(5)));
     assert_eq!(signers(&aggregator, 1).await, before);
+}
+
+/// One operator comes with signatures of many statements of long ago, each of which brings a closed round back:
+/// it is heard a few at a time, nothing is lost, and others are heard meanwhile.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_late_with_much_is_heard_bit_by_bit() {
+    const ROUNDS: u64 = 70;
+    let store = MemoryStore::new();
+    let before = on(&store);
+    for number in 0..ROUNDS {
+        close(&before, number).await;
+    }
+    drop(before);
+    let after = on(&store);
+    let late = async |index: u64, numbers: &[u64]| {
+        let sent = numbers.iter().map(|number| {
+            let (after, number) = (&after, *number);
+            async move { (number, after.submit(signed(number, index)).await) }
+        });
+        let mut busy = Vec::new();
+        for (number, answer) in futures::future::join_all(sent).await {
+            match answer {
+                Ok(Progress::Confirmed(_)) => {}
+                Err(error @ AggregateError::Busy) => {
+                    assert!(error.is_transient());
+                    busy.push(number);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        busy
+    };
+    let all: Vec<u64> = (0..ROUNDS).collect();
+    let busy = late(4, &all).await;
+    assert!((1..=6).contains(&busy.len()), "{}", busy.len());
+    assert!(late(5, &busy).await.is_empty());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(late(4, &busy).await.is_empty());
+    for number in all {
+        let heard = signers(&after, number).await;
+        assert_eq!(heard[..5], [0, 1, 2, 3, 4], "{number}");
+        assert_eq!(heard.contains(&5), busy.contains(&number));
+    }
 }

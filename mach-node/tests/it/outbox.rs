@@ -16,7 +16,10 @@ use alloy_primitives::B256;
 use async_trait::async_trait;
 use mach_core::{
     Attestation, BlockRef, Round, SignedStatement, Statement,
-    ports::{AggregateError, AlertSink, Progress, RegistryError, SignatureAggregator, SinkError},
+    ports::{
+        AggregateError, AlertSink, ConfirmError, L1Standing, Progress, RegistryError,
+        SignatureAggregator, SinkError, StatementReader,
+    },
 };
 use mach_node::{
     Aggregator, Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
@@ -147,7 +150,9 @@ async fn outbox<S: Store + Clone + 'static>(
     config: OutboxConfig,
 ) -> (Outbox<S>, tokio_util::sync::DropGuard) {
     let operator = operator(store.clone(), aggregators);
-    let outbox = Outbox::open(store.clone(), operator, config).await.unwrap();
+    let outbox = Outbox::open(store.clone(), operator, None, config)
+        .await
+        .unwrap();
     let shutdown = CancellationToken::new();
     let (running, ended) = (outbox.clone(), shutdown.clone());
     tokio::spawn(async move { running.run(ended).await });
@@ -275,7 +280,7 @@ async fn at_the_limit_old_attestations_give_way_and_alerts_do_not() {
         std::slice::from_ref(&recorder),
     );
     let store = Arc::new(MemoryStore::new());
-    let outbox = Outbox::open(Arc::clone(&store), operator, config)
+    let outbox = Outbox::open(Arc::clone(&store), operator, None, config)
         .await
         .unwrap();
     let sink = outbox.sink(NonZeroU64::new(1));
@@ -486,7 +491,7 @@ async fn an_aggregator_that_lost_an_alert_is_told_again() {
             operator_config(),
         );
         let config = OutboxConfig::default();
-        let outbox = Outbox::open(MemoryStore::new(), operator, config)
+        let outbox = Outbox::open(MemoryStore::new(), operator, None, config)
             .await
             .unwrap();
         let shutdown = CancellationToken::new();
@@ -531,11 +536,72 @@ async fn what_cannot_be_written_down_is_not_taken() {
     let store = Arc::new(Unwritable::default());
     store.fail(true);
     let operator = operator(MemoryStore::new(), &[Recorder::default()]);
-    let outbox = Outbox::open(Arc::clone(&store), operator, OutboxConfig::default()).await;
+    let outbox = Outbox::open(Arc::clone(&store), operator, None, OutboxConfig::default()).await;
     let outbox = outbox.unwrap();
     let error = outbox.sink(None).raise(&alert(1)).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!(outbox.status().waiting, 0);
+}
+
+/// An L1 that has one thing to say, and counts how often it is asked.
+struct Says(L1Standing, AtomicUsize);
+
+#[async_trait]
+impl StatementReader for Says {
+    async fn standing(&self, _: &Statement) -> Result<L1Standing, ConfirmError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Ok(self.0)
+    }
+}
+
+/// Two aggregators have the alert and wait for others to sign, while L1 has it by a third one, or has had it.
+/// Attestations are not asked for: a later one covers them.
+#[tokio::test(start_paused = true)]
+async fn l1_says_when_an_alert_is_needed_no_more() {
+    for (standing, expected) in [
+        (L1Standing::Stands, Some(0)),
+        (L1Standing::Withdrawn, Some(1)),
+        (L1Standing::Absent, None),
+    ] {
+        let store = MemoryStore::new();
+        let recorders = [Recorder::collecting(1000), Recorder::collecting(1000)];
+        let l1 = Arc::new(Says(standing, AtomicUsize::new(0)));
+        let operator = operator(store.clone(), &recorders);
+        let reader = Some(Arc::<Says>::clone(&l1) as Arc<dyn StatementReader>);
+        let config = OutboxConfig {
+            resend_for: Duration::MAX,
+            ..OutboxConfig::default()
+        };
+        let outbox = Outbox::open(store.clone(), operator, reader, config);
+        let outbox = outbox.await.unwrap();
+        let (running, shutdown) = (outbox.clone(), CancellationToken::new());
+        let ended = shutdown.clone();
+        tokio::spawn(async move { running.run(ended).await });
+        let _running = shutdown.drop_guard();
+        let sink = outbox.sink(NonZeroU64::new(1));
+        sink.raise(&alert(1)).await.unwrap();
+        sink.attest(&attestation(2)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let sent = |number| {
+            let got = recorders.iter().flat_map(Recorder::got);
+            got.filter(|it| *it == number).count()
+        };
+        let asked = l1.1.load(Ordering::SeqCst);
+        match expected {
+            Some(withdrawn) => {
+                assert_eq!((asked, sent(1)), (1, 2), "{standing:?}");
+                assert_eq!(outbox.status().withdrawn, withdrawn);
+                assert_eq!(outbox.status().waiting, 1);
+            }
+            None => {
+                // Before each reminder, and no oftener.
+                assert_eq!(sent(1), 2 * (asked + 1), "{standing:?}");
+                assert!((3..=6).contains(&asked), "{asked}");
+                assert_eq!(outbox.status().waiting, 2);
+            }
+        }
+        assert!(sent(2) > 4);
+    }
 }
 
 const STORE: &str = "MACH_OUTBOX_STORE";

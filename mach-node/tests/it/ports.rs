@@ -17,8 +17,8 @@ use mach_core::{
     Alert, AlertKind, Attestation, BlockRef, Certificate, Confirmation, Domain, Operator,
     OperatorId, OperatorSet, QuorumNumbers, SignedStatement, Stake, Statement, Threshold,
     ports::{
-        BoxError, ConfirmError, OperatorRegistry, Progress, RegistryError, SignatureAggregator,
-        StatementConfirmer,
+        BoxError, ConfirmError, L1Standing, OperatorRegistry, Progress, RegistryError,
+        SignatureAggregator, StatementConfirmer, StatementReader,
     },
 };
 use mach_node::{
@@ -193,6 +193,8 @@ impl L1Head for FixedHead {
 /// What the confirmer does with a certificate.
 pub(crate) enum Answer {
     Revert,
+    /// The owner of the contract has removed the alert.
+    Withdrawn,
     Silence,
     Wait(Arc<Notify>),
     Panic,
@@ -216,9 +218,21 @@ impl Confirmer {
         confirmer
     }
 
+    /// What happens to the next certificates, in the place of what was said before.
+    pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+        *self.0.answers.lock().unwrap() = answers.into_iter().collect();
+    }
+
     /// What it was asked to confirm, in order, whatever came of it.
     pub(crate) fn certificates(&self) -> Vec<Certificate> {
         self.0.certificates.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl StatementReader for Confirmer {
+    async fn standing(&self, _: &Statement) -> Result<L1Standing, ConfirmError> {
+        Ok(L1Standing::Absent)
     }
 }
 
@@ -245,6 +259,9 @@ impl StatementConfirmer for Confirmer {
                     reason: "paused".into(),
                     data: Default::default(),
                 });
+            }
+            Some(Answer::Withdrawn) => {
+                return Err(ConfirmError::Withdrawn(certificate.digest()));
             }
             Some(Answer::Silence) => return Err(ConfirmError::Backend("no answer".into())),
             Some(Answer::Panic) => panic!("the confirmer panics"),

@@ -10,8 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use mach_core::{
-    Certificate, Confirmation,
-    ports::{ConfirmError, Progress, SignatureAggregator, StatementConfirmer},
+    Certificate, Confirmation, Statement,
+    ports::{
+        ConfirmError, L1Standing, Progress, SignatureAggregator, StatementConfirmer,
+        StatementReader,
+    },
 };
 use mach_node::{
     Aggregator, AggregatorConfig, InstanceConfig,
@@ -36,6 +39,13 @@ fn takeovers() -> u64 {
 /// L1 as a folder: a statement stands there when its file does. Each line of a file is a
 /// transaction.
 struct Chain(PathBuf);
+
+#[async_trait]
+impl StatementReader for Chain {
+    async fn standing(&self, _: &Statement) -> Result<L1Standing, ConfirmError> {
+        Ok(L1Standing::Absent)
+    }
+}
 
 #[async_trait]
 impl StatementConfirmer for Chain {

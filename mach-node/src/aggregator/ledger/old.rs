@@ -77,7 +77,8 @@ impl Ledger {
         self.write(changes).await
     }
 
-    /// Takes a closed round for what it was before: its statement does not stand on L1 any more.
+    /// Takes a closed round for what it was before: its statement does not stand on L1 any more. That is to be
+    /// told to whoever knows of its confirmation.
     pub(in crate::aggregator) async fn reopen(
         &self,
         due: &Due,
@@ -87,6 +88,8 @@ impl Ledger {
         let open = StoredRound {
             confirmation: None,
             certified: None,
+            withdrawn: None,
+            is_lost: true,
             ..row.round.clone()
         };
         let mut changes = vec![
@@ -95,6 +98,7 @@ impl Ledger {
                 ..put(Table::Rounds, digest.to_vec(), open.encode()?)
             },
             put(Table::Unconfirmed, self.digest_key(digest), Vec::new()),
+            self.news(digest),
             remove(Table::Aging, due.key.clone()),
         ];
         changes.extend(

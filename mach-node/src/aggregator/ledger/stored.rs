@@ -20,6 +20,12 @@ pub(in crate::aggregator) struct StoredRound {
     /// Of a round that is not brought to L1: how many had signed when it had its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::aggregator) certified: Option<u64>,
+    /// L1 block at which the alert was found to be removed by the owner of the contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::aggregator) withdrawn: Option<u64>,
+    /// Whether L1 had its statement and has it no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::aggregator) is_lost: bool,
     /// Whether it is being forgotten, and its signatures may be gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::aggregator) is_leaving: bool,
@@ -37,6 +43,8 @@ impl StoredRound {
             opened_at: UnixTime::now(),
             confirmation: None,
             certified: None,
+            withdrawn: None,
+            is_lost: false,
             is_leaving: false,
             is_renewed: false,
         }
@@ -44,11 +52,18 @@ impl StoredRound {
 
     /// What the round has come to, if all that is to come is a better certificate.
     pub(in crate::aggregator) const fn closed(&self) -> Option<Progress> {
-        match (self.confirmation, self.certified) {
-            (Some(confirmation), _) => Some(Progress::Confirmed(confirmation)),
-            (None, Some(signers)) => Some(Progress::Reached { signers }),
-            (None, None) => None,
+        match (self.withdrawn, self.confirmation, self.certified) {
+            (Some(_), ..) => Some(Progress::Withdrawn),
+            (None, Some(confirmation), _) => Some(Progress::Confirmed(confirmation)),
+            (None, None, Some(signers)) => Some(Progress::Reached { signers }),
+            (None, None, None) => None,
         }
+    }
+
+    /// L1 block since which L1 has what closed the round, for as long as it is known.
+    pub(in crate::aggregator) fn on_l1_since(&self) -> Option<u64> {
+        self.withdrawn
+            .or_else(|| self.confirmation.map(|it| it.l1_block))
     }
 
     /// Whether L1 at this height is too far past the round.

@@ -16,6 +16,10 @@ pub(crate) struct Untold<C: Curve> {
     pub(crate) digest: B256,
     pub(crate) certificate: Option<Certificate<C>>,
     pub(crate) confirmation: Option<Confirmation>,
+    /// L1 block at which the alert was found to be removed there.
+    pub(crate) withdrawn: Option<u64>,
+    /// Whether L1 had it and has it no more.
+    pub(crate) is_lost: bool,
     /// Says what was told.
     pub(crate) mark: Vec<u8>,
 }
@@ -45,11 +49,13 @@ impl Ledger {
             let digest = key.get(prefix.len()..).map(B256::try_from);
             let digest = digest.and_then(Result::ok);
             let digest = digest.ok_or_else(|| StoreError::damaged(Table::Untold, &key))?;
-            let row = self.row(&digest).await?;
+            let round = self.row(&digest).await?.map(|it| it.round);
             untold.push(Untold {
                 digest,
                 certificate: self.certificate(&digest).await?,
-                confirmation: row.and_then(|it| it.round.confirmation),
+                confirmation: round.as_ref().and_then(|it| it.confirmation),
+                withdrawn: round.as_ref().and_then(|it| it.withdrawn),
+                is_lost: round.is_some_and(|it| it.is_lost),
                 mark,
             });
         }

@@ -114,6 +114,13 @@ impl EventFeed {
                 }
                 None => FeedEvent::Alive,
             },
+            FinalityEvent::Unconfirmed { digest, .. } => match self.standing.get_mut(&digest) {
+                Some(alert) => {
+                    alert.confirmation = None;
+                    FeedEvent::Alerted(Box::new(alert.clone()))
+                }
+                None => FeedEvent::Alive,
+            },
             FinalityEvent::Resolved { rollup, digest, .. } if rollup == self.rollup => {
                 self.standing.remove(&digest);
                 FeedEvent::Resolved { digest }

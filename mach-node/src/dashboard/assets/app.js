@@ -137,7 +137,7 @@ function follow() {
     if (event.type === "snapshot") readHistory();
     changed();
   };
-  for (const name of ["snapshot", "attested", "confirmed", "alerted", "resolved", "head"]) {
+  for (const name of ["snapshot", "attested", "confirmed", "unconfirmed", "alerted", "resolved", "head"]) {
     source.addEventListener(name, take);
   }
   source.addEventListener("open", () => tell("live"));

@@ -56,6 +56,12 @@ export class State {
         if (statement) of.set(event.digest, { ...statement, confirmation: event.confirmation });
         return;
       }
+      case "unconfirmed": {
+        const of = event.isAlert ? known?.alerts : known?.attestations;
+        const statement = of?.get(event.digest);
+        if (statement) of.set(event.digest, { ...statement, confirmation: undefined });
+        return;
+      }
       case "resolved": {
         const alert = known?.alerts.get(event.digest);
         if (alert) known.alerts.set(event.digest, { ...alert, isResolved: true });

@@ -129,6 +129,7 @@ const STATES = {
   collecting: ["warn", "collecting"],
   certified: ["accent", "certified"],
   confirmed: ["good", "confirmed on L1"],
+  withdrawn: ["warn", "withdrawn on L1"],
 };
 
 function roundItem(round) {

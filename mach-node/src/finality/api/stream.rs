@@ -204,6 +204,7 @@ fn narrowed(record: &Arc<EventRecord>, rollup: ChainId) -> Option<Arc<EventRecor
         FinalityEvent::Attested(it) => it.rollup,
         FinalityEvent::Alerted(it) => it.rollup,
         FinalityEvent::Confirmed { rollup, .. }
+        | FinalityEvent::Unconfirmed { rollup, .. }
         | FinalityEvent::Resolved { rollup, .. }
         | FinalityEvent::Head { rollup, .. } => *rollup,
     };

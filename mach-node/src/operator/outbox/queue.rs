@@ -69,6 +69,12 @@ impl Entry {
         matches!(self.statement, Statement::Attestation(_))
     }
 
+    /// Whether it is an alert, and somebody who has it is to be asked now.
+    pub(super) fn is_alert_to_remind(&self) -> bool {
+        let is_due = self.remind_at.is_some_and(|at| at <= Instant::now());
+        !self.is_attestation() && is_due && !self.at_leisure.is_empty()
+    }
+
     /// Of so many aggregators those that it is to be sent to now.
     pub(super) fn waiting(&self, count: usize) -> Vec<usize> {
         let is_due = self.remind_at.is_none_or(|at| at <= Instant::now());

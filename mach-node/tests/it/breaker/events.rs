@@ -61,6 +61,17 @@ async fn a_certificate_trips_the_breaker() {
         assert_eq!(alert.confirmation, Some(confirmation(digest(1))));
         assert_eq!(alert.statement, Some(crate::ports::alert(1)));
     }
+    // L1 loses it, and it is in force all the same.
+    index.unconfirmed(digest(1)).await.unwrap();
+    for breaker in [&tripping, &late] {
+        let told = async {
+            while breaker.gate().status().alerts[0].confirmation.is_some() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), told).await.unwrap();
+        assert_eq!(breaker.gate().state(), GateState::Tripped);
+    }
     index.resolved(digest(1)).await.unwrap();
     reach(GateState::Serving).await;
     index.reopened(digest(1)).await.unwrap();

@@ -1,7 +1,7 @@
 //! The index beside an aggregator and a node.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use mach_core::{
     ports::{BoxError, Progress, SignatureAggregator},
 };
 use mach_node::{
-    AggregatorConfig, ToL1,
+    Aggregator, AggregatorConfig, ToL1,
     finality::{FeedConfig, Finality, FinalityConfig, FinalityIndex, Standing, StandingAlerts},
     store::{MemoryStore, Store, Table},
 };
@@ -22,8 +22,8 @@ use super::world::{
     Node, accusation, accuse, attest, attestation, certificate_of, config, index, index_on, signed,
 };
 use crate::ports::{
-    Confirmer, DOMAIN, FixedRegistry, HEAD, ROLLUP, aggregator, aggregator_on, aggregator_with,
-    confirmation, until,
+    Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, ROLLUP, aggregator, aggregator_on,
+    aggregator_with, confirmation, until,
 };
 
 const FEED: FeedConfig = FeedConfig {
@@ -483,13 +483,6 @@ async fn what_happened_while_nobody_listened_is_made_up_for() {
     assert_eq!((after.open_rounds(), after.rounds().len()), (0, 0));
     let index = index_on(store.clone()).await;
     super::world::show(&index, &node, 0..=9).await;
-    let listen = |index: &FinalityIndex, aggregator: &mach_node::Aggregator| {
-        let (index, aggregator) = (index.clone(), aggregator.clone());
-        let shutdown = CancellationToken::new();
-        let stop = shutdown.clone();
-        tokio::spawn(async move { index.listen(&aggregator, stop).await });
-        shutdown.drop_guard()
-    };
     let listening = listen(&index, &after);
     until(|| status(&index, 1) == Finality::Confirmed).await;
     until(|| status(&index, 5) == Finality::Alerted).await;
@@ -512,6 +505,119 @@ async fn what_happened_while_nobody_listened_is_made_up_for() {
     let _listening = listen(&index, &third);
     until(|| percent() == 100).await;
     until(|| untold().unwrap().is_empty()).await;
+}
+
+fn listen(index: &FinalityIndex, aggregator: &Aggregator) -> tokio_util::sync::DropGuard {
+    let (index, aggregator) = (index.clone(), aggregator.clone());
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    tokio::spawn(async move { index.listen(&aggregator, stop).await });
+    shutdown.drop_guard()
+}
+
+/// L1 loses what it had confirmed, and does not take it again: readers are told so, whether they listened or
+/// came later.
+#[tokio::test]
+async fn what_l1_has_lost_is_not_shown_as_confirmed() {
+    for listens in [true, false] {
+        let (store, l1) = (MemoryStore::new(), FixedHead::new());
+        let confirmer = Confirmer::default();
+        let start = || {
+            let (registry, confirmer) = (FixedRegistry::new(4), confirmer.clone());
+            let config = crate::ports::config();
+            Aggregator::new(store.clone(), registry, l1.clone(), confirmer, config)
+        };
+        let (aggregator, node) = (start(), Node::new(9));
+        let index = index_on(store.clone()).await;
+        super::world::show(&index, &node, 0..=9).await;
+        let mut listening = Some(listen(&index, &aggregator));
+        let alert = || index.alerts(ROLLUP).unwrap().remove(0);
+        let rows = |table| {
+            let rows = futures::executor::block_on(store.scan(table, &[], None, 9));
+            rows.unwrap().len()
+        };
+        for statement in [
+            attestation(node.reference(2)),
+            accusation(node.reference(5)),
+        ] {
+            for operator in 0..3 {
+                let signed = signed(&statement, operator);
+                aggregator.submit(signed).await.unwrap();
+            }
+        }
+        until(|| {
+            status(&index, 2) == Finality::Confirmed && status(&index, 5) == Finality::Alerted
+        })
+        .await;
+        until(|| alert().confirmation.is_some()).await;
+        until(|| rows(Table::Unconfirmed) + rows(Table::Untold) == 0).await;
+        if !listens {
+            listening = None;
+        }
+
+        confirmer.answer((0..100).map(|_| Answer::Revert));
+        l1.0.fetch_add(3, Ordering::SeqCst);
+        aggregator.tend().await.unwrap();
+        until(|| rows(Table::Unconfirmed) == 2).await;
+        if !listens {
+            assert_eq!(status(&index, 2), Finality::Confirmed);
+            listening = Some(listen(&index, &aggregator));
+        }
+        until(|| status(&index, 2) == Finality::Attested).await;
+        until(|| alert().confirmation.is_none()).await;
+        assert_eq!(
+            (status(&index, 5), alert().is_resolved),
+            (Finality::Alerted, false)
+        );
+        assert_eq!(index.heads(ROLLUP).unwrap().confirmed, None);
+        until(|| rows(Table::Untold) == 0).await;
+        drop((listening, aggregator));
+
+        // The next process brings it there again.
+        confirmer.answer([]);
+        let after = start();
+        let _listening = listen(&index, &after);
+        after.tend().await.unwrap();
+        until(|| status(&index, 2) == Finality::Confirmed).await;
+        until(|| alert().confirmation.is_some()).await;
+    }
+}
+
+/// L1 had the alert and its owner has removed it before it was heard of here: it is in force for as long as any
+/// other that L1 has no more, and no longer.
+#[tokio::test]
+async fn an_alert_that_was_removed_before_it_was_certified_is_resolved() {
+    let (node, index) = (Node::new(9), index().await);
+    super::world::show(&index, &node, 0..=9).await;
+    let confirmer = Confirmer::default();
+    confirmer.answer([Answer::Withdrawn]);
+    let aggregator = aggregator(&confirmer);
+    let _listening = listen(&index, &aggregator);
+    let accused = accusation(node.reference(5));
+    for operator in 0..3 {
+        aggregator.submit(signed(&accused, operator)).await.unwrap();
+    }
+    until(|| {
+        index
+            .alerts(ROLLUP)
+            .unwrap()
+            .iter()
+            .any(|it| it.confirmation.is_some())
+    })
+    .await;
+    assert_eq!(status(&index, 5), Finality::Alerted);
+    let l1 = OnL1::default();
+    l1.mine(&[]);
+    let _watching = watch(&index, &l1, 3);
+    l1.looked(20).await;
+    assert_eq!(status(&index, 5), Finality::Alerted);
+    for _ in 0..4 {
+        l1.mine(&[]);
+        l1.looked(20).await;
+    }
+    until(|| status(&index, 5) != Finality::Alerted).await;
+    assert!(index.alerts(ROLLUP).unwrap()[0].is_resolved);
+    assert_eq!(confirmer.certificates().len(), 1);
 }
 
 /// Of a thousand operators, one more is less than a percent.

@@ -103,6 +103,24 @@ async fn events_begin_with_how_things_stand_and_go_on() {
         }
     );
     assert_eq!(events.next().await.event.name(), "head");
+    index.unconfirmed(digest).await.unwrap();
+    assert_eq!(
+        events.next().await.event,
+        FinalityEvent::Unconfirmed {
+            rollup: ROLLUP,
+            digest,
+            block: node.reference(5),
+            is_alert: false,
+        }
+    );
+    let head = events.next().await;
+    assert_eq!(
+        head.event,
+        FinalityEvent::Head {
+            rollup: ROLLUP,
+            heads
+        }
+    );
     let alert = accuse(&index, node.reference(3)).await;
     let alerted = events.next().await;
     assert!(matches!(&alerted.event, FinalityEvent::Alerted(it) if it.digest == alert));
@@ -119,7 +137,7 @@ async fn events_begin_with_how_things_stand_and_go_on() {
     );
 
     // Who was away gets the rest, and nothing twice.
-    let mut again = Events::open(&url, Some(confirmed.id + 1)).await;
+    let mut again = Events::open(&url, Some(head.id)).await;
     assert_eq!(again.next().await, alerted);
     // Who was away for too long gets how things stand.
     let mut late = Events::open(&url, Some(1)).await;
