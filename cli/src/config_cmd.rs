@@ -205,7 +205,7 @@ fn contradictions(config: &Config) -> Vec<String> {
         wrong.push("aggregator.tls_certificate and tls_key need each other".to_owned());
     }
     wrong.extend(config.zk.wrong().map(str::to_owned));
-    if config.zk.service_manager.is_some() && config.l1.rpc.is_none() {
+    if !config.zk.service_manager.is_empty() && config.l1.rpc.is_none() {
         wrong.push("zk.service_manager needs l1.rpc, the chain that it is on".to_owned());
     }
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {

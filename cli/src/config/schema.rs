@@ -221,9 +221,9 @@ pub(crate) struct Verifier {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Zk {
-    /// The `MachZkServiceManager` on L1; without it there is no ZK mode.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) service_manager: Option<Address>,
+    /// `MachZkServiceManager`s on L1, each about another rollup; without any there is no ZK mode.
+    #[serde(deserialize_with = "list")]
+    pub(crate) service_manager: Vec<Address>,
     /// Who proves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend: Option<BackendName>,
@@ -272,7 +272,7 @@ impl Default for Zk {
     fn default() -> Self {
         let config = ZkConfig::default();
         Self {
-            service_manager: None,
+            service_manager: Vec::new(),
             backend: None,
             prover: None,
             prover_memory: None,
@@ -320,7 +320,9 @@ impl Zk {
 
     /// What ZK mode would not begin with.
     pub(crate) fn wrong(&self) -> Option<&'static str> {
-        self.service_manager?;
+        if self.service_manager.is_empty() {
+            return None;
+        }
         Some(match self.backend {
             None => "zk.backend is not set: who proves, risc0 or sp1",
             Some(backend) if backend.worth() == Worth::NotAProof => {

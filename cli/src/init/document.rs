@@ -202,7 +202,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "zk.service_manager",
-        "MachZkServiceManager on L1: with it the verifier shows wrong blocks to that contract, with proofs; its rollup is one of those below",
+        "MachZkServiceManager on L1, one or a list: with it the verifier shows wrong blocks to that contract, with proofs; each is about another of the rollups below",
         "\"0x…\"",
     ),
     (

@@ -35,9 +35,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         &metrics,
         |rollup| Told {
             operator: operator.clone(),
-            zk: (zk.as_ref())
-                .filter(|zk| zk.rollup == rollup.chain_id)
-                .map(|zk| zk.mode.clone()),
+            zk: (zk.as_ref()).and_then(|zk| zk.of(rollup.chain_id)),
         },
         |_, _| {},
     )?;

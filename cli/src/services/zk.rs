@@ -1,16 +1,16 @@
 //! ZK mode, beside the verifiers of the same process.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use alloy_primitives::{ChainId, U256};
 use alloy_provider::Provider;
-use eyre::{OptionExt, WrapErr, eyre};
-use mach_contracts_bindings::{http_provider, zk::ZkServiceManager};
+use eyre::{OptionExt, WrapErr, ensure, eyre};
+use mach_contracts_bindings::{Submitter, http_provider, zk::ZkServiceManager};
 use mach_node::{
     metrics::{self, Metrics},
     node_api::Service,
     store::RedbStore,
-    zk::{L1ZkContract, RollupChain, ZkContract, ZkMode, check_backend, program_of},
+    zk::{L1ZkContract, RollupChain, ZkContract, ZkMode, ZkStatus, check_backend, program_of},
 };
 use mach_prove::{BackendName, Native, ProcessBackend, Program, ProofBackend};
 use mach_verify::EvidenceFolder;
@@ -33,27 +33,36 @@ const TEND_INTERVAL: Duration = Duration::from_secs(12);
 const COLLECT_TICKS: u32 = 300;
 
 /// ZK mode at work.
+#[derive(Clone)]
 pub(super) struct Zk {
-    pub(super) mode: ZkMode<RedbStore>,
-    /// What its contract is about.
-    pub(super) rollup: ChainId,
+    /// By the rollup that the contract of each is about.
+    modes: BTreeMap<ChainId, ZkMode<RedbStore>>,
 }
 
 impl Zk {
+    /// What the alerts about a rollup go to.
+    pub(super) fn of(&self, rollup: ChainId) -> Option<ZkMode<RedbStore>> {
+        self.modes.get(&rollup).cloned()
+    }
+
     /// As a service of the node API.
     pub(super) fn service(&self) -> Service {
-        let mode = self.mode.clone();
+        let zk = self.clone();
         Service {
             id: "ServiceZkMode",
             name: "ZK mode",
             description: "shows wrong blocks to a contract, with proofs: no case is stuck",
             is_vital: false,
-            state: Arc::new(move || mode.status().state()),
+            state: Arc::new(move || zk.status().state()),
         }
+    }
+
+    fn status(&self) -> ZkStatus {
+        self.modes.values().map(ZkMode::status).sum()
     }
 }
 
-/// Starts it, if a contract for it is configured.
+/// Starts it, if contracts for it are configured: one for a rollup.
 ///
 /// Errors: it is not configured well enough to begin, or its proofs would be of no use.
 pub(super) async fn start(
@@ -63,9 +72,9 @@ pub(super) async fn start(
     metrics: &Metrics,
 ) -> eyre::Result<Option<Zk>> {
     let settings = &config.zk;
-    let Some(manager) = settings.service_manager else {
+    if settings.service_manager.is_empty() {
         return Ok(None);
-    };
+    }
     let backend = backend(settings)?;
     // Before L1 is asked for anything.
     check_backend(&*backend).await.wrap_err("zk.backend")?;
@@ -84,19 +93,69 @@ pub(super) async fn start(
     };
     let folder = &config.store.folder;
     let wallet = account.wallet().await?;
-    let submitter = submitter(folder, l1.chain_id, &provider, wallet).await?;
-    let client = ZkServiceManager::new(provider, manager);
-    let contract = L1ZkContract::connect(client, submitter).await;
-    let contract = contract
-        .map_err(|error| l1.told(&error))
-        .wrap_err_with(|| {
-            format!("zk.service_manager: {manager} is no MachZkServiceManager that can be read")
+    let submitter = Arc::new(submitter(folder, l1.chain_id, &provider, wallet).await?);
+    let mut zk = Zk {
+        modes: BTreeMap::new(),
+    };
+    let mut watched = Vec::new();
+    for manager in &settings.service_manager {
+        let client = ZkServiceManager::new(provider.clone(), *manager);
+        let contract = L1ZkContract::connect(client, Arc::clone(&submitter)).await;
+        let contract = contract
+            .map_err(|error| l1.told(&error))
+            .wrap_err_with(|| {
+                format!("zk.service_manager: {manager} is no MachZkServiceManager that can be read")
+            })?;
+        let about = contract.rollup();
+        let rollup = (config.rollups.iter()).find(|it| about == U256::from(it.chain_id));
+        let rollup = rollup.ok_or_else(|| {
+            eyre!("zk.service_manager is about rollup {about}, which is none of [[rollup]]")
         })?;
-    let about = contract.rollup();
-    let rollup = (config.rollups.iter()).find(|it| about == U256::from(it.chain_id));
-    let rollup = rollup.ok_or_else(|| {
-        eyre!("zk.service_manager is about rollup {about}, which is none of [[rollup]]")
-    })?;
+        ensure!(
+            !zk.modes.contains_key(&rollup.chain_id),
+            "zk.service_manager: two of them are about rollup {about}"
+        );
+        let contract = Arc::new(of_rollup(contract, rollup, settings)?);
+        warn_of_what_does_not_count(&contract, &*backend, rollup).await?;
+        let mode = ZkMode::open(
+            store.clone(),
+            Arc::clone(&contract) as _,
+            Arc::clone(&backend),
+            Arc::new(EvidenceFolder::new(&rollup.evidence)),
+            settings.config(),
+        )
+        .await?;
+        info!(
+            rollup = rollup.chain_id,
+            service_manager = %contract.context().service_manager,
+            account = %contract.context().prover,
+            "ZK mode"
+        );
+        let (running, shutdown) = (mode.clone(), life.shutdown.clone());
+        life.helpers
+            .spawn(async move { running.run(shutdown).await });
+        zk.modes.insert(rollup.chain_id, mode.clone());
+        watched.push((contract, mode));
+    }
+
+    let shutdown = life.shutdown.clone();
+    life.helpers.spawn(async move {
+        tokio::select! {
+            () = look_after(&submitter, &watched) => {}
+            () = shutdown.cancelled() => {}
+        }
+    });
+    let counted = zk.clone();
+    metrics.watch(move || counted.status().record());
+    Ok(Some(zk))
+}
+
+/// The contract with the nodes of its rollup.
+fn of_rollup(
+    contract: L1ZkContract,
+    rollup: &Rollup,
+    settings: &config::Zk,
+) -> eyre::Result<L1ZkContract> {
     let mut nodes = Vec::new();
     for endpoint in &rollup.rpc {
         nodes.push(http_provider(endpoint.0.clone())?.erased());
@@ -105,62 +164,33 @@ pub(super) async fn start(
         .map(|node| http_provider(node.0.clone()))
         .transpose()?;
     let op_nodes = op_nodes.map(|node| node.erased());
-    let contract = contract
+    Ok(contract
         .with_chain(RollupChain::new(nodes).with_op_nodes(op_nodes))
-        .with_settlement(settings.settlement());
-    let contract = Arc::new(contract);
-    warn_of_what_does_not_count(&contract, &*backend, rollup).await?;
-    let mode = ZkMode::open(
-        store.clone(),
-        Arc::clone(&contract) as _,
-        backend,
-        Arc::new(EvidenceFolder::new(&rollup.evidence)),
-        settings.config(),
-    )
-    .await?;
-    info!(
-        rollup = rollup.chain_id,
-        service_manager = %contract.context().service_manager,
-        account = %contract.context().prover,
-        "ZK mode"
-    );
-
-    let (running, shutdown) = (mode.clone(), life.shutdown.clone());
-    life.helpers
-        .spawn(async move { running.run(shutdown).await });
-    let (shutdown, told) = (life.shutdown.clone(), mode.clone());
-    life.helpers.spawn(async move {
-        tokio::select! {
-            () = look_after(&contract, &told) => {}
-            () = shutdown.cancelled() => {}
-        }
-    });
-    let watched = mode.clone();
-    metrics.watch(move || watched.status().record());
-    Ok(Some(Zk {
-        mode,
-        rollup: rollup.chain_id,
-    }))
+        .with_settlement(settings.settlement()))
 }
 
 /// Looks after what was sent and what is proposed, and has the bonds paid out that come back.
-async fn look_after(contract: &L1ZkContract, mode: &ZkMode<RedbStore>) {
+async fn look_after(submitter: &Submitter, watched: &[(Arc<L1ZkContract>, ZkMode<RedbStore>)]) {
     for tick in 0_u32.. {
-        if let Err(error) = contract.look(mode).await {
-            let error = eyre::Report::new(error);
-            warn!("what is proposed on L1 is not looked at: {error:#}");
-        }
-        if let Err(error) = contract.submitter().tend().await {
+        if let Err(error) = submitter.tend().await {
             let error = eyre::Report::new(error);
             warn!("transactions are not looked after: {error:#}");
         }
-        if tick.is_multiple_of(COLLECT_TICKS) {
+        for (contract, mode) in watched {
+            let rollup = contract.rollup();
+            if let Err(error) = contract.look(mode).await {
+                let error = eyre::Report::new(error);
+                warn!(%rollup, "what is proposed on L1 is not looked at: {error:#}");
+            }
+            if !tick.is_multiple_of(COLLECT_TICKS) {
+                continue;
+            }
             match contract.collect().await {
                 Ok(amount) if amount.is_zero() => {}
-                Ok(amount) => info!(wei = %amount, "bonds are paid out"),
+                Ok(amount) => info!(%rollup, wei = %amount, "bonds are paid out"),
                 Err(error) => {
                     let error = eyre::Report::new(error);
-                    warn!("bonds are not paid out yet: {error:#}");
+                    warn!(%rollup, "bonds are not paid out yet: {error:#}");
                 }
             }
         }

@@ -20,6 +20,7 @@ use mach_contracts_bindings::{
 };
 use mach_devnet::{DEV_ACCOUNTS, Devnet, DevnetConfig, DevnetServers, L2_OUTPUT_ORACLE, Lie};
 use mach_prove::{BackendName, Journal, Program, Proof};
+use mach_verify::ChainSpec;
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -216,6 +217,16 @@ async fn deployed(config: &DevnetConfig) -> (Devnet, DevnetServers, ZkServiceMan
     // The oracle takes no outputs from the future.
     devnet.l1().increase_time(3600);
     devnet.l1().mine().unwrap();
+    let manager = manager_of(&devnet, &config.l2_spec(), Some(L2_OUTPUT_ORACLE)).await;
+    (devnet, servers, manager)
+}
+
+/// A contract that believes proofs about a rollup, on the devnet's L1.
+async fn manager_of(
+    devnet: &Devnet,
+    rules: &ChainSpec,
+    oracle: Option<Address>,
+) -> ZkServiceManager {
     let owner = Submitter::connect(
         devnet.l1().provider(),
         EthereumWallet::from(DEV_ACCOUNTS[0].signer()),
@@ -231,18 +242,83 @@ async fn deployed(config: &DevnetConfig) -> (Devnet, DevnetServers, ZkServiceMan
         .await
         .unwrap();
     let on_l1 = ZkConfig {
-        oracle: Some(L2_OUTPUT_ORACLE),
+        oracle,
         bond: BOND,
-        configs: vec![ZkRules::without_horizon(config.l2_spec().hash())],
+        configs: vec![ZkRules::without_horizon(rules.hash())],
         programs: vec![ZkProgram {
             id: PROGRAM,
             verifier,
             kind: ProgramKind::Block,
         }],
-        ..ZkConfig::new(901, owner.sender())
+        ..ZkConfig::new(rules.chain_id(), owner.sender())
     };
-    let manager = ZkServiceManager::deploy(&owner, &on_l1).await.unwrap();
-    (devnet, servers, manager)
+    ZkServiceManager::deploy(&owner, &on_l1).await.unwrap()
+}
+
+/// One process for two rollups, each with a contract of its own, and one account that pays.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_rollup_has_a_contract_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (one, servers, first) = deployed(&DevnetConfig::default()).await;
+    // Of the other devnet only the rollup is looked at.
+    let other = DevnetConfig {
+        l2_chain_id: 902,
+        ..DevnetConfig::default()
+    };
+    let genesis = other.l2_genesis();
+    let rules = ChainSpec::from_genesis(&genesis).unwrap();
+    let second = manager_of(&one, &rules, None).await;
+    let other = other.build().unwrap();
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let others = other.serve(loopback, loopback).await.unwrap();
+
+    key_file(folder, 1);
+    fs::write(folder.join("go"), []).unwrap();
+    let genesis = serde_json::to_string(&genesis).unwrap();
+    fs::write(folder.join("genesis.json"), genesis).unwrap();
+    let prover = prover(folder, "onChain");
+    let (l1, l2) = (servers.l1.http_url(), servers.l2.http_url());
+    let write = |managers: [Address; 2]| {
+        let more = format!("prover = \"{prover}\"\n");
+        configure(folder, &l1, &l2, managers[0], "openvm", &more);
+        let file = folder.join("mach.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let [a, b] = managers;
+        let text = text.replace(
+            &format!("service_manager = \"{a}\""),
+            &format!("service_manager = [\"{a}\", \"{b}\"]"),
+        );
+        let rollup = format!(
+            "[[rollup]]\nchain_id = 902\nrpc = [\"{}\"]\nstart = 1\npoll_interval = \"50ms\"\n\
+             evidence = \"evidence\"\ngenesis = \"genesis.json\"\n",
+            others.l2.http_url()
+        );
+        fs::write(file, format!("{text}{rollup}")).unwrap();
+    };
+    write([first.address(), second.address()]);
+    let running = Verifier::start(folder);
+    for devnet in [&one, &other] {
+        devnet.sequencer().produce().unwrap();
+        devnet.sequencer().lie_next(Lie::StateRoot);
+        devnet.sequencer().produce().unwrap();
+    }
+    for manager in [&first, &second] {
+        until(folder, "the proof on L1", async || {
+            let alert = manager.alert(U256::ZERO).await;
+            alert.is_ok_and(|it| it.status == Status::Proved)
+        })
+        .await;
+        assert_eq!(manager.alert_count().await.unwrap(), U256::from(1));
+    }
+    running.kill();
+
+    let again = manager_of(&one, &rules, None).await;
+    write([second.address(), again.address()]);
+    let output = command(folder, &["verifier", "run"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = crate::errors(&output);
+    assert!(told.contains("two of them are about rollup 902"), "{told}");
 }
 
 /// A lie, an alert, kill -9 while the prover is at work, which ends with it; then the same again, a proof,

@@ -1,3 +1,5 @@
+use std::iter::Sum;
+
 use metrics::gauge;
 
 use super::{Case, Stage};
@@ -13,6 +15,20 @@ pub struct ZkStatus {
     /// Age of the oldest case that is open and not only waiting for the rollup's proposer, or for L1 to be
     /// final, in seconds.
     pub oldest: u64,
+}
+
+impl Sum for ZkStatus {
+    /// How the cases of several contracts are.
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            for (count, more) in sum.cases.iter_mut().zip(one.cases) {
+                *count += more;
+            }
+            sum.stuck += one.stuck;
+            sum.oldest = sum.oldest.max(one.oldest);
+            sum
+        })
+    }
 }
 
 impl ZkStatus {

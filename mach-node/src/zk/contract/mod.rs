@@ -7,7 +7,10 @@ mod rollup;
 mod search;
 mod watch;
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_provider::{DynProvider, Provider};
@@ -58,7 +61,7 @@ const GAMES_AT_A_TIME: usize = 8_192;
 #[derive(Debug)]
 pub struct L1ZkContract {
     manager: ZkServiceManager,
-    submitter: Submitter,
+    submitter: Arc<Submitter>,
     sources: Sources,
     chain: RollupChain,
     settlement: Settlement,
@@ -69,14 +72,15 @@ pub struct L1ZkContract {
 }
 
 impl L1ZkContract {
-    /// The service manager, and the account of `submitter`; where output roots are proposed stands in
-    /// the contract. Without [`Self::with_chain`] only those of the accused block itself are found.
+    /// The service manager, and the account of `submitter`, which several may share; where output roots are
+    /// proposed stands in the contract. Without [`Self::with_chain`] only those of the accused block itself are found.
     ///
     /// Errors: [`ZkContractError`].
     pub async fn connect(
         manager: ZkServiceManager,
-        submitter: Submitter,
+        submitter: impl Into<Arc<Submitter>>,
     ) -> Result<Self, ZkContractError> {
+        let submitter = submitter.into();
         let sources = Sources::read(submitter.provider(), manager.address()).await?;
         Ok(Self {
             manager,
@@ -118,7 +122,7 @@ impl L1ZkContract {
     }
 
     /// What sends the transactions, for whoever looks after them.
-    pub const fn submitter(&self) -> &Submitter {
+    pub fn submitter(&self) -> &Submitter {
         &self.submitter
     }
 
@@ -144,7 +148,7 @@ impl L1ZkContract {
         Err(ZkContractError::Refused(reason.into()))
     }
 
-    const fn provider(&self) -> &DynProvider {
+    fn provider(&self) -> &DynProvider {
         self.submitter.provider()
     }
 }
