@@ -13,6 +13,17 @@ use super::{
 impl L1ZkContract {
     /// What a wrong output root is the hash of, with the header that it names; `None` if no node says.
     pub(super) async fn opened(&self, alert: &Alert) -> Result<Option<Descent>, ZkContractError> {
+        let refused = || {
+            let reason = "the output root is that of the block that it names";
+            Err(ZkContractError::Refused(reason.into()))
+        };
+        // The rollup may have gone back since it was compared.
+        let own = self.chain.output_at(alert.block.number).await;
+        if let Ok(Some((_, root))) = own
+            && root == alert.claimed
+        {
+            return refused();
+        }
         let opened = self.chain.opening(alert.block.number, alert.claimed).await;
         let opened = opened.map_err(ZkContractError::Backend)?;
         let Some((descent, header)) = opened else {
@@ -23,8 +34,7 @@ impl L1ZkContract {
             && header.state_root == descent.state_root
             && self.chain.passer_of(&header, descent.block_hash).await == Some(passer);
         if is_right {
-            let reason = "the output root is that of the block that it names";
-            return Err(ZkContractError::Refused(reason.into()));
+            return refused();
         }
         Ok(Some(descent))
     }
