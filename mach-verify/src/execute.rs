@@ -307,8 +307,18 @@ mod tests {
         deposit: TxDeposit,
         gas_limit: u64,
     ) -> Result<Verdict, ExecuteError> {
+        verdict_on_all(spec, &[deposit], gas_limit)
+    }
+
+    fn verdict_on_all(
+        spec: &ChainSpec,
+        deposits: &[TxDeposit],
+        gas_limit: u64,
+    ) -> Result<Verdict, ExecuteError> {
         let is_canyon = spec.is_canyon_active_at_timestamp(2);
-        let transactions = vec![deposit.encoded_2718().into()];
+        let transactions: Vec<Bytes> = (deposits.iter())
+            .map(|deposit| deposit.encoded_2718().into())
+            .collect();
         let parent = Header {
             state_root: EMPTY_ROOT_HASH,
             gas_limit: 30_000_000,
@@ -371,7 +381,7 @@ mod tests {
         let loops = bytes!("5b600056");
         let grows = bytes!("60016501000000000052");
         for (gas, input, is_refused) in [
-            (1_000_000, loops.clone(), false),
+            (1_000_000, bytes!("00"), false),
             (MAX_GAS + 1, loops.clone(), true),
             (u64::MAX, loops, true),
             (u64::MAX, grows, true),
@@ -393,6 +403,40 @@ mod tests {
                 })
             );
             assert_eq!(refused, is_refused, "{gas}: {verdict:?}");
+        }
+    }
+    /// Two of them would add up to any amount of work, and op-geth and op-revm disagree about the gas
+    /// of one that reverts.
+    #[test]
+    fn before_regolith_the_system_has_one_deposit_that_succeeds() {
+        let spec =
+            ChainSpec::optimism(901).with_op_fork(OpHardfork::Bedrock, ForkCondition::Block(0));
+        let deposit = |input| TxDeposit {
+            from: Address::repeat_byte(1),
+            to: TxKind::Create,
+            gas_limit: 1_000_000,
+            is_system_transaction: true,
+            input,
+            ..Default::default()
+        };
+        let (stops, reverts) = (bytes!("00"), bytes!("60006000fd"));
+        for (deposits, reason) in [
+            (vec![deposit(stops.clone())], None),
+            (
+                vec![deposit(stops.clone()), deposit(stops)],
+                Some("number 1 is of the system, and not the first"),
+            ),
+            (
+                vec![deposit(reverts)],
+                Some("the deposit of the system fails before Regolith"),
+            ),
+        ] {
+            let refused = match verdict_on_all(&spec, &deposits, 30_000_000) {
+                Ok(_) => None,
+                Err(ExecuteError::Body { source, .. }) => Some(source.to_string()),
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(refused.as_deref(), reason);
         }
     }
 }

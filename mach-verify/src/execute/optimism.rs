@@ -74,9 +74,13 @@ pub(super) fn execute<S: State>(
             Err(error) => return Err(invalid(block, index, error)),
         };
         // Before Regolith a deposit takes from the block's gas too (op-geth, `GasPool`), but for
-        // one of the system.
+        // one of the system: the attributes of L1, which come first (deposits specification).
         let is_of_system = matches!(transaction.inner(), OpTxEnvelope::Deposit(deposit)
             if !executor.is_regolith && deposit.is_system_transaction);
+        if is_of_system && index > 0 {
+            let reason = format!("number {index} is of the system, and not the first");
+            return Err(Stop::Body("transactions", reason.into()));
+        }
         if let OpTxEnvelope::Deposit(deposit) = transaction.inner()
             && !executor.is_regolith
             && !is_of_system
@@ -103,6 +107,11 @@ pub(super) fn execute<S: State>(
         }
         if let Some(error) = executor.evm.db_mut().take_error() {
             return Err(Stop::State(error));
+        }
+        // op-geth counts nothing where it fails either; op-revm counts its limit.
+        if is_of_system && executor.gas_used > 0 {
+            let reason = "the deposit of the system fails before Regolith";
+            return Err(Stop::Body("transactions", reason.into()));
         }
     }
 
