@@ -1,26 +1,17 @@
 //! Where the blocks of a backfill come from.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{path::Path, sync::Arc};
 
-use alloy_primitives::{B256, BlockNumber, ChainId};
-use async_trait::async_trait;
+use alloy_primitives::B256;
 use eyre::WrapErr;
 use mach_core::{
-    BlockRef, L2Block, WorkPlan,
-    ports::{L2Head, L2Source, SourceError},
+    WorkPlan,
+    ports::{L2Head, L2Source},
 };
 use mach_node::backfill::{Judge, Recorded, Stateless};
 use mach_verify::{
-    ChainSpec, EvidenceFolder, Witness,
-    source::{
-        Archive, Quorum, RecordedBlock, RecordedBlocks, RpcSource, WitnessSource, recorded_files,
-    },
+    ChainSpec, EvidenceFolder,
+    source::{Archive, RecordedBlock, RecordedBlocks, recorded_files},
 };
 
 use super::{args::BackfillArgs, queue::Queue};
@@ -78,8 +69,7 @@ impl Source {
         let nodes = Nodes::connect(&args.nodes, specs).await?;
         let l1 = AgainstL1::connect(&args.l1, &args.nodes, specs, &nodes).await?;
         let with_l1 = l1.is_some();
-        let blocks: Arc<dyn Node> = Arc::new(Sharing::new(&nodes));
-        let judge = Stateless::new(nodes.spec.clone(), Arc::clone(&blocks));
+        let judge = Stateless::new(nodes.spec.clone(), Arc::clone(&nodes.source));
         let mut judge = judge.with_evidence(evidence);
         if let Some(l1) = l1 {
             let (accuser, rules) = l1.into_accuser();
@@ -87,7 +77,7 @@ impl Source {
         }
         Ok(Self {
             spec: nodes.spec,
-            blocks: Blocks::Nodes(blocks, judge),
+            blocks: Blocks::Nodes(nodes.source, judge),
             with_l1,
         })
     }
@@ -189,99 +179,4 @@ fn folder(path: &Path) -> eyre::Result<RecordedBlocks> {
         files.len()
     );
     Ok(blocks)
-}
-
-/// Nodes that agree on the blocks and share the witnesses, which are most of the work and prove
-/// themselves.
-#[derive(Clone)]
-struct Sharing {
-    agreed: Arc<dyn Node>,
-    nodes: Vec<RpcSource>,
-    /// How the nodes do, in the same order.
-    quorum: Option<Quorum<RpcSource>>,
-    /// Whose turn it is.
-    turn: Arc<AtomicUsize>,
-}
-
-impl Sharing {
-    fn new(nodes: &Nodes) -> Self {
-        Self {
-            agreed: Arc::clone(&nodes.source),
-            nodes: nodes.endpoints().cloned().collect(),
-            quorum: nodes.quorum(),
-            turn: Arc::default(),
-        }
-    }
-
-    /// The nodes, beginning with the one whose turn it is; those that failed just now come last.
-    fn in_turn(&self) -> impl Iterator<Item = &RpcSource> {
-        let health = self.quorum.as_ref().map_or_else(Vec::new, Quorum::health);
-        let is_resting = |index: &usize| health.get(*index).is_some_and(|it| it.is_resting);
-        let count = self.nodes.len();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count.max(1);
-        let turns = (0..count).cycle().skip(first).take(count);
-        let (resting, ready): (Vec<_>, Vec<_>) = turns.partition(is_resting);
-        let order = ready.into_iter().chain(resting);
-        order.filter_map(|index| self.nodes.get(index))
-    }
-}
-
-#[async_trait]
-impl L2Source for Sharing {
-    fn chain_id(&self) -> ChainId {
-        self.agreed.chain_id()
-    }
-
-    async fn head(&self, head: L2Head) -> Result<BlockRef, SourceError> {
-        self.agreed.head(head).await
-    }
-
-    async fn block(&self, number: BlockNumber) -> Result<L2Block, SourceError> {
-        self.agreed.block(number).await
-    }
-}
-
-#[async_trait]
-impl WitnessSource for Sharing {
-    /// From the node whose turn it is, or the first after it that answers. What is asked for again,
-    /// since it was of no use, comes from another one.
-    async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
-        let mut outcome = Err(SourceError::NotHeld(block.number()));
-        for node in self.in_turn() {
-            outcome = better(outcome, node.witness(block).await);
-            if outcome.is_ok() {
-                break;
-            }
-        }
-        outcome
-    }
-}
-
-/// What is to be said after another node was asked: as long as one of them may answer later, they
-/// are asked again.
-fn better<T>(
-    before: Result<T, SourceError>,
-    now: Result<T, SourceError>,
-) -> Result<T, SourceError> {
-    match (before, now) {
-        (Err(before), Err(now)) if before.is_transient() && !now.is_transient() => Err(before),
-        (_, now) => now,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_that_may_answer_later_is_waited_for() {
-        let later = || Err::<(), _>(SourceError::Backend("busy".into()));
-        let never = || Err(SourceError::NotHeld(7));
-        let is_waited_for =
-            |outcome: Result<(), SourceError>| outcome.is_err_and(|error| error.is_transient());
-        assert!(is_waited_for(better(later(), never())));
-        assert!(is_waited_for(better(never(), later())));
-        assert!(!is_waited_for(better(never(), never())));
-        assert!(better(later(), Ok(())).is_ok());
-    }
 }

@@ -10,7 +10,10 @@ mod vote;
 use std::{
     collections::VecDeque,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use alloy_primitives::B256;
@@ -25,8 +28,8 @@ pub use health::EndpointHealth;
 /// Blocks, headers and heads are what enough endpoints say. An endpoint that lags, fails, hangs or
 /// lies is outvoted: as long as enough others agree it costs nothing but a moment. If too few have
 /// a block yet, it is [`SourceError::NotYet`](mach_core::ports::SourceError::NotYet); who says something else than the quorum is kept as a
-/// [`Disagreement`] and logged. Witnesses and receipts prove themselves, so any endpoint will do, and
-/// the one that works is asked first.
+/// [`Disagreement`] and logged. Witnesses and receipts prove themselves, so any endpoint will do: those
+/// that work are asked first, and share the witnesses.
 ///
 /// An endpoint that fails rests, for twice as long each time, unless it is needed.
 #[derive(Clone, Debug)]
@@ -37,8 +40,10 @@ struct Inner<S> {
     endpoints: Vec<Endpoint<S>>,
     needed: usize,
     disagreements: Mutex<VecDeque<Disagreement>>,
-    /// Blocks whose witness was asked for last, and how often before, oldest first.
+    /// Blocks whose witness was asked for last, and whom was asked first, oldest first.
     witnesses: Mutex<VecDeque<(B256, usize)>>,
+    /// How many witnesses were asked for.
+    turns: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -76,6 +81,7 @@ impl<S> Quorum<S> {
             needed,
             disagreements: Mutex::default(),
             witnesses: Mutex::default(),
+            turns: AtomicUsize::new(0),
         })))
     }
 
@@ -104,6 +110,15 @@ impl<S> Quorum<S> {
     /// The endpoint whose chain is that of the quorum.
     fn first(&self) -> Option<&S> {
         self.0.endpoints.first().map(|endpoint| &endpoint.source)
+    }
+
+    /// Whose turn it is of those that do best.
+    fn turn(&self) -> usize {
+        let ranks = (self.0.endpoints.iter()).map(|endpoint| lock(&endpoint.health).rank());
+        let mut ranks: Vec<_> = ranks.collect();
+        ranks.sort_unstable();
+        let best = ranks.iter().take_while(|it| Some(*it) == ranks.first());
+        self.0.turns.fetch_add(1, Ordering::Relaxed) % best.count().max(1)
     }
 
     /// Endpoints that are not resting, best first; all if those do not suffice.

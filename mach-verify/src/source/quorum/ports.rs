@@ -92,20 +92,21 @@ impl<S: L1Source> L1Source for Quorum<S> {
 
 #[async_trait]
 impl<S: WitnessSource> WitnessSource for Quorum<S> {
-    /// A witness that is asked for again was of no use: another endpoint is asked first.
+    /// The best endpoints take turns. A witness that is asked for again was of no use: the next
+    /// endpoint is asked first.
     async fn witness(&self, block: &L2Block) -> Result<Witness, SourceError> {
-        let again = {
+        let first = {
             let mut last = lock(&self.0.witnesses);
             let known = last.iter().position(|(hash, _)| *hash == block.hash());
             let known = known.and_then(|index| last.remove(index));
-            let again = known.map_or(0, |(_, times)| times.wrapping_add(1));
+            let first = known.map_or_else(|| self.turn(), |(_, first)| first.wrapping_add(1));
             if last.len() == MAX_WITNESSES {
                 last.pop_front();
             }
-            last.push_back((block.hash(), again));
-            again
+            last.push_back((block.hash(), first));
+            first
         };
-        self.any(again, |source| source.witness(block)).await
+        self.any(first, |source| source.witness(block)).await
     }
 }
 

@@ -13,6 +13,8 @@ use crate::body::check_transactions;
 
 /// How long an answer is waited for once enough endpoints agree, to see who does not.
 const GRACE: Duration = Duration::from_millis(200);
+/// How long it is once enough have answered, but not the same: another answer may give one that is better.
+const SLOW: Duration = Duration::from_secs(2);
 /// How long one endpoint is waited for.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Most disagreements that are kept; older ones make room.
@@ -63,13 +65,29 @@ impl<S> Quorum<S> {
     where
         F: Future<Output = Result<T, SourceError>>,
     {
-        let mut answers = self.collect(&self.order(self.0.needed), &ask, &key).await;
+        let wait = |answers: &[Answer<T>], open: usize| {
+            let most = self.most(answers, &key);
+            let count = |wanted: fn(&Result<T, SourceError>) -> bool| {
+                (answers.iter().filter(|it| wanted(&it.result))).count()
+            };
+            let said = count(Result::is_ok);
+            let lagging = count(|it| matches!(it, Err(SourceError::NotYet(_))));
+            if most >= self.0.needed || most + open < self.0.needed {
+                Some(GRACE)
+            } else if most == said && lagging > 0 && said + lagging >= self.0.needed {
+                Some(SLOW)
+            } else {
+                None
+            }
+        };
+        let mut answers = Vec::new();
+        let ready = self.order(self.0.needed);
+        self.collect(&mut answers, &ready, &ask, wait).await;
         if self.winner(&answers, &key).is_none() {
             // Those that rest may know better.
-            let rest: Vec<_> = (0..self.0.endpoints.len())
-                .filter(|index| answers.iter().all(|answer| answer.endpoint != *index))
-                .collect();
-            answers.extend(self.collect(&rest, &ask, &key).await);
+            let soon = |answers: &[Answer<T>], open: usize| wait(answers, open).map(|_| GRACE);
+            let resting = self.others(&ready);
+            self.collect(&mut answers, &resting, &ask, soon).await;
         }
         let winner = self.winner(&answers, &key);
         let agreed = winner
@@ -96,14 +114,15 @@ impl<S> Quorum<S> {
         }
     }
 
-    /// Answers of these endpoints, until enough agree and the rest had a moment.
+    /// Adds the answers of these endpoints. `wait` says of those that are there, and of the number of
+    /// those that are not, how long the others are waited for; if it says nothing, to the end.
     async fn collect<'a, T, F>(
         &'a self,
+        answers: &mut Vec<Answer<T>>,
         endpoints: &[usize],
         ask: &impl Fn(&'a S) -> F,
-        key: &impl Fn(&T) -> B256,
-    ) -> Vec<Answer<T>>
-    where
+        wait: impl Fn(&[Answer<T>], usize) -> Option<Duration>,
+    ) where
         F: Future<Output = Result<T, SourceError>>,
     {
         let asked = Instant::now();
@@ -111,19 +130,16 @@ impl<S> Quorum<S> {
             .filter_map(|index| Some((*index, self.0.endpoints.get(*index)?)))
             .map(|(index, endpoint)| self.ask(index, ask(&endpoint.source)))
             .collect();
-        let mut answers = Vec::new();
-        while let Some(answer) = open.next().await {
-            answers.push(answer);
-            if self.winner(&answers, key).is_some() {
-                break;
+        let mut end = asked + PATIENCE + GRACE;
+        loop {
+            if let Some(longest) = wait(answers, open.len()) {
+                end = end.min(Instant::now() + longest);
+            }
+            match tokio::time::timeout_at(end, open.next()).await {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) | Err(_) => break,
             }
         }
-        let _ = tokio::time::timeout(GRACE, async {
-            while let Some(answer) = open.next().await {
-                answers.push(answer);
-            }
-        })
-        .await;
         for index in endpoints {
             if answers.iter().all(|answer| answer.endpoint != *index)
                 && let Some(endpoint) = self.0.endpoints.get(*index)
@@ -131,7 +147,21 @@ impl<S> Quorum<S> {
                 lock(&endpoint.health).unanswered(asked);
             }
         }
-        answers
+    }
+
+    /// All endpoints but these.
+    fn others(&self, endpoints: &[usize]) -> Vec<usize> {
+        let all = 0..self.0.endpoints.len();
+        all.filter(|index| !endpoints.contains(index)).collect()
+    }
+
+    /// How many endpoints gave the answer that most gave.
+    fn most<T>(&self, answers: &[Answer<T>], key: &impl Fn(&T) -> B256) -> usize {
+        let said: Vec<_> = (answers.iter())
+            .filter_map(|answer| answer.result.as_ref().ok().map(key))
+            .collect();
+        let alike = (said.iter()).map(|key| said.iter().filter(|it| *it == key).count());
+        alike.max().unwrap_or_default()
     }
 
     /// An answer that enough endpoints gave.
@@ -229,18 +259,25 @@ impl<S> Quorum<S> {
     {
         let key =
             |head: &BlockRef| keccak256([&head.number.to_be_bytes()[..], &head.hash[..]].concat());
-        let mut answers = self.collect(&self.order(self.0.needed), &head, &key).await;
         let count = |answers: &[Answer<BlockRef>]| {
             answers
                 .iter()
                 .filter(|answer| answer.result.is_ok())
                 .count()
         };
+        let wait = |answers: &[Answer<BlockRef>], _| {
+            if self.most(answers, &key) >= self.0.needed {
+                Some(GRACE)
+            } else {
+                (count(answers) >= self.0.needed).then_some(SLOW)
+            }
+        };
+        let mut answers = Vec::new();
+        let ready = self.order(self.0.needed);
+        self.collect(&mut answers, &ready, &head, wait).await;
         if count(&answers) < self.0.needed {
-            let rest: Vec<_> = (0..self.0.endpoints.len())
-                .filter(|index| answers.iter().all(|answer| answer.endpoint != *index))
-                .collect();
-            answers.extend(self.collect(&rest, &head, &key).await);
+            let resting = self.others(&ready);
+            self.collect(&mut answers, &resting, &head, wait).await;
         }
         if let Some(index) = self.winner(&answers, &key) {
             let agreed = answers.swap_remove(index).result?;
@@ -309,16 +346,18 @@ impl<S> Quorum<S> {
         let mut order = self.order(self.0.endpoints.len());
         let skip = skip % order.len().max(1);
         order.rotate_left(skip);
-        let mut error = SourceError::NotYet(0);
+        let mut error: Option<SourceError> = None;
         for index in order {
             let Some(endpoint) = self.0.endpoints.get(index) else {
                 continue;
             };
             match self.ask(index, ask(&endpoint.source)).await.result {
                 Ok(value) => return Ok(value),
-                Err(next) => error = next,
+                // As long as one of them may answer later, they may be asked again.
+                Err(_) if error.as_ref().is_some_and(SourceError::is_transient) => {}
+                Err(next) => error = Some(next),
             }
         }
-        Err(error)
+        Err(error.unwrap_or(SourceError::NotYet(0)))
     }
 }
