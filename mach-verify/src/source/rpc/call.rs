@@ -140,6 +140,7 @@ impl RpcSource {
     /// Answers to all calls, in their order, in as few round trips as the node permits.
     pub(super) async fn batch(&self, calls: &[Call]) -> Result<Vec<Item>, SourceError> {
         let mut answers: Vec<Option<Item>> = calls.iter().map(|_| None).collect();
+        let mut is_again = false;
         loop {
             let size = self.learned.batch_size.load(Relaxed).max(1);
             let mut open: Vec<_> = (calls.iter().zip(&mut answers))
@@ -151,6 +152,11 @@ impl RpcSource {
             }
             let is_done = match self.send(&mut open).await {
                 Ok(is_done) => is_done,
+                // It may have failed for another reason, once.
+                Err(error) if open.len() > 1 && !is_again && is_vague(&error) => {
+                    is_again = true;
+                    continue;
+                }
                 Err(error) if open.len() > 1 && is_about_size(&error) => false,
                 Err(error) => {
                     let method = open.first().map_or("batch", |(call, _)| call.method);
@@ -215,6 +221,15 @@ fn is_about_size(error: &TransportError) -> bool {
     match http_error(error) {
         Some(HttpError::TooLarge(_) | HttpError::NotJsonRpc { .. }) => true,
         Some(HttpError::Status { status, .. }) => matches!(status, 400 | 413 | 414 | 422 | 500),
+        _ => false,
+    }
+}
+
+/// Whether something else than the size of the batch may be meant.
+fn is_vague(error: &TransportError) -> bool {
+    match http_error(error) {
+        Some(HttpError::NotJsonRpc { .. }) => true,
+        Some(HttpError::Status { status, .. }) => *status == 500,
         _ => false,
     }
 }

@@ -306,6 +306,38 @@ async fn what_a_batch_leaves_out_is_asked_for_again() {
     }
 }
 
+/// It is no reason to ask for one thing at a time from then on.
+#[tokio::test]
+async fn one_failure_makes_no_batch_smaller() {
+    let server = Scripted::serve(|request, body| match request {
+        0 => Reply::Raw(500, Vec::new(), b"oops".to_vec()),
+        2 => Reply::Json(Value::String("no JSON-RPC".to_owned())),
+        _ => Reply::Json(answer(body, |method, params| honest(method, params, 9))),
+    })
+    .await;
+    let source = source(&server, &options());
+    for (number, requests) in [(7, 2), (8, 4), (9, 5)] {
+        assert_eq!(source.block(number).await.unwrap(), block(number));
+        assert_eq!(server.requests(), requests);
+    }
+}
+
+/// Another block took its place between the two answers.
+#[tokio::test]
+async fn a_block_that_changes_while_it_is_asked_for_is_asked_for_again() {
+    let server = Scripted::serve(|request, body| {
+        let mut answer = answer(body, |method, params| honest(method, params, 9));
+        if request == 0 {
+            answer[0]["result"]["hash"] = json!(B256::repeat_byte(7));
+        }
+        Reply::Json(answer)
+    })
+    .await;
+    let found = source(&server, &options()).block(7).await.unwrap();
+    assert_eq!(found, block(7));
+    assert_eq!(server.requests(), 2);
+}
+
 #[tokio::test]
 async fn the_rate_and_the_number_at_once_are_bounded() {
     let server = Scripted::node(|method, params| honest(method, params, 9)).await;
