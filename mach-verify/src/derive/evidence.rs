@@ -59,7 +59,8 @@ pub trait DerivationAccuser: Send + Sync {
 /// Everything in it proves itself, as it does for [`Derivation`](super::Derivation): ancestors by
 /// their hashes, up from the parent that the block names; L1 blocks by theirs, up from the L1
 /// origin of an ancestor; bodies, receipts and blobs by their headers. What is left to look at is
-/// that the block was published, [`Self::rollup`], and that [`Self::decided_by`] is on L1 for good. What it costs is to read L1
+/// that the block was served as safe (one that never was may have given way to another),
+/// [`Self::rollup`], and that [`Self::decided_by`] is on L1 for good. What it costs is to read L1
 /// blocks and their receipts again: a channel time-out of them (50 from Granite on) and those up to the
 /// block that decides, a sequencing window at most, so that some 3,650 blocks show what was left out on
 /// OP Mainnet. A bundle of more than half of [`MAX_FILE_BYTES`] is not made.

@@ -133,8 +133,12 @@ impl BatchStream {
                 // A span in an L1 block before Delta does not count.
                 Some(Ok(Batch::Span(_))) if !self.rules.is_delta => {}
                 Some(Ok(batch)) => return Some(batch),
-                // Before Delta it does not count whatever is in it.
-                Some(Err(error)) if error.is_disputed() => self.has_skipped |= self.rules.is_delta,
+                // Before Delta it does not count whatever is in it, and with nothing behind it a span
+                // that makes no sense counts for nobody.
+                Some(Err(error)) if error.is_disputed() => {
+                    let is_last = (self.batches.as_ref()).is_none_or(BatchReader::is_at_end);
+                    self.has_skipped |= self.rules.is_delta && !(error.is_whole() && is_last);
+                }
                 // A broken batch ends its channel.
                 Some(Err(_)) | None => {
                     let channel = self.next_channel()?;

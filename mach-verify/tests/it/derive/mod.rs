@@ -120,6 +120,31 @@ fn behind_a_span_that_makes_no_sense_a_difference_is_a_doubt() {
     }
 }
 
+/// With nothing behind it in its channel both make nothing of it, and nobody hides behind it.
+#[test]
+fn a_span_that_makes_no_sense_alone_in_its_channel_excuses_nobody() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = two_epochs(fork);
+        let blocks = world.blocks(1..=12);
+        let nonsense = encode::span_of_type(5, &blocks, 100, START);
+        let batches: Vec<_> = (blocks.iter().map(encode::singular)).collect();
+        world.post(&[
+            data(&frames(1, &encode::channel(&[nonsense]), 1_000_000)),
+            data(&frames(2, &encode::channel(&batches), 1_000_000)),
+        ]);
+        let derived = world.follow(&mut world.derivation()).unwrap();
+        assert_eq!(numbers(&derived), (1..=12).collect::<Vec<_>>(), "{fork:?}");
+
+        world.l2.truncate(8);
+        world.sequence(1, vec![transaction(99)]);
+        let stop = world.follow(&mut world.derivation()).unwrap_err();
+        assert!(
+            matches!(stop, Stop::Fault(Fault::BatchTransactions { .. })),
+            "{fork:?}: {stop:?}"
+        );
+    }
+}
+
 /// Every name that op-node has had for it, and the values with which it writes its absence.
 #[test]
 fn what_is_elsewhere_than_on_l1_is_not_derived() {
