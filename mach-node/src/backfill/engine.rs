@@ -15,7 +15,7 @@ use std::{
 use alloy_primitives::{B256, BlockNumber, ChainId};
 use backon::Retryable;
 use mach_core::{
-    BlockOutcome, BlockReport, L2Block, UnitReport, Verdict,
+    BlockOutcome, BlockReport, Fault, L2Block, UnitReport, Verdict,
     ports::{Claim, Completion, Lease, QueueError, Release, SourceError, ValidateError, WorkQueue},
 };
 use tokio::{
@@ -31,6 +31,9 @@ use crate::{RetryPolicy, verifier::with_causes};
 /// Longest record of a block, in bytes of JSON, that is handed to a queue which keeps no longer
 /// reports than messages are.
 const MAX_BLOCK_RECORD_BYTES: usize = 3 * 1024;
+
+/// Bytes that stay of a long value.
+const MAX_VALUE_BYTES: usize = 256;
 
 /// Most units that a process takes at a time, whatever it was told.
 const MAX_LANES: usize = 4096;
@@ -456,12 +459,25 @@ fn said(panic: &(dyn Any + Send)) -> String {
     )
 }
 
-/// The report with nothing of what is long: whoever publishes an absurd header must not keep the
-/// rest of a unit from being reported.
+/// The report with less of what is long: whoever publishes an absurd header must neither keep the rest
+/// of a unit from being reported, nor make its own block look undecided. The bundle of the block
+/// has all of it.
 fn shortened(mut report: UnitReport) -> UnitReport {
+    let size =
+        |outcome: &BlockOutcome| serde_json::to_vec(outcome).map_or(usize::MAX, |json| json.len());
     for block in &mut report.blocks {
-        let bytes = serde_json::to_vec(&block.outcome).map_or(usize::MAX, |json| json.len());
-        if bytes > MAX_BLOCK_RECORD_BYTES {
+        let bytes = size(&block.outcome);
+        if bytes <= MAX_BLOCK_RECORD_BYTES {
+            continue;
+        }
+        if let BlockOutcome::Invalid(
+            Fault::ExtraData(values) | Fault::L1Attributes { values, .. },
+        ) = &mut block.outcome
+        {
+            values.claimed.truncate(MAX_VALUE_BYTES);
+            values.computed.truncate(MAX_VALUE_BYTES);
+        }
+        if size(&block.outcome) > MAX_BLOCK_RECORD_BYTES {
             block.outcome = BlockOutcome::Undecided(format!(
                 "the verdict takes {bytes} bytes, which this queue does not keep: verify block {} alone",
                 block.number

@@ -187,7 +187,7 @@ impl NatsQueue {
             count = count.saturating_add(subject.map_err(backend)?.1 as u64);
         }
         let reason = last_message(notes, &self.names.failed(index)).await?;
-        let reason = reason.map(|reason| String::from_utf8_lossy(&reason).into_owned());
+        let reason = reason.map(|(_, reason)| String::from_utf8_lossy(&reason).into_owned());
         Ok((count, reason))
     }
 
@@ -343,14 +343,16 @@ impl WorkQueue for NatsQueue {
     async fn report(&self, index: u64) -> Result<Option<UnitReport>, QueueError> {
         let reports = &self.opened().await?.reports;
         let message = last_message(reports, &self.names.report(index)).await?;
-        message.map(|message| parse(&message)).transpose()
+        message.map(|(_, message)| parse(&message)).transpose()
     }
 
     async fn reopen(&self, index: u64) -> Result<(), QueueError> {
         let opened = self.opened().await?;
-        let Some(report) = self.report(index).await? else {
+        let subject = self.names.report(index);
+        let Some((sequence, report)) = last_message(&opened.reports, &subject).await? else {
             return Ok(());
         };
+        let report = parse(&report)?;
         // The place of a unit that is there twice would be taken for that of one that is missing.
         opened.units.fill(&opened.plan).await?;
         for (stream, subject) in [
@@ -362,7 +364,7 @@ impl WorkQueue for NatsQueue {
         // If this process ends here, `put_missing` finds the unit.
         opened.units.put(index).await?;
         let mut tally = self.tally.lock().await;
-        if tally.sequence > 0 {
+        if tally.sequence >= sequence {
             tally.blocks = (tally.blocks).saturating_sub(report.unit.block_count());
             tally.gas_used = tally.gas_used.saturating_sub(gas_of(&report));
         }
@@ -370,10 +372,13 @@ impl WorkQueue for NatsQueue {
     }
 }
 
-/// The newest message on a subject.
-async fn last_message(stream: &Stream, subject: &str) -> Result<Option<Vec<u8>>, QueueError> {
+/// The newest message on a subject, with its number in the stream.
+async fn last_message(
+    stream: &Stream,
+    subject: &str,
+) -> Result<Option<(u64, Vec<u8>)>, QueueError> {
     match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some(message.payload.into())),
+        Ok(message) => Ok(Some((message.sequence, message.payload.into()))),
         Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
         Err(error) => Err(backend(error)),
     }

@@ -10,7 +10,8 @@ use mach_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Most blocks, gaps or workers that each list of a report names; of all others it has the number.
+/// Most blocks, gaps or workers that each list of a report names. Of all blocks and gaps it has the
+/// number; what workers behind these did is in its sums.
 pub const MAX_LISTED: usize = 10_000;
 
 /// Reports that are fetched from a queue at a time.
@@ -51,6 +52,9 @@ pub struct BackfillReport {
     pub last_hash: Option<B256>,
     /// Whether every block was had, and names the one before it as its parent.
     pub linked: bool,
+    /// Number of blocks whose parent is another than the block before them.
+    #[serde(default)]
+    pub gap_count: u64,
     /// Blocks whose parent is another than the block before them.
     pub gaps: Vec<Gap>,
     /// Invalid blocks.
@@ -167,6 +171,7 @@ impl BackfillReport {
             parent_hash: None,
             last_hash: None,
             linked: true,
+            gap_count: 0,
             gaps: Vec::new(),
             faults: Vec::new(),
             undecided_blocks: Vec::new(),
@@ -196,6 +201,7 @@ impl BackfillReport {
                         parent_hash: published.parent_hash,
                         previous_hash: previous.hash,
                     };
+                    self.gap_count += 1;
                     push(&mut self.gaps, || gap);
                 }
             }

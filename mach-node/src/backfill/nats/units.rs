@@ -87,7 +87,7 @@ impl Units {
 
     /// The plan in force, if there is one.
     pub(super) async fn plan(&self) -> Result<Option<WorkPlan>, QueueError> {
-        let Some(bytes) = last_message(&self.stream, &self.plan).await? else {
+        let Some((_, bytes)) = last_message(&self.stream, &self.plan).await? else {
             return Ok(None);
         };
         let damaged = |error| QueueError::Damaged(Box::new(error));
