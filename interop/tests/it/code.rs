@@ -1,4 +1,5 @@
-//! Creation code of EigenLayer's contracts, read from the sources of the crates that carry them.
+//! Creation code of EigenLayer's contracts, and batches of op-node, read from the sources of the crates that
+//! carry them.
 //!
 //! They are never built: with their alloy 1.x that would take longer than everything here together. The
 //! lock file pins them and cargo checks what it fetches.
@@ -43,6 +44,11 @@ pub(crate) fn slashing_coordinator(bitmaps: Address, signatures: Address) -> Byt
         }
     }
     hex::decode(text).unwrap().into()
+}
+
+/// A file that kona is tested with.
+pub(crate) fn kona(file: &str) -> Vec<u8> {
+    std::fs::read(package("kona-protocol").join(file)).unwrap()
 }
 
 /// The creation code stands in the documentation of its constant.

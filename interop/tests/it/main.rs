@@ -1,6 +1,7 @@
 //! mach on EigenLayer's own contracts, as their registry crates carry them: on the devnet's L1, and on the
-//! node at `MACH_L1_RPC` if that is set.
+//! node at `MACH_L1_RPC` if that is set. Batches, as kona reads them.
 
+mod batches;
 mod code;
 mod l1;
 mod life;
