@@ -1,6 +1,7 @@
 //! What L1 says of blocks that execute as they say.
 
 use std::{
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -8,20 +9,17 @@ use std::{
 use alloy_primitives::{B256, ChainId, keccak256};
 use clap::Args;
 use eyre::WrapErr;
-use mach_core::{
-    L2Block, Verdict,
-    ports::{L1Source, L2Source},
-};
+use mach_core::{L2Block, Verdict, ports::L1Source};
 use mach_verify::{
     Accuser, ChainSpec,
     op::{OpL1Validator, Rollup, Settlement},
-    source::{Quorum, RpcSource, StatelessValidator},
+    source::{Quorum, StatelessValidator},
 };
 use url::Url;
 
 use crate::{
     evidence::Bundles,
-    nodes::{Node, Nodes, RpcArgs, shown},
+    nodes::{Node, Nodes, RpcArgs, reach},
     report::Row,
     spec::{Specs, read_genesis},
 };
@@ -163,24 +161,20 @@ pub(crate) fn l1_rules(
     Ok(rules)
 }
 
-/// Asks every endpoint of L1 for its chain; of several, more than half have to agree.
+/// Asks the endpoints of L1 for their chain; of several, more than half have to answer, and to agree.
 pub(crate) async fn connect_l1(
     urls: &[Url],
     rpc: &RpcArgs,
     l1_chain: ChainId,
 ) -> eyre::Result<Box<dyn L1Source>> {
-    let mut endpoints = Vec::new();
-    for url in urls {
-        let name = shown(url);
-        let source = RpcSource::connect_with(url.clone(), &rpc.options()).await;
-        let source = source.wrap_err_with(|| format!("L1 at {name}"))?;
-        let actual = L2Source::chain_id(&source);
-        eyre::ensure!(
-            actual == l1_chain,
-            "{name} is on chain {actual}, the L1 of the rollup is chain {l1_chain}"
-        );
-        endpoints.push((name, source));
-    }
+    let needed = NonZeroUsize::MIN.saturating_add(urls.len() / 2);
+    let (actual, endpoints) = reach(urls, &rpc.options(), needed)
+        .await
+        .wrap_err("L1 is not reached")?;
+    eyre::ensure!(
+        actual == l1_chain,
+        "--l1 is on chain {actual}, the L1 of the rollup is chain {l1_chain}"
+    );
     Ok(match endpoints.as_slice() {
         [(_, source)] => Box::new(source.clone()),
         _ => Box::new(Quorum::majority(endpoints)?),

@@ -1,6 +1,9 @@
 //! Bundles: replayed where they are given, left where a block is invalid.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use mach_core::{Fault, Verdict};
@@ -156,7 +159,11 @@ fn replay_l1(specs: &Specs, evidence: &L1Evidence, row: &mut Row) {
     row.set_block(evidence.block());
     row.with_l1 = true;
     let (rollup, is_known) = rollup(specs, evidence.rollup());
-    row.note(whose(is_known, "its L1 blocks are"));
+    row.note(whose(
+        "published",
+        is_known,
+        Some("its L1 blocks are".into()),
+    ));
     row.result = (evidence.replay_by(&rollup))
         .map(Verdict::Invalid)
         .map_err(eyre::Report::new);
@@ -178,23 +185,24 @@ fn replay_derivation(specs: &Specs, evidence: &DerivationEvidence, row: &mut Row
     row.set_block(evidence.block());
     row.with_l1 = true;
     let (rollup, is_known) = rollup(specs, evidence.rollup());
-    let last = evidence
-        .decided_by()
-        .map(|block| format!("block {block} is"));
-    row.note(whose(is_known, &last.unwrap_or_default()));
+    let last = (evidence.decided_by()).map(|block| format!("block {block} is"));
+    // What was never safe may have given way to another block.
+    row.note(whose("served as safe", is_known, last));
     row.result = (evidence.replay_by(&rollup))
         .map(Verdict::Invalid)
         .map_err(eyre::Report::new);
 }
 
-/// What a verdict rests on that a bundle cannot prove.
-fn whose(is_known: bool, l1: &str) -> String {
-    let published = "if the block was published as one of the rollup";
-    if is_known {
-        format!("{published}, and {l1} L1's")
-    } else {
-        format!("{published}, the rollup.json of the bundle is the rollup's, and {l1} L1's")
+/// What a verdict rests on that a bundle cannot prove. `l1` are blocks that have to be L1's.
+fn whose(published: &str, is_known: bool, l1: Option<String>) -> String {
+    let mut note = format!("if the block was {published} as one of the rollup");
+    if !is_known {
+        note.push_str(", the rollup.json of the bundle is the rollup's");
     }
+    if let Some(l1) = l1 {
+        let _ = write!(note, ", and {l1} L1's");
+    }
+    note
 }
 
 /// The rollup as it is known here, or else as a bundle has it; and whether it is known.

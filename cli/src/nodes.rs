@@ -8,14 +8,12 @@ use std::{
 
 use alloy_primitives::{BlockNumber, ChainId};
 use clap::{Args, ValueEnum};
-use eyre::WrapErr;
-use mach_core::{
-    L2Block,
-    ports::{L2Source, SourceError},
-};
+use eyre::{ContextCompat, WrapErr};
+use mach_core::{L2Block, ports::L2Source};
 use mach_verify::{
     ChainSpec, Witness,
     source::{Disagreement, Quorum, RecordedBlock, RpcOptions, RpcSource, WitnessSource},
+    verify_block,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -139,47 +137,9 @@ impl Nodes {
     /// Asks every node for its chain. Of several, as many have to answer as have to agree: the
     /// others may come later.
     pub(crate) async fn connect(args: &RpcArgs, specs: &Specs) -> eyre::Result<Self> {
-        let (urls, options) = (&args.rpc, args.options());
-        let tries = urls
-            .iter()
-            .map(|url| RpcSource::connect_with(url.clone(), &options));
-        let answers = futures::future::join_all(tries).await;
-        let mut chain_id = None;
-        for (url, answer) in urls.iter().zip(&answers) {
-            let Ok(source) = answer else { continue };
-            let actual = source.chain_id();
-            let expected = *chain_id.get_or_insert(actual);
-            eyre::ensure!(
-                actual == expected,
-                "{} is on chain {actual}, another endpoint on chain {expected}",
-                shown(url)
-            );
-        }
-        let mut endpoints = Vec::new();
-        let mut last_error = None;
-        let needed = (args.agree).unwrap_or(NonZeroUsize::MIN.saturating_add(urls.len() / 2));
-        let answering = answers.iter().filter(|answer| answer.is_ok()).count();
-        for (url, answer) in urls.iter().zip(answers) {
-            let name = shown(url);
-            let source = match (answer, chain_id) {
-                (Ok(source), _) => source,
-                (Err(error), Some(chain_id)) if answering >= needed.get() => {
-                    tracing::warn!(endpoint = name, error = ?eyre::Report::new(error), "not reached");
-                    RpcSource::at(url.clone(), chain_id, &options)?
-                }
-                (Err(error), _) => {
-                    last_error = Some(eyre::Report::new(error).wrap_err(name));
-                    continue;
-                }
-            };
-            endpoints.push((name, source));
-        }
-        if let Some(error) = last_error {
-            return Err(error);
-        }
-        let Some(chain_id) = chain_id else {
-            eyre::bail!("no endpoint is named");
-        };
+        let count = args.rpc.len();
+        let needed = (args.agree).unwrap_or(NonZeroUsize::MIN.saturating_add(count / 2));
+        let (chain_id, mut endpoints) = reach(&args.rpc, &args.options(), needed).await?;
         let spec = specs.of(chain_id)?.clone();
         for (_, source) in &mut endpoints {
             *source = match args.witness {
@@ -211,18 +171,8 @@ impl Nodes {
         (self.quorum.as_ref()).map_or_else(Vec::new, Quorum::take_disagreements)
     }
 
-    /// The endpoints if several have to agree.
-    pub(crate) fn quorum(&self) -> Option<Quorum<RpcSource>> {
-        self.quorum.clone()
-    }
-
     pub(crate) const fn chain_id(&self) -> ChainId {
         self.spec.chain_id()
-    }
-
-    /// Each of the nodes.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &RpcSource> {
-        self.endpoints.iter().map(|(_, source)| source)
     }
 
     /// How often a block is tried: each endpoint may have a witness that is of use.
@@ -236,16 +186,85 @@ impl Nodes {
         without.map(|(name, _)| name.as_str())
     }
 
-    /// Block and witness at a height, to be kept.
-    pub(crate) async fn record(&self, number: BlockNumber) -> Result<RecordedBlock, SourceError> {
-        let block: L2Block = self.source.block(number).await?;
-        let witness: Witness = self.source.witness(&block).await?;
-        Ok(RecordedBlock {
-            block,
-            witness,
-            source: None,
-        })
+    /// Block and witness at a height, to be kept: a witness with which the block can be judged. Where
+    /// it cannot be executed here at all, any.
+    pub(crate) async fn record(&self, number: BlockNumber) -> eyre::Result<RecordedBlock> {
+        let mut tries = self.tries();
+        loop {
+            tries -= 1;
+            let block: L2Block = self.source.block(number).await?;
+            let witness: Witness = self.source.witness(&block).await?;
+            let spec = self.spec.clone();
+            // Away from the threads that wait for sockets.
+            let executed = tokio::task::spawn_blocking(move || {
+                let verdict = verify_block(&spec, &block, &witness);
+                (block, witness, verdict)
+            });
+            let (block, witness, verdict) = executed.await?;
+            match verdict {
+                Err(error) if error.is_transient() => {
+                    if tries == 0 {
+                        let what = format!("the witness of block {number} is of no use");
+                        return Err(eyre::Report::new(error).wrap_err(what));
+                    }
+                }
+                _ => {
+                    return Ok(RecordedBlock {
+                        block,
+                        witness,
+                        source: None,
+                    });
+                }
+            }
+        }
     }
+}
+
+/// Asks every endpoint for its chain, which is the same for all. As many as `needed` have to answer:
+/// the others may come later.
+pub(crate) async fn reach(
+    urls: &[Url],
+    options: &RpcOptions,
+    needed: NonZeroUsize,
+) -> eyre::Result<(ChainId, Vec<(String, RpcSource)>)> {
+    let tries = urls
+        .iter()
+        .map(|url| RpcSource::connect_with(url.clone(), options));
+    let answers = futures::future::join_all(tries).await;
+    let mut chain_id = None;
+    for (url, answer) in urls.iter().zip(&answers) {
+        let Ok(source) = answer else { continue };
+        let actual = source.chain_id();
+        let expected = *chain_id.get_or_insert(actual);
+        eyre::ensure!(
+            actual == expected,
+            "{} is on chain {actual}, another endpoint on chain {expected}",
+            shown(url)
+        );
+    }
+    let mut endpoints = Vec::new();
+    let mut last_error = None;
+    let answering = answers.iter().filter(|answer| answer.is_ok()).count();
+    for (url, answer) in urls.iter().zip(answers) {
+        let name = shown(url);
+        let source = match (answer, chain_id) {
+            (Ok(source), _) => source,
+            (Err(error), Some(chain_id)) if answering >= needed.get() => {
+                tracing::warn!(endpoint = name, error = ?eyre::Report::new(error), "not reached");
+                RpcSource::at(url.clone(), chain_id, options)?
+            }
+            (Err(error), _) => {
+                last_error = Some(eyre::Report::new(error).wrap_err(name));
+                continue;
+            }
+        };
+        endpoints.push((name, source));
+    }
+    if let Some(error) = last_error {
+        return Err(error);
+    }
+    let chain_id = chain_id.wrap_err("no endpoint is named")?;
+    Ok((chain_id, endpoints))
 }
 
 /// The URL without what may be a secret: user, password, path and query.

@@ -117,7 +117,7 @@ fn follows(before: Option<BlockRef>, block: &L2Block) -> eyre::Result<()> {
     {
         eyre::bail!(
             "block {} does not follow block {before}: the chain was reorganised, or the node is on \
-             another branch; remove what is of the branch that is gone, or record to another place",
+             another branch; record to another place, or remove the files of the branch that is gone",
             block.number()
         );
     }

@@ -10,6 +10,7 @@ use mach_verify::{
     source::{RecordedBlock, WitnessSource},
     verify_block,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     against_l1::AgainstL1,
@@ -38,8 +39,9 @@ pub(crate) fn verify(
         let l1 = AgainstL1::connect(&args.l1, &args.nodes, specs, &nodes).await?;
         let mut report = Report::new(Some(blocks.count()), args.json);
         let jobs = args.jobs.map_or_else(cores, NonZeroUsize::get);
+        let at_once = Semaphore::new(jobs);
         let mut rows = futures::stream::iter(blocks.numbers())
-            .map(|number| row(&nodes, l1.as_ref(), bundles, number))
+            .map(|number| row(&nodes, l1.as_ref(), bundles, &at_once, number))
             .buffered(jobs + AHEAD);
         let mut is_said = args.nodes.witness != WitnessMethod::Auto;
         while let Some(row) = rows.next().await {
@@ -66,14 +68,20 @@ pub(crate) fn verify(
 }
 
 /// What becomes of one block. A witness that is of no use may be another endpoint's next time.
-async fn row(nodes: &Nodes, l1: Option<&AgainstL1>, bundles: &Bundles, number: BlockNumber) -> Row {
+async fn row(
+    nodes: &Nodes,
+    l1: Option<&AgainstL1>,
+    bundles: &Bundles,
+    at_once: &Semaphore,
+    number: BlockNumber,
+) -> Row {
     let started = Instant::now();
     let mut row = Row::unknown(nodes.name.clone());
     row.chain_id = Some(nodes.chain_id());
     row.number = Some(number);
     let mut valid = None;
     for _ in 0..nodes.tries() {
-        row.result = judge(nodes, bundles, number, &mut row, &mut valid).await;
+        row.result = judge(nodes, bundles, at_once, number, &mut row, &mut valid).await;
         if row.result.is_ok() {
             break;
         }
@@ -88,6 +96,7 @@ async fn row(nodes: &Nodes, l1: Option<&AgainstL1>, bundles: &Bundles, number: B
 async fn judge(
     nodes: &Nodes,
     bundles: &Bundles,
+    at_once: &Semaphore,
     number: BlockNumber,
     row: &mut Row,
     valid: &mut Option<L2Block>,
@@ -97,12 +106,14 @@ async fn judge(
     check_body(&nodes.spec, &block)?;
     let witness = nodes.source.witness(&block).await?;
     let spec = nodes.spec.clone();
+    let turn = at_once.acquire().await?;
     // Away from the threads that wait for sockets.
     let executed = tokio::task::spawn_blocking(move || {
         let verdict = verify_block(&spec, &block, &witness);
         (block, witness, verdict)
     });
     let (block, witness, verdict) = executed.await?;
+    drop(turn);
     let verdict = verdict?;
     if let Verdict::Invalid(fault) = &verdict {
         let recorded = RecordedBlock {

@@ -1,46 +1,40 @@
-//! What the parts of a block's verification take, told on standard error. Not for proofs: no machine proves
-//! what a clock says.
+//! Cycles of the parts of a block's verification, told on standard error. Not for proofs: the machine
+//! does not prove what its clock says.
 
 use std::time::Duration;
 
 use mach_prove::{guest::run_block, BlockInput};
 use mach_verify::verify_block_timed;
+use risc0_zkvm::guest::env;
 
 /// Judges the block as [`run_block`] does, and once more by parts.
 pub fn tell_phases() {
     let bytes = crate::machine::read();
-    let started = clock();
+    let started = env::cycle_count();
     let input = BlockInput::decode(bytes.clone().into()).expect("an input");
-    tell("input", clock() - started);
-    let started = clock();
-    let (verdict, phases) = verify_block_timed(clock, &input.spec, &input.block, &input.witness);
+    tell("input", env::cycle_count() - started);
+    let started = env::cycle_count();
+    let (verdict, phases) = verify_block_timed(cycles, &input.spec, &input.block, &input.witness);
     assert!(verdict.is_ok(), "a verdict");
-    let verified = clock() - started;
-    tell("keccak", phases.keccak);
-    tell("recovery", phases.recovery);
-    tell("evm", phases.evm);
-    tell("trie", phases.trie);
-    tell("roots", phases.roots);
+    let verified = env::cycle_count() - started;
+    let in_cycles = |phase: Duration| phase.as_nanos() as u64;
+    tell("keccak", in_cycles(phases.keccak));
+    tell("recovery", in_cycles(phases.recovery));
+    tell("evm", in_cycles(phases.evm));
+    tell("trie", in_cycles(phases.trie));
+    tell("roots", in_cycles(phases.roots));
     tell("verification", verified);
-    let started = clock();
+    let started = env::cycle_count();
     let journal = run_block(&bytes).expect("a journal");
-    tell("all", clock() - started);
+    tell("all", env::cycle_count() - started);
     crate::machine::commit(&journal);
 }
 
-/// A cycle, or an instruction, for a nanosecond.
-#[cfg(feature = "risc0")]
-fn clock() -> Duration {
-    Duration::from_nanos(risc0_zkvm::guest::env::cycle_count())
+/// A cycle for a nanosecond.
+fn cycles() -> Duration {
+    Duration::from_nanos(env::cycle_count())
 }
 
-/// OpenVM's machine has no clock: whoever runs it has the times as inputs, one for each question.
-#[cfg(feature = "openvm")]
-fn clock() -> Duration {
-    let time = crate::machine::read();
-    Duration::from_nanos(u64::from_le_bytes(time.try_into().expect("a time")))
-}
-
-fn tell(phase: &str, time: Duration) {
-    eprintln!("phase {phase} {}", time.as_nanos());
+fn tell(phase: &str, cycles: u64) {
+    eprintln!("phase {phase} {cycles}");
 }

@@ -184,7 +184,7 @@ pub(super) fn summary(
             gap.block, gap.parent_hash, gap.previous_hash
         )
     });
-    more(&mut text, gaps, report.gaps.len() as u64);
+    more(&mut text, gaps, report.gap_count);
     let undecided = (report.undecided_blocks.iter())
         .map(|it| format!("NO VERDICT  block {}: {}", it.number, it.reason));
     more(&mut text, undecided, report.undecided);
@@ -215,7 +215,7 @@ fn plain(text: &str) -> String {
 fn one_chain(report: &BackfillReport) -> String {
     match (report.linked, report.parent_hash, report.last_hash) {
         (true, Some(parent), Some(last)) => format!("yes, after {parent}\nto {last}"),
-        _ if !report.gaps.is_empty() => format!("NO, {} blocks do not link", report.gaps.len()),
+        _ if report.gap_count > 0 => format!("NO, {} blocks do not link", report.gap_count),
         _ => "not known, blocks are missing".to_owned(),
     }
 }

@@ -260,12 +260,21 @@ async fn an_l1_that_cannot_be_asked_is_named() {
             l2.as_str(),
             "is on chain 77901, the L1 of the rollup is chain 31337",
         ),
-        ("http://127.0.0.1:1", "L1 at http://127.0.0.1:1"),
+        (
+            "http://127.0.0.1:1",
+            "L1 is not reached: http://127.0.0.1:1",
+        ),
     ] {
         let (code, told, _) = served.verify(1, &["--l1", url]).await;
         assert_eq!(code, Some(2));
         let error = told[0]["error"].as_str().unwrap();
         assert!(error.contains(expected), "{error}");
+    }
+    // Of several, some may be away.
+    let dead = "http://127.0.0.1:1";
+    for (endpoints, expected) in [([&l1, dead, &l1], 0), ([dead, &l1, dead], 2)] {
+        let (code, _, errors) = served.verify(1, &["--l1", &endpoints.join(",")]).await;
+        assert_eq!(code, Some(expected), "{errors}");
     }
 
     // Each flag without the one that it needs.

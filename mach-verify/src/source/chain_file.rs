@@ -20,7 +20,9 @@ const GENESIS_FILE: &str = "genesis.json";
 
 /// Blocks of a chain file, and the genesis that they follow.
 ///
-/// The format of geth's `export` and of Ethereum's RPC and hive tests.
+/// The format of geth's `export` and of Ethereum's RPC and hive tests. The genesis is where the chain
+/// comes from, its state and its rules, also where its id is that of a built-in chain: test
+/// chains have id 1.
 #[derive(Clone, Debug)]
 pub struct ChainFile {
     spec: ChainSpec,
