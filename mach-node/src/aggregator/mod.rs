@@ -12,10 +12,15 @@ mod pace;
 mod recheck;
 mod round;
 mod rounds;
+mod shown;
 mod tend;
 mod view;
 
-use std::{sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
@@ -96,6 +101,8 @@ struct Shared<S: Scheme> {
     looking: Arc<Semaphore>,
     /// Rounds are tended to by one at a time.
     tending: Arc<Semaphore>,
+    /// Whether closed rounds of the store were brought back to be shown.
+    shows_closed: AtomicBool,
     events: Events<S>,
 }
 
@@ -131,6 +138,7 @@ impl<S: Scheme> Aggregator<S> {
             pace: Pace::new(),
             looking: Arc::new(Semaphore::new(1)),
             tending: Arc::new(Semaphore::new(1)),
+            shows_closed: AtomicBool::new(false),
             events: Events::new(),
         }))
     }
@@ -147,7 +155,7 @@ impl<S: Scheme> Aggregator<S> {
         self.0.events.subscribe()
     }
 
-    /// The newest 64 rounds in memory, newest first.
+    /// The newest 64 rounds, newest first. [`Self::tend`] brings those back that an earlier process had closed.
     pub fn rounds(&self) -> Vec<RoundView> {
         let rounds = self.0.rounds.newest(VIEWED_ROUNDS);
         rounds.iter().map(|round| round.view()).collect()

@@ -43,6 +43,7 @@ impl<S: Scheme> Aggregator<S> {
         let this = self.clone();
         tokio::spawn(async move {
             let _turn = turn;
+            this.show_closed().await;
             if let Err(error) = this.look_at_all().await {
                 let error = &error as &dyn std::error::Error;
                 warn!(

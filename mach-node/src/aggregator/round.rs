@@ -216,7 +216,11 @@ impl<S: Scheme> OpenRound<S> {
     ) -> Self {
         add_all(&mut tally, signatures);
         let mut round = Self::new(digest, tally);
-        let phase = (row.round.confirmation).map_or(Phase::Certified, Phase::Confirmed);
+        let phase = match (row.round.withdrawn, row.round.confirmation) {
+            (Some(l1_block), _) => Phase::Withdrawn(l1_block),
+            (None, Some(confirmation)) => Phase::Confirmed(confirmation),
+            (None, None) => Phase::Certified,
+        };
         round.take_row(row);
         round.phase = Mutex::new(phase);
         round.certified();
@@ -226,6 +230,13 @@ impl<S: Scheme> OpenRound<S> {
         work.is_closed = true;
         work.certificate = Some((Arc::new(certificate), round.opened));
         round
+    }
+
+    /// The round as if it had been opened so many seconds ago.
+    pub(super) fn aged(mut self, seconds: u64) -> Self {
+        let opened = self.opened.checked_sub(Duration::from_secs(seconds));
+        self.opened = opened.unwrap_or(self.opened);
+        self
     }
 
     fn take_row(&mut self, row: StoredRow) {
@@ -651,7 +662,10 @@ mod tests {
         let counting = lock(&round.tally);
         let (told, seen) = std::sync::mpsc::channel();
         let reader = Arc::clone(&round);
-        std::thread::spawn(move || told.send((reader.view(), reader.progress())));
+        std::thread::spawn(move || {
+            // Whether anybody still waits is for the receiver to say.
+            let _ = told.send((reader.view(), reader.progress()));
+        });
         let (view, progress) = seen.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(progress, Progress::Collecting { signers: 0 });
         let absent = vec![public.operator_id()];

@@ -143,6 +143,19 @@ impl<S: Scheme> Rounds<S> {
             .cloned()
     }
 
+    /// Whether a closed round may be brought back only to be shown.
+    pub(super) fn has_room_for_closed(&self) -> bool {
+        let rounds = lock(&self.rounds);
+        let closed = rounds.values().filter(|round| round.is_put_away());
+        closed.count() < MAX_CLOSED && rounds.len() < self.limit / 2
+    }
+
+    /// Keeps a closed round, unless the statement has one.
+    pub(super) fn show(&self, round: OpenRound<S>) {
+        let mut rounds = lock(&self.rounds);
+        (rounds.entry(round.digest())).or_insert_with(|| Arc::new(round));
+    }
+
     /// Number of rounds, open or closed.
     pub(super) fn len(&self) -> usize {
         lock(&self.rounds).len()

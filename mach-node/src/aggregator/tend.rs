@@ -1,6 +1,10 @@
 //! Going on with the rounds of the store.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use alloy_primitives::B256;
 use mach_bls::{Scheme, Tally, TallyError};
@@ -187,6 +191,7 @@ impl<S: Scheme> Shared<S> {
         if let Some(leadership) = &self.leadership {
             leadership.step_down();
             self.rounds.clear();
+            self.shows_closed.store(false, Ordering::Release);
         }
     }
 

@@ -107,6 +107,42 @@ async fn what_is_confirmed_stays_confirmed() {
 }
 
 /// There is nothing left of the round but its certificate.
+/// Who signed what, on the dashboard: a restart changes nothing of it.
+#[tokio::test]
+async fn closed_rounds_are_shown_after_a_restart() {
+    let (store, confirmer) = (MemoryStore::new(), Confirmer::default());
+    let start = || aggregator_on(store.clone(), FixedRegistry::new(4), &confirmer, config());
+    let before = start();
+    for number in 1..=3 {
+        sign_all(&before, number, 0..3).await;
+        confirmed(&before, number).await;
+        let attested = attestation(10 + number);
+        for index in 0..4 {
+            before.submit(signed_as(&attested, index)).await.unwrap();
+        }
+        let digest = attested.digest(&DOMAIN);
+        until(|| matches!(before.progress(digest), Some(Progress::Confirmed(_)))).await;
+    }
+    // One that goes on.
+    before.submit(signed(4, 0)).await.unwrap();
+    until(|| futures::executor::block_on(before.tend()).unwrap() == 1).await;
+    let shown = |aggregator: &Aggregator| {
+        let mut rounds = aggregator.rounds();
+        rounds.sort_by_key(|it| it.digest);
+        rounds
+    };
+    let expected = shown(&before);
+    assert_eq!(expected.len(), 7);
+    drop(before);
+
+    let after = start();
+    after.tend().await.unwrap();
+    until(|| shown(&after) == expected).await;
+    // Rounds of now come first.
+    after.submit(signed(5, 0)).await.unwrap();
+    assert_eq!(after.rounds()[0].digest, digest(5));
+}
+
 #[tokio::test]
 async fn a_late_signature_extends_the_certificate_of_a_round_that_was_closed_before() {
     let store = MemoryStore::new();

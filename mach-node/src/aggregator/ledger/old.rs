@@ -1,10 +1,16 @@
 //! What is done with closed rounds, by the height of L1: their confirmations are looked at again, and
 //! what is kept of them grows old.
 
+use std::cmp::Reverse;
+
 use alloy_primitives::B256;
 
 use super::{Ledger, PAGE, Recorded, StoredRound, StoredRow, put, remove};
 use crate::store::{Change, Expected, StoreError, Table, domain_key};
+
+/// L1 blocks in which the newest closed rounds are looked for, and how many times more each time there are not
+/// enough.
+const FIRST_WINDOW: u64 = 8;
 
 /// What a height of L1 is kept for. The number stands in keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +70,59 @@ impl Ledger {
     /// Confirmations that are to be looked at again when L1 is at `head`, the first of them.
     pub(in crate::aggregator) async fn due(&self, head: u64) -> Result<Vec<Due>, StoreError> {
         (self.heights(Kept::Confirmation, head.saturating_add(1))).await
+    }
+
+    /// Closed rounds, those that L1 had last first, at most `most`; of alerts those whose confirmations are
+    /// still looked at.
+    pub(in crate::aggregator) async fn newest_closed(
+        &self,
+        head: u64,
+        most: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let mut blocks = FIRST_WINDOW;
+        let mut found = loop {
+            let from = head.saturating_sub(blocks);
+            let found = self.digests(Kept::Round, from, usize::MAX).await?;
+            if found.len() >= most || from == 0 {
+                break found;
+            }
+            blocks = blocks.saturating_mul(FIRST_WINDOW);
+        };
+        found.drain(..found.len().saturating_sub(most));
+        found.extend(self.digests(Kept::Confirmation, 0, PAGE).await?);
+        found.sort_unstable();
+        found.dedup();
+        let mut closed = Vec::with_capacity(found.len());
+        for digest in found {
+            let row = self.row(&digest).await?;
+            closed.extend(row.filter(|row| row.round.closed().is_some()));
+        }
+        let since = |row: &StoredRow| {
+            let reference_block = row.round.terms.reference_block().into();
+            let since = row.round.on_l1_since().unwrap_or(reference_block);
+            (since, row.round.statement.block().number)
+        };
+        closed.sort_by_key(|row| Reverse(since(row)));
+        closed.truncate(most);
+        Ok(closed)
+    }
+
+    /// What is kept for heights of `from` or more, in their order, at most `most`.
+    async fn digests(&self, kept: Kept, from: u64, most: usize) -> Result<Vec<B256>, StoreError> {
+        let prefix = self.heights_prefix(kept);
+        let mut after = [prefix.as_slice(), &from.to_be_bytes()].concat();
+        let mut digests = Vec::new();
+        while digests.len() < most {
+            let page = self.store.scan(Table::Aging, &prefix, Some(&after), PAGE);
+            let page = page.await?;
+            let Some((last, _)) = page.last() else {
+                break;
+            };
+            after = last.clone();
+            digests
+                .extend((page.iter()).filter_map(|(key, _)| Some(B256::from(key.last_chunk()?))));
+        }
+        Ok(digests)
     }
 
     /// Takes that a confirmation was looked at, and when it is looked at next.
