@@ -460,8 +460,29 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
     let verifier = devnet.kill("verifier");
     devnet.start_again(folder, &verifier);
 
+    // Who signed the rounds that are over is shown as before.
+    let over = |devnet: &Devnet| {
+        let rounds = get(&devnet.api(), "/v1/rounds");
+        let rounds = rounds.as_array().unwrap().iter();
+        let over = rounds.filter(|it| it["state"]["state"] != "collecting");
+        over.map(|it| {
+            (
+                it["digest"].to_string(),
+                it["signers"].as_array().unwrap().len(),
+            )
+        })
+        .collect::<Vec<_>>()
+    };
+    // Of the newest of all, a signature may be on its way.
+    let shown: Vec<_> = over(&devnet).into_iter().skip(2).take(5).collect();
+    assert_eq!(shown.len(), 5);
     let aggregator = devnet.kill("aggregator");
     devnet.start_again(folder, &aggregator);
+    let started = Instant::now();
+    while !shown.iter().all(|it| over(&devnet).contains(it)) {
+        assert!(started.elapsed() < PATIENCE, "{shown:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     while devnet.next_attested() < with_both + 5 {}
     // The breaker has followed it through its restart.
     while attested() < Some(with_both + 5) {
