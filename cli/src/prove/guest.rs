@@ -1,4 +1,4 @@
-use mach_prove::{CommittedProgram, ProcessBackend, protocol::ProgramInfo};
+use mach_prove::{CommittedProgram, ProcessBackend, Worth, protocol::ProgramInfo};
 use serde_json::json;
 
 use super::{args::InfoArgs, print};
@@ -20,6 +20,9 @@ pub(super) fn info(args: &InfoArgs) -> eyre::Result<Outcome> {
     for it in committed {
         print(&format!("{} ({})", it.program, it.file));
         print(&format!("  sha256  {}", it.sha256));
+        if let Some(sha256) = it.key_sha256 {
+            print(&format!("  key     {sha256}"));
+        }
         for (backend, id) in &it.ids {
             print(&format!("  {:<6}  {id}", backend.as_str()));
         }
@@ -29,6 +32,13 @@ pub(super) fn info(args: &InfoArgs) -> eyre::Result<Outcome> {
         print(&format!("{} of the prover ({})", it.program, it.file));
         print(&format!("  sha256  {}", it.sha256));
         print(&format!("  id      {}", it.id));
+        print(match it.worth {
+            Worth::OnChain => "  as it is set up, contracts take its proofs",
+            _ => "  as it is set up, no contract takes its proofs",
+        });
+        if let Some(missing) = &it.missing {
+            print(&format!("  for proofs that contracts take: {missing}"));
+        }
     }
     Ok(Outcome::Valid)
 }

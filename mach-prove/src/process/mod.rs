@@ -10,7 +10,7 @@ use std::{
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     BackendName, Program, Progress, Proof, ProofBackend, ProofRequest, ProveError, Worth,
@@ -147,6 +147,13 @@ impl ProofBackend for ProcessBackend {
             return Ok(least);
         }
         let programs = self.programs().await?;
+        if let Some(missing) = programs.iter().find_map(|it| it.missing.as_ref()) {
+            warn!(
+                backend = %self.backend,
+                missing,
+                "no contract takes the proofs of this prover as it is set up"
+            );
+        }
         Ok(programs.iter().map(|it| it.worth).min().unwrap_or(least))
     }
 

@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::BackendName;
+use super::{BackendName, protocol::Commitment};
 use crate::Program;
 
 /// A guest program as it is committed: which file, made how, and what each prover calls it.
@@ -17,6 +17,9 @@ pub struct CommittedProgram {
     pub file: String,
     /// SHA-256 of the executable.
     pub sha256: B256,
+    /// SHA-256 of the verifying key, which lies beside the executable as `.key`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_sha256: Option<B256>,
     /// Program id for each prover that takes this executable.
     pub ids: BTreeMap<BackendName, B256>,
     /// What makes the executable again, byte for byte.
@@ -25,12 +28,20 @@ pub struct CommittedProgram {
 
 impl CommittedProgram {
     /// What `programs.json` says of the executable `elf` for one prover.
-    pub fn new(program: Program, backend: BackendName, id: B256, elf: &[u8], recipe: &str) -> Self {
+    pub fn new(
+        program: Program,
+        backend: BackendName,
+        commitment: &Commitment,
+        elf: &[u8],
+        recipe: &str,
+    ) -> Self {
+        let sha256 = |bytes: &[u8]| B256::new(Sha256::digest(bytes).into());
         Self {
             program,
             file: format!("guests/{backend}/{program}.elf"),
-            sha256: B256::new(Sha256::digest(elf).into()),
-            ids: [(backend, id)].into(),
+            sha256: sha256(elf),
+            key_sha256: commitment.key.as_deref().map(sha256),
+            ids: [(backend, commitment.id)].into(),
             recipe: recipe.to_owned(),
         }
     }

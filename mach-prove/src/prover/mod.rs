@@ -1,6 +1,8 @@
 //! Proofs, who makes them, and how those are talked to.
 
 mod committed;
+mod file;
+mod memory;
 mod name;
 mod proof;
 pub mod protocol;

@@ -3,7 +3,7 @@ use std::{io::Read, path::Path};
 use alloy_primitives::{B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use super::BackendName;
+use super::{BackendName, file::write_whole};
 use crate::{Journal, Program};
 
 /// Format that is written, and the only one that is read.
@@ -100,12 +100,7 @@ impl Proof {
     ///
     /// Errors: [`ProofFileError::Io`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ProofFileError> {
-        let path = path.as_ref();
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        std::fs::write(&partial, self.to_json())
-            .and_then(|()| std::fs::rename(&partial, path))
-            .map_err(ProofFileError::Io)
+        write_whole(path, &self.to_json()).map_err(ProofFileError::Io)
     }
 }
 

@@ -6,6 +6,10 @@
 //! | `prove --program NAME --input FILE --out FILE --work-dir FOLDER [--memory-limit BYTES]` | proves, and writes a proof file |
 //! | `verify --proof FILE` | verifies a proof file |
 //! | `execute --program NAME --inputs FOLDER [--elf FILE]` | runs a guest on each `NAME*.bin` of the folder without proving: it has to give the journal in the `.json` beside it |
+//! | `commit FOLDER RECIPE` | makes what is committed beside the guests in a folder, and prints nothing but their part of `programs.json` |
+//!
+//! `--memory-limit` is what the process may take: a prover that takes more ends and says so
+//! ([`Failure::Memory`]), on Linux.
 //!
 //! With `--watch-stdin`, which comes last, the prover ends when its standard input does: whoever started
 //! it holds the other end and is gone then, also after kill -9.
@@ -26,7 +30,11 @@ use sha2::{Digest, Sha256};
 use super::{BackendName, CommittedProgram, Progress, Proof, Worth};
 use crate::{Journal, Program};
 
-pub use super::serve::serve;
+pub use super::{
+    file::write_whole,
+    memory::peak,
+    serve::{run, serve},
+};
 
 /// Longest line that is read, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
@@ -106,6 +114,10 @@ pub struct ProgramInfo {
     /// so are for no contract.
     #[serde(default)]
     pub worth: Worth,
+    /// What has to be set for proofs that a contract takes, for people; nothing where they are such, and
+    /// where this prover makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// Why a prover failed.
@@ -197,8 +209,25 @@ impl Guest {
             file: found.file,
             sha256,
             worth: backend.worth(),
+            missing: None,
         };
         Ok(Self { info, elf })
+    }
+
+    /// The same, where a service makes proofs that contracts take: if there is one, as the environment
+    /// says. `absent` says what has to be set if there is none.
+    #[must_use]
+    pub fn with_service<S>(
+        mut self,
+        service: Result<Option<S>, ProverError>,
+        absent: &str,
+    ) -> Self {
+        match service {
+            Ok(Some(_)) => self.info.worth = Worth::OnChain,
+            Ok(None) => self.info.missing = Some(absent.to_owned()),
+            Err(error) => self.info.missing = Some(error.source.to_string()),
+        }
+        self
     }
 }
 
@@ -230,6 +259,15 @@ pub struct Run {
     pub phases: Vec<(String, u64)>,
 }
 
+/// What names an executable to a prover's verifiers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commitment {
+    /// 32 bytes that name its code.
+    pub id: B256,
+    /// Verifying key, where it does not belong to the prover.
+    pub key: Option<Vec<u8>>,
+}
+
 /// What a program has to bring to be a prover: [`serve`] does the rest.
 pub trait Prover {
     /// Whose proofs they are.
@@ -257,4 +295,38 @@ pub trait Prover {
     ///
     /// Errors: [`ProverError`], with [`Failure::Invalid`] if they do not.
     fn verify(&self, guest: &Guest, proof: &Proof) -> Result<(), ProverError>;
+
+    /// What the prover calls the executable `elf`, with the verifying key that is committed beside it if
+    /// there is one.
+    ///
+    /// Errors: [`ProverError`].
+    fn commit(&self, program: Program, elf: &[u8]) -> Result<Commitment, ProverError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bonds are locked for proofs that count on L1: only what is there makes them.
+    #[test]
+    fn proofs_are_for_a_contract_only_if_the_service_is_set_up() {
+        let guest = |service: Result<Option<()>, ProverError>| {
+            let info = ProgramInfo {
+                program: Program::Block,
+                id: B256::ZERO,
+                file: "guest.elf".to_owned(),
+                sha256: B256::ZERO,
+                worth: Worth::Proof,
+                missing: None,
+            };
+            let elf = b"elf"[..].into();
+            let info = Guest { info, elf }.with_service(service, "set A").info;
+            (info.worth, info.missing)
+        };
+        assert_eq!(guest(Ok(Some(()))), (Worth::OnChain, None));
+        let missing = |words: &str| (Worth::Proof, Some(words.to_owned()));
+        assert_eq!(guest(Ok(None)), missing("set A"));
+        let error = ProverError::other("A is no key");
+        assert_eq!(guest(Err(error)), missing("A is no key"));
+    }
 }

@@ -1,21 +1,45 @@
 use std::{
+    env,
     ffi::OsString,
-    fs::File,
-    io::{Read, Write, stdin},
+    fs::{self, File},
+    io::{Read, Write, stderr, stdin, stdout},
     path::{Path, PathBuf},
-    process,
+    process::{self, ExitCode},
 };
 
 use alloy_primitives::Bytes;
 
 use super::{
-    Proof,
+    CommittedProgram, Proof, memory,
     protocol::{BoxError, Failure, Job, Message, Prover, ProverError},
 };
 use crate::{Journal, MAX_INPUT_BYTES, Program};
 
 /// Longest message of a failure, in characters.
 const MAX_REASON: usize = 1024;
+
+/// The whole of a program that proves: does what its arguments ask for, on standard output.
+pub fn run(prover: &impl Prover) -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let is_done = match &arguments[..] {
+        [command, folder, recipe] if command == "commit" => {
+            let committed = commit(prover, folder.as_ref(), &recipe.to_string_lossy());
+            match committed {
+                Ok(programs) => writeln!(stdout(), "{programs}").is_ok(),
+                Err(error) => {
+                    let _ = writeln!(stderr(), "{}", chain(&error.source));
+                    false
+                }
+            }
+        }
+        _ => serve(prover, arguments, &mut stdout()),
+    };
+    if is_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
 
 /// Does what `arguments` (without the program's name) ask for and tells `out`. Answers whether it
 /// was done; a program exits with 0 then.
@@ -52,6 +76,28 @@ fn watch_stdin() {
     });
 }
 
+/// Writes the verifying keys of the guests in `folder` beside them. Answers what `programs.json` says of
+/// the guests.
+fn commit(prover: &impl Prover, folder: &Path, recipe: &str) -> Result<String, ProverError> {
+    let entries = Program::ALL.into_iter().map(|program| {
+        let elf = read(&folder.join(format!("{program}.elf")))?;
+        let commitment = prover.commit(program, &elf)?;
+        if let Some(key) = &commitment.key {
+            fs::write(folder.join(format!("{program}.key")), key)?;
+        }
+        let backend = prover.name();
+        Ok(CommittedProgram::new(
+            program,
+            backend,
+            &commitment,
+            &elf,
+            recipe,
+        ))
+    });
+    let entries: Vec<_> = entries.collect::<Result<_, ProverError>>()?;
+    Ok(serde_json::to_string(&entries)?)
+}
+
 fn answer(
     prover: &impl Prover,
     arguments: &[OsString],
@@ -72,7 +118,9 @@ fn answer(
         }
         Some("prove") => prove(prover, &flags, out),
         Some("execute") => execute(prover, &flags, out),
-        _ => Err(unable("there are `info`, `prove`, `verify` and `execute`")),
+        _ => Err(unable(
+            "there are `info`, `prove`, `verify`, `execute` and `commit`",
+        )),
     }
 }
 
@@ -82,6 +130,9 @@ fn prove(prover: &impl Prover, flags: &Flags<'_>, out: &mut dyn Write) -> Result
         Ok(_) => Some(flags.text("--memory-limit")?.parse()?),
         Err(_) => None,
     };
+    if let Some(limit) = memory_limit {
+        memory::watch(limit);
+    }
     let work_dir = flags.path("--work-dir")?;
     let file = flags.path("--out")?;
     tell(out, &step("loading"));
@@ -218,7 +269,7 @@ fn step(name: &str) -> Message {
 }
 
 /// Whoever listens may have gone: the work is theirs to stop.
-fn tell(out: &mut dyn Write, message: &Message) {
+pub(super) fn tell(out: &mut dyn Write, message: &Message) {
     if let Ok(mut line) = serde_json::to_vec(message) {
         line.push(b'\n');
         let _ = out.write_all(&line).and_then(|()| out.flush());
@@ -243,7 +294,7 @@ mod tests {
     use super::*;
     use crate::{
         BackendName, Progress, Worth,
-        protocol::{Guest, ProgramInfo, Run},
+        protocol::{Commitment, Guest, ProgramInfo, Run},
     };
 
     /// A prover whose proofs are the digest of the journal, and whose guest says its input.
@@ -263,6 +314,7 @@ mod tests {
                 file: "guest.elf".to_owned(),
                 sha256: B256::repeat_byte(8),
                 worth: Worth::Proof,
+                missing: None,
             };
             Ok(Guest {
                 info,
@@ -303,6 +355,13 @@ mod tests {
                 return Err(ProverError::invalid("another digest"));
             }
             Ok(())
+        }
+
+        fn commit(&self, program: Program, elf: &[u8]) -> Result<Commitment, ProverError> {
+            Ok(Commitment {
+                id: B256::repeat_byte(9),
+                key: (program == Program::Block).then(|| [b"key of ", elf].concat()),
+            })
         }
     }
 
@@ -359,7 +418,7 @@ mod tests {
         let json = serde_json::to_vec(&journal()).unwrap();
         std::fs::write(at("journal.json"), &json).unwrap();
         let prove = format!(
-            "prove --program output --input {} --out {} --work-dir {} --memory-limit 9",
+            "prove --program output --input {} --out {} --work-dir {} --memory-limit 99999999999999",
             at("input"),
             at("proof"),
             folder.path().display()
@@ -411,6 +470,40 @@ mod tests {
         for line in ["", "prove", "verify", "execute", "mine --proof x"] {
             assert_eq!(failure(&say(None, line).1), Some(Failure::Unable), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_committed_beside_a_guest_is_made_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let prover = Digests { fails: None };
+        assert!(commit(&prover, folder.path(), "a recipe").is_err());
+        std::fs::write(at("block.elf"), b"one").unwrap();
+        std::fs::write(at("output.elf"), b"other").unwrap();
+        let programs = commit(&prover, folder.path(), "a recipe").unwrap();
+        let programs: Vec<CommittedProgram> = serde_json::from_str(&programs).unwrap();
+        let [block, output] = &programs[..] else {
+            panic!("two programs")
+        };
+        assert_eq!(
+            (block.file.as_str(), block.program),
+            ("guests/openvm/block.elf", Program::Block)
+        );
+        assert_eq!(
+            block.ids,
+            [(BackendName::OpenVm, B256::repeat_byte(9))].into()
+        );
+        // `printf one | sha256sum`, and the same of `key of one`.
+        let sha256 = "0x7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
+        assert_eq!(block.sha256.to_string(), sha256);
+        assert_eq!(std::fs::read(at("block.key")).unwrap(), b"key of one");
+        let sha256 = "0x0f0189bb47c186fb5b4292820f1795e43816026e276a77e04406b1da800ad0f2";
+        assert_eq!(block.key_sha256.unwrap().to_string(), sha256);
+        assert_eq!(
+            (output.key_sha256, output.recipe.as_str()),
+            (None, "a recipe")
+        );
+        assert!(!at("output.key").exists());
     }
 
     #[test]

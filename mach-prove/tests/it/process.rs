@@ -259,6 +259,12 @@ async fn what_proofs_are_worth_is_for_the_prover_to_say() {
     assert_eq!(prover.backend().worth().await.unwrap(), Worth::Proof);
     std::fs::write(prover.at("worth"), r#","worth":"onChain""#).unwrap();
     assert_eq!(prover.backend().worth().await.unwrap(), Worth::OnChain);
+    // What is missing is said, and nothing more is believed for it.
+    let missing = r#","worth":"proof","missing":"set A""#;
+    std::fs::write(prover.at("worth"), missing).unwrap();
+    assert_eq!(prover.backend().worth().await.unwrap(), Worth::Proof);
+    let programs = prover.backend().programs().await.unwrap();
+    assert_eq!(programs[0].missing.as_deref(), Some("set A"));
     let native = ProcessBackend::new(BackendName::Native, prover.at("work"))
         .with_prover(prover.at("prover"));
     assert_eq!(native.worth().await.unwrap(), Worth::NotAProof);
