@@ -11,12 +11,9 @@ mod setup;
 use std::env;
 
 use mach_prove::{
-    BackendName, Program, Progress, Proof, Worth,
-    protocol::{Failure, Guest, Job, Prover, ProverError, Run},
+    BackendName, Program, Progress, Proof,
+    protocol::{Commitment, Failure, Guest, Job, Prover, ProverError, Run},
 };
-
-#[cfg(feature = "setup")]
-pub use setup::{Key, key};
 
 /// SP1: its network proves, this machine runs guests and verifies.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,9 +26,7 @@ impl Prover for Sp1 {
 
     /// Whatever the network proves is wrapped for the EVM.
     fn guest(&self, program: Program) -> Result<Guest, ProverError> {
-        let mut guest = guest::committed(program)?;
-        guest.info.worth = Worth::OnChain;
-        Ok(guest)
+        Ok(guest::committed(program)?.with_service(service(), &nobody_pays()))
     }
 
     fn executor(
@@ -42,15 +37,8 @@ impl Prover for Sp1 {
     }
 
     fn prove(&self, job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<Vec<u8>, ProverError> {
-        let service = network::Service::from_env(|name| env::var(name).ok())?;
-        let service = service.ok_or_else(|| {
-            let reason = format!(
-                "SP1's network proves, and nothing here: set {} or {}",
-                network::KEY,
-                network::KEY_FILE
-            );
-            ProverError::new(Failure::Unable, reason)
-        })?;
+        let service = service()?;
+        let service = service.ok_or_else(|| ProverError::new(Failure::Unable, nobody_pays()))?;
         // Nobody pays for a run that ends otherwise.
         #[cfg(feature = "local")]
         {
@@ -80,6 +68,27 @@ impl Prover for Sp1 {
         let digest = proof.journal.digest();
         proof::verify(guest.info.id, digest.as_slice(), &proof.proof).map_err(ProverError::invalid)
     }
+
+    #[cfg(feature = "setup")]
+    fn commit(&self, _: Program, elf: &[u8]) -> Result<Commitment, ProverError> {
+        setup::commitment(elf)
+    }
+
+    #[cfg(not(feature = "setup"))]
+    fn commit(&self, _: Program, _: &[u8]) -> Result<Commitment, ProverError> {
+        let reason = "this prover was built without the feature `setup`: it makes no keys";
+        Err(ProverError::new(Failure::Unable, reason))
+    }
+}
+
+/// The network, as the environment says.
+fn service() -> Result<Option<network::Service>, ProverError> {
+    network::Service::from_env(|name| env::var(name).ok())
+}
+
+fn nobody_pays() -> String {
+    let (key, file) = (network::KEY, network::KEY_FILE);
+    format!("SP1's network proves, and nothing here: set {key} or {file}")
 }
 
 #[cfg(feature = "local")]

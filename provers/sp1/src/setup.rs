@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{B256, U256};
-use mach_prove::protocol::ProverError;
+use alloy_primitives::U256;
+use mach_prove::protocol::{Commitment, ProverError};
 use sp1_core_executor::Program;
 use sp1_core_machine::riscv::RiscvAir;
 use sp1_hypercube::{
@@ -16,19 +16,11 @@ use sp1_primitives::{SP1Field, SP1GlobalContext, fri_params::core_fri_config};
 const STACKING_HEIGHT: u32 = 21;
 const MAX_ROWS: usize = 22;
 
-/// A verifying key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// What it hashes to: the program's name to the contracts.
-    pub program: B256,
-    /// The key in bincode.
-    pub bytes: Vec<u8>,
-}
-
-/// The verifying key of a guest: some seconds, and a gigabyte.
+/// The verifying key of a guest in bincode, and what it hashes to, its name to the contracts: some seconds,
+/// and a gigabyte.
 ///
 /// Errors: [`ProverError`], if it is no guest.
-pub fn key(elf: &[u8]) -> Result<Key, ProverError> {
+pub(crate) fn commitment(elf: &[u8]) -> Result<Commitment, ProverError> {
     let program = Program::from(elf).map_err(|error| ProverError::other(error.to_string()))?;
     let machine = RiscvAir::<SP1Field>::machine();
     let config = core_fri_config();
@@ -43,12 +35,12 @@ pub fn key(elf: &[u8]) -> Result<Key, ProverError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let (_, key) = runtime.block_on(prover.setup(Arc::new(program), ProverSemaphore::new(1)));
     // Eight words of 31 bits, the first of them the highest.
-    let program = key
+    let id = key
         .hash_u32()
         .into_iter()
         .fold(U256::ZERO, |sum, word| (sum << 31) | U256::from(word));
-    Ok(Key {
-        program: program.into(),
-        bytes: bincode::serialize(&key)?,
+    Ok(Commitment {
+        id: id.into(),
+        key: Some(bincode::serialize(&key)?),
     })
 }

@@ -14,7 +14,10 @@ use std::{
 
 use alloy_primitives::{B256, U256};
 use bincode::Options;
-use mach_prove::{Progress, protocol::ProverError};
+use mach_prove::{
+    Progress,
+    protocol::{Failure, ProverError},
+};
 use sha2::{Digest, Sha256};
 
 use self::{
@@ -24,7 +27,9 @@ use self::{
 };
 use crate::proof::{self, FromNetwork};
 
-pub use service::{GAS_LIMIT, KEY, KEY_FILE, MAX_PRICE, MODE, Market, Service, URL};
+pub use service::{
+    GAS_LIMIT, KEY, KEY_FILE, MAX_COST, MAX_ORDERS, MAX_PRICE, MODE, Market, Service, URL,
+};
 
 /// Release of the circuits, whose proofs this verifier takes.
 const VERSION: &str = "sp1-v6.1.0";
@@ -34,6 +39,8 @@ const CYCLE_LIMIT: u64 = 1_000_000_000_000;
 const MAX_WORDS: usize = 200;
 /// Answers that may fail one after the other while it proves.
 const MAX_FAILURES: u32 = 30;
+/// Seconds after the end of an order's time in which the network is to say what became of it.
+const AFTER_DEADLINE: u64 = 120;
 
 /// What the network is to prove.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +74,10 @@ pub fn prove(
         .build()?;
     runtime.block_on(async {
         let network = Network::new(service)?;
-        let order = OrderFile::new(job.work_dir, &service.url, job.program);
-        let request = ordered(service, &network, &order, job, progress).await?;
-        let bytes = wait(service, &network, &order, request, progress).await?;
-        check(&bytes, job)
+        let mut orders = OrderFile::open(service, job)?;
+        let request = ordered(service, &network, &mut orders, job, progress).await?;
+        let bytes = wait(service, &network, &mut orders, request, progress).await?;
+        check(&bytes, job).map_err(|error| kept(error, &orders))
     })
 }
 
@@ -78,48 +85,86 @@ pub fn prove(
 async fn ordered(
     service: &Service,
     network: &Network<'_>,
-    order: &OrderFile,
+    orders: &mut OrderFile,
     job: Job<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<B256, ProverError> {
     let mut step = |name: &str| progress(step(name));
-    let body = match order.read() {
+    let (body, is_new) = match orders.standing()? {
         Some((_, Some(request))) => {
             step("asking for what was ordered");
             return Ok(request);
         }
         Some((body, None)) => {
             step("asking whether the order has arrived");
-            if let Some(request) = network
-                .find(network_name(job.program), &body.stdin_uri)
-                .await?
-            {
-                order.write(&body, Some(request))?;
+            if let Some(request) = found(network, orders, job, &body).await? {
                 return Ok(request);
             }
             // The same number again: the network takes it once.
-            body
+            (body, false)
         }
         None => {
+            let placed = orders.placed();
+            if placed >= service.max_orders {
+                let reason = format!(
+                    "it was ordered {placed} times without a proof, and {MAX_ORDERS} are {}: look at the \
+                     network, and delete {} to order again",
+                    service.max_orders,
+                    orders.path().display()
+                );
+                return Err(ProverError::new(Failure::Unable, reason));
+            }
             step("handing over the guest and its input");
             register(network, job).await?;
             let body = request(service, network, job).await?;
-            order.write(&body, None)?;
-            body
+            orders.place(&body)?;
+            (body, true)
         }
     };
-    match network.order(body.clone()).await {
+    let nonce = body.nonce;
+    let error = match network.order(body.clone()).await {
         Ok(request) => {
-            order.write(&body, Some(request))?;
+            orders.taken(request)?;
             step(&format!("ordered: {}", rpc::name(request)));
-            Ok(request)
+            return Ok(request);
         }
-        Err(NotOrdered::Refused(error)) => {
-            order.remove();
-            Err(error)
+        Err(NotOrdered::Unknown(error)) => return Err(error),
+        Err(NotOrdered::Refused(error)) => error,
+    };
+    // What was sent before may have been taken then: its number tells.
+    if !is_new && network.nonce().await? > nonce {
+        if let Some(request) = found(network, orders, job, &body).await? {
+            return Ok(request);
         }
-        Err(NotOrdered::Unknown(error)) => Err(error),
+        return Err(kept(error, orders));
     }
+    orders.refused()?;
+    Err(error)
+}
+
+/// The network's name for what was sent, if it has arrived.
+async fn found(
+    network: &Network<'_>,
+    orders: &mut OrderFile,
+    job: Job<'_>,
+    body: &NewRequestBody,
+) -> Result<Option<B256>, ProverError> {
+    let request = (network.find(network_name(job.program), &body.stdin_uri)).await?;
+    if let Some(request) = request {
+        orders.taken(request)?;
+    }
+    Ok(request)
+}
+
+/// What nobody knows the end of is not forgotten: the next run asks again.
+fn kept(error: ProverError, orders: &OrderFile) -> ProverError {
+    let path = orders.path().display();
+    let reason = format!(
+        "{}; what was ordered is kept in {path} and asked for again; whoever deletes that file orders, and \
+         may pay, anew",
+        error.source
+    );
+    ProverError::new(error.failure, reason)
 }
 
 /// Tells the network of the guest if it does not know it.
@@ -159,7 +204,9 @@ async fn request(
         let terms = network.terms().await?;
         body.strategy = wire::AUCTION;
         body.whitelist = network.provers().await?;
-        body.max_price_per_pgu = price(&terms, max_price)?.to_string();
+        let price = price(&terms, max_price)?;
+        check_cost(&terms, price, service)?;
+        body.max_price_per_pgu = price.to_string();
         body.domain = terms.domain;
         body.auctioneer = terms.auctioneer;
         body.executor = terms.executor;
@@ -184,6 +231,26 @@ fn price(terms: &wire::Terms, most: Option<u128>) -> Result<u128, ProverError> {
     }
 }
 
+/// Whether an order costs no more than it may, however much gas of its limit it takes.
+fn check_cost(terms: &wire::Terms, price: u128, service: &Service) -> Result<(), ProverError> {
+    // What is not said costs nothing.
+    let fee: u128 = match terms.base_fee.as_str() {
+        "" => 0,
+        fee => fee.parse()?,
+    };
+    let cost = price.saturating_mul(service.gas_limit.into());
+    let (cost, most) = (cost.saturating_add(fee), service.max_cost);
+    if cost > most {
+        let reason = format!(
+            "an order may cost {cost} wei of PROVE, and {MAX_COST} is {most}: the network asks {} for each of \
+             at most {} units of gas, and {fee} for the request",
+            terms.max_price_per_pgu, service.gas_limit
+        );
+        return Err(ProverError::new(Failure::Unable, reason));
+    }
+    Ok(())
+}
+
 /// Time that a proof may take, by its size, as `sp1-sdk` reckons.
 fn time(service: &Service) -> Duration {
     Duration::from_secs(match service.market {
@@ -196,7 +263,7 @@ fn time(service: &Service) -> Duration {
 async fn wait(
     service: &Service,
     network: &Network<'_>,
-    order: &OrderFile,
+    orders: &mut OrderFile,
     request: B256,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<u8>, ProverError> {
@@ -206,17 +273,25 @@ async fn wait(
             Ok(status) if status.fulfillment == wire::FULFILLED => {
                 progress(step("fetching the proof"));
                 let url = status.proof_uri.unwrap_or_default();
-                return network.download(&url).await;
+                let proof = network.download(&url).await;
+                return proof.map_err(|error| kept(error, orders));
             }
             Ok(status) => {
                 failures = 0;
+                let name = rpc::name(request);
                 if let Some(reason) = stopped(&status) {
                     // The next run orders again.
-                    order.remove();
-                    let name = rpc::name(request);
+                    orders.ended()?;
                     return Err(ProverError::other(format!(
                         "the network stopped {name}: {reason}"
                     )));
+                }
+                // By this clock, which may be wrong: what the network says counts.
+                if now() > status.deadline.saturating_add(AFTER_DEADLINE) {
+                    let error = ProverError::other(format!(
+                        "the time of {name} is over, and the network does not say what becomes of it"
+                    ));
+                    return Err(kept(error, orders));
                 }
                 if told != Some(status.fulfillment) {
                     told = Some(status.fulfillment);
@@ -226,14 +301,14 @@ async fn wait(
                     }));
                 }
             }
-            Err(error) if failures == MAX_FAILURES => return Err(error),
+            Err(error) if failures == MAX_FAILURES => return Err(kept(error, orders)),
             Err(_) => failures += 1,
         }
         tokio::time::sleep(service.poll).await;
     }
 }
 
-/// Why there will be no proof.
+/// Why there will be no proof, as the network says.
 fn stopped(status: &wire::Status) -> Option<&'static str> {
     match (status.execution, status.fulfillment) {
         (wire::UNEXECUTABLE, _) => Some("the guest did not end well there"),
@@ -241,7 +316,6 @@ fn stopped(status: &wire::Status) -> Option<&'static str> {
         (_, wire::UNFULFILLABLE) => Some("it cannot be fulfilled"),
         (_, wire::REVERTED) => Some("it was reverted"),
         (_, wire::EXPIRED) => Some("its prover let it expire"),
-        _ if now() > status.deadline => Some("its time is over"),
         _ => None,
     }
 }

@@ -2,67 +2,140 @@
 //! what is paid, and pays once.
 
 use std::{
-    fs,
+    fmt, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use alloy_primitives::{B256, Bytes};
-use mach_prove::protocol::ProverError;
+use alloy_primitives::{Address, B256, Bytes, hex};
+use mach_prove::protocol::{ProverError, write_whole};
 use prost::Message;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::wire::NewRequestBody;
+use super::{Job, Service, wire::NewRequestBody};
 
-/// An order, at one network, of one program; the folder is of one input.
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
+/// An order that was sent, or is about to be.
+#[derive(Debug, Serialize, Deserialize)]
 struct Order {
-    url: String,
-    program: B256,
     /// What was signed: with its number, which the network takes once.
     body: Bytes,
     /// The network's name for it, once it has answered.
     request: Option<B256>,
 }
 
+/// Whose orders they are: of one account at one network, of one program on one input.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    url: String,
+    account: Address,
+    program: B256,
+    /// SHA-256 of the input.
+    input: B256,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    owner: Owner,
+    /// How many were sent, but for those that the network refused.
+    placed: u32,
+    /// The one that stands.
+    order: Option<Order>,
+}
+
+/// The orders of one proof.
+#[derive(Debug)]
 pub(super) struct OrderFile {
     path: PathBuf,
-    url: String,
-    program: B256,
+    row: Row,
 }
 
 impl OrderFile {
-    pub(super) fn new(folder: &Path, url: &str, program: B256) -> Self {
-        Self {
-            path: folder.join("sp1-network.json"),
-            url: url.to_owned(),
-            program,
-        }
-    }
-
-    pub(super) fn read(&self) -> Option<(NewRequestBody, Option<B256>)> {
-        let order: Order = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
-        let body = NewRequestBody::decode(order.body.as_ref()).ok()?;
-        let is_same = order.url == self.url && order.program == self.program;
-        is_same.then_some((body, order.request))
-    }
-
-    pub(super) fn write(
-        &self,
-        body: &NewRequestBody,
-        request: Option<B256>,
-    ) -> Result<(), ProverError> {
-        let order = Order {
-            url: self.url.clone(),
-            program: self.program,
-            body: body.encode_to_vec().into(),
-            request,
+    /// Errors: [`ProverError`], also if the file is damaged: who does not know what was ordered orders
+    /// nothing.
+    pub(super) fn open(service: &Service, job: Job<'_>) -> Result<Self, ProverError> {
+        let owner = Owner {
+            url: service.url.clone(),
+            account: service.address(),
+            program: job.program,
+            input: B256::new(Sha256::digest(job.input).into()),
         };
-        let partial = self.path.with_extension("partial");
-        fs::write(&partial, serde_json::to_vec(&order)?)?;
-        Ok(fs::rename(partial, &self.path)?)
+        let name = Sha256::digest(serde_json::to_vec(&owner)?);
+        let name = hex::encode(name.get(..8).unwrap_or_default());
+        let path = job.work_dir.join(format!("sp1-{name}.json"));
+        let row = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(&path, &error))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Row {
+                owner,
+                placed: 0,
+                order: None,
+            },
+            Err(error) => return Err(damaged(&path, &error)),
+        };
+        let file = Self { path, row };
+        // So that what is damaged is seen before anything is asked.
+        file.standing()?;
+        Ok(file)
     }
 
-    pub(super) fn remove(&self) {
-        let _ = fs::remove_file(&self.path);
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
+
+    /// How often it was ordered.
+    pub(super) const fn placed(&self) -> u32 {
+        self.row.placed
+    }
+
+    /// What was asked for, and the network's name for it if it has answered.
+    pub(super) fn standing(&self) -> Result<Option<(NewRequestBody, Option<B256>)>, ProverError> {
+        let Some(order) = &self.row.order else {
+            return Ok(None);
+        };
+        let body = NewRequestBody::decode(order.body.as_ref());
+        let body = body.map_err(|error| damaged(&self.path, &error))?;
+        Ok(Some((body, order.request)))
+    }
+
+    /// Notes an order that is about to be sent for the first time.
+    pub(super) fn place(&mut self, body: &NewRequestBody) -> Result<(), ProverError> {
+        self.row.placed = self.row.placed.saturating_add(1);
+        self.row.order = Some(Order {
+            body: body.encode_to_vec().into(),
+            request: None,
+        });
+        self.write()
+    }
+
+    /// Notes the network's name for the order that stands.
+    pub(super) fn taken(&mut self, request: B256) -> Result<(), ProverError> {
+        if let Some(order) = &mut self.row.order {
+            order.request = Some(request);
+        }
+        self.write()
+    }
+
+    /// Forgets the order that stands: the network did not take it.
+    pub(super) fn refused(&mut self) -> Result<(), ProverError> {
+        self.row.placed = self.row.placed.saturating_sub(1);
+        self.ended()
+    }
+
+    /// Forgets the order that stands: the network says that no proof comes of it.
+    pub(super) fn ended(&mut self) -> Result<(), ProverError> {
+        self.row.order = None;
+        self.write()
+    }
+
+    /// On disk before anything follows from it.
+    fn write(&self) -> Result<(), ProverError> {
+        Ok(write_whole(&self.path, &serde_json::to_vec(&self.row)?)?)
+    }
+}
+
+fn damaged(path: &Path, reason: &dyn fmt::Display) -> ProverError {
+    let path = path.display();
+    ProverError::other(format!(
+        "{path} says what was ordered, and cannot be read: {reason}"
+    ))
 }

@@ -17,7 +17,7 @@ use tonic_prost::ProstCodec;
 
 use super::{
     clip,
-    service::{Service, is_private},
+    service::{Service, is_here, is_private},
     wire,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Network<'a> {
     service: &'a Service,
     channel: Channel,
     http: Client,
+    /// The same past the proxy that the environment may name: for this machine.
+    direct: Client,
 }
 
 impl<'a> Network<'a> {
@@ -45,16 +47,26 @@ impl<'a> Network<'a> {
         if service.url.starts_with("https://") {
             endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots())?;
         }
-        let http = Client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT)
-            .timeout(TRANSFER)
-            .build()?;
+        let http = || {
+            Client::builder()
+                .redirect(Policy::none())
+                .connect_timeout(CONNECT)
+                .timeout(TRANSFER)
+        };
         Ok(Self {
             service,
             channel: endpoint.connect_lazy(),
-            http,
+            http: http().build()?,
+            direct: http().no_proxy().build()?,
         })
+    }
+
+    fn http(&self, url: &str) -> &Client {
+        if is_here(url) {
+            &self.direct
+        } else {
+            &self.http
+        }
     }
 
     pub(super) async fn knows(&self, program: B256) -> Result<bool, ProverError> {
@@ -175,7 +187,8 @@ impl<'a> Network<'a> {
                 "the network wants an upload in the clear",
             ));
         }
-        let request = self.http.put(&artifact.upload_url).body(body);
+        let url = &artifact.upload_url;
+        let request = self.http(url).put(url).body(body);
         request
             .send()
             .await
@@ -188,7 +201,7 @@ impl<'a> Network<'a> {
         if !is_private(url) {
             return Err(ProverError::other("the network's proof lies at no URL"));
         }
-        let request = self.http.get(url);
+        let request = self.http(url).get(url);
         let mut answer = request
             .send()
             .await

@@ -22,10 +22,19 @@ pub const MAX_PRICE: &str = "NETWORK_MAX_PRICE_PER_PGU";
 /// Most units of prover gas that a proof may take.
 pub const GAS_LIMIT: &str = "NETWORK_GAS_LIMIT";
 
+/// Most that one order may cost, in wei of PROVE, whatever the network asks; ten PROVE if nothing is
+/// said. Where provers bid.
+pub const MAX_COST: &str = "NETWORK_MAX_COST";
+/// How often the same is ordered, and may have to be paid, before people are asked; 3 by default.
+pub const MAX_ORDERS: &str = "NETWORK_MAX_ORDERS";
+
 const AUCTION_URL: &str = "https://rpc.mainnet.succinct.xyz";
 const RESERVED_URL: &str = "https://rpc.production.succinct.xyz";
 /// As in `sp1-sdk`.
 const DEFAULT_GAS_LIMIT: u64 = 1_000_000_000;
+/// Ten PROVE.
+const DEFAULT_MAX_COST: u128 = 10_000_000_000_000_000_000;
+const DEFAULT_MAX_ORDERS: u32 = 3;
 const POLL: Duration = Duration::from_secs(5);
 
 /// Who proves.
@@ -45,6 +54,8 @@ pub struct Service {
     pub(super) url: String,
     pub(super) market: Market,
     pub(super) gas_limit: u64,
+    pub(super) max_cost: u128,
+    pub(super) max_orders: u32,
     pub(super) poll: Duration,
     /// Wipes itself.
     key: SigningKey,
@@ -56,6 +67,8 @@ impl fmt::Debug for Service {
             .field("url", &self.url)
             .field("market", &self.market)
             .field("gas_limit", &self.gas_limit)
+            .field("max_cost", &self.max_cost)
+            .field("max_orders", &self.max_orders)
             .field("address", &self.address())
             .finish_non_exhaustive()
     }
@@ -80,6 +93,8 @@ impl Service {
             url: url.trim_end_matches('/').to_owned(),
             market,
             gas_limit: DEFAULT_GAS_LIMIT,
+            max_cost: DEFAULT_MAX_COST,
+            max_orders: DEFAULT_MAX_ORDERS,
             poll: POLL,
             key: key.ok_or_else(malformed)?,
         })
@@ -124,6 +139,12 @@ impl Service {
         if let Some(limit) = number(GAS_LIMIT)? {
             service.gas_limit = u64::try_from(limit)?;
         }
+        if let Some(cost) = number(MAX_COST)? {
+            service.max_cost = cost;
+        }
+        if let Some(orders) = number(MAX_ORDERS)? {
+            service.max_orders = u32::try_from(orders)?;
+        }
         Ok(Some(service))
     }
 
@@ -145,11 +166,17 @@ impl Service {
 
 /// Whether only the other end reads what goes to `url`.
 pub(super) fn is_private(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| match url.scheme() {
+    Url::parse(url).is_ok_and(|it| match it.scheme() {
         "https" => true,
-        "http" => matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")),
+        "http" => is_here(url),
         _ => false,
     })
+}
+
+/// Whether `url` is one of this machine.
+pub(super) fn is_here(url: &str) -> bool {
+    let is_here = |host: &str| matches!(host, "127.0.0.1" | "localhost" | "[::1]");
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_here))
 }
 
 #[cfg(test)]
@@ -210,6 +237,10 @@ mod tests {
         let service = service.unwrap().unwrap();
         assert_eq!(service.url, "https://rpc.production.succinct.xyz");
         assert_eq!((service.market, service.gas_limit), (Market::Reserved, 7));
+        assert_eq!((service.max_cost, service.max_orders), (10_u128.pow(19), 3));
+        let limits = [key, (MAX_COST, "5"), (MAX_ORDERS, "1")];
+        let service = from(&limits).unwrap().unwrap();
+        assert_eq!((service.max_cost, service.max_orders), (5, 1));
         let max_price = Some(9);
         let service = from(&[key, (MAX_PRICE, "9"), (URL, "http://[::1]:2/")]);
         let service = service.unwrap().unwrap();
@@ -222,6 +253,8 @@ mod tests {
             &[key, (MODE, "cheap")],
             &[key, (MAX_PRICE, "-1")],
             &[key, (GAS_LIMIT, "18446744073709551616")],
+            &[key, (MAX_COST, "ten")],
+            &[key, (MAX_ORDERS, "4294967296")],
             &[key, (URL, "http://example.org")],
         ] {
             let error = from(bad).unwrap_err();

@@ -31,6 +31,7 @@ fn say_in(arguments: &[&str], environment: &[(&str, String)]) -> Vec<Value> {
         .args(arguments)
         .env_remove("NETWORK_PRIVATE_KEY")
         .env_remove("NETWORK_PRIVATE_KEY_FILE")
+        .env_remove("NETWORK_RPC_URL")
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
@@ -79,7 +80,8 @@ fn committed() -> Vec<Value> {
 
 #[test]
 fn it_has_the_programs_that_are_committed() {
-    let said = say(&["info"]);
+    let key = [("NETWORK_PRIVATE_KEY", "01".repeat(32))];
+    let said = say_in(&["info"], &key);
     let committed: Vec<_> = committed()
         .into_iter()
         .map(|it| {
@@ -91,6 +93,40 @@ fn it_has_the_programs_that_are_committed() {
         .collect();
     assert_eq!(committed.len(), 2);
     assert_eq!(said[..2], committed);
+}
+
+/// Who cannot order makes no proof for a contract, and says what is missing.
+#[test]
+fn it_is_worth_something_on_l1_only_if_somebody_pays() {
+    let secret = "02".repeat(31);
+    let cases: [(&[(&str, String)], &str); 4] = [
+        (
+            &[],
+            "SP1's network proves, and nothing here: set NETWORK_PRIVATE_KEY or NETWORK_PRIVATE_KEY_FILE",
+        ),
+        (
+            &[("NETWORK_RPC_URL", "https://example.org".to_owned())],
+            "SP1's network proves, and nothing here: set NETWORK_PRIVATE_KEY or NETWORK_PRIVATE_KEY_FILE",
+        ),
+        (
+            &[("NETWORK_PRIVATE_KEY", secret.clone())],
+            "NETWORK_PRIVATE_KEY is no key: 32 bytes in hex",
+        ),
+        (
+            &[("NETWORK_PRIVATE_KEY_FILE", "/absent".to_owned())],
+            "/absent: No such file or directory (os error 2)",
+        ),
+    ];
+    for (environment, missing) in cases {
+        let said = say_in(&["info"], environment);
+        for it in &said[..2] {
+            assert_eq!(
+                (&it["worth"], &it["missing"]),
+                (&json!("proof"), &json!(missing))
+            );
+        }
+        assert!(!format!("{said:?}").contains(&secret));
+    }
 }
 
 /// Keys and ids are those of the executables.
@@ -110,6 +146,7 @@ fn the_committed_keys_are_made_again() {
     for (entry, committed) in again.iter().zip(committed()) {
         assert_eq!(entry["ids"], committed["ids"]);
         assert_eq!(entry["sha256"], committed["sha256"]);
+        assert!(entry["keySha256"].is_string());
         assert_eq!(entry["recipe"], "a recipe");
     }
     for file in ["block.key", "output.key"] {

@@ -2,7 +2,10 @@
 
 mod server;
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use alloy_primitives::hex;
 use mach_prove::protocol::Failure;
@@ -59,6 +62,7 @@ fn script() -> Script {
         upload_url: None,
         nonce: 40,
         asked: Vec::new(),
+        unlisted: 0,
         uploaded: Default::default(),
         programs: Vec::new(),
         sent: Vec::new(),
@@ -66,23 +70,29 @@ fn script() -> Script {
     }
 }
 
+/// Enough orders for a test of one thing after the other.
 fn service(url: &str) -> Service {
     let market = Market::Auction { max_price: None };
     let service = Service::new(url, SECRET, market).unwrap();
-    service.with_poll(Duration::from_millis(1))
+    let mut service = service.with_poll(Duration::from_millis(1));
+    service.max_orders = 9;
+    service
 }
 
-fn ask(service: &Service, work_dir: &Path) -> (Result<Vec<u8>, ProverError>, Vec<Progress>) {
-    let job = Job {
+fn job(work_dir: &Path) -> Job<'_> {
+    Job {
         elf: ELF,
         key: KEY_OF_ELF,
         program: PROGRAM,
         input: b"input",
         public_values: &PUBLIC_VALUES,
         work_dir,
-    };
+    }
+}
+
+fn ask(service: &Service, work_dir: &Path) -> (Result<Vec<u8>, ProverError>, Vec<Progress>) {
     let mut heard = Vec::new();
-    let proved = prove(service, job, &mut |progress| heard.push(progress));
+    let proved = prove(service, job(work_dir), &mut |progress| heard.push(progress));
     (proved, heard)
 }
 
@@ -90,7 +100,10 @@ fn refused(script: Script) -> (Failure, String) {
     let folder = tempdir().unwrap();
     let network = Network::start(script);
     let error = ask(&service(&network.url), folder.path()).0.unwrap_err();
-    (error.failure, error.source.to_string())
+    // What is paid is kept, whatever was given for it.
+    let said = error.source.to_string();
+    let said = said.split("; what was ordered is kept in ").next().unwrap();
+    (error.failure, said.to_owned())
 }
 
 #[test]
@@ -229,13 +242,6 @@ fn what_is_refused_or_stopped_is_ordered_anew() {
             },
             "the guest committed to something else there",
         ),
-        (
-            wire::Status {
-                deadline: 1,
-                ..status(wire::ASSIGNED)
-            },
-            "its time is over",
-        ),
     ];
     for (end, reason) in ends {
         network.script.lock().unwrap().statuses = vec![end];
@@ -244,10 +250,205 @@ fn what_is_refused_or_stopped_is_ordered_anew() {
     }
     network.script.lock().unwrap().statuses = vec![status(wire::FULFILLED)];
     assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
-    assert_eq!(network.count("RequestProof"), 8);
+    assert_eq!(network.count("RequestProof"), 7);
     let script = network.script.lock().unwrap();
     let numbers: Vec<_> = script.taken.iter().map(|it| it.nonce).collect();
-    assert_eq!(numbers, [40, 41, 42, 43, 44, 45, 46]);
+    assert_eq!(numbers, [40, 41, 42, 43, 44, 45]);
+}
+
+/// The file with what was ordered.
+fn note(folder: &Path) -> PathBuf {
+    let mut files = fs::read_dir(folder).unwrap();
+    let note = files.next().unwrap().unwrap().path();
+    assert!(files.next().is_none());
+    note
+}
+
+/// The clock of this machine forgets nothing that is paid.
+#[test]
+fn an_order_stands_until_the_network_says_otherwise() {
+    let folder = tempdir().unwrap();
+    let late = wire::Status {
+        deadline: 1,
+        ..status(wire::ASSIGNED)
+    };
+    let network = Network::start(Script {
+        statuses: vec![late.clone()],
+        ..script()
+    });
+    let service = service(&network.url);
+    for _ in 0..3 {
+        let error = ask(&service, folder.path()).0.unwrap_err();
+        let said = error.source.to_string();
+        let kept = format!("is kept in {}", note(folder.path()).display());
+        assert!(
+            said.contains("the time of request") && said.contains(&kept),
+            "{said}"
+        );
+    }
+    // It was done in time, or not.
+    let proved = wire::Status {
+        fulfillment: wire::FULFILLED,
+        ..late
+    };
+    network.script.lock().unwrap().statuses = vec![proved];
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("RequestProof"), 1);
+}
+
+/// Whoever tries without end pays for so many orders.
+#[test]
+fn a_person_is_asked_after_some_orders() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        statuses: vec![status(wire::UNFULFILLABLE)],
+        ..script()
+    });
+    let mut service = service(&network.url);
+    service.max_orders = 2;
+    for _ in 0..2 {
+        let error = ask(&service, folder.path()).0.unwrap_err();
+        assert_eq!(error.failure, Failure::Other);
+    }
+    for _ in 0..2 {
+        let error = ask(&service, folder.path()).0.unwrap_err();
+        assert_eq!(error.failure, Failure::Unable);
+        let said = error.source.to_string();
+        assert!(said.starts_with("it was ordered 2 times"), "{said}");
+        let file = note(folder.path()).display().to_string();
+        assert!(said.contains(&format!("delete {file}")), "{said}");
+    }
+    assert_eq!(network.count("RequestProof"), 2);
+    fs::remove_file(note(folder.path())).unwrap();
+    network.script.lock().unwrap().statuses = vec![status(wire::FULFILLED)];
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+}
+
+/// What the network asks is bounded by what a person said.
+#[test]
+fn no_order_may_cost_more_than_is_said() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(script());
+    let service = |max_cost| {
+        let mut service = service(&network.url);
+        (service.gas_limit, service.max_cost) = (10, max_cost);
+        service
+    };
+    // Ten units for 1,200 each, and five for the request.
+    let error = ask(&service(12_004), folder.path()).0.unwrap_err();
+    assert_eq!(error.failure, Failure::Unable);
+    let said = error.source.to_string();
+    let expected = "an order may cost 12005 wei of PROVE, and NETWORK_MAX_COST is 12004";
+    assert!(said.starts_with(expected), "{said}");
+    assert_eq!(network.count("RequestProof"), 0);
+    assert_eq!(ask(&service(12_005), folder.path()).0.unwrap(), PROOF);
+    let mut terms = script().terms;
+    terms.base_fee = "much".to_owned();
+    assert!(check_cost(&terms, 1, &service(1)).is_err());
+    terms.base_fee = u128::MAX.to_string();
+    assert!(check_cost(&terms, u128::MAX, &service(u128::MAX - 1)).is_err());
+}
+
+/// A note that cannot be read is no empty one.
+#[test]
+fn who_does_not_know_what_was_ordered_orders_nothing() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        orders: [Taken::Unheard].into(),
+        ..script()
+    });
+    let service = service(&network.url);
+    assert!(ask(&service, folder.path()).0.is_err());
+    let file = note(folder.path());
+    let good = fs::read(&file).unwrap();
+    let mut other: serde_json::Value = serde_json::from_slice(&good).unwrap();
+    other["order"]["body"] = "0xff".into();
+    for bad in [
+        &good[..good.len() / 2],
+        b"",
+        &other.to_string().into_bytes(),
+    ] {
+        fs::write(&file, bad).unwrap();
+        let error = ask(&service, folder.path()).0.unwrap_err();
+        let said = error.source.to_string();
+        let expected = format!("{} says what was ordered", file.display());
+        assert!(said.starts_with(&expected), "{said}");
+    }
+    assert_eq!(network.count("RequestProof"), 1);
+    fs::write(&file, good).unwrap();
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("RequestProof"), 1);
+}
+
+/// One network's order is not another's, nor one input's, nor one account's.
+#[test]
+fn orders_are_kept_apart() {
+    let folder = tempdir().unwrap();
+    let networks = [Network::start(script()), Network::start(script())];
+    for network in &networks {
+        assert_eq!(ask(&service(&network.url), folder.path()).0.unwrap(), PROOF);
+        assert_eq!(network.count("RequestProof"), 1);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    let service = service(&networks[0].url);
+    let job = job(folder.path());
+    let path = |service: &Service, job| {
+        let file = OrderFile::open(service, job).unwrap();
+        file.path().to_owned()
+    };
+    let other_input = Job {
+        input: b"other",
+        ..job
+    };
+    let other_program = Job {
+        program: B256::ZERO,
+        ..job
+    };
+    let other_account = Service::new(&networks[0].url, &"02".repeat(32), Market::Reserved);
+    let paths = [
+        path(&service, job),
+        path(&service, other_input),
+        path(&service, other_program),
+        path(&other_account.unwrap(), job),
+    ];
+    let different: std::collections::BTreeSet<_> = paths.iter().collect();
+    assert_eq!(different.len(), paths.len());
+    assert!(paths[0].exists() && !paths[1].exists());
+}
+
+/// An order that was sent before, and is refused now, may have been taken then.
+#[test]
+fn a_refusal_of_what_was_sent_before_forgets_it_only_if_its_number_is_free() {
+    let refusal = Taken::Refused(tonic::Code::FailedPrecondition);
+    // It never arrived: the next run orders anew.
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        orders: [Taken::Lost, refusal].into(),
+        ..script()
+    });
+    let service_of = |network: &Network| service(&network.url);
+    for _ in 0..2 {
+        assert!(ask(&service_of(&network), folder.path()).0.is_err());
+    }
+    assert_eq!(ask(&service_of(&network), folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("CreateArtifact"), 2);
+    assert_eq!(network.script.lock().unwrap().taken.len(), 1);
+
+    // It did, and nothing lists it yet.
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        orders: [Taken::Unheard].into(),
+        unlisted: 3,
+        ..script()
+    });
+    assert!(ask(&service_of(&network), folder.path()).0.is_err());
+    let error = ask(&service_of(&network), folder.path()).0.unwrap_err();
+    let said = error.source.to_string();
+    assert!(said.contains("is kept in"), "{said}");
+    // The second look finds it.
+    assert_eq!(ask(&service_of(&network), folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("CreateArtifact"), 1);
+    assert_eq!(network.script.lock().unwrap().taken.len(), 1);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct Script {
     pub(super) nonce: u64,
     /// Method of what it was asked.
     pub(super) asked: Vec<String>,
+    /// Lists that do not have what was taken yet.
+    pub(super) unlisted: usize,
     /// What was uploaded, unpacked.
     pub(super) uploaded: BTreeMap<String, Vec<u8>>,
     /// Programs that it was told of.
@@ -156,7 +158,10 @@ impl Network {
             "GetFilteredProofRequests" => {
                 let query = wire::RequestsQuery::decode(query).unwrap();
                 assert_eq!(query.requester.unwrap(), script.account.as_slice());
-                let requests = script.taken.iter().map(|it| wire::Listed {
+                let listed = if script.unlisted > 0 { 0 } else { usize::MAX };
+                script.unlisted = script.unlisted.saturating_sub(1);
+                let taken = script.taken.iter().take(listed);
+                let requests = taken.map(|it| wire::Listed {
                     request_id: REQUEST.to_vec(),
                     stdin_uri: it.stdin_uri.clone(),
                 });
