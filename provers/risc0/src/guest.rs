@@ -18,14 +18,14 @@ pub(crate) fn committed(program: Program) -> Result<Guest, ProverError> {
 }
 
 /// What the machine runs: a guest above RISC Zero's kernel, which comes with a crate of theirs.
-pub fn binary(elf: &[u8]) -> Vec<u8> {
+pub(crate) fn binary(elf: &[u8]) -> Vec<u8> {
     ProgramBinary::new(elf, V1COMPAT_ELF).encode()
 }
 
 /// RISC Zero's name for a binary: the root of the memory that it begins with.
 ///
 /// Errors: [`ProverError`], if it is no binary.
-pub fn image_id(binary: &[u8]) -> Result<Digest, ProverError> {
+pub(crate) fn image_id(binary: &[u8]) -> Result<Digest, ProverError> {
     compute_image_id(binary).map_err(ProverError::other)
 }
 

@@ -11,12 +11,12 @@ use std::env;
 #[cfg(not(feature = "local"))]
 use mach_prove::protocol::Failure;
 use mach_prove::{
-    BackendName, Program, Progress, Proof, Worth,
-    protocol::{Guest, Job, Prover, ProverError, Run},
+    BackendName, Program, Progress, Proof,
+    protocol::{Commitment, Guest, Job, Prover, ProverError, Run},
 };
 use risc0_zkvm::Digest;
 
-pub use guest::{binary, image_id};
+use guest::{binary, image_id};
 
 /// RISC Zero: on this machine, or remote where the environment names a prover.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,11 +28,11 @@ impl Prover for Risc0 {
     }
 
     fn guest(&self, program: Program) -> Result<Guest, ProverError> {
-        let mut guest = guest::committed(program)?;
-        if env::var_os(remote::URL).is_some() {
-            guest.info.worth = Worth::OnChain;
-        }
-        Ok(guest)
+        let (url, key, file) = (remote::URL, remote::KEY, remote::KEY_FILE);
+        let absent = format!(
+            "no contract takes what this machine proves: set {url}, and {key} or {file}, for a service"
+        );
+        Ok(guest::committed(program)?.with_service(service(), &absent))
     }
 
     fn executor(
@@ -49,7 +49,7 @@ impl Prover for Risc0 {
         if image_id(&binary)? != id {
             return Err(ProverError::other("the guest has another id here"));
         }
-        if let Some(service) = remote::Service::from_env(|name| env::var(name).ok())? {
+        if let Some(service) = service()? {
             // Nobody pays for what is refused: native code has given the journal already.
             let request = remote::Request {
                 binary: &binary,
@@ -67,6 +67,16 @@ impl Prover for Risc0 {
         let id = Digest::from(guest.info.id.0);
         seal::verify(id, &proof.journal.encode(), &proof.proof).map_err(ProverError::invalid)
     }
+
+    fn commit(&self, _: Program, elf: &[u8]) -> Result<Commitment, ProverError> {
+        let id = <[u8; 32]>::from(image_id(&binary(elf))?).into();
+        Ok(Commitment { id, key: None })
+    }
+}
+
+/// The service that the environment names.
+fn service() -> Result<Option<remote::Service>, ProverError> {
+    remote::Service::from_env(|name| env::var(name).ok())
 }
 
 #[cfg(feature = "local")]

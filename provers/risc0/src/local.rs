@@ -10,7 +10,7 @@ use std::{
 
 use mach_prove::{
     Progress,
-    protocol::{Failure, Job, ProverError, Run},
+    protocol::{Failure, Job, ProverError, Run, write_whole},
 };
 use risc0_zkvm::{
     Digest, ExecutorEnv, ExecutorImpl, InnerReceipt, NullSegmentRef, ProverOpts, Receipt, Segment,
@@ -241,10 +241,7 @@ impl Work {
         (receipt.index == index).then_some(receipt)
     }
 
-    /// A file appears whole or not at all.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ProverError> {
-        let partial = self.0.join("partial");
-        fs::write(&partial, bytes)?;
-        Ok(fs::rename(partial, self.0.join(name))?)
+        Ok(write_whole(self.0.join(name), bytes)?)
     }
 }

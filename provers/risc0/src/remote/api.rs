@@ -21,7 +21,7 @@ use reqwest::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Service, clip};
+use super::{Service, clip, is_here};
 use crate::guest::framed;
 
 /// Most bytes of an answer that are read.
@@ -115,16 +115,23 @@ impl From<reqwest::Error> for ApiError {
 pub(super) struct Api<'a> {
     pub(super) service: &'a Service,
     client: Client,
+    /// The same past the proxy that the environment may name: for this machine.
+    direct: Client,
 }
 
 impl<'a> Api<'a> {
     pub(super) fn new(service: &'a Service) -> Result<Self, ProverError> {
         // A redirect would take the key along.
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .timeout(CALL_WITHIN);
-        let client = client.build().map_err(ProverError::other)?;
-        Ok(Self { service, client })
+        let client = || {
+            Client::builder()
+                .redirect(Policy::none())
+                .timeout(CALL_WITHIN)
+        };
+        Ok(Self {
+            service,
+            client: client().build()?,
+            direct: client().no_proxy().build()?,
+        })
     }
 
     /// Uploads the guest, unless the service has it.
@@ -229,7 +236,11 @@ impl<'a> Api<'a> {
                 headers.insert(VERSION_HEADER, version);
             }
         }
-        let answer = self.client.execute(request)?;
+        let client = match is_here(request.url()) {
+            true => &self.direct,
+            false => &self.client,
+        };
+        let answer = client.execute(request)?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);

@@ -62,10 +62,9 @@ impl Service {
     pub fn new(url: &str, key: &str, poll: Duration) -> Result<Self, ProverError> {
         let parsed = Url::parse(url).map_err(|error| ProverError::other(format!("{URL}: {error}")));
         let url = parsed?;
-        let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         let is_private = match url.scheme() {
             "https" => true,
-            "http" => is_here,
+            "http" => is_here(&url),
             _ => false,
         };
         if !is_private || !url.username().is_empty() || url.password().is_some() {
@@ -333,6 +332,11 @@ fn kept(error: ApiError, orders: &OrderFile) -> ProverError {
     ProverError::other(format!(
         "{error}; what was ordered is kept in {path} and asked for again"
     ))
+}
+
+/// Whether `url` is one of this machine.
+fn is_here(url: &Url) -> bool {
+    matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"))
 }
 
 fn step(progress: &mut dyn FnMut(Progress), name: &str) {

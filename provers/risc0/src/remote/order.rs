@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use mach_prove::protocol::ProverError;
+use mach_prove::protocol::{ProverError, write_whole};
 use risc0_zkvm::{
     Digest,
     sha::{Impl, Sha256},
@@ -141,11 +141,7 @@ impl OrderFile {
     /// On disk before anything follows from it.
     pub(super) fn write(&mut self) -> Result<(), ProverError> {
         self.row.input.clone_from(&self.input);
-        let partial = self.path.with_extension("partial");
-        let file = fs::File::create(&partial)?;
-        serde_json::to_writer(&file, &self.row)?;
-        file.sync_all()?;
-        Ok(fs::rename(partial, &self.path)?)
+        Ok(write_whole(&self.path, &serde_json::to_vec(&self.row)?)?)
     }
 
     const fn of(&self, work: Work) -> &Orders {

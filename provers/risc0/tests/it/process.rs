@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::service::{Bonsai, KEY, Script};
+
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
@@ -20,10 +22,17 @@ pub(crate) fn read(path: &str) -> Value {
 
 /// What it says, line by line.
 pub(crate) fn say(arguments: &[&str]) -> Vec<Value> {
+    say_in(arguments, &[])
+}
+
+pub(crate) fn say_in(arguments: &[&str], environment: &[(&str, &str)]) -> Vec<Value> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mach-prover-risc0"));
     let output = command
         .args(arguments)
         .env_remove("BONSAI_API_URL")
+        .env_remove("BONSAI_API_KEY")
+        .env_remove("BONSAI_API_KEY_FILE")
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
     let lines = output
@@ -42,7 +51,11 @@ pub(crate) fn say(arguments: &[&str]) -> Vec<Value> {
 
 #[test]
 fn it_has_the_programs_that_are_committed() {
-    let said = say(&["info"]);
+    let service = [
+        ("BONSAI_API_URL", "https://api.example.org"),
+        ("BONSAI_API_KEY", "a key"),
+    ];
+    let said = say_in(&["info"], &service);
     let programs = read("mach-prove/programs.json");
     let committed = programs
         .as_array()
@@ -53,7 +66,7 @@ fn it_has_the_programs_that_are_committed() {
         .map(|it| {
             json!({
                 "type": "program", "program": it["program"], "id": it["ids"]["risc0"],
-                "file": it["file"], "sha256": it["sha256"], "worth": "proof",
+                "file": it["file"], "sha256": it["sha256"], "worth": "onChain",
             })
         })
         .collect();
@@ -68,6 +81,92 @@ fn it_has_the_programs_that_are_committed() {
         assert_eq!(entry["sha256"], committed["sha256"]);
         assert_eq!(entry["recipe"], "a recipe");
     }
+}
+
+/// Bonds are locked for proofs that count on L1: only a service that can be asked makes them.
+#[test]
+fn it_is_worth_something_on_l1_only_if_a_service_is_set_up() {
+    let url = ("BONSAI_API_URL", "https://api.example.org");
+    let cases: [(&[(&str, &str)], &str); 4] = [
+        (
+            &[],
+            "no contract takes what this machine proves: set BONSAI_API_URL, and BONSAI_API_KEY or \
+             BONSAI_API_KEY_FILE, for a service",
+        ),
+        (
+            &[url],
+            "BONSAI_API_URL is set, and neither BONSAI_API_KEY nor BONSAI_API_KEY_FILE",
+        ),
+        (
+            &[url, ("BONSAI_API_KEY_FILE", "/absent")],
+            "/absent: No such file or directory (os error 2)",
+        ),
+        (
+            &[
+                ("BONSAI_API_URL", "http://api.example.org"),
+                ("BONSAI_API_KEY", "secret"),
+            ],
+            "BONSAI_API_URL has to begin with https:// and a host, or the key is seen by others",
+        ),
+    ];
+    for (environment, missing) in cases {
+        let said = say_in(&["info"], environment);
+        for it in &said[..2] {
+            assert_eq!(
+                (&it["worth"], &it["missing"]),
+                (&json!("proof"), &json!(missing))
+            );
+        }
+        assert!(!format!("{said:?}").contains("secret"));
+    }
+}
+
+/// A proxy of the environment is for what is elsewhere, and sees no key of a service that is here.
+#[test]
+fn what_is_on_this_machine_is_asked_past_any_proxy() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let proxy_url = format!("http://{}", proxy.local_addr().unwrap());
+    let bonsai = Bonsai::start(Script {
+        states: vec![json!({ "status": "FAILED", "error_msg": "as told" })],
+        ..Script::default()
+    });
+    // By another name than the service, which is asked with a key.
+    bonsai.script.lock().unwrap().storage = Some(bonsai.url.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let from = |name: &str| repository("guests/inputs").join(name);
+    fs::copy(from("output.json"), at("journal.json")).unwrap();
+    let (input, out) = (from("output.bin").display().to_string(), at("proof.json"));
+    let work = folder.path().display().to_string();
+    let said = say_in(
+        &[
+            "prove",
+            "--program",
+            "output",
+            "--input",
+            &input,
+            "--out",
+            &out,
+            "--work-dir",
+            &work,
+        ],
+        &[
+            (
+                "BONSAI_API_URL",
+                &bonsai.url.replace("127.0.0.1", "localhost"),
+            ),
+            ("BONSAI_API_KEY", KEY),
+            ("HTTP_PROXY", &proxy_url),
+            ("http_proxy", &proxy_url),
+            ("ALL_PROXY", &proxy_url),
+        ],
+    );
+    let last = said.last().unwrap();
+    assert_eq!(last["message"], "the service stopped with FAILED: as told");
+    assert_eq!(bonsai.count("POST /sessions/create"), 1);
+    let nobody = proxy.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 fn say_text(arguments: &[&str]) -> String {
