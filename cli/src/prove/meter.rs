@@ -2,10 +2,11 @@
 
 use std::{
     io::IsTerminal,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::OnceLock,
+    time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use mach_prove::Progress;
 
 /// A progress bar by segment on a terminal, a line a segment elsewhere, nothing beside JSON.
@@ -13,8 +14,8 @@ pub(super) struct Meter {
     bar: ProgressBar,
     is_terminal: bool,
     is_silent: bool,
-    /// Segments at the first look: those were proved by an earlier run.
-    before: AtomicU64,
+    /// When segments were first told of, and how many an earlier run had proved.
+    begun: OnceLock<(Instant, u64)>,
 }
 
 impl Meter {
@@ -23,7 +24,7 @@ impl Meter {
             bar: ProgressBar::hidden(),
             is_terminal: std::io::stderr().is_terminal(),
             is_silent,
-            before: AtomicU64::new(u64::MAX),
+            begun: OnceLock::new(),
         }
         .shown()
     }
@@ -53,19 +54,25 @@ impl Meter {
     }
 
     fn segment(&self, done: u64, total: u64) {
-        if self.before.load(Relaxed) == u64::MAX {
-            self.before.store(done, Relaxed);
-            let template = "{bar:30} {pos}/{len} segments  {elapsed}, {eta} left";
+        let (since, before) = *self.begun.get_or_init(|| {
+            let template = "{bar:30} {pos}/{len} segments  {elapsed}  {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 self.bar.set_style(style);
             }
-            // Time left is that of the segments of this run.
-            self.bar.reset_eta();
-        }
+            (Instant::now(), done)
+        });
+        let left = left(
+            since.elapsed(),
+            done.saturating_sub(before),
+            total.saturating_sub(done),
+        );
+        let left = left.map(|left| format!("{} left", HumanDuration(left)));
         self.bar.set_length(total);
         self.bar.set_position(done);
+        self.bar.set_message(left.clone().unwrap_or_default());
         if !self.is_terminal {
-            say(&format!("{done}/{total} segments"));
+            let left = left.map_or_else(String::new, |left| format!(", {left}"));
+            say(&format!("{done}/{total} segments{left}"));
         }
     }
 
@@ -81,7 +88,29 @@ impl Meter {
     }
 }
 
+/// Time that so many segments will take, if each takes as long as those that this run has proved.
+fn left(elapsed: Duration, proved: u64, missing: u64) -> Option<Duration> {
+    let each = elapsed.checked_div(proved.try_into().ok()?)?;
+    each.checked_mul(missing.try_into().ok()?)
+        .filter(|left| !left.is_zero())
+}
+
 #[expect(clippy::print_stderr, reason = "what a person waits for")]
 fn say(line: &str) {
     eprintln!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_the_segments_of_this_run() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert_eq!(left(minutes(6), 2, 3), Some(minutes(9)));
+        // Nothing is known yet, or nothing is left.
+        assert_eq!(left(minutes(6), 0, 3), None);
+        assert_eq!(left(minutes(6), 2, 0), None);
+        assert_eq!(left(Duration::MAX, 1, u64::MAX), None);
+    }
 }
