@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Builds the guests again and compares them with what is committed. Where the compiler of the recipe
-# is not to be had, it says so and succeeds: the hashes are checked all the same. Keys follow from the
-# executables, which the provers' tests make again (OpenVM's always, SP1's with its feature `setup`).
+# is not to be had, it says so and succeeds: the hashes are checked all the same.
 set -euo pipefail
 cd "$(dirname "$0")"
 failed=0

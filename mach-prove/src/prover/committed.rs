@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{BackendName, protocol::Commitment};
+use super::BackendName;
 use crate::Program;
 
 /// A guest program as it is committed: which file, made how, and what each prover calls it.
@@ -28,22 +28,22 @@ pub struct CommittedProgram {
 
 impl CommittedProgram {
     /// What `programs.json` says of the executable `elf` for one prover.
-    pub fn new(
-        program: Program,
-        backend: BackendName,
-        commitment: &Commitment,
-        elf: &[u8],
-        recipe: &str,
-    ) -> Self {
-        let sha256 = |bytes: &[u8]| B256::new(Sha256::digest(bytes).into());
+    pub fn new(program: Program, backend: BackendName, id: B256, elf: &[u8], recipe: &str) -> Self {
         Self {
             program,
             file: format!("guests/{backend}/{program}.elf"),
-            sha256: sha256(elf),
-            key_sha256: commitment.key.as_deref().map(sha256),
-            ids: [(backend, commitment.id)].into(),
+            sha256: B256::new(Sha256::digest(elf).into()),
+            key_sha256: None,
+            ids: [(backend, id)].into(),
             recipe: recipe.to_owned(),
         }
+    }
+
+    /// The same with the verifying key that lies beside it, if there is one.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<&[u8]>) -> Self {
+        self.key_sha256 = key.map(|key| B256::new(Sha256::digest(key).into()));
+        self
     }
 
     /// All programs that belong to this version, from `programs.json`.

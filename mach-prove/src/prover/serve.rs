@@ -85,14 +85,9 @@ fn commit(prover: &impl Prover, folder: &Path, recipe: &str) -> Result<String, P
         if let Some(key) = &commitment.key {
             fs::write(folder.join(format!("{program}.key")), key)?;
         }
-        let backend = prover.name();
-        Ok(CommittedProgram::new(
-            program,
-            backend,
-            &commitment,
-            &elf,
-            recipe,
-        ))
+        let (backend, id) = (prover.name(), commitment.id);
+        let entry = CommittedProgram::new(program, backend, id, &elf, recipe);
+        Ok(entry.with_key(commitment.key.as_deref()))
     });
     let entries: Vec<_> = entries.collect::<Result<_, ProverError>>()?;
     Ok(serde_json::to_string(&entries)?)

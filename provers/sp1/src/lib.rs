@@ -12,7 +12,7 @@ use std::env;
 
 use mach_prove::{
     BackendName, Program, Progress, Proof,
-    protocol::{Commitment, Failure, Guest, Job, Prover, ProverError, Run},
+    protocol::{Failure, Guest, Job, Prover, ProverError, Run},
 };
 
 /// SP1: its network proves, this machine runs guests and verifies.
@@ -70,14 +70,12 @@ impl Prover for Sp1 {
     }
 
     #[cfg(feature = "setup")]
-    fn commit(&self, _: Program, elf: &[u8]) -> Result<Commitment, ProverError> {
+    fn commit(
+        &self,
+        _: Program,
+        elf: &[u8],
+    ) -> Result<mach_prove::protocol::Commitment, ProverError> {
         setup::commitment(elf)
-    }
-
-    #[cfg(not(feature = "setup"))]
-    fn commit(&self, _: Program, _: &[u8]) -> Result<Commitment, ProverError> {
-        let reason = "this prover was built without the feature `setup`: it makes no keys";
-        Err(ProverError::new(Failure::Unable, reason))
     }
 }
 
