@@ -12,7 +12,7 @@ use crate::args::ChainArgs;
 /// The guest program runs in this process first: what it refuses is not proved. Then the prover, a
 /// program of its own, makes the proof and verifies it. A proof that is there already, from a command that
 /// was stopped after it was made, is verified and not made again. One that is half made is begun again by openvm;
-/// risc0 goes on with the segment, or the order, that it was at.
+/// risc0 and sp1 go on with the segment, or the order, that they were at.
 ///
 /// A proof counts for one contract on one L1 chain, and for one account that hands it in; without
 /// them it counts for nobody, and shows what it shows.
@@ -21,6 +21,8 @@ use crate::args::ChainArgs;
 /// Bonsai's API make a proof that contracts take: BONSAI_API_URL and BONSAI_API_KEY, or the key in the file
 /// BONSAI_API_KEY_FILE. What the service has is not ordered a second time, but an order whose answer was lost
 /// is placed again; after BONSAI_MAX_ORDERS orders (3) a person is asked, and after BONSAI_DEADLINE seconds (86400) one is stopped.
+/// The prover of sp1 has SP1's network make such a proof: NETWORK_PRIVATE_KEY, or the key in the file
+/// NETWORK_PRIVATE_KEY_FILE, pays for it, at most NETWORK_MAX_COST for an order, and NETWORK_MAX_ORDERS of them (3).
 ///
 /// The backend `native` runs the guest program without proving anything: for development.
 ///
@@ -56,7 +58,8 @@ pub(crate) struct ProveArgs {
     )]
     pub(super) rpc: Vec<Url>,
 
-    /// Memory that the prover may take, in bytes or as in 5GiB [default: what it likes]
+    /// Memory that the prover may take, in bytes or as in 5GiB; it cuts the work into segments by it, and on Linux
+    /// one that takes more is ended [default: what it likes]
     #[arg(long, env = "MACH_PROVER_MEMORY", value_name = "BYTES", value_parser = bytes)]
     pub(super) memory_limit: Option<u64>,
 
