@@ -181,11 +181,20 @@ impl ServiceManager {
         let to = self.domain.service_manager;
         match simulate(&self.provider, Address::ZERO, to, &unsigned).await {
             Err(CallError::Reverted {
+                revert: Revert::ServiceManager(I::IMachServiceManagerErrors::AlertWasRemoved(_)),
+                ..
+            }) => Ok(L1Standing::Withdrawn),
+            Err(CallError::Reverted {
+                revert: Revert::ServiceManager(I::IMachServiceManagerErrors::AlreadyConfirmed(_)),
+                ..
+            }) => Ok(L1Standing::Stands),
+            Ok(_)
+            | Err(CallError::Reverted {
                 revert:
                     Revert::ServiceManager(I::IMachServiceManagerErrors::ReferenceBlockNotPast(_)),
                 ..
             }) => Ok(L1Standing::Absent),
-            Ok(_) | Err(CallError::Reverted { .. }) => Ok(L1Standing::Withdrawn),
+            // A pause, a rollup that is not enabled: nothing is known.
             Err(error) => Err(error),
         }
     }

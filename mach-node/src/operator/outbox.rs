@@ -65,8 +65,8 @@ impl Default for OutboxConfig {
 /// nothing. One that has the signature and waits for others is reminded every half minute, and ever more
 /// seldom, down to every 15 minutes: an alert for as long as it takes, whoever signs it when; an
 /// attestation until a later one of its rollup has a certificate, which covers it, or
-/// [`OutboxConfig::resend_for`] is over. Of an alert that stands on L1 already nobody is reminded, and one
-/// that the owner of the contract has removed there is not sent any more. It is the [`Operator`] that asks its guard and signs, so that the
+/// [`OutboxConfig::resend_for`] is over. While an alert stands on L1 nobody is reminded of it, nor of one
+/// that the owner of the contract has removed there; after a quarter of an hour of that it is settled. It is the [`Operator`] that asks its guard and signs, so that the
 /// same statement always comes with the same signature. Alerts go before attestations, older ones
 /// before newer ones, and reminders last, at most 50 in a second.
 #[derive(Clone)]
@@ -277,17 +277,20 @@ impl<S: Store> Inner<S> {
         if let Some(reason) = self.is_pointless(&entry) {
             return self.give_up(&digest, &entry, reason).await;
         }
-        match self.on_l1(&digest, &entry).await {
-            L1Standing::Absent => {}
-            L1Standing::Withdrawn => return self.withdraw(&digest, &entry).await,
-            L1Standing::Stands => {
-                info!(%digest, "the alert stands on L1, nobody is reminded of it");
-                self.certified(&mut entry);
-                let have_it = std::mem::take(&mut entry.at_leisure);
-                entry.settled.extend(have_it);
-                if entry.settled.len() >= count {
-                    return self.settle(&digest, &entry).await;
-                }
+        if let Some(standing) = self.on_l1(&digest, &mut entry).await {
+            // One look may be at a branch that does not stay.
+            if !entry.is_settled_on_l1() {
+                return self.queue().put_back(digest, entry, count);
+            }
+            if standing == L1Standing::Withdrawn {
+                return self.withdraw(&digest, &entry).await;
+            }
+            info!(%digest, "the alert stands on L1, nobody is reminded of it");
+            self.certified(&mut entry);
+            let have_it = std::mem::take(&mut entry.at_leisure);
+            entry.settled.extend(have_it);
+            if entry.settled.len() >= count {
+                return self.settle(&digest, &entry).await;
             }
         }
         let signed = Arc::clone(&entry.signed);
@@ -334,12 +337,10 @@ impl<S: Store> Inner<S> {
                     self.counts.accepted.fetch_add(1, Relaxed);
                 }
                 match progress {
-                    Progress::Collecting { .. } => {
+                    // That it was removed on L1 an aggregator takes back if L1 does, and needs the
+                    // signature then.
+                    Progress::Collecting { .. } | Progress::Withdrawn => {
                         entry.at_leisure.insert(index);
-                    }
-                    Progress::Withdrawn => {
-                        warn!(%digest, "the aggregator says that the alert was removed on L1");
-                        entry.settled.insert(index);
                     }
                     Progress::Reached { .. } | Progress::Confirmed(_) => {
                         entry.settled.insert(index);
@@ -383,19 +384,20 @@ impl<S: Store> Inner<S> {
         None
     }
 
-    /// What L1 has of an alert of which somebody is to be reminded; of all else, and where it does not say, that
-    /// is nothing.
-    async fn on_l1(&self, digest: &B256, entry: &Entry) -> L1Standing {
-        let Some(l1) = self.l1.as_ref().filter(|_| entry.is_alert_to_remind()) else {
-            return L1Standing::Absent;
-        };
+    /// Why nobody has to be reminded of an alert now: it stands on L1, or was removed there. Nothing of all
+    /// else, and where L1 does not say.
+    async fn on_l1(&self, digest: &B256, entry: &mut Entry) -> Option<L1Standing> {
+        let l1 = self.l1.as_ref().filter(|_| entry.is_alert_to_remind())?;
         let asked = tokio::time::timeout(L1_TIMEOUT, l1.standing(&entry.statement)).await;
         let asked = asked.unwrap_or_else(|silent| Err(ConfirmError::Backend(silent.into())));
-        asked.unwrap_or_else(|error| {
-            let error = &error as &dyn std::error::Error;
-            debug!(%digest, error, "it is not known whether the alert stands on L1");
-            L1Standing::Absent
-        })
+        match asked {
+            Ok(standing) => entry.hear(standing),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                debug!(%digest, error, "it is not known whether the alert stands on L1");
+                None
+            }
+        }
     }
 
     async fn withdraw(&self, digest: &B256, entry: &Entry) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use mach_core::Statement;
+use mach_core::{Statement, ports::L1Standing};
 use rand::Rng;
 use tokio::time::Instant;
 
@@ -21,6 +21,10 @@ const PACES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_sec
 /// Between two statements that are sent to aggregators that have them, and how many may come at once.
 const GAP: Duration = Duration::from_millis(20);
 const BURST: u32 = 50;
+
+/// How long L1 has to say the same before an alert is settled by it: longer than 64 blocks, which is as long as
+/// aggregators look again.
+const SETTLES_AFTER: Duration = Duration::from_secs(64 * 12);
 
 /// A statement on its way.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub(super) struct Entry {
     pub(super) is_accepted: bool,
     /// Whether there is a certificate somewhere.
     pub(super) is_certified: bool,
+    /// What L1 says of it, and since when.
+    on_l1: Option<(L1Standing, Instant)>,
     failures: u32,
     reminders: u32,
     /// When those that have it are asked again.
@@ -55,6 +61,7 @@ impl Entry {
             at_leisure: BTreeSet::new(),
             is_accepted: false,
             is_certified: false,
+            on_l1: None,
             failures: 0,
             reminders: 0,
             remind_at: None,
@@ -73,6 +80,20 @@ impl Entry {
     pub(super) fn is_alert_to_remind(&self) -> bool {
         let is_due = self.remind_at.is_some_and(|at| at <= Instant::now());
         !self.is_attestation() && is_due && !self.at_leisure.is_empty()
+    }
+
+    /// Notes what L1 says; gives it, if the alert is there or was.
+    pub(super) fn hear(&mut self, standing: L1Standing) -> Option<L1Standing> {
+        if self.on_l1.is_none_or(|(before, _)| before != standing) {
+            self.on_l1 = Some((standing, Instant::now()));
+        }
+        (standing != L1Standing::Absent).then_some(standing)
+    }
+
+    /// Whether L1 has said the same for long enough.
+    pub(super) fn is_settled_on_l1(&self) -> bool {
+        self.on_l1
+            .is_some_and(|(_, since)| since.elapsed() >= SETTLES_AFTER)
     }
 
     /// Of so many aggregators those that it is to be sent to now.

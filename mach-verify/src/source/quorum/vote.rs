@@ -85,9 +85,8 @@ impl<S> Quorum<S> {
         self.collect(&mut answers, &ready, &ask, wait).await;
         if self.winner(&answers, &key).is_none() {
             // Those that rest may know better.
-            let soon = |answers: &[Answer<T>], open: usize| wait(answers, open).map(|_| GRACE);
             let resting = self.others(&ready);
-            self.collect(&mut answers, &resting, &ask, soon).await;
+            self.collect(&mut answers, &resting, &ask, wait).await;
         }
         let winner = self.winner(&answers, &key);
         let agreed = winner
