@@ -249,7 +249,7 @@ pub(crate) struct Zk {
     pub(crate) escalate_after: Span,
     /// After how long without a step it is given up.
     pub(crate) give_up_after: Span,
-    /// Most alerts that wait for their proof at a time.
+    /// Most alerts of each contract that wait for their proof at a time.
     pub(crate) max_bonded: usize,
     /// Most that is paid as the bond of one.
     pub(crate) max_bond: Ether,

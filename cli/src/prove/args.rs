@@ -22,7 +22,7 @@ use crate::args::ChainArgs;
 /// BONSAI_API_KEY_FILE. What the service has is not ordered a second time, but an order whose answer was lost
 /// is placed again; after BONSAI_MAX_ORDERS orders (3) a person is asked, and after BONSAI_DEADLINE seconds (86400) one is stopped.
 /// The prover of sp1 has SP1's network make such a proof: NETWORK_PRIVATE_KEY, or the key in the file
-/// NETWORK_PRIVATE_KEY_FILE, pays for it, at most NETWORK_MAX_COST for an order, and NETWORK_MAX_ORDERS of them (3).
+/// NETWORK_PRIVATE_KEY_FILE, pays for it, at most NETWORK_MAX_COST for an order where provers bid, and NETWORK_MAX_ORDERS of them (3).
 ///
 /// The backend `native` runs the guest program without proving anything: for development.
 ///

@@ -17,8 +17,8 @@ pub struct ZkConfig {
     pub escalate_after: Duration,
     /// After how long without a step a case is given up.
     pub give_up_after: Duration,
-    /// Most alerts of ours that wait for their proof at a time. One is proved at a time, the bonds of
-    /// the others are locked meanwhile. The oldest cases come first.
+    /// Most alerts of ours that wait for their proof at one contract at a time. One of each contract is proved
+    /// at a time, the bonds of the others are locked meanwhile. The oldest cases come first.
     pub max_bonded: usize,
     /// Most that is paid as the bond of one alert, in wei. What costs more is waited for, and told aloud.
     pub max_bond: U256,
