@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use alloy_primitives::{B256, hex, keccak256};
-use mach_verify::derive::{Batch, SpanContext};
+use mach_verify::derive::{Batch, BatchError, SpanContext};
 use serde::Deserialize;
 
 use crate::code;
@@ -66,7 +66,8 @@ fn batches_are_read_as_kona_encodes_them() {
 #[test]
 fn changed_batches_are_read_as_kona_reads_them() {
     let context = VECTORS.context();
-    let (mut same, mut refused, mut disputed) = (0, 0, 0);
+    let (mut same, mut refused, mut disputed, mut cut) = (0, 0, 0, 0);
+    let mut other = Vec::new();
     for (at, it) in VECTORS.batches.iter().enumerate() {
         for (position, change, theirs) in &it.changes {
             let mut bytes = it.batch.clone();
@@ -78,12 +79,22 @@ fn changed_batches_are_read_as_kona_reads_them() {
                 (_, "panic") => {}
                 // What implementations disagree about stops derivation here.
                 (Err(error), _) if error.is_disputed() => disputed += 1,
-                (ours, theirs) => panic!("{at}, byte {position} ^ {change}: {ours:?}, {theirs}"),
+                // kona takes missing bits for zeros, and drops those of a number beyond 64; op-node reads no such span.
+                (Err(BatchError::Truncated | BatchError::Varint), _) => cut += 1,
+                (ours, theirs) => {
+                    let ours = ours.map(|it| outcome(&it));
+                    other.push(format!(
+                        "{at}, byte {position} ^ {change}: {ours:?}, {theirs}"
+                    ));
+                }
             }
         }
     }
-    println!("{same} read alike, {refused} refused by both, {disputed} disputed");
-    assert!(same > 100 && refused > 100);
+    assert!(other.is_empty(), "{other:#?}");
+    println!(
+        "{same} read alike, {refused} refused by both, {disputed} disputed, {cut} by kona alone"
+    );
+    assert!(same > 100 && refused > 100 && cut < 10);
 }
 
 /// A channel of OP Mainnet of June 2024, too large to keep here.
