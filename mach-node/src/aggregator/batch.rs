@@ -206,10 +206,9 @@ impl<S: Scheme> Aggregator<S> {
     /// L1 takes its confirmation back.
     async fn is_settled(&self, round: &OpenRound<S>) -> bool {
         match round.phase() {
-            Phase::Confirmed(it) if round.is_lasting() => {
-                let confirmations = self.0.config.confirmations;
-                let head = self.0.head().await.unwrap_or(it.l1_block);
-                look_again(it.l1_block, head, confirmations).is_none()
+            Phase::Confirmed(_) if round.is_lasting() => {
+                let is_watched = self.0.is_watched(&round.digest()).await;
+                is_watched.is_ok_and(|is_watched| !is_watched)
             }
             _ => true,
         }

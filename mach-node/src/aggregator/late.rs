@@ -5,8 +5,8 @@ use std::sync::Arc;
 use alloy_primitives::B256;
 use mach_bls::{Scheme, Signature, Tally};
 use mach_core::{
-    Certificate, SignedStatement,
-    ports::{AggregateError, Progress},
+    Certificate, Round, SignedStatement,
+    ports::{AggregateError, BoxError, Progress},
 };
 use tracing::warn;
 
@@ -57,6 +57,7 @@ impl<S: Scheme> Closed<S> {
 
 impl<S: Scheme> Shared<S> {
     /// A closed round back in memory, for a signature that its certificate does not have; `None` if it has.
+    /// One without a certificate, whose alert others brought to L1, needs the signature should L1 lose that.
     ///
     /// Who sends it may be anybody. L1 is asked for operators of long ago only once it is known that
     /// the signature is right.
@@ -79,9 +80,6 @@ impl<S: Scheme> Shared<S> {
             Some(certificate) => Some(certificate),
             None => self.ledger.certificate(&digest).await.map_err(unstored)?,
         };
-        let Some(certificate) = certificate else {
-            return Err(too_late("there is no certificate to extend"));
-        };
         self.check_age(digest, &closed.round).await?;
         let newest = self.keys(self.terms().await?.reference_block()).await?;
         let Some(key) = newest.key(&operator).cloned() else {
@@ -97,19 +95,38 @@ impl<S: Scheme> Shared<S> {
             return Err(AggregateError::Busy);
         }
         *is_paid = true;
+        let is_certified = certificate.is_some();
+        if !is_certified && !self.is_watched(&digest).await? {
+            return Err(too_late(
+                "L1 keeps it, and there is no certificate to extend",
+            ));
+        }
+        // Of a round that may be needed once more nobody is sent away for good.
+        let unheard = |error: BoxError, reason: &str| {
+            warn!(%digest, error = &*error, "operators of the round");
+            match is_certified {
+                true => too_late(reason),
+                false => AggregateError::Backend(error),
+            }
+        };
         // One of an earlier round that covers more stake is extended in its own terms.
-        let keys = match self.keys(certificate.round.reference_block()).await {
+        let terms = certificate.as_ref().map(|it| &it.round);
+        let terms = terms.unwrap_or(&closed.round.terms).clone();
+        let keys = match self.keys(terms.reference_block()).await {
             Ok(keys) => keys,
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                warn!(%digest, %error, "operators of the round");
-                return Err(too_late("L1 does not know its operators any more"));
+                return Err(unheard(
+                    error.into(),
+                    "L1 does not know its operators any more",
+                ));
             }
         };
         if keys.key(&operator).is_none() {
             return Err(AggregateError::UnknownOperator(operator));
         }
-        if certificate.non_signers.iter().all(|it| it.id != operator) {
+        let absent = certificate.as_ref().map(|it| &it.non_signers);
+        if absent.is_some_and(|absent| absent.iter().all(|it| it.id != operator)) {
             return Ok(None);
         }
         let row = match closed.row {
@@ -118,7 +135,7 @@ impl<S: Scheme> Shared<S> {
                 bytes,
             },
             None => {
-                let signers = keys.len().saturating_sub(certificate.non_signers.len());
+                let signers = keys.len().saturating_sub(absent.map_or(0, Vec::len));
                 let round = StoredRound {
                     certified: Some(signers as u64),
                     ..closed.round
@@ -129,8 +146,12 @@ impl<S: Scheme> Shared<S> {
         let beside = self.ledger.signatures(&digest, &row.round).await;
         let beside = beside.map_err(unstored)?;
         let permit = self.proving.acquire().await;
+        let (statement, domain) = (signed.statement.clone(), self.config.domain);
         let reopened = blocking(move || {
-            let tally = Tally::resume(&certificate, keys)?;
+            let tally = match &certificate {
+                Some(certificate) => Tally::resume(certificate, keys)?,
+                None => Tally::new(statement, domain, terms, keys)?,
+            };
             Ok::<_, mach_bls::TallyError>(OpenRound::reopen(
                 digest,
                 tally,
@@ -145,11 +166,14 @@ impl<S: Scheme> Shared<S> {
             Ok(round) => match self.keep(round).await? {
                 Inserted::New(round) | Inserted::Known(round) => Ok(Some(round)),
             },
-            Err(error) => {
-                warn!(%digest, %error, "operators of the round");
-                Err(too_late("L1 knows other operators by now"))
-            }
+            Err(error) => Err(unheard(error.into(), "L1 knows other operators by now")),
         }
+    }
+
+    /// Whether L1 is looked at again for what it has of this statement.
+    pub(super) async fn is_watched(&self, digest: &B256) -> Result<bool, AggregateError> {
+        let watched = self.ledger.watched().await.map_err(unstored)?;
+        Ok(watched.contains(digest))
     }
 
     /// Errors: [`AggregateError::TooLate`] if late signatures do not extend the certificate any more.
@@ -167,20 +191,27 @@ impl<S: Scheme> Shared<S> {
         Ok(())
     }
 
-    /// Errors: [`AggregateError::TooLate`] if the terms of a closed alert are too old for operators to sign in
-    /// them. Whoever has signed already is heard.
-    pub(super) async fn check_terms(
+    /// Terms that operators sign a closed statement in.
+    ///
+    /// Errors: [`AggregateError::TooLate`] if those of an alert with a certificate are too old for it. Whoever has
+    /// signed already is heard.
+    pub(super) async fn late_terms(
         &self,
         digest: B256,
         round: &StoredRound,
-    ) -> Result<(), AggregateError> {
+    ) -> Result<Round, AggregateError> {
         let reference_block = u64::from(round.terms.reference_block());
-        if round.is_lasting()
-            && self.head().await?.saturating_sub(reference_block) > self.config.round_blocks.into()
-        {
+        let is_old = round.is_lasting()
+            && self.head().await?.saturating_sub(reference_block) > self.config.round_blocks.into();
+        if !is_old {
+            return Ok(round.terms.clone());
+        }
+        let certificate = self.ledger.certificate::<S>(&digest).await;
+        if certificate.map_err(unstored)?.is_some() || !self.is_watched(&digest).await? {
             return Err(AggregateError::TooLate(digest));
         }
-        Ok(())
+        // Should L1 lose it, its round goes on in terms of then.
+        self.terms().await
     }
 
     /// Makes a round of what its certificate says.

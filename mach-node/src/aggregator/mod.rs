@@ -395,16 +395,13 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
         self.0.check(statement)?;
         let digest = statement.digest(&self.0.config.domain);
         match self.0.find(&digest).await? {
-            Found::Open(round) => {
-                if round.is_closed() {
-                    self.0.check_terms(digest, &round.to_open()).await?;
-                }
-                Ok(round.terms())
+            Found::Open(round) if round.is_closed() => {
+                self.0.late_terms(digest, &round.to_open()).await
             }
+            Found::Open(round) => Ok(round.terms()),
             Found::Closed(closed) => {
                 self.0.check_age(digest, &closed.round).await?;
-                self.0.check_terms(digest, &closed.round).await?;
-                Ok(closed.round.terms)
+                self.0.late_terms(digest, &closed.round).await
             }
             Found::Nothing => self.0.terms().await,
         }

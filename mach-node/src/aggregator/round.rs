@@ -205,14 +205,14 @@ impl<S: Scheme> OpenRound<S> {
         round
     }
 
-    /// A closed round as it was stored, with all that is left of it: its certificate, behind which
-    /// `tally` goes on, and signatures that the certificate does not have.
+    /// A closed round as it was stored, with all that is left of it: its certificate, if it has one, behind
+    /// which `tally` goes on, and signatures that the certificate does not have.
     pub(super) fn reopen(
         digest: B256,
         mut tally: Tally<S>,
         row: StoredRow,
         signatures: &[(OperatorId, G1Bytes<S>)],
-        certificate: Certificate<S>,
+        certificate: Option<Certificate<S>>,
     ) -> Self {
         add_all(&mut tally, signatures);
         let mut round = Self::new(digest, tally);
@@ -223,12 +223,15 @@ impl<S: Scheme> OpenRound<S> {
         };
         round.take_row(row);
         round.phase = Mutex::new(phase);
-        round.certified();
+        round.charged = Mutex::default();
+        if certificate.is_some() {
+            round.certified();
+        }
         round.is_put_away = AtomicBool::new(true);
         let work = round.work.get_mut();
         work.unrecorded.clear();
         work.is_closed = true;
-        work.certificate = Some((Arc::new(certificate), round.opened));
+        work.certificate = certificate.map(|it| (Arc::new(it), round.opened));
         round
     }
 
@@ -391,7 +394,7 @@ impl<S: Scheme> OpenRound<S> {
         if !new.is_empty() {
             *lock(&self.shown) = Arc::new(Shown::of(&tally));
         }
-        if !self.is_certified() {
+        if !self.is_certified() && !self.is_closed() {
             let charged = new.iter().map(|(operator, _)| *operator);
             lock(&self.charged).extend(charged);
         }

@@ -57,6 +57,7 @@ impl<S: Scheme> Aggregator<S> {
         let _turn = shared.proving.acquire().await;
         let restored = blocking(move || {
             let tally = Tally::resume(&certificate, Arc::clone(&keys)).ok()?;
+            let certificate = Some(certificate);
             Some(OpenRound::reopen(digest, tally, row, &beside, certificate))
         });
         restored.await

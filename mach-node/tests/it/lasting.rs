@@ -765,6 +765,73 @@ async fn an_alert_that_others_brought_to_l1_is_not_waited_for() {
     }
 }
 
+/// Others brought an alert to L1, with signatures that are not here. Whoever signs it here later is heard, and
+/// counts when L1 loses it.
+#[tokio::test(start_paused = true)]
+async fn a_signature_of_an_alert_that_others_brought_to_l1_is_kept() {
+    let (store, l1) = (MemoryStore::new(), Forgetful::new());
+    let before = on(&store, &l1.head, l1.clone());
+    before.submit(signed(1, 0)).await.unwrap();
+    let bring = || l1.standing.lock().unwrap().insert(digest(1), B256::ZERO);
+    bring();
+    l1.mine(&before, BLOCKS - 10).await;
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    drop(before);
+
+    // Its terms have grown old meanwhile.
+    l1.head.0.fetch_add(20, Ordering::SeqCst);
+    let after = on(&store, &l1.head, l1.clone());
+    let terms = after.open(&signed(1, 1).statement).await.unwrap();
+    assert_eq!(u64::from(terms.reference_block()), HEAD + BLOCKS + 9);
+    let progress = after.submit(signed(1, 1)).await.unwrap();
+    assert!(matches!(progress, Progress::Confirmed(_)), "{progress:?}");
+    drop(after);
+
+    let last = on(&store, &l1.head, l1.clone());
+    l1.reorganize();
+    l1.mine(&last, 1).await;
+    l1.mine(&last, 1).await;
+    let collecting = Some(Progress::Collecting { signers: 2 });
+    assert_eq!(last.progress(digest(1)), collecting);
+    // Once L1 has had it for long enough, nobody is needed any more.
+    bring();
+    tokio::time::advance(Duration::from_secs(120)).await;
+    for _ in 0..70 {
+        l1.mine(&last, 1).await;
+    }
+    drop(last);
+    let end = on(&store, &l1.head, l1.clone());
+    let error = end.submit(signed(1, 2)).await.unwrap_err();
+    assert!(matches!(error, AggregateError::TooLate(it) if it == digest(1)));
+    assert_eq!(count(&store, Table::Signatures).await, 0);
+    assert_eq!((l1.asked(), l1.sent()), (0, 0));
+}
+
+/// L1 lost an alert while no process looked, for longer than it is looked at. Who signs it before the first look
+/// counts in terms of now, as all others do.
+#[tokio::test(start_paused = true)]
+async fn a_signature_that_comes_before_an_overdue_look_is_kept() {
+    let (store, l1) = (MemoryStore::new(), Forgetful::new());
+    let before = on(&store, &l1.head, l1.clone());
+    sign_all(&before, 1, 0..3).await;
+    confirmed(&before, 1).await;
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    drop(before);
+    l1.reorganize();
+    l1.refuses.store(true, Ordering::SeqCst);
+    l1.head.0.fetch_add(2 * BLOCKS, Ordering::SeqCst);
+    let after = on(&store, &l1.head, l1.clone());
+    let progress = after.submit(signed(1, 3)).await.unwrap();
+    assert!(matches!(progress, Progress::Confirmed(_)), "{progress:?}");
+    drop(after);
+    let last = on(&store, &l1.head, l1.clone());
+    for _ in 0..3 {
+        l1.mine(&last, 1).await;
+    }
+    let reached = Some(Progress::Reached { signers: 4 });
+    assert_eq!(last.progress(digest(1)), reached);
+}
+
 /// Whom the aggregator cannot keep it tells so.
 #[tokio::test]
 async fn what_is_not_kept_is_not_acknowledged() {

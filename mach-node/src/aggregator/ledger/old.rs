@@ -72,6 +72,11 @@ impl Ledger {
         (self.heights(Kept::Confirmation, head.saturating_add(1))).await
     }
 
+    /// Statements of which L1 is looked at again for what it has.
+    pub(in crate::aggregator) async fn watched(&self) -> Result<Vec<B256>, StoreError> {
+        self.digests(Kept::Confirmation, 0, usize::MAX).await
+    }
+
     /// Closed rounds, those that L1 had last first, at most `most`; of alerts those whose confirmations are
     /// still looked at.
     pub(in crate::aggregator) async fn newest_closed(
