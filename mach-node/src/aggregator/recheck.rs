@@ -142,6 +142,8 @@ impl<S: Scheme> Aggregator<S> {
                     confirmation,
                 };
                 let again = look_again(confirmation.l1_block, confirmation.l1_block, confirmations);
+                // In a block of the same height it would be due at that of this look, which is over.
+                let again = again.map(|height| height.max(head.saturating_add(1)));
                 self.close_anew(due, &row, &closed, again, event).await?
             }
             (Look::Withdrawn, _, Some(_)) => self.looked(due, &row, since, head, true).await?,

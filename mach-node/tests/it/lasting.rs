@@ -832,6 +832,55 @@ async fn a_signature_that_comes_before_an_overdue_look_is_kept() {
     assert_eq!(last.progress(digest(1)), reached);
 }
 
+/// An L1 that replaces a block by another one of its height, which has the statement in another transaction.
+struct Replacing {
+    l1: Forgetful,
+    replaces: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl StatementReader for Replacing {
+    async fn standing(&self, statement: &Statement) -> Result<L1Standing, ConfirmError> {
+        self.l1.standing(statement).await
+    }
+}
+
+#[async_trait]
+impl StatementConfirmer for Replacing {
+    async fn confirm(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError> {
+        let confirmation = self.l1.confirm(certificate).await?;
+        Ok(match self.replaces.swap(false, Ordering::SeqCst) {
+            true => Confirmation {
+                transaction: Some(B256::repeat_byte(9)),
+                l1_block: HEAD,
+                ..confirmation
+            },
+            false => confirmation,
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmation_in_another_block_of_its_height_is_looked_at_again() {
+    let (store, l1, replaces) = (MemoryStore::new(), Forgetful::new(), Arc::default());
+    let replacing = Replacing {
+        l1: l1.clone(),
+        replaces: Arc::clone(&replaces),
+    };
+    let aggregator = on(&store, &l1.head, replacing);
+    sign_all(&aggregator, 1, 0..3).await;
+    confirmed(&aggregator, 1).await;
+    until(|| futures::executor::block_on(count(&store, Table::Unconfirmed)) == 0).await;
+    replaces.store(true, Ordering::SeqCst);
+    l1.mine(&aggregator, 2).await;
+    assert!(!replaces.load(Ordering::SeqCst));
+    l1.reorganize();
+    l1.mine(&aggregator, 2).await;
+    assert_eq!(l1.sent(), 2);
+    // A look at a time.
+    assert_eq!(l1.asked(), 3);
+}
+
 /// Whom the aggregator cannot keep it tells so.
 #[tokio::test]
 async fn what_is_not_kept_is_not_acknowledged() {
