@@ -131,10 +131,10 @@ enum Unsent {
     TooLate(AggregateError),
     /// Its round is of long ago: one that is closed, or whose aggregator does not see L1.
     Old(TermsError),
-    /// It does not take it as things are: the operator may be registered after the round's terms, and L1
-    /// may have answered with nonsense.
-    NotYet(AggregateError),
-    /// It did not get through, or never will.
+    /// It does not take it as things are, or on terms that are not accepted: the operator may be registered
+    /// after the round's terms, L1 may have answered with nonsense, and either side may be set up wrongly.
+    NotYet(BoxError),
+    /// It did not get through, or is not to be signed.
     Failed(SinkError),
 }
 
@@ -204,7 +204,7 @@ impl Parts {
                 // Our L1 node may be the one that is behind.
                 TermsError::Future { .. } => SinkError::Backend(error.into()).into(),
                 TermsError::Old { .. } => Unsent::Old(error),
-                _ => refused(error).into(),
+                _ => Unsent::NotYet(error.into()),
             })?;
         let signed = signed.get_or_try_init(|| self.sign(statement)).await?;
         aggregator.submit(signed.clone()).await.map_err(unsent)
@@ -257,9 +257,6 @@ fn unsent(error: AggregateError) -> Unsent {
             SinkError::Backend(error.into()).into()
         }
         error if error.is_transient() => SinkError::Backend(error.into()).into(),
-        error @ (AggregateError::UnknownOperator(_) | AggregateError::Registry(_)) => {
-            Unsent::NotYet(error)
-        }
-        error => refused(error).into(),
+        error => Unsent::NotYet(error.into()),
     }
 }

@@ -41,7 +41,8 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxConfig {
     /// How long an attestation is sent to aggregators that have it without a certificate, or that are away
-    /// while another one has it; and an alert to those that are away while another has its certificate.
+    /// while another one has it; and an alert to those that are away while L1 has it, or where L1 is not asked
+    /// while another has its certificate.
     pub resend_for: Duration,
     /// Most statements that wait. At the limit the oldest attestation is given up: a later one of
     /// its rollup covers it. An alert is given up only if there is none, and some aggregator has it.
@@ -61,13 +62,15 @@ impl Default for OutboxConfig {
 /// Statements on their way to the aggregators of an [`Operator`]. Clones share them.
 ///
 /// A statement is durable before the verifier goes on, and it is sent until every aggregator has a
-/// certificate of it or refused it for good, through restarts: an aggregator that is away for a day misses
+/// certificate of it, through restarts: an aggregator that is away for a day misses
 /// nothing. One that has the signature and waits for others is reminded every half minute, and ever more
 /// seldom, down to every 15 minutes: an alert for as long as it takes, whoever signs it when; an
 /// attestation until a later one of its rollup has a certificate, which covers it, or
-/// [`OutboxConfig::resend_for`] is over. While an alert stands on L1 nobody is reminded of it, nor of one
-/// that the owner of the contract has removed there; after a quarter of an hour of that it is settled. It is the [`Operator`] that asks its guard and signs, so that the
-/// same statement always comes with the same signature. Alerts go before attestations, older ones
+/// [`OutboxConfig::resend_for`] is over. What an aggregator refuses is settled with it, but for an alert, of
+/// which it is reminded too. That there is a certificate of an alert is no aggregator's to say where L1 is
+/// asked: while the alert stands there nobody is reminded of it, nor of one
+/// that the owner of the contract has removed; after a quarter of an hour of that it is settled. It is the
+/// [`Operator`] that asks its guard and signs, so that the same statement always comes with the same signature. Alerts go before attestations, older ones
 /// before newer ones, and reminders last, at most 50 in a second.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
@@ -343,15 +346,13 @@ impl<S: Store> Inner<S> {
                         entry.at_leisure.insert(index);
                     }
                     Progress::Reached { .. } | Progress::Confirmed(_) => {
-                        entry.settled.insert(index);
-                        self.certified(entry);
+                        self.certified_by(entry, index);
                     }
                 }
             }
             Err(Unsent::TooLate(error)) => {
                 info!(%digest, %error, "the aggregator needs the signature no more");
-                entry.settled.insert(index);
-                self.certified(entry);
+                self.certified_by(entry, index);
             }
             // An alert's may be renewed when the aggregator sees L1 again.
             Err(Unsent::Old(error)) if !entry.is_attestation() => {
@@ -360,10 +361,10 @@ impl<S: Store> Inner<S> {
             }
             Err(Unsent::NotYet(error)) if !entry.is_attestation() => {
                 entry.at_leisure.insert(index);
-                return Some(SinkError::Refused(error.into()));
+                return Some(SinkError::Refused(error));
             }
             Err(Unsent::NotYet(error)) => {
-                let error = &error as &dyn std::error::Error;
+                let error = &*error as &dyn std::error::Error;
                 warn!(%digest, error, "refused");
                 entry.settled.insert(index);
             }
@@ -407,6 +408,16 @@ impl<S: Store> Inner<S> {
         self.remove(digest).await;
     }
 
+    /// Takes that an aggregator says that there is a certificate. Of an alert that is its word alone: where L1
+    /// is asked, the aggregator is reminded until L1 has the alert.
+    fn certified_by(&self, entry: &mut Entry, index: usize) {
+        self.certified(entry);
+        match entry.is_attestation() || self.l1.is_none() {
+            true => entry.settled.insert(index),
+            false => entry.at_leisure.insert(index),
+        };
+    }
+
     /// Takes that there is a certificate, which covers earlier blocks of its rollup if it is one of an
     /// attestation.
     fn certified(&self, entry: &mut Entry) {
@@ -423,7 +434,11 @@ impl<S: Store> Inner<S> {
     fn is_pointless(&self, entry: &Entry) -> Option<&'static str> {
         let is_late = self.is_late(entry);
         if !entry.is_attestation() {
-            return (entry.is_certified && is_late).then_some("another aggregator has it");
+            let is_needed = match self.l1 {
+                Some(_) => !entry.is_settled_on_l1(),
+                None => !entry.is_certified,
+            };
+            return (is_late && !is_needed).then_some("others have it");
         }
         let covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = covered.get(&entry.statement.rollup_chain_id());

@@ -263,9 +263,25 @@ async fn what_is_refused_for_good_is_not_sent_again() {
         ..Recorder::default()
     };
     let (outbox, _running) = outbox(&store, &[refusing], OutboxConfig::default()).await;
-    outbox.sink(None).raise(&alert(1)).await.unwrap();
+    let sink = outbox.sink(NonZeroU64::new(1));
+    sink.attest(&attestation(1)).await.unwrap();
     until(|| outbox.status().refused == 1).await;
     assert_eq!(outbox.status().waiting, 0);
+}
+
+/// The operator has said something else, and says no more, whoever would take it.
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_contradicts_what_was_signed_is_not_sent() {
+    let store = Arc::new(MemoryStore::new());
+    let recorder = Recorder::default();
+    let aggregators = std::slice::from_ref(&recorder);
+    let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+    let sink = outbox.sink(NonZeroU64::new(1));
+    sink.attest(&attestation(1)).await.unwrap();
+    until(|| recorder.got() == [1]).await;
+    sink.raise(&alert(1)).await.unwrap();
+    until(|| outbox.status().refused == 1).await;
+    assert_eq!((outbox.status().waiting, recorder.got()), (0, vec![1]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -439,7 +455,7 @@ async fn an_alert_outlasts_terms_of_long_ago() {
     }
 }
 
-/// An operator that registers now, and an L1 that answered with nonsense.
+/// An operator that registers now, an L1 that answered with nonsense, an aggregator that is set up wrongly.
 #[tokio::test(start_paused = true)]
 async fn an_alert_is_sent_again_after_refusals_that_pass() {
     let (quorum, reference_block) = (0, 7);
@@ -451,6 +467,8 @@ async fn an_alert_is_sent_again_after_refusals_that_pass() {
                 reference_block,
             }),
             AggregateError::UnknownOperator(id(0)),
+            AggregateError::UnknownRollup(ROLLUP),
+            AggregateError::BadSignature(id(0)),
         ]
     };
     let recorder = Recorder::default();
@@ -464,7 +482,7 @@ async fn an_alert_is_sent_again_after_refusals_that_pass() {
     // It is not in a hurry.
     let left = recorder.errors.lock().unwrap().len();
     let status = outbox.status();
-    assert_eq!((left, status.waiting, status.held), (2, 1, 0));
+    assert_eq!((left, status.waiting, status.held), (4, 1, 0));
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let status = outbox.status();
     assert_eq!((status.waiting, status.accepted, status.refused), (0, 1, 0));
@@ -543,14 +561,14 @@ async fn what_cannot_be_written_down_is_not_taken() {
     assert_eq!(outbox.status().waiting, 0);
 }
 
-/// An L1 that has one thing to say, and counts how often it is asked.
-struct Says(L1Standing, AtomicUsize);
+/// An L1 that has one thing to say at a time, and counts how often it is asked.
+struct Says(Mutex<L1Standing>, AtomicUsize);
 
 #[async_trait]
 impl StatementReader for Says {
     async fn standing(&self, _: &Statement) -> Result<L1Standing, ConfirmError> {
         self.1.fetch_add(1, Ordering::SeqCst);
-        Ok(self.0)
+        Ok(*self.0.lock().unwrap())
     }
 }
 
@@ -565,7 +583,7 @@ async fn l1_says_when_an_alert_is_needed_no_more() {
     ] {
         let store = MemoryStore::new();
         let recorders = [Recorder::collecting(1000), Recorder::collecting(1000)];
-        let l1 = Arc::new(Says(standing, AtomicUsize::new(0)));
+        let l1 = Arc::new(Says(Mutex::new(standing), AtomicUsize::new(0)));
         let operator = operator(store.clone(), &recorders);
         let reader = Some(Arc::<Says>::clone(&l1) as Arc<dyn StatementReader>);
         let config = OutboxConfig {
@@ -607,6 +625,47 @@ async fn l1_says_when_an_alert_is_needed_no_more() {
             }
         }
         assert!(sent(2) > 4);
+    }
+}
+
+/// That there is a certificate is easily said. The other aggregator, which waits for signatures, is reminded
+/// until L1 has the alert, and so is whoever said so alone.
+#[tokio::test(start_paused = true)]
+async fn no_aggregator_makes_an_alert_forgotten() {
+    let honest = Recorder::collecting(FOR_EVER);
+    let late = Recorder {
+        is_late: true,
+        ..Recorder::default()
+    };
+    for recorders in [
+        vec![Recorder::default(), honest.clone()],
+        vec![Recorder::default()],
+        vec![late],
+    ] {
+        let store = MemoryStore::new();
+        let l1 = Arc::new(Says(Mutex::new(L1Standing::Absent), AtomicUsize::new(0)));
+        let operator = operator(store.clone(), &recorders);
+        let reader = Some(Arc::<Says>::clone(&l1) as Arc<dyn StatementReader>);
+        // Its time is over at once, which an alert does not mind.
+        let config = OutboxConfig {
+            resend_for: Duration::ZERO,
+            ..OutboxConfig::default()
+        };
+        let outbox = Outbox::open(store, operator, reader, config).await.unwrap();
+        let (running, shutdown) = (outbox.clone(), CancellationToken::new());
+        let ended = shutdown.clone();
+        tokio::spawn(async move { running.run(ended).await });
+        let _running = shutdown.drop_guard();
+        outbox.sink(None).raise(&alert(1)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(7200)).await;
+        assert_eq!(outbox.status().waiting, 1);
+        for recorder in &recorders {
+            assert!(recorder.got().len() > 5, "{:?}", recorder.got());
+        }
+        *l1.0.lock().unwrap() = L1Standing::Stands;
+        tokio::time::sleep(Duration::from_secs(7200)).await;
+        let status = outbox.status();
+        assert_eq!((status.waiting, status.given_up), (0, 0));
     }
 }
 

@@ -36,8 +36,8 @@ pub(super) struct Entry {
     pub(super) signed: Arc<Signed>,
     /// Aggregators that need it no more or refused it, by their position.
     pub(super) settled: BTreeSet<usize>,
-    /// Those that are asked again at leisure: they have it and wait for others to sign, or do not take it as
-    /// things are.
+    /// Those that are asked again at leisure: they have it and wait for others to sign, or for L1, or do not
+    /// take it as things are.
     pub(super) at_leisure: BTreeSet<usize>,
     /// Whether some aggregator has taken it.
     pub(super) is_accepted: bool,
@@ -90,10 +90,11 @@ impl Entry {
         (standing != L1Standing::Absent).then_some(standing)
     }
 
-    /// Whether L1 has said the same for long enough.
+    /// Whether L1 has said for long enough that the alert is there, or was.
     pub(super) fn is_settled_on_l1(&self) -> bool {
-        self.on_l1
-            .is_some_and(|(_, since)| since.elapsed() >= SETTLES_AFTER)
+        self.on_l1.is_some_and(|(standing, since)| {
+            standing != L1Standing::Absent && since.elapsed() >= SETTLES_AFTER
+        })
     }
 
     /// Of so many aggregators those that it is to be sent to now.
