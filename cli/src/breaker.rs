@@ -137,8 +137,8 @@ pub(crate) struct BreakerArgs {
     #[arg(long, env = "MACH_BREAKER_SETTLE_ALERTS", value_name = "BLOCKS", default_value_t = SETTLE_ALERTS)]
     settle_alerts: u64,
 
-    /// File for the alerts of L1 that are in force, so that a restart forgets none [default: none, which is
-    /// said at the start; with --config breaker-ROLLUP.json in store.folder]
+    /// File for the alerts that are in force, so that a restart forgets none [default: none, which is said at
+    /// the start; with --config breaker-ROLLUP.json in store.folder]
     #[arg(long, env = "MACH_BREAKER_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
 
@@ -221,17 +221,11 @@ async fn serve_breaker(
         "policy    {}, and {} where alerts are not heard of",
         config.policy, config.when_lost
     ));
-    if config.l1_rpc.is_some() {
-        match &config.state {
-            Some(file) => say(&format!("state     {}", file.display())),
-            None => {
-                say("state     none");
-                warn!(
-                    "no --state: a restart forgets alerts that a reorganisation of L1 has taken away, \
-                     {} blocks early",
-                    config.settle_alerts
-                );
-            }
+    match &config.state {
+        Some(file) => say(&format!("state     {}", file.display())),
+        None => {
+            say("state     none");
+            warn!("no --state: a restart forgets alerts that its feed does not tell at once");
         }
     }
     ended.wait().await;

@@ -60,7 +60,7 @@ pub struct BreakerConfig {
     /// back. 0 is for an L1 without reorganisations.
     #[serde(default = "default_settle_alerts")]
     pub settle_alerts: u64,
-    /// File where alerts of L1 that are in force are kept for the next process.
+    /// File where alerts that are in force are kept for the next process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,
 }
@@ -126,7 +126,13 @@ impl BreakerConfig {
     /// Errors: [`ConfigError`].
     pub fn connect(&self) -> Result<Box<dyn AlertFeed>, ConfigError> {
         match self.feed()? {
-            FeedChoice::Events(url) => Ok(Box::new(EventFeed::new(url.clone(), self.rollup)?)),
+            FeedChoice::Events(url) => {
+                let mut feed = EventFeed::new(url.clone(), self.rollup)?;
+                if let Some(file) = &self.state {
+                    feed = feed.with_memory(file.clone())?;
+                }
+                Ok(Box::new(feed))
+            }
             FeedChoice::L1 {
                 url,
                 service_manager,

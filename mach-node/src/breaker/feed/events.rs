@@ -1,6 +1,10 @@
 //! A feed from an aggregator.
 
-use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    time::Duration,
+};
 
 use alloy_primitives::{B256, ChainId};
 use async_trait::async_trait;
@@ -8,7 +12,8 @@ use mach_core::Alert;
 use reqwest::{Client, Response, Url, header, redirect::Policy};
 
 use super::{
-    AlertFeed, FeedError, FeedEvent, StandingAlert,
+    AlertFeed, FeedError, FeedEvent, MAX_HELD, MemoryError, StandingAlert,
+    memory::{Memory, Remembered},
     sse::{Item, Parser},
 };
 use crate::finality::{AlertView, EventRecord, FinalityEvent};
@@ -33,6 +38,9 @@ pub struct EventFeed {
     connection: Option<Connection>,
     /// Alerts that stand, for the confirmation that comes later.
     standing: BTreeMap<B256, StandingAlert>,
+    memory: Option<Memory>,
+    /// Alerts that are told before the aggregator is heard.
+    untold: VecDeque<StandingAlert>,
 }
 
 #[derive(Debug)]
@@ -63,7 +71,37 @@ impl EventFeed {
             rollup,
             connection: None,
             standing: BTreeMap::new(),
+            memory: None,
+            untold: VecDeque::new(),
         })
+    }
+
+    /// Keeps the alerts that stand in this file, and begins with those in it: they are told before the
+    /// aggregator is heard, and stand until it says what does.
+    ///
+    /// Errors: [`MemoryError`].
+    pub fn with_memory(mut self, path: PathBuf) -> Result<Self, MemoryError> {
+        let memory = Memory::open(path, self.rollup, None)?;
+        let kept = memory.kept().iter().map(|it| it.alert.clone());
+        self.untold = kept.collect();
+        self.standing = (self.untold.iter().cloned())
+            .map(|alert| (alert.digest, alert))
+            .collect();
+        self.memory = Some(memory);
+        Ok(self)
+    }
+
+    /// Writes down what stands.
+    async fn keep(&mut self) {
+        let Some(memory) = &mut self.memory else {
+            return;
+        };
+        let standing = self.standing.values().map(|alert| Remembered {
+            alert: alert.clone(),
+            gone_since: None,
+        });
+        let standing = standing.collect();
+        memory.keep(standing).await;
     }
 
     async fn connect(&self) -> Result<Connection, EventError> {
@@ -100,7 +138,10 @@ impl EventFeed {
             }
             FinalityEvent::Alerted(view) if view.rollup == self.rollup && !view.is_resolved => {
                 let alert = alert(view);
-                self.standing.insert(alert.digest, alert.clone());
+                let is_known = self.standing.contains_key(&alert.digest);
+                if is_known || self.standing.len() < MAX_HELD {
+                    self.standing.insert(alert.digest, alert.clone());
+                }
                 FeedEvent::Alerted(Box::new(alert))
             }
             FinalityEvent::Confirmed {
@@ -161,6 +202,11 @@ impl EventFeed {
 #[async_trait]
 impl AlertFeed for EventFeed {
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
+        if let Some(alert) = self.untold.pop_front() {
+            return Ok(FeedEvent::Alerted(Box::new(alert)));
+        }
+        // What was told last is in force already, and did not wait for the disk.
+        self.keep().await;
         self.advance()
             .await
             .map_err(|error| FeedError(error.into()))

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,11 +11,10 @@ use alloy_provider::{DynProvider, Provider};
 use async_trait::async_trait;
 use mach_contracts_bindings::{ActiveAlert, Probe, RollupStanding};
 use mach_core::Confirmation;
-use tokio::task::spawn_blocking;
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use super::{
-    AlertFeed, FeedError, FeedEvent, MemoryError, StandingAlert,
+    AlertFeed, FeedError, FeedEvent, MAX_HELD, MemoryError, StandingAlert,
     memory::{Memory, Remembered},
 };
 use crate::{SETTLE_ALERTS, settling::Settling};
@@ -27,9 +25,6 @@ const MAX_ALERTS: u64 = 1_025;
 /// How often a node that lags is asked again at once, and how long after.
 const TRIES: u32 = 4;
 const TRY_AGAIN: Duration = Duration::from_millis(100);
-
-/// Alerts in force that are kept, far above what a breaker tells apart. With more it is tripped anyway.
-const MAX_HELD: usize = 4_096;
 
 /// Reads a service manager, of any generation, again and again.
 ///
@@ -50,8 +45,6 @@ pub struct L1Feed {
     /// Alerts in force.
     held: BTreeMap<B256, StandingAlert>,
     memory: Option<Memory>,
-    /// What the file has.
-    kept: Vec<Remembered>,
     /// Whether L1 was looked at before.
     is_later: bool,
     transactions: BTreeMap<B256, Option<TxHash>>,
@@ -80,7 +73,6 @@ impl L1Feed {
             settling: Settling::new(SETTLE_ALERTS),
             held: BTreeMap::new(),
             memory: None,
-            kept: Vec::new(),
             is_later: false,
             transactions: BTreeMap::new(),
             incomplete: VecDeque::new(),
@@ -99,7 +91,8 @@ impl L1Feed {
     #[must_use]
     pub fn with_settle(mut self, blocks: u64) -> Self {
         self.settling = Settling::new(blocks);
-        for Remembered { alert, gone_since } in &self.kept {
+        let kept = self.memory.iter().flat_map(Memory::kept);
+        for Remembered { alert, gone_since } in kept {
             if let Some(since) = gone_since {
                 self.settling.resume(alert.digest, *since);
             }
@@ -112,8 +105,8 @@ impl L1Feed {
     ///
     /// Errors: [`MemoryError`].
     pub fn with_memory(mut self, path: PathBuf) -> Result<Self, MemoryError> {
-        let (memory, kept) = Memory::open(path, self.rollup, self.service_manager)?;
-        for Remembered { alert, gone_since } in &kept {
+        let memory = Memory::open(path, self.rollup, Some(self.service_manager))?;
+        for Remembered { alert, gone_since } in memory.kept() {
             self.held.insert(alert.digest, alert.clone());
             if let Some(since) = gone_since {
                 self.settling.resume(alert.digest, *since);
@@ -121,7 +114,6 @@ impl L1Feed {
         }
         self.untold = self.held.values().cloned().collect();
         self.memory = Some(memory);
-        self.kept = kept;
         Ok(self)
     }
 
@@ -209,26 +201,17 @@ impl L1Feed {
         }
     }
 
-    /// Writes down what is in force, if it is something else than before. A disk takes its time.
+    /// Writes down what is in force.
     async fn keep(&mut self) {
-        let Some(memory) = self.memory.clone() else {
+        let Some(memory) = &mut self.memory else {
             return;
         };
         let held = self.held.values().map(|alert| Remembered {
             alert: alert.clone(),
             gone_since: self.settling.since(&alert.digest),
         });
-        let held: Vec<_> = held.collect();
-        if held == self.kept {
-            return;
-        }
-        let (rollup, service_manager, written) = (self.rollup, self.service_manager, held.clone());
-        let kept = spawn_blocking(move || memory.keep(rollup, service_manager, written)).await;
-        match kept.map_err(io::Error::other).flatten() {
-            Ok(()) => self.kept = held,
-            // It is in force all the same, and the next look tries again.
-            Err(error) => error!(%error, "alerts in force are not kept for the next process"),
-        }
+        let held = held.collect();
+        memory.keep(held).await;
     }
 
     fn alert(&mut self, active: &ActiveAlert) -> StandingAlert {

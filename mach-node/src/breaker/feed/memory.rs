@@ -8,6 +8,8 @@ use std::{
 
 use alloy_primitives::{Address, BlockNumber, ChainId};
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use tracing::error;
 
 use super::StandingAlert;
 
@@ -16,8 +18,14 @@ const VERSION: u32 = 1;
 const MAX_BYTES: u64 = 16 << 20;
 
 /// Where a feed keeps the alerts that are in force.
-#[derive(Clone, Debug)]
-pub(super) struct Memory(PathBuf);
+#[derive(Debug)]
+pub(super) struct Memory {
+    path: PathBuf,
+    rollup: ChainId,
+    service_manager: Option<Address>,
+    /// What the file has.
+    kept: Vec<Remembered>,
+}
 
 /// An alert that is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +41,9 @@ pub(super) struct Remembered {
 struct Content {
     version: u32,
     rollup: ChainId,
-    service_manager: Address,
+    /// None of those that an aggregator tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service_manager: Option<Address>,
     alerts: Vec<Remembered>,
 }
 
@@ -51,78 +61,104 @@ pub enum MemoryError {
     #[error("{0} has version {1}, which is not known here")]
     Version(PathBuf, u32),
     /// It is of another breaker.
-    #[error("{path} is about rollup {rollup} and the service manager {service_manager}")]
+    #[error("{path} is about rollup {rollup}{}", of(*service_manager))]
     Other {
         /// The file.
         path: PathBuf,
         /// Its rollup.
         rollup: ChainId,
-        /// Its contract.
-        service_manager: Address,
+        /// Its contract, if an L1 was read.
+        service_manager: Option<Address>,
     },
 }
 
+fn of(service_manager: Option<Address>) -> String {
+    service_manager.map_or_else(String::new, |it| format!(" and the service manager {it}"))
+}
+
 impl Memory {
-    /// The file, and what is in it; nothing if it is not there.
+    /// The file, with what is in it; nothing if it is not there. What an aggregator told and what a service
+    /// manager has are about the same alerts.
     pub(super) fn open(
         path: PathBuf,
         rollup: ChainId,
-        service_manager: Address,
-    ) -> Result<(Self, Vec<Remembered>), MemoryError> {
+        service_manager: Option<Address>,
+    ) -> Result<Self, MemoryError> {
+        let mut this = Self {
+            path,
+            rollup,
+            service_manager,
+            kept: Vec::new(),
+        };
         let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+        let read =
+            File::open(&this.path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
         match read {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok((Self(path), Vec::new()));
-            }
-            Err(error) => return Err(MemoryError::Io(path, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(this),
+            Err(error) => return Err(MemoryError::Io(this.path, error)),
         }
         let content: Content = match serde_json::from_slice(&text) {
             Ok(content) => content,
-            Err(error) => return Err(MemoryError::Damaged(path, error)),
+            Err(error) => return Err(MemoryError::Damaged(this.path, error)),
         };
         if content.version != VERSION {
-            return Err(MemoryError::Version(path, content.version));
+            return Err(MemoryError::Version(this.path, content.version));
         }
-        if (content.rollup, content.service_manager) != (rollup, service_manager) {
+        let is_other = (content.service_manager.zip(service_manager)).is_some_and(|(a, b)| a != b);
+        if content.rollup != rollup || is_other {
             return Err(MemoryError::Other {
-                path,
+                path: this.path,
                 rollup: content.rollup,
                 service_manager: content.service_manager,
             });
         }
-        Ok((Self(path), content.alerts))
+        this.kept = content.alerts;
+        Ok(this)
     }
 
-    /// Puts `alerts` in the place of what was there, whole or not at all.
-    pub(super) fn keep(
-        &self,
-        rollup: ChainId,
-        service_manager: Address,
-        alerts: Vec<Remembered>,
-    ) -> io::Result<()> {
+    /// What the file has.
+    pub(super) fn kept(&self) -> &[Remembered] {
+        &self.kept
+    }
+
+    /// Puts `alerts` in the place of what was there, if they are others. A disk takes its time.
+    pub(super) async fn keep(&mut self, alerts: Vec<Remembered>) {
+        if alerts == self.kept {
+            return;
+        }
+        let path = self.path.clone();
         let content = Content {
             version: VERSION,
-            rollup,
-            service_manager,
+            rollup: self.rollup,
+            service_manager: self.service_manager,
             alerts,
         };
-        let folder = match self.0.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(folder)?;
-        let next = self.0.with_extension("next");
-        let mut file = File::create(&next)?;
-        file.write_all(&serde_json::to_vec(&content)?)?;
-        file.sync_all()?;
-        fs::rename(next, &self.0)?;
-        if cfg!(unix) {
-            File::open(folder)?.sync_all()?;
+        let written = spawn_blocking(move || write(&path, &content).map(|()| content.alerts)).await;
+        match written.map_err(io::Error::other).flatten() {
+            Ok(alerts) => self.kept = alerts,
+            // They are in force all the same, and the next time it is tried again.
+            Err(error) => error!(%error, "alerts in force are not kept for the next process"),
         }
-        Ok(())
     }
+}
+
+/// Whole or not at all.
+fn write(path: &Path, content: &Content) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let next = path.with_extension("next");
+    let mut file = File::create(&next)?;
+    file.write_all(&serde_json::to_vec(content)?)?;
+    file.sync_all()?;
+    fs::rename(next, path)?;
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -130,13 +166,14 @@ mod tests {
     use super::*;
     use alloy_primitives::B256;
 
-    #[test]
-    fn what_is_kept_is_there_again() {
+    #[tokio::test]
+    async fn what_is_kept_is_there_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/breaker.json");
-        let open = |rollup| Memory::open(path.clone(), rollup, Address::ZERO);
-        let (memory, alerts) = open(901).unwrap();
-        assert_eq!(alerts, []);
+        let open = |rollup, manager| Memory::open(path.clone(), rollup, manager);
+        let zero = Some(Address::ZERO);
+        let mut memory = open(901, zero).unwrap();
+        assert_eq!(memory.kept(), []);
         let alert = Remembered {
             alert: StandingAlert {
                 digest: B256::repeat_byte(1),
@@ -146,17 +183,24 @@ mod tests {
             gone_since: Some(7),
         };
         for kept in [vec![alert.clone(), alert.clone()], vec![alert]] {
-            memory.keep(901, Address::ZERO, kept.clone()).unwrap();
-            assert_eq!(open(901).unwrap().1, kept);
+            memory.keep(kept.clone()).await;
+            assert_eq!(memory.kept(), kept);
+            assert_eq!(open(901, zero).unwrap().kept(), kept);
         }
-        let told = open(10).unwrap_err().to_string();
-        assert!(told.contains("is about rollup 901"), "{told}");
-        // Half of it is no clean chain.
         let text = fs::read(&path).unwrap();
+        let told = open(10, zero).unwrap_err().to_string();
+        assert!(told.contains("is about rollup 901"), "{told}");
+        open(901, Some(Address::repeat_byte(1))).unwrap_err();
+        // Whoever has heard of them from an aggregator and reads L1 now, or the other way round.
+        let mut heard = open(901, None).unwrap();
+        assert_eq!(heard.kept(), memory.kept());
+        heard.keep(vec![]).await;
+        assert_eq!(open(901, zero).unwrap().kept(), []);
+        // Half of it is no clean chain.
         fs::write(&path, &text[..text.len() / 2]).unwrap();
-        assert!(matches!(open(901), Err(MemoryError::Damaged(..))));
+        assert!(matches!(open(901, zero), Err(MemoryError::Damaged(..))));
         let newer = String::from_utf8(text).unwrap();
         fs::write(&path, newer.replace("\"version\":1", "\"version\":2")).unwrap();
-        assert!(matches!(open(901), Err(MemoryError::Version(_, 2))));
+        assert!(matches!(open(901, zero), Err(MemoryError::Version(_, 2))));
     }
 }

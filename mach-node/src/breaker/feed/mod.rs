@@ -17,6 +17,9 @@ pub use l1::L1Feed;
 pub use local::{LocalFeed, LocalFeedSender};
 pub use memory::MemoryError;
 
+/// Alerts in force that are kept, far above what a breaker tells apart. With more it is tripped anyway.
+const MAX_HELD: usize = 4_096;
+
 /// Tells of the alerts and of the attested head of one rollup.
 #[async_trait]
 #[auto_impl(Box)]

@@ -1,6 +1,6 @@
 //! Alerts that an aggregator tells of.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use mach_node::{
     breaker::{Breaker, BreakerConfig, BreakerLimits, GateState},
@@ -92,4 +92,60 @@ async fn a_certificate_trips_the_breaker() {
     assert_eq!(other.gate().state(), GateState::Starting);
     shutdown.cancel();
     listening.await.unwrap();
+}
+
+/// A breaker is started anew while its aggregator is away: the alert that stood stands, until the aggregator says
+/// that it does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_forgets_no_alert() {
+    let config = FinalityConfig::new(DOMAIN, [ROLLUP]);
+    let index = FinalityIndex::open(MemoryStore::new(), config);
+    let index = index.await.unwrap();
+    let loopback: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let server = serve(router(index.clone(), None), loopback).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("breaker.json");
+    let nobody = "http://127.0.0.1:1";
+    let breaker = |events: &str| {
+        let mut config = BreakerConfig::new(ROLLUP, nobody.parse().unwrap());
+        config.events = Some(events.parse().unwrap());
+        config.state = Some(state.clone());
+        let feed = config.connect().unwrap();
+        Breaker::new(&config, BreakerLimits::default(), feed).unwrap()
+    };
+    let reach = async |breaker: &Breaker, state| {
+        let reached = breaker.gate().reach(state);
+        timeout(Duration::from_secs(20), reached).await.unwrap();
+    };
+    let kept = async |count: usize| {
+        while alerts(&state) != count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+
+    let before = breaker(&server.url());
+    reach(&before, GateState::Serving).await;
+    let (alert, confirmation) = (crate::ports::alert(1), confirmation(digest(1)));
+    index.found(&alert, &confirmation).await.unwrap();
+    reach(&before, GateState::Tripped).await;
+    timeout(Duration::from_secs(20), kept(1)).await.unwrap();
+    let known = before.gate().status().alerts;
+    drop(before);
+
+    let alone = breaker(nobody);
+    reach(&alone, GateState::Tripped).await;
+    assert_eq!(alone.gate().status().alerts, known);
+    drop(alone);
+
+    index.resolved(digest(1)).await.unwrap();
+    let after = breaker(&server.url());
+    reach(&after, GateState::Serving).await;
+    timeout(Duration::from_secs(20), kept(0)).await.unwrap();
+}
+
+/// Alerts in the file of a breaker.
+fn alerts(state: &Path) -> usize {
+    let text = std::fs::read_to_string(state).unwrap_or_default();
+    let content: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    content["alerts"].as_array().map_or(0, Vec::len)
 }
