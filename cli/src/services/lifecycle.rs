@@ -68,7 +68,8 @@ impl Lifecycle {
         Ok(url)
     }
 
-    /// Until a signal comes, or nothing works any more.
+    /// Until a signal comes, nothing works any more, or something beside it has panicked: whoever started the
+    /// service may start it again, and nobody would miss an outbox that sends nothing.
     pub(super) async fn run(mut self) -> eyre::Result<Outcome> {
         let mut failure = None;
         loop {
@@ -85,6 +86,12 @@ impl Lifecycle {
                         // Without work there is nothing to stay up for.
                         self.end().await;
                         return Err(failure.unwrap_or_else(|| eyre::eyre!("there is nothing to do")));
+                    }
+                },
+                Some(ended) = self.helpers.join_next() => {
+                    if let Err(panicked) = ended {
+                        self.end().await;
+                        return Err(panicked.into());
                     }
                 }
             }
@@ -135,4 +142,28 @@ fn open(path: &Path) -> eyre::Result<RedbStore> {
             .wrap_err(path.display().to_string())
             .wrap_err(advice)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_ends_when_a_part_of_it_panics() {
+        let mut life = Lifecycle::new().unwrap();
+        let shutdown = life.shutdown.clone();
+        life.work.spawn(async move {
+            shutdown.cancelled().await;
+            Ok(())
+        });
+        // One that has done its work is no reason.
+        life.helpers.spawn(async {});
+        life.helpers.spawn(async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            panic!("the outbox is gone");
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(10), life.run());
+        let error = ended.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("the outbox is gone"), "{error}");
+    }
 }
