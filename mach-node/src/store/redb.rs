@@ -25,8 +25,9 @@ use super::{
 /// A [`Store`] in a redb file. Clones share it; a second process is refused.
 ///
 /// Writes that come together share one commit, which is on the disk before any of them is answered.
-/// Every value carries a checksum (CRC-32) of its table, key and bytes; all of them are
-/// checked when the store is opened, and each one again when it is read.
+/// Every page has a checksum, and all of them are checked when the store is opened. Every value carries
+/// another one (CRC-32), of its table, key and bytes: it is checked when the value is read, and says which
+/// row it is that a damaged page had.
 ///
 /// When the last clone is dropped, what was written is on the disk and the file is free.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl Drop for Shared {
 }
 
 impl RedbStore {
-    /// Opens the store at `path`, or makes it, and checks every row.
+    /// Opens the store at `path`, or makes it, and checks every page.
     ///
     /// A new store gets its name when it is whole and on the disk, and only if the name is free: a
     /// crash leaves none or a whole one, and of two who make it one has it.

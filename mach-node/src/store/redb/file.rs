@@ -43,33 +43,61 @@ fn builder() -> Builder {
 
 /// The store at `path`, checked; `None` if there is no file.
 pub(super) fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
-    let open = || {
-        let mut database = match builder().open(path) {
-            Err(DatabaseError::Storage(StorageError::Io(error)))
-                if error.kind() == io::ErrorKind::NotFound =>
-            {
-                return Ok(None);
-            }
-            other => other.map_err(|error| unopened(error, path))?,
-        };
-        check_version(&database)?;
-        for table in ADDED {
-            add_table(&database, table)?;
-        }
-        check_rows(&database)?;
-        let is_whole = database.check_integrity();
-        // A page that had to be repaired may be one that a statement was forgotten with.
-        if !is_whole.map_err(|error| unopened(error, path))? {
-            return Err(StoreError::Unreadable("its pages were changed".into()));
-        }
-        Ok(Some(database))
+    let Some(mut database) = guarded(|| opened(path))? else {
+        return Ok(None);
     };
-    // redb trusts its pages once their root is right, and panics on what cannot be.
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| {
+    let checked = guarded(|| check_pages(&mut database, path));
+    let Err(error) = checked else {
+        return Ok(Some(database));
+    };
+    // Which row it was, the checksum of the row tells. No page was put back to what it was before, since every
+    // commit has two phases.
+    let named = guarded(|| check_rows(&database));
+    // It panics once more if it did before.
+    let _ = guarded(move || {
+        drop(database);
+        Ok(())
+    });
+    match named {
+        Err(named @ StoreError::Damaged { .. }) => Err(named),
+        _ => Err(error),
+    }
+}
+
+/// What `look` says. redb panics on pages that cannot be.
+fn guarded<T>(look: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| {
         Err(StoreError::Unreadable(
             "its pages contradict each other".into(),
         ))
     })
+}
+
+/// The file as it is; `None` if there is none.
+fn opened(path: &Path) -> Result<Option<Database>, StoreError> {
+    let database = match builder().open(path) {
+        Err(DatabaseError::Storage(StorageError::Io(error)))
+            if error.kind() == io::ErrorKind::NotFound =>
+        {
+            return Ok(None);
+        }
+        other => other.map_err(|error| unopened(error, path))?,
+    };
+    check_version(&database)?;
+    for table in ADDED {
+        add_table(&database, table)?;
+    }
+    check_tables(&database)?;
+    Ok(Some(database))
+}
+
+/// Compares every page with its checksum: one that is wrong may be one that a statement was forgotten with.
+fn check_pages(database: &mut Database, path: &Path) -> Result<(), StoreError> {
+    let is_whole = database.check_integrity();
+    if is_whole.map_err(|error| unopened(error, path))? {
+        return Ok(());
+    }
+    Err(StoreError::Unreadable("its pages were changed".into()))
 }
 
 /// Makes a store under a name of its own and gives it `path` when it is whole; `None` if somebody
@@ -159,7 +187,16 @@ fn add_table(database: &Database, table: Table) -> Result<(), StoreError> {
     transaction.commit().map_err(StoreError::backend)
 }
 
-/// Reads every row once, each table on a thread of its own: a service waits for it.
+/// Refuses a store without one of its tables.
+fn check_tables(database: &Database) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(StoreError::backend)?;
+    for table in Table::ALL {
+        read.open_table(definition(table)).map_err(unopened_table)?;
+    }
+    Ok(())
+}
+
+/// Looks for a row that is not what was written, each table on a thread of its own.
 fn check_rows(database: &Database) -> Result<(), StoreError> {
     thread::scope(|scope| {
         let checks = Table::ALL.map(|table| {
