@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Most signatures that are proved together.
-const MAX_BATCH: usize = 1024;
+const MAX_BATCH: usize = 4096;
 /// Late signatures make a better certificate at most this often.
 const EXTEND_EVERY: Duration = Duration::from_millis(250);
 /// How long a round whose certificate is not brought to L1 stays open for those who are late.

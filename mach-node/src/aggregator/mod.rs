@@ -4,6 +4,7 @@ mod batch;
 mod compared;
 mod config;
 mod confirm;
+mod digests;
 mod keys;
 mod late;
 mod leader;
@@ -14,6 +15,7 @@ mod round;
 mod rounds;
 mod shown;
 mod tend;
+mod turns;
 mod view;
 
 use std::{
@@ -42,6 +44,7 @@ use crate::{
     L1Head,
     store::{Store, StoreError},
 };
+use digests::Digests;
 use keys::KeyRing;
 use late::Closed;
 use leader::Leadership;
@@ -49,6 +52,7 @@ use ledger::Ledger;
 use pace::Pace;
 use round::OpenRound;
 use rounds::{Inserted, Rounds};
+use turns::Turns;
 use view::Events;
 
 pub use config::{AggregatorConfig, InstanceConfig, Retention, ToL1};
@@ -88,7 +92,9 @@ struct Shared<S: Scheme> {
     registry: Box<dyn OperatorRegistry<S>>,
     l1: Arc<dyn L1Head>,
     confirmer: Box<dyn StatementConfirmer<S>>,
+    digests: Digests,
     rounds: Rounds<S>,
+    turns: Turns,
     ledger: Ledger,
     leadership: Option<Leadership>,
     /// As many as there are cores prove signatures at a time.
@@ -121,11 +127,13 @@ impl<S: Scheme> Aggregator<S> {
             .map(|instance| Leadership::new(Arc::clone(&store), &config.domain, instance));
         let fence = leadership.as_ref().map(Leadership::fence);
         Self(Arc::new(Shared {
+            digests: Digests::new(config.domain),
             rounds: Rounds::new(
                 config.max_rounds,
                 config.max_rounds_per_operator,
                 config.round_lifetime,
             ),
+            turns: Turns::default(),
             ledger: Ledger::new(store, config.domain, fence),
             leadership,
             config,
@@ -189,6 +197,10 @@ impl<S: Scheme> Aggregator<S> {
         signed: &SignedStatement<S>,
         is_paid: &mut bool,
     ) -> Result<Progress, AggregateError> {
+        let turn = match self.0.rounds.get(&digest) {
+            Some(_) => None,
+            None => Some(self.0.turns.take(digest).await),
+        };
         let round = match self.0.find(&digest).await? {
             Found::Open(round) if round.is_withdrawn() => return Ok(Progress::Withdrawn),
             Found::Open(round) => round,
@@ -204,6 +216,7 @@ impl<S: Scheme> Aggregator<S> {
             }
             Found::Nothing => self.0.begin(digest, signed).await?,
         };
+        drop(turn);
         self.count(round, signed).await
     }
 
@@ -393,7 +406,7 @@ fn malformed(error: impl Into<BoxError>) -> AggregateError {
 impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
     async fn open(&self, statement: &Statement) -> Result<Round, AggregateError> {
         self.0.check(statement)?;
-        let digest = statement.digest(&self.0.config.domain);
+        let digest = self.0.digests.of(statement);
         match self.0.find(&digest).await? {
             Found::Open(round) if round.is_closed() => {
                 self.0.late_terms(digest, &round.to_open()).await
@@ -412,7 +425,7 @@ impl<S: Scheme> SignatureAggregator<S> for Aggregator<S> {
             return Err(AggregateError::WrongDomain);
         }
         self.0.check(&signed.statement)?;
-        let digest = signed.digest();
+        let digest = self.0.digests.of(&signed.statement);
         let mut is_paid = false;
         for _ in 0..=MAX_TRIES {
             match self.take(digest, &signed, &mut is_paid).await {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use mach_bls::verify_self_contained;
 use mach_core::{
     Statement,
@@ -244,16 +245,40 @@ async fn late_signatures_of_what_is_not_brought_to_l1_are_rows() {
     assert_eq!(certificate.non_signers.len(), 0);
 }
 
-/// Counts how many certificates are written.
+/// Thousands sign at once, and most come before there is a round.
+#[tokio::test]
+async fn who_begins_a_round_looks_into_the_store_and_the_others_wait() {
+    const OPERATORS: u64 = 64;
+    let (store, head, confirmer) = (Counting::default(), FixedHead::new(), Confirmer::default());
+    let registry = FixedRegistry::new(OPERATORS);
+    let aggregator = Aggregator::new(store.clone(), registry, head, confirmer, config());
+    let statement = attestation(1);
+    // Nobody keeps the others waiting with a signature that is wrong.
+    let mut wrong = signed_as(&statement, 0);
+    wrong.signature = signed_as(&statement, 1).signature;
+    let signed = (0..OPERATORS).map(|index| signed_as(&statement, index));
+    let submitted = std::iter::once(wrong).chain(signed);
+    let answers = join_all(submitted.map(|signed| aggregator.submit(signed))).await;
+    assert!(matches!(answers[0], Err(AggregateError::BadSignature(_))));
+    assert!(answers[1..].iter().all(Result::is_ok), "{answers:?}");
+    let looks = store.looks.load(Ordering::SeqCst);
+    assert!(looks <= 8, "{looks} looks for a round and its certificate");
+}
+
+/// Counts how many certificates are written, and how often somebody looks for one or for a round.
 #[derive(Clone, Default)]
 struct Counting {
     inner: MemoryStore,
     certificates: Arc<AtomicUsize>,
+    looks: Arc<AtomicUsize>,
 }
 
 #[async_trait]
 impl Store for Counting {
     async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let is_counted = matches!(table, Table::Rounds | Table::Certificates);
+        self.looks
+            .fetch_add(usize::from(is_counted), Ordering::SeqCst);
         self.inner.get(table, key).await
     }
 
