@@ -80,9 +80,14 @@ fn main() -> ExitCode {
 }
 
 fn restart() -> bool {
-    let restart::Restart { time, rows, bytes } = restart::measure();
+    let restart::Restart {
+        time,
+        index,
+        rows,
+        bytes,
+    } = restart::measure();
     println!(
-        "start to first answer with {} rounds, {rows} rows in {} MB: {time:?}",
+        "start to first answer with {} rounds, {rows} rows in {} MB: {time:?}, to the index of finality: {index:?}",
         restart::ROUNDS,
         bytes / 1_000_000
     );

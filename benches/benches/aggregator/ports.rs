@@ -1,8 +1,11 @@
 //! L1 in memory, and what operators say.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use alloy_primitives::{Address, B256, U256};
@@ -26,6 +29,8 @@ pub(crate) const DOMAIN: Domain = Domain {
     service_manager: Address::repeat_byte(0x5e),
 };
 pub(crate) const HEAD: u64 = 1000;
+/// What L1 takes for a block: who signs in that time is not late.
+pub(crate) const BLOCK: Duration = Duration::from_secs(12);
 /// First of the rollups.
 pub(crate) const ROLLUP: u64 = 10;
 
@@ -34,11 +39,12 @@ fn key(index: u64) -> SecretKey {
     SecretKey::from_bytes(&U256::from(index + 1).to_be_bytes()).unwrap()
 }
 
-/// Operators with equal stakes; every statement is confirmed at once. Clones are the same.
+/// Operators with equal stakes; every statement is confirmed, at once or after a while. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct L1 {
     operators: Arc<Vec<Operator>>,
     head: Arc<AtomicU64>,
+    confirms_after: Duration,
 }
 
 impl L1 {
@@ -56,7 +62,14 @@ impl L1 {
         Self {
             operators: Arc::new(operators),
             head: Arc::new(AtomicU64::new(HEAD)),
+            confirms_after: Duration::ZERO,
         }
+    }
+
+    /// The same, with transactions that take so long to be in a block.
+    pub(crate) const fn confirming_after(mut self, time: Duration) -> Self {
+        self.confirms_after = time;
+        self
     }
 
     /// Makes one more block.
@@ -101,6 +114,7 @@ impl StatementReader for L1 {
 #[async_trait]
 impl StatementConfirmer for L1 {
     async fn confirm(&self, certificate: &Certificate) -> Result<Confirmation, ConfirmError> {
+        tokio::time::sleep(self.confirms_after).await;
         Ok(Confirmation {
             digest: certificate.digest(),
             transaction: None,

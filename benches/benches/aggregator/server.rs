@@ -1,9 +1,10 @@
 //! The aggregator in a process of its own.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    fmt::Display,
+    io::{BufRead, BufReader, Lines, Read, Write},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -19,7 +20,7 @@ use mach_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ports::{DOMAIN, L1, ROLLUP},
+    ports::{BLOCK, DOMAIN, L1, ROLLUP},
     restart,
 };
 
@@ -62,14 +63,8 @@ pub(crate) fn run() {
         .unwrap();
     runtime.block_on(async {
         let store = RedbStore::open(store).unwrap();
-        let aggregator = aggregator(store.clone(), L1::new(operators));
-        if std::env::var_os(INDEX).is_some() {
-            let index = FinalityIndex::open(store, restart::finality())
-                .await
-                .unwrap();
-            let listening = aggregator.clone();
-            tokio::spawn(async move { index.listen(&listening, CancellationToken::new()).await });
-        }
+        let l1 = L1::new(operators).confirming_after(BLOCK);
+        let aggregator = aggregator(store.clone(), l1);
         let running = aggregator.clone();
         tokio::spawn(async move { running.run(CancellationToken::new()).await });
         let limits = HttpLimits {
@@ -78,17 +73,33 @@ pub(crate) fn run() {
             ..HttpLimits::default()
         };
         let loopback = HttpConfig::new("127.0.0.1:0".parse().unwrap()).with_limits(limits);
-        let server = serve_aggregator(aggregator, loopback).await.unwrap();
-        println!("{}", server.url());
-        std::io::stdout().flush().unwrap();
+        let server = serve_aggregator(aggregator.clone(), loopback)
+            .await
+            .unwrap();
+        say(server.url());
+        // Operators do not wait for it, as with `mach-cli aggregator run`.
+        if std::env::var_os(INDEX).is_some() {
+            let index = FinalityIndex::open(store, restart::finality())
+                .await
+                .unwrap();
+            tokio::spawn(async move { index.listen(&aggregator, CancellationToken::new()).await });
+            say("the index is open");
+        }
         let waiting = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
         waiting.await.unwrap().unwrap();
     });
 }
 
+/// One line to whoever started this process.
+fn say(line: impl Display) {
+    println!("{line}");
+    std::io::stdout().flush().unwrap();
+}
+
 /// An aggregator in another process, killed when this is dropped.
 pub(crate) struct Served {
     child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
     pub(crate) url: String,
 }
 
@@ -116,7 +127,12 @@ impl Served {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = lines.next().expect("the server says where it is").unwrap();
-        Self { child, url }
+        Self { child, lines, url }
+    }
+
+    /// Waits until the index of finality is open too.
+    pub(crate) fn index(&mut self) {
+        self.lines.next().expect("the server says so").unwrap();
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     load::folder,
-    ports::{DOMAIN, L1, Signers, statement},
+    ports::{BLOCK, DOMAIN, L1, Signers, statement},
     server::{aggregator_with, config},
 };
 
@@ -80,7 +80,7 @@ pub(crate) fn run() -> ExitCode {
 
 /// Times from the begin of each round to its certificate, and the memory of each second.
 async fn soak(store: RedbStore, operators: u64, ticks: u64) -> (Vec<Duration>, Vec<u64>) {
-    let l1 = L1::new(operators);
+    let l1 = L1::new(operators).confirming_after(BLOCK);
     let retention = Retention {
         rounds: KEPT,
         certificates: KEPT,
