@@ -10,7 +10,7 @@ use std::{
 use alloy_primitives::{Address, B256, Bytes, hex};
 use mach_prove::protocol::{ProverError, write_whole};
 use prost::Message;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{Job, Service, wire::NewRequestBody};
@@ -22,6 +22,13 @@ struct Order {
     body: Bytes,
     /// The network's name for it, once it has answered.
     request: Option<B256>,
+}
+
+impl Order {
+    fn body(&self, path: &Path) -> Result<NewRequestBody, ProverError> {
+        let body = NewRequestBody::decode(self.body.as_ref());
+        body.map_err(|error| damaged(path, &error))
+    }
 }
 
 /// Whose orders they are: of one account at one network, of one program on one input.
@@ -43,6 +50,18 @@ struct Row {
     order: Option<Order>,
 }
 
+/// An order as it was written before notes had owners: the folder is of one input.
+#[derive(Deserialize)]
+struct OldOrder {
+    url: String,
+    program: B256,
+    #[serde(flatten)]
+    order: Order,
+}
+
+/// Where it stands.
+const OLD: &str = "sp1-network.json";
+
 /// The orders of one proof.
 #[derive(Debug)]
 pub(super) struct OrderFile {
@@ -63,19 +82,35 @@ impl OrderFile {
         let name = Sha256::digest(serde_json::to_vec(&owner)?);
         let name = hex::encode(name.get(..8).unwrap_or_default());
         let path = job.work_dir.join(format!("sp1-{name}.json"));
-        let row = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(&path, &error))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Row {
-                owner,
-                placed: 0,
-                order: None,
-            },
-            Err(error) => return Err(damaged(&path, &error)),
-        };
-        let file = Self { path, row };
+        let row = read(&path)?.unwrap_or(Row {
+            owner,
+            placed: 0,
+            order: None,
+        });
+        let mut file = Self { path, row };
+        file.adopt(&job.work_dir.join(OLD))?;
         // So that what is damaged is seen before anything is asked.
         file.standing()?;
         Ok(file)
+    }
+
+    /// Takes over what was noted in the old way, if it is an order for this proof and none is known that
+    /// came after it.
+    fn adopt(&mut self, old: &Path) -> Result<(), ProverError> {
+        let Some(noted) = read::<OldOrder>(old)? else {
+            return Ok(());
+        };
+        let owner = &self.row.owner;
+        if (&noted.url, noted.program) != (&owner.url, owner.program) {
+            return Ok(());
+        }
+        if self.row.placed == 0 && self.row.order.is_none() {
+            noted.order.body(old)?;
+            self.row.placed = 1;
+            self.row.order = Some(noted.order);
+            self.write()?;
+        }
+        Ok(fs::remove_file(old)?)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -92,9 +127,7 @@ impl OrderFile {
         let Some(order) = &self.row.order else {
             return Ok(None);
         };
-        let body = NewRequestBody::decode(order.body.as_ref());
-        let body = body.map_err(|error| damaged(&self.path, &error))?;
-        Ok(Some((body, order.request)))
+        Ok(Some((order.body(&self.path)?, order.request)))
     }
 
     /// Notes an order that is about to be sent for the first time.
@@ -130,6 +163,18 @@ impl OrderFile {
     /// On disk before anything follows from it.
     fn write(&self) -> Result<(), ProverError> {
         Ok(write_whole(&self.path, &serde_json::to_vec(&self.row)?)?)
+    }
+}
+
+/// What is noted in a file, if there is one.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ProverError> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let noted = serde_json::from_slice(&bytes);
+            noted.map(Some).map_err(|error| damaged(path, &error))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(damaged(path, &error)),
     }
 }
 

@@ -451,6 +451,48 @@ fn a_refusal_of_what_was_sent_before_forgets_it_only_if_its_number_is_free() {
     assert_eq!(network.script.lock().unwrap().taken.len(), 1);
 }
 
+/// What earlier versions wrote, in a file for whatever was ordered.
+#[test]
+fn an_order_of_an_earlier_version_is_not_ordered_twice() {
+    let network = Network::start(script());
+    let service = service(&network.url);
+    let body = prost::Message::encode_to_vec(&NewRequestBody {
+        stdin_uri: "artifacts/before".to_owned(),
+        ..Default::default()
+    });
+    let old = |program: B256| {
+        serde_json::json!({
+            "url": network.url,
+            "program": program,
+            "body": hex::encode_prefixed(&body),
+            "request": B256::new(REQUEST),
+        })
+    };
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("sp1-network.json");
+    let mut damaged = old(PROGRAM);
+    damaged["body"] = "0xff".into();
+    for bad in ["{".to_owned(), damaged.to_string()] {
+        fs::write(&file, bad).unwrap();
+        let error = ask(&service, folder.path()).0.unwrap_err();
+        let said = error.source.to_string();
+        let expected = format!("{} says what was ordered", file.display());
+        assert!(said.starts_with(&expected), "{said}");
+    }
+    assert!(network.script.lock().unwrap().asked.is_empty());
+    fs::write(&file, old(PROGRAM).to_string()).unwrap();
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("RequestProof"), 0);
+    assert_ne!(note(folder.path()), file);
+    // Another program's is another's.
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("sp1-network.json");
+    fs::write(&file, old(B256::ZERO).to_string()).unwrap();
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("RequestProof"), 1);
+    assert!(file.exists());
+}
+
 #[test]
 fn a_proof_of_something_else_is_refused() {
     let with = |proof: Vec<u8>| refused(Script { proof, ..script() });
