@@ -90,19 +90,29 @@ async fn ordered(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<B256, ProverError> {
     let mut step = |name: &str| progress(step(name));
-    let (body, is_new) = match orders.standing()? {
+    let standing = match orders.standing()? {
         Some((_, Some(request))) => {
             step("asking for what was ordered");
             return Ok(request);
         }
         Some((body, None)) => {
             step("asking whether the order has arrived");
-            if let Some(request) = found(network, orders, job, &body).await? {
+            if let Some(request) = found(network, orders, &body).await? {
                 return Ok(request);
             }
-            // The same number again: the network takes it once.
-            (body, false)
+            if is_over(body.deadline) {
+                // The network has no such order, and proves none of that time any more.
+                orders.refused()?;
+                None
+            } else {
+                Some(body)
+            }
         }
+        None => None,
+    };
+    let (body, is_new) = match standing {
+        // The same number again: the network takes it once.
+        Some(body) => (body, false),
         None => {
             let placed = orders.placed();
             if placed >= service.max_orders {
@@ -133,7 +143,7 @@ async fn ordered(
     };
     // What was sent before may have been taken then: its number tells.
     if !is_new && network.nonce().await? > nonce {
-        if let Some(request) = found(network, orders, job, &body).await? {
+        if let Some(request) = found(network, orders, &body).await? {
             return Ok(request);
         }
         return Err(kept(error, orders));
@@ -146,10 +156,9 @@ async fn ordered(
 async fn found(
     network: &Network<'_>,
     orders: &mut OrderFile,
-    job: Job<'_>,
     body: &NewRequestBody,
 ) -> Result<Option<B256>, ProverError> {
-    let request = (network.find(network_name(job.program), &body.stdin_uri)).await?;
+    let request = network.find(body).await?;
     if let Some(request) = request {
         orders.taken(request)?;
     }
@@ -287,7 +296,7 @@ async fn wait(
                     )));
                 }
                 // By this clock, which may be wrong: what the network says counts.
-                if now() > status.deadline.saturating_add(AFTER_DEADLINE) {
+                if is_over(status.deadline) {
                     let error = ProverError::other(format!(
                         "the time of {name} is over, and the network does not say what becomes of it"
                     ));
@@ -364,6 +373,11 @@ fn clip(words: &str) -> String {
         .filter(|it| !it.is_control())
         .take(MAX_WORDS)
         .collect()
+}
+
+/// Whether the time of an order is over, and the time to say what became of it.
+fn is_over(deadline: u64) -> bool {
+    now() > deadline.saturating_add(AFTER_DEADLINE)
 }
 
 /// Seconds since 1970.

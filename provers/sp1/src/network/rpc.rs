@@ -27,8 +27,10 @@ const MAX_ANSWER: usize = 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(15);
 const ANSWER: Duration = Duration::from_secs(60);
 const TRANSFER: Duration = Duration::from_secs(600);
-/// Requests that are looked through for one that may have arrived.
+/// Requests of a page: most that the network lists at once.
 const LISTED: u32 = 100;
+/// Pages that are looked through for a request that may have arrived.
+const MAX_PAGES: u32 = 20;
 
 /// The network, as one account talks to it.
 pub(super) struct Network<'a> {
@@ -144,21 +146,33 @@ impl<'a> Network<'a> {
         id.ok_or_else(|| NotOrdered::Unknown(ProverError::other(nameless)))
     }
 
-    /// The request with this input, if it has arrived.
+    /// The request that `body` asked for, if it has arrived: nothing has its input but it.
     pub(super) async fn find(
         &self,
-        program: B256,
-        stdin_uri: &str,
+        body: &wire::NewRequestBody,
     ) -> Result<Option<B256>, ProverError> {
-        let query = wire::RequestsQuery {
-            vk_hash: Some(program.to_vec()),
-            requester: Some(self.service.address().to_vec()),
-            limit: Some(LISTED),
-        };
-        let answer: Result<wire::Requests, _> = self.call("GetFilteredProofRequests", query).await;
-        let requests = answer.map_err(|status| refused(&status))?.requests;
-        let found = requests.iter().find(|it| it.stdin_uri == stdin_uri);
-        Ok(found.and_then(|it| id(&it.request_id)))
+        for page in 1..=MAX_PAGES {
+            let query = wire::RequestsQuery {
+                // Those that end after this.
+                minimum_deadline: Some(body.deadline.saturating_sub(1)),
+                vk_hash: Some(body.vk_hash.clone()),
+                requester: Some(self.service.address().to_vec()),
+                limit: Some(LISTED),
+                page: Some(page),
+            };
+            let answer: Result<wire::Requests, _> =
+                self.call("GetFilteredProofRequests", query).await;
+            let requests = answer.map_err(|status| refused(&status))?.requests;
+            let found = requests.iter().find(|it| it.stdin_uri == body.stdin_uri);
+            if let Some(found) = found {
+                let nameless = || ProverError::other("the network lists a request without an id");
+                return id(&found.request_id).map(Some).ok_or_else(nameless);
+            }
+            if requests.is_empty() {
+                return Ok(None);
+            }
+        }
+        Err(ProverError::other("the network lists requests without end"))
     }
 
     pub(super) async fn status(&self, request: B256) -> Result<wire::Status, ProverError> {

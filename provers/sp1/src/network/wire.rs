@@ -185,15 +185,21 @@ pub struct Request {
     pub request_id: Vec<u8>,
 }
 
-/// Which requests are asked for: those of one account, of one program.
+/// Which requests are asked for: those of one account, of one program, that end after some time.
 #[derive(Clone, PartialEq, Message)]
 pub struct RequestsQuery {
+    /// In seconds since 1970.
+    #[prost(uint64, optional, tag = "4")]
+    pub minimum_deadline: Option<u64>,
     #[prost(bytes = "vec", optional, tag = "5")]
     pub vk_hash: Option<Vec<u8>>,
     #[prost(bytes = "vec", optional, tag = "6")]
     pub requester: Option<Vec<u8>>,
     #[prost(uint32, optional, tag = "10")]
     pub limit: Option<u32>,
+    /// The first is 1.
+    #[prost(uint32, optional, tag = "11")]
+    pub page: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -62,6 +62,7 @@ fn script() -> Script {
         upload_url: None,
         nonce: 40,
         asked: Vec::new(),
+        others: 0,
         unlisted: 0,
         uploaded: Default::default(),
         programs: Vec::new(),
@@ -449,6 +450,82 @@ fn a_refusal_of_what_was_sent_before_forgets_it_only_if_its_number_is_free() {
     assert_eq!(ask(&service_of(&network), folder.path()).0.unwrap(), PROOF);
     assert_eq!(network.count("CreateArtifact"), 1);
     assert_eq!(network.script.lock().unwrap().taken.len(), 1);
+}
+
+/// Ends the order that is noted so many seconds ago.
+fn end(folder: &Path, seconds: u64) {
+    let file = note(folder);
+    let mut noted: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let body = hex::decode(noted["order"]["body"].as_str().unwrap()).unwrap();
+    let mut body = <NewRequestBody as prost::Message>::decode(&body[..]).unwrap();
+    body.deadline = now() - seconds;
+    let body = prost::Message::encode_to_vec(&body);
+    noted["order"]["body"] = hex::encode_prefixed(body).into();
+    fs::write(&file, noted.to_string()).unwrap();
+}
+
+/// Its number was taken by another order of the account: it cannot arrive any more.
+#[test]
+fn an_order_that_never_arrived_is_ordered_anew_when_its_time_is_over() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        orders: [Taken::Lost].into(),
+        ..script()
+    });
+    let mut service = service(&network.url);
+    // What never arrived is not counted.
+    service.max_orders = 1;
+    assert!(ask(&service, folder.path()).0.is_err());
+    network.script.lock().unwrap().nonce += 1;
+    let kept = |service: &Service| {
+        let error = ask(service, folder.path()).0.unwrap_err();
+        let said = error.source.to_string();
+        assert!(said.contains("is kept in"), "{said}");
+    };
+    kept(&service);
+    // Its time is over, and the network may still have to say so.
+    end(folder.path(), AFTER_DEADLINE - 60);
+    kept(&service);
+    assert_eq!(network.count("CreateArtifact"), 1);
+    end(folder.path(), AFTER_DEADLINE + 1);
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    let script = network.script.lock().unwrap();
+    let numbers: Vec<_> = script.taken.iter().map(|it| it.nonce).collect();
+    assert_eq!(numbers, [41]);
+}
+
+/// However late, and however many others there are.
+#[test]
+fn an_order_that_arrived_is_found_among_all_of_the_account() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        orders: [Taken::Unheard].into(),
+        others: 250,
+        ..script()
+    });
+    let service = service(&network.url);
+    assert!(ask(&service, folder.path()).0.is_err());
+    end(folder.path(), AFTER_DEADLINE + 1);
+    assert_eq!(ask(&service, folder.path()).0.unwrap(), PROOF);
+    assert_eq!(network.count("GetFilteredProofRequests"), 3);
+    assert_eq!(network.count("RequestProof"), 1);
+
+    // Who cannot look through all of them orders nothing.
+    let folder = tempdir().unwrap();
+    let network = Network::start(Script {
+        orders: [Taken::Unheard].into(),
+        others: 2_000,
+        ..script()
+    });
+    let service = self::service(&network.url);
+    assert!(ask(&service, folder.path()).0.is_err());
+    end(folder.path(), AFTER_DEADLINE + 1);
+    let error = ask(&service, folder.path()).0.unwrap_err();
+    assert_eq!(
+        error.source.to_string(),
+        "the network lists requests without end"
+    );
+    assert_eq!(network.count("RequestProof"), 1);
 }
 
 /// What earlier versions wrote, in a file for whatever was ordered.

@@ -33,6 +33,8 @@ pub(super) struct Script {
     pub(super) nonce: u64,
     /// Method of what it was asked.
     pub(super) asked: Vec<String>,
+    /// Requests of the account that are listed before what was taken.
+    pub(super) others: usize,
     /// Lists that do not have what was taken yet.
     pub(super) unlisted: usize,
     /// What was uploaded, unpacked.
@@ -161,9 +163,15 @@ impl Network {
                 let listed = if script.unlisted > 0 { 0 } else { usize::MAX };
                 script.unlisted = script.unlisted.saturating_sub(1);
                 let taken = script.taken.iter().take(listed);
-                let requests = taken.map(|it| wire::Listed {
+                let taken = taken.filter(|it| it.deadline > query.minimum_deadline.unwrap());
+                let uris = taken.map(|it| it.stdin_uri.clone());
+                let others = (0..script.others).map(|it| format!("artifacts/other/{it}"));
+                let limit = query.limit.unwrap() as usize;
+                let before = (query.page.unwrap() as usize - 1) * limit;
+                let page = others.chain(uris).skip(before).take(limit);
+                let requests = page.map(|stdin_uri| wire::Listed {
                     request_id: REQUEST.to_vec(),
-                    stdin_uri: it.stdin_uri.clone(),
+                    stdin_uri,
                 });
                 let requests = requests.collect();
                 wire::Requests { requests }.encode_to_vec()
