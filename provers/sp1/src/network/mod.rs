@@ -2,6 +2,7 @@
 //! contracts take. Nothing that it says is believed: the proof is verified here, and what it commits to
 //! is the digest of the journal that native code gave.
 
+mod lock;
 mod order;
 mod rpc;
 mod service;
@@ -21,6 +22,7 @@ use mach_prove::{
 use sha2::{Digest, Sha256};
 
 use self::{
+    lock::AccountLock,
     order::OrderFile,
     rpc::{Network, NotOrdered},
     wire::NewRequestBody,
@@ -74,8 +76,11 @@ pub fn prove(
         .build()?;
     runtime.block_on(async {
         let network = Network::new(service)?;
+        let waiting = || progress(step("waiting for another order of this account"));
+        let lock = AccountLock::take(service, waiting).await?;
         let mut orders = OrderFile::open(service, job)?;
         let request = ordered(service, &network, &mut orders, job, progress).await?;
+        drop(lock);
         let bytes = wait(service, &network, &mut orders, request, progress).await?;
         check(&bytes, job).map_err(|error| kept(error, &orders))
     })

@@ -3,8 +3,10 @@
 mod server;
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
 };
 
 use alloy_primitives::hex;
@@ -526,6 +528,44 @@ fn an_order_that_arrived_is_found_among_all_of_the_account() {
         "the network lists requests without end"
     );
     assert_eq!(network.count("RequestProof"), 1);
+}
+
+#[test]
+fn an_account_orders_one_after_another() {
+    let folder = tempdir().unwrap();
+    let network = Network::start(script());
+    let held = File::create(lock::path(&service(&network.url))).unwrap();
+    held.lock().unwrap();
+    let (service, path) = (service(&network.url), folder.path().to_owned());
+    let (tell, told) = mpsc::channel();
+    let asking = thread::spawn(move || {
+        prove(&service, job(&path), &mut |progress| {
+            tell.send(progress).unwrap();
+        })
+    });
+    let waits = step("waiting for another order of this account");
+    assert_eq!(told.recv().unwrap(), waits);
+    assert!(network.script.lock().unwrap().asked.is_empty());
+    drop(held);
+    assert_eq!(asking.join().unwrap().unwrap(), PROOF);
+
+    let asking: Vec<_> = (0..4_u8)
+        .map(|input| {
+            let service = self::service(&network.url);
+            thread::spawn(move || {
+                let (folder, input) = (tempdir().unwrap(), [input]);
+                let job = Job {
+                    input: &input,
+                    ..job(folder.path())
+                };
+                prove(&service, job, &mut |_| ())
+            })
+        })
+        .collect();
+    for asked in asking {
+        assert_eq!(asked.join().unwrap().unwrap(), PROOF);
+    }
+    assert_eq!(network.count("RequestProof"), 5);
 }
 
 /// What earlier versions wrote, in a file for whatever was ordered.
