@@ -93,7 +93,10 @@ fn nobody_pays() -> String {
 use local::executor;
 
 #[cfg(not(feature = "local"))]
-fn executor(_: &[u8]) -> Result<fn(&[u8]) -> Result<Run, ProverError>, ProverError> {
+type Executor = fn(&[u8]) -> Result<Run, ProverError>;
+
+#[cfg(not(feature = "local"))]
+fn executor(_: &[u8]) -> Result<Executor, ProverError> {
     let reason = "this prover was built without the feature `local`: it runs no guest";
     Err(ProverError::new(Failure::Unable, reason))
 }
