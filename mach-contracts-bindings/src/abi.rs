@@ -19,8 +19,8 @@ mod service_manager_registry;
 
 pub use eigenlayer::{
     AllocateParams, DeregisterParams, IAllocationManager, IDelegationManager, IDelegationManagerM2,
-    IERC20, IERC1271, ISlashingRegistryCoordinator, IStrategy, IStrategyManager, OperatorDetails,
-    OperatorSet, RegisterParams, StrategyParams,
+    IERC20, IERC1271, ISlashingRegistryCoordinator, ISlashingStakeRegistry, IStrategy,
+    IStrategyManager, OperatorDetails, OperatorSet, RegisterParams, StrategyParams,
 };
 pub use service_manager_registry::IMachServiceManagerRegistry;
 

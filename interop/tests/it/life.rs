@@ -28,8 +28,8 @@ use mach_node::{Aggregator, AggregatorConfig, ProviderHead, store::MemoryStore};
 
 use crate::{
     l1::account,
-    sets::DEALLOCATION_DELAY,
-    stack::{IToken, MINIMUM, ROLLUP, ROOM, Stack, TOKEN},
+    sets::{self, DEALLOCATION_DELAY, HALF},
+    stack::{IToken, MINIMUM, ROLLUP, ROOM, Stack, TOKEN, Weighs},
 };
 
 /// Gas of `confirmAlert` with the original's service manager, one operator absent (FACTS).
@@ -51,6 +51,9 @@ pub(crate) async fn run(stack: &Stack) {
     confirms(stack, attestation(12), before, &[1, 2]).await;
     an_aggregator_confirms(stack, attestation(13)).await;
     old_clients_confirm(stack, before).await;
+    if stack.weighs == Weighs::Slashable {
+        is_slashed(stack, &avs, 3, before).await;
+    }
 
     opts_out(stack, 4).await;
     // 100 of 600 absent; and as of then, when operator 4 was still in.
@@ -195,6 +198,15 @@ async fn joins_eigenlayer(stack: &Stack, index: usize, stake: u64) {
     assert!(status.is_operator);
     assert_eq!(status.delegated_to, Some(operator));
     assert_eq!(status.shares, [(stack.strategy, amount)]);
+    if stack.weighs == Weighs::Slashable {
+        let set = abi::OperatorSet {
+            avs: stack.avs,
+            id: 0,
+        };
+        let share = [(stack.strategy, HALF)];
+        let plan = core.allocate(operator, set, &share).await.unwrap();
+        send(plan, stack, index).await;
+    }
 }
 
 async fn opts_in(stack: &Stack, index: usize, salt: u8) {
@@ -204,6 +216,8 @@ async fn opts_in(stack: &Stack, index: usize, salt: u8) {
         // The coordinator knows the key.
         opt_in.key = None;
     }
+    let status = registration.status(account(index)).await.unwrap();
+    assert_eq!(status.quorums[0].weight, stake(stack, index));
     let plan = registration.register(&opt_in).await.unwrap();
     plan.simulate(&stack.l1.provider().erased()).await.unwrap();
     send(plan, stack, index).await;
@@ -217,7 +231,7 @@ async fn opts_in(stack: &Stack, index: usize, salt: u8) {
     let quorum = status.quorums[0];
     assert!(quorum.member);
     assert_eq!(quorum.stake, quorum.weight);
-    assert_eq!(quorum.weight, tokens(100 * index as u64));
+    assert_eq!(quorum.weight, stake(stack, index));
     assert_eq!(quorum.minimum_stake, Stake::new(MINIMUM.into()).unwrap());
     assert_eq!(quorum.max_operators, Some(ROOM));
     assert_eq!(quorum.slashable, stack.world == World::OperatorSets);
@@ -238,6 +252,37 @@ async fn opts_out(stack: &Stack, index: usize) {
     assert_eq!(status.standing, Standing::Deregistered);
     assert!(!status.quorums[0].member);
     assert_eq!(status.quorums[0].stake, Stake::ZERO);
+}
+
+/// Loses half of what counts, from the block on in which the quorum took note of it.
+async fn is_slashed(stack: &Stack, avs: &Avs, index: usize, before: u32) {
+    let manager = avs.allocation_manager().unwrap();
+    sets::slash(stack, manager, account(index)).await;
+    let after = past_block(stack).await;
+    let (registry, id) = (registry(stack).await, key(index).public_key().operator_id());
+    let read = async |block| {
+        let set = registry.operator_set(&quorums(), block).await.unwrap();
+        (set.stake(0, &id).unwrap(), set.total_stake(0))
+    };
+    let (whole, all) = read(before).await;
+    assert_eq!(whole, stake(stack, index));
+    let (left, rest) = read(after).await;
+    // EigenLayer rounds down, at the eighteenth decimal of each share.
+    let lost = whole.weight() - left.weight();
+    let half = whole.weight() / 2;
+    assert!((half..half + 1_000).contains(&lost), "{lost} of {whole}");
+    assert_eq!(all.weight() - rest.weight(), lost);
+    let status = registration(stack).await.status(account(index)).await;
+    let quorum = status.unwrap().quorums[0];
+    assert_eq!((quorum.stake, quorum.weight), (left, left));
+
+    // The contract counts as the reader does, now and as of then.
+    for (number, block, total, absent) in [(14, after, rest, 3), (15, before, all, 2)] {
+        let statement = attestation(number);
+        let certified = certificate(stack, statement.clone(), block, &[absent]).await;
+        assert_eq!(certified.quorums[0].total, total);
+        confirms(stack, statement, block, &[absent]).await;
+    }
 }
 
 /// Whoever left an operator set has to wait for the end of the time in which it can be slashed.
@@ -621,6 +666,15 @@ fn key(index: usize) -> SecretKey {
 
 fn quorums() -> QuorumNumbers {
     QuorumNumbers::new([0]).unwrap()
+}
+
+/// What counts of operator `index`, who deposited a hundred tokens for each number.
+fn stake(stack: &Stack, index: usize) -> Stake {
+    let whole = 100 * index as u64;
+    tokens(match stack.weighs {
+        Weighs::Delegated => whole,
+        Weighs::Slashable => whole / 2,
+    })
 }
 
 fn tokens(whole: u64) -> Stake {

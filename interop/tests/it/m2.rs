@@ -7,7 +7,7 @@ use mach_contracts_bindings::World;
 use crate::{
     code,
     l1::L1,
-    stack::{Deployer, MINIMUM, ROOM, Stack, weights},
+    stack::{Deployer, MINIMUM, ROOM, Stack, Weighs, weights},
 };
 
 sol! {
@@ -190,6 +190,7 @@ pub(crate) async fn deploy(l1: L1) -> Stack {
     Stack {
         l1,
         world: World::M2,
+        weighs: Weighs::Delegated,
         first_block,
         delegation_manager,
         strategy,

@@ -7,12 +7,16 @@ use mach_contracts_bindings::{World, abi::IAllocationManager};
 use crate::{
     code,
     l1::L1,
-    stack::{Deployer, MINIMUM, ROOM, Stack, weights},
+    stack::{Deployer, MINIMUM, ROOM, Stack, Weighs, weights},
 };
 
 const VERSION: &str = "v1.3.1";
 /// L1 blocks for which stake stays slashable.
 pub(crate) const DEALLOCATION_DELAY: u32 = 20;
+/// A half, in EigenLayer's units.
+pub(crate) const HALF: u64 = 500_000_000_000_000_000;
+/// L1 blocks for which it has to be, to count.
+const LOOK_AHEAD: u32 = 10;
 
 sol! {
     struct OperatorSetParam {
@@ -43,6 +47,15 @@ sol! {
         function updateAVSMetadataURI(address avs, string metadataURI) external;
         function setAVSRegistrar(address avs, address registrar) external;
         function createOperatorSets(address avs, CreateSetParams[] params) external;
+        function slashOperator(address avs, SlashingParams params) external;
+    }
+
+    struct SlashingParams {
+        address operator;
+        uint32 operatorSetId;
+        address[] strategies;
+        uint256[] wadsToSlash;
+        string description;
     }
 
     struct CreateSetParams {
@@ -53,10 +66,12 @@ sol! {
     interface ICoordinator {
         function initialize(address initialOwner, address churnApprover, address ejector, uint256 initialPausedStatus, address avs) external;
         function createTotalDelegatedStakeQuorum(OperatorSetParam operatorSetParams, uint96 minimumStake, StrategyParams[] strategyParams) external;
+        function createSlashableStakeQuorum(OperatorSetParam operatorSetParams, uint96 minimumStake, StrategyParams[] strategyParams, uint32 lookAheadPeriod) external;
+        function updateOperators(address[] operators) external;
     }
 }
 
-pub(crate) async fn deploy(l1: L1) -> Stack {
+pub(crate) async fn deploy(l1: L1, weighs: Weighs) -> Stack {
     let first_block = u64::from(l1.head().await);
     let deployer = Deployer::new(&l1).await;
     let owner = deployer.owner();
@@ -244,16 +259,30 @@ pub(crate) async fn deploy(l1: L1) -> Stack {
         strategy: weight.strategy,
         multiplier: weight.multiplier,
     });
-    let call = ICoordinator::createTotalDelegatedStakeQuorumCall {
-        operatorSetParams: OperatorSetParam {
-            maxOperatorCount: ROOM,
-            kickBIPsOfOperatorStake: 11_000,
-            kickBIPsOfTotalStake: 5_000,
-        },
-        minimumStake: U96::from(MINIMUM),
-        strategyParams: weights.collect(),
+    let params = OperatorSetParam {
+        maxOperatorCount: ROOM,
+        kickBIPsOfOperatorStake: 11_000,
+        kickBIPsOfTotalStake: 5_000,
     };
-    deployer.send(coordinator, &call).await;
+    match weighs {
+        Weighs::Delegated => {
+            let call = ICoordinator::createTotalDelegatedStakeQuorumCall {
+                operatorSetParams: params,
+                minimumStake: U96::from(MINIMUM),
+                strategyParams: weights.collect(),
+            };
+            deployer.send(coordinator, &call).await;
+        }
+        Weighs::Slashable => {
+            let call = ICoordinator::createSlashableStakeQuorumCall {
+                operatorSetParams: params,
+                minimumStake: U96::from(MINIMUM),
+                strategyParams: weights.collect(),
+                lookAheadPeriod: LOOK_AHEAD,
+            };
+            deployer.send(coordinator, &call).await;
+        }
+    }
     deployer
         .service_manager(service_manager, directory, coordinator, stakes, pausers)
         .await;
@@ -263,6 +292,7 @@ pub(crate) async fn deploy(l1: L1) -> Stack {
     Stack {
         l1,
         world: World::OperatorSets,
+        weighs,
         first_block,
         delegation_manager,
         strategy,
@@ -272,4 +302,24 @@ pub(crate) async fn deploy(l1: L1) -> Stack {
         service_manager,
         avs: owner,
     }
+}
+
+/// The AVS slashes half of what `operator` let it slash, and the quorum takes note of it.
+pub(crate) async fn slash(stack: &Stack, allocation_manager: Address, operator: Address) {
+    let submitter = stack.l1.submitter(0).await;
+    let call = IAllocations::slashOperatorCall {
+        avs: stack.avs,
+        params: SlashingParams {
+            operator,
+            operatorSetId: 0,
+            strategies: vec![stack.strategy],
+            wadsToSlash: vec![U256::from(HALF)],
+            description: "signed an alert that is false".to_owned(),
+        },
+    };
+    submitter.call(allocation_manager, &call).await.unwrap();
+    let call = ICoordinator::updateOperatorsCall {
+        operators: vec![operator],
+    };
+    submitter.call(stack.coordinator, &call).await.unwrap();
 }

@@ -19,10 +19,20 @@ pub(crate) const MINIMUM: u64 = TOKEN;
 /// Most members of quorum 0.
 pub(crate) const ROOM: u32 = 4;
 
+/// What counts of an operator's deposit in quorum 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weighs {
+    /// All of it.
+    Delegated,
+    /// What the AVS may slash, which operators let it do with a half.
+    Slashable,
+}
+
 /// EigenLayer with an AVS on it. Account 0 owns everything.
 pub(crate) struct Stack {
     pub(crate) l1: L1,
     pub(crate) world: World,
+    pub(crate) weighs: Weighs,
     pub(crate) first_block: u64,
     pub(crate) delegation_manager: Address,
     pub(crate) strategy: Address,

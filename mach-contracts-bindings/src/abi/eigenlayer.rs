@@ -57,6 +57,13 @@ sol! {
         function version() external view returns (string);
     }
 
+    /// What the slashing release added to the StakeRegistry, and what it weighs.
+    #[derive(Debug, PartialEq, Eq)]
+    interface ISlashingStakeRegistry {
+        function stakeTypePerQuorum(uint8 quorumNumber) external view returns (uint8);
+        function strategyParamsByIndex(uint8 quorumNumber, uint256 index) external view returns (StrategyParams);
+    }
+
     /// EigenLayer's AllocationManager.
     #[derive(Debug, PartialEq, Eq)]
     interface IAllocationManager {
@@ -65,6 +72,7 @@ sol! {
         function modifyAllocations(address operator, AllocateParams[] params) external;
         function setAllocationDelay(address operator, uint32 delay) external;
         function getAVSRegistrar(address avs) external view returns (address);
+        function getAllocatedStake(OperatorSet operatorSet, address[] operators, address[] strategies) external view returns (uint256[][]);
         function getAllocationDelay(address operator) external view returns (bool isSet, uint32 delay);
         function getMembers(OperatorSet operatorSet) external view returns (address[]);
         function getRegisteredSets(address operator) external view returns (OperatorSet[]);

@@ -4,7 +4,7 @@ use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Address, B256, Bytes, Signature, aliases::U192};
 use alloy_provider::{DynProvider, Provider};
 use alloy_sol_types::SolCall;
-use mach_core::{OperatorId, QuorumNumbers};
+use mach_core::{OperatorId, QuorumNumbers, Stake};
 
 use super::{Avs, OptIn, RegistrationError};
 use crate::{
@@ -137,7 +137,7 @@ impl Avs {
         &self,
         operator: Address,
         quorum: u8,
-    ) -> Result<(mach_core::Stake, mach_core::Stake), CallError> {
+    ) -> Result<(Stake, Stake), CallError> {
         let weight = IStakeRegistry::weightOfOperatorForQuorumCall {
             quorumNumber: quorum,
             operator,
@@ -146,10 +146,12 @@ impl Avs {
             quorumNumber: quorum,
         };
         let (provider, registry) = (self.provider(), self.stake_registry());
-        Ok((
-            stake_from_u96(call(provider, registry, &weight).await?),
-            stake_from_u96(call(provider, registry, &minimum).await?),
-        ))
+        let mut weight = stake_from_u96(call(provider, registry, &weight).await?);
+        if weight == Stake::ZERO {
+            weight = self.allocated(operator, quorum).await?;
+        }
+        let minimum = stake_from_u96(call(provider, registry, &minimum).await?);
+        Ok((weight, minimum))
     }
 
     /// Members of a quorum.

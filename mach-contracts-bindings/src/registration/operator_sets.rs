@@ -1,9 +1,9 @@
 //! Registration with operator sets, EigenLayer's world since slashing.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, uint};
 use alloy_sol_types::SolValue;
 use async_trait::async_trait;
-use mach_core::QuorumNumbers;
+use mach_core::{QuorumNumbers, Stake};
 
 use super::{
     Avs, Consent, OperatorStatus, OptIn, Registration, RegistrationError, World,
@@ -13,14 +13,20 @@ use super::{
 use crate::{
     CallError, Plan, Step,
     abi::{
-        DeregisterParams, IAllocationManager, IRegistryCoordinator, OperatorSet, RegisterParams,
+        DeregisterParams, IAllocationManager, IRegistryCoordinator, ISlashingStakeRegistry,
+        IStakeRegistry, OperatorSet, RegisterParams,
     },
-    call::call,
+    call::{call, probe},
 };
 
 /// `RegistrationType` of the slashing middleware.
 const NORMAL: U256 = U256::ZERO;
 const CHURN: U256 = U256::ONE;
+
+/// `StakeType`, `MAX_WEIGHING_FUNCTION_LENGTH` and `WEIGHTING_DIVISOR` of the StakeRegistry.
+const TOTAL_SLASHABLE: u8 = 1;
+const MAX_STRATEGIES: u64 = 32;
+const WEIGHTING_DIVISOR: U256 = uint!(1_000_000_000_000_000_000_U256);
 
 /// Quorums that are operator sets of the AllocationManager.
 #[derive(Clone, Debug)]
@@ -76,6 +82,49 @@ impl Avs {
             avs: self.service_manager(),
             id: quorum.into(),
         }
+    }
+
+    /// What a quorum of slashable stake will weigh of an operator that joins it; zero of other quorums. Of one who
+    /// is not in the operator set nothing is slashable yet, and the StakeRegistry weighs nothing.
+    pub(super) async fn allocated(
+        &self,
+        operator: Address,
+        quorum: u8,
+    ) -> Result<Stake, CallError> {
+        let Some(manager) = self.allocation_manager() else {
+            return Ok(Stake::ZERO);
+        };
+        let (provider, registry) = (self.provider(), self.stake_registry());
+        let request = ISlashingStakeRegistry::stakeTypePerQuorumCall {
+            quorumNumber: quorum,
+        };
+        if probe(provider, registry, &request).await? != Some(TOTAL_SLASHABLE) {
+            return Ok(Stake::ZERO);
+        }
+        let request = IStakeRegistry::strategyParamsLengthCall {
+            quorumNumber: quorum,
+        };
+        let length = call(provider, registry, &request).await?;
+        let mut params = Vec::new();
+        for index in 0..length.saturating_to::<u64>().min(MAX_STRATEGIES) {
+            let request = ISlashingStakeRegistry::strategyParamsByIndexCall {
+                quorumNumber: quorum,
+                index: U256::from(index),
+            };
+            params.push(call(provider, registry, &request).await?);
+        }
+        let request = IAllocationManager::getAllocatedStakeCall {
+            operatorSet: self.operator_set(quorum),
+            operators: vec![operator],
+            strategies: params.iter().map(|param| param.strategy).collect(),
+        };
+        let stakes = call(provider, manager, &request).await?;
+        let weights = stakes.iter().flatten().zip(&params);
+        let weight = weights.fold(U256::ZERO, |sum, (stake, param)| {
+            let weight = stake.saturating_mul(U256::from(param.multiplier)) / WEIGHTING_DIVISOR;
+            sum.saturating_add(weight)
+        });
+        Ok(Stake::new(weight.saturating_to()).unwrap_or(Stake::MAX))
     }
 }
 
