@@ -106,7 +106,7 @@ fn stake(quorum: &QuorumStatus) -> Finding {
             Subject::Stake,
             format!("below the minimum stake of quorum {number}: has {has}, needs {needs}"),
             "deposit into a strategy of the quorum (mach-cli eigenlayer deposit) or have more delegated \
-             to the operator; a stand-alone registry's owner sets stakes itself",
+             to the operator, and allocate it where slashable stake counts; a stand-alone registry's owner sets stakes itself",
         );
     }
     if weight.is_zero() {

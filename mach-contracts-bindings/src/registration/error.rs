@@ -109,7 +109,7 @@ pub enum RegistrationError {
     /// The operator has too little stake.
     #[error(
         "operator does not meet the minimum stake of quorum {quorum}: has {}, needs {}; \
-         deposit or have delegated more",
+         deposit or have delegated more, and allocate it where slashable stake counts",
         amount(weight, minimum),
         amount(minimum, minimum)
     )]
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(
             error(25 * ether / 2, 32 * ether),
             "operator does not meet the minimum stake of quorum 0: has 12.5, needs 32; \
-             deposit or have delegated more"
+             deposit or have delegated more, and allocate it where slashable stake counts"
         );
         assert!(error(0, 32 * ether).contains("has 0, needs 32;"));
         assert!(error(3, 100).contains("has 3, needs 100;"));

@@ -693,7 +693,7 @@ async fn a_registration_that_is_refused_says_why() {
     assert_eq!(
         error.to_string(),
         "operator does not meet the minimum stake of quorum 0: has 0, needs 1; \
-         deposit or have delegated more"
+         deposit or have delegated more, and allocate it where slashable stake counts"
     );
     // With stake, but not on the allowlist.
     let weights = vec![abi::Weight {
