@@ -1,17 +1,11 @@
 //! The guests that are committed beside this prover.
 
-use std::{fs, path::Path};
-
 use eyre::{Context, Result};
 use mach_prove::{
-    BackendName, CommittedProgram, Program,
+    BackendName, Program,
     protocol::{Guest, ProverError},
 };
-use mach_prover_openvm::{
-    machine::{self, Kind},
-    prove::Machine,
-    verify,
-};
+use mach_prover_openvm::{machine::Kind, verify};
 use openvm_sdk::keygen::AppVerifyingKey;
 
 /// The committed guest of `program`.
@@ -38,25 +32,4 @@ pub const fn kind(program: Program) -> Kind {
         Program::Block => Kind::Signatures,
         Program::Output => Kind::Hashing,
     }
-}
-
-/// Makes the keys of the guests in `folder` and writes them there. Answers what
-/// `mach-prove/programs.json` says of the guests.
-pub fn commit(folder: &Path, recipe: &str) -> Result<Vec<CommittedProgram>> {
-    let entries = Program::ALL.into_iter().map(|program| {
-        let elf = fs::read(folder.join(format!("{program}.elf")))
-            .wrap_err_with(|| format!("there is no guest {program}"))?;
-        let machine = Machine::new(kind(program), &elf, machine::DEFAULT_SEGMENT_MEMORY)?;
-        let key = verify::encode_key(machine.key())?;
-        fs::write(folder.join(format!("{program}.key")), key)?;
-        let id = machine.id().into();
-        Ok(CommittedProgram::new(
-            program,
-            BackendName::OpenVm,
-            id,
-            &elf,
-            recipe,
-        ))
-    });
-    entries.collect()
 }

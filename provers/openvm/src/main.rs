@@ -2,11 +2,11 @@
 
 mod guest;
 
-use std::{env, ffi::OsString, io::stdout, process::ExitCode};
+use std::process::ExitCode;
 
 use mach_prove::{
     BackendName, Program, Progress, Proof,
-    protocol::{Failure, Guest, Job, Prover, ProverError, Run, serve},
+    protocol::{Commitment, Failure, Guest, Job, Prover, ProverError, Run, run},
 };
 use mach_prover_openvm::{machine, prove::Machine, verify};
 
@@ -15,28 +15,7 @@ use mach_prover_openvm::{machine, prove::Machine, verify};
 const SEGMENT_SHARE: u64 = 2;
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let is_done = match &arguments[..] {
-        [command, folder, recipe] if command == "commit" => {
-            let programs = guest::commit(folder.as_ref(), &recipe.to_string_lossy());
-            match programs.and_then(|it| Ok(serde_json::to_string(&it)?)) {
-                Ok(programs) => {
-                    println!("{programs}");
-                    true
-                }
-                Err(error) => {
-                    eprintln!("{error:#}");
-                    false
-                }
-            }
-        }
-        _ => serve(&OpenVm, arguments, &mut stdout()),
-    };
-    if is_done {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    run(&OpenVm)
 }
 
 /// OpenVM on this machine.
@@ -92,6 +71,17 @@ impl Prover for OpenVm {
         let digest = proof.journal.digest();
         verify::verify(&key, guest.info.id.0, digest.0, &proof.proof).map_err(ProverError::invalid)
     }
+
+    fn commit(&self, program: Program, elf: &[u8]) -> Result<Commitment, ProverError> {
+        let kind = guest::kind(program);
+        let machine = Machine::new(kind, elf, machine::DEFAULT_SEGMENT_MEMORY);
+        let machine = machine.map_err(ProverError::other)?;
+        let key = verify::encode_key(machine.key()).map_err(ProverError::other)?;
+        Ok(Commitment {
+            id: machine.id().into(),
+            key: Some(key),
+        })
+    }
 }
 
 /// Runs a guest without proving. Answers how many segments it has, too.
@@ -115,6 +105,8 @@ fn execute(machine: &Machine, input: &[u8]) -> Result<(Run, usize), ProverError>
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+
     use super::*;
 
     /// So many random bits, or `MACH_BITS` of them.

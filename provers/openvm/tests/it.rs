@@ -84,6 +84,31 @@ fn an_output_root_is_proved_to_be_wrong() {
     altered(&good, "block", &folder);
 }
 
+/// Keys and ids are those of the executables.
+#[test]
+fn the_committed_keys_are_made_again() {
+    let folder = folder("keys");
+    let guests = repository("guests/openvm");
+    for file in ["block.elf", "output.elf"] {
+        fs::copy(guests.join(file), folder.join(file)).unwrap();
+    }
+    let output = prover(&["commit", folder.to_str().unwrap(), "a recipe"]);
+    let again = last_line(&output);
+    let committed = read("mach-prove/programs.json");
+    for entry in again.as_array().unwrap() {
+        let mut listed = committed.as_array().unwrap().iter();
+        let listed = listed.find(|it| it["file"] == entry["file"]).unwrap();
+        for field in ["program", "ids", "sha256", "keySha256"] {
+            assert_eq!(entry[field], listed[field], "{field}");
+        }
+        assert_eq!(entry["recipe"], "a recipe");
+    }
+    for file in ["block.key", "output.key"] {
+        let made = fs::read(folder.join(file)).unwrap();
+        assert_eq!(made, fs::read(guests.join(file)).unwrap(), "{file}");
+    }
+}
+
 #[test]
 fn committed_proofs_are_right_and_what_is_altered_is_not() {
     for entry in fs::read_dir(repository("guests/proofs")).unwrap() {
