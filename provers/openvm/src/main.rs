@@ -107,6 +107,9 @@ fn execute(machine: &Machine, input: &[u8]) -> Result<(Run, usize), ProverError>
 mod tests {
     use std::env;
 
+    use mach_prove::{Journal, JournalError};
+    use mach_prover_openvm::verify::VerifyError;
+
     use super::*;
 
     /// So many random bits, or `MACH_BITS` of them.
@@ -126,13 +129,13 @@ mod tests {
         mixed ^ (mixed >> 31)
     }
 
-    /// Flips so many bits, one at a time, and shows `refused` each.
-    fn flip(bytes: &[u8], count: usize, mut refused: impl FnMut(&[u8]) -> bool) {
+    /// Flips so many bits, one at a time, and shows each.
+    fn flip(bytes: &[u8], count: usize, mut show: impl FnMut(&[u8])) {
         let (mut state, mut bad) = (bytes.len() as u64, bytes.to_vec());
-        for _ in 0..bits(count) {
+        for _ in 0..count {
             let bit = splitmix(&mut state) as usize % (bytes.len() * 8);
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(refused(&bad), "bit {bit}");
+            show(&bad);
             bad[bit / 8] ^= 1 << (bit % 8);
         }
         assert_eq!(bad, bytes);
@@ -146,44 +149,72 @@ mod tests {
         proof
     }
 
-    fn a_flipped_bit_of_the_proof_is_refused(name: &str, count: usize) {
+    fn a_flipped_bit_is_refused(name: &str, count: usize) {
         let proof = committed(name);
         let key = guest::key(proof.program).unwrap();
-        let digest = proof.journal.digest();
-        flip(&proof.proof, count, |bad| {
-            verify::verify(&key, proof.program_id.0, digest.0, bad).is_err()
+        let (id, digest) = (proof.program_id.0, proof.journal.digest().0);
+        let refused = |id: [u8; 32], digest: [u8; 32], bytes: &[u8]| {
+            verify::verify(&key, id, digest, bytes).unwrap_err()
+        };
+        // Of the proof: no encoding, a journal that is not asked for, or it does not verify.
+        let mut names = [0; 3];
+        flip(&proof.proof, bits(count), |bad| {
+            names[match refused(id, digest, bad) {
+                VerifyError::Malformed => 0,
+                VerifyError::OtherJournal => 1,
+                VerifyError::Invalid(reason) => {
+                    assert!(!reason.is_empty());
+                    2
+                }
+                other => panic!("{other}"),
+            }] += 1;
         });
-        // A bit of each byte of what it says: the digest of its journal, and its program.
-        for bit in (0..32).map(|byte| byte * 8 + byte % 8) {
-            let flip = |word: [u8; 32]| {
-                let mut word = word;
-                word[bit / 8] ^= 1 << (bit % 8);
-                word
+        println!("{name}: malformed, other journal, does not verify: {names:?}");
+        // Of the journal, with the configuration's hash in it: it is none, or another.
+        let journal = proof.journal.encode();
+        flip(&journal, bits(BITS), |bad| {
+            let named = match Journal::decode(bad) {
+                Ok(journal) => {
+                    let error = refused(id, journal.digest().0, &proof.proof);
+                    matches!(error, VerifyError::OtherJournal)
+                }
+                Err(JournalError::Version(_) | JournalError::Word(_)) => true,
+                Err(_) => false,
             };
-            let id = proof.program_id.0;
-            assert!(verify::verify(&key, id, flip(digest.0), &proof.proof).is_err());
-            assert!(verify::verify(&key, flip(id), digest.0, &proof.proof).is_err());
+            assert!(named);
+        });
+        // Of the program's id, a bit of each byte: it is none, or another.
+        for byte in 0..32 {
+            let mut bad = id;
+            bad[byte] ^= 1 << (byte % 8);
+            let error = refused(bad, digest, &proof.proof);
+            let is_other = match &error {
+                VerifyError::ProgramId => true,
+                VerifyError::Invalid(reason) => reason.contains("exe commit mismatch"),
+                _ => false,
+            };
+            assert!(is_other, "{error}");
         }
     }
 
     #[test]
     fn a_flipped_bit_of_the_output_proof_is_refused() {
-        a_flipped_bit_of_the_proof_is_refused("output", BITS);
+        a_flipped_bit_is_refused("output", BITS);
     }
 
     #[test]
     fn a_flipped_bit_of_the_block_proof_is_refused() {
-        a_flipped_bit_of_the_proof_is_refused("block-deposit", BLOCK_BITS);
+        a_flipped_bit_is_refused("block-deposit", BLOCK_BITS);
     }
 
     #[test]
     fn a_flipped_bit_of_a_program_is_refused() {
         for program in Program::ALL {
             let guest = OpenVm.guest(program).unwrap();
-            flip(&guest.elf, BITS, |bad| {
+            flip(&guest.elf, bits(BITS), |bad| {
                 let refused = Guest::committed(BackendName::OpenVm, program, bad.to_vec());
-                let refused = refused.unwrap_err();
-                refused.source.to_string() == "the guest is not the committed one"
+                let refused = refused.unwrap_err().source.to_string();
+                assert_eq!(refused, "the guest is not the committed one");
             });
         }
     }
