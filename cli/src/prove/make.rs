@@ -41,7 +41,7 @@ pub(super) fn run(args: &ProveArgs) -> eyre::Result<Outcome> {
         tokio::select! {
             proof = backend.prove(&request, &hear) => Ok(proof.map_err(explained)?),
             () = ended.wait() => {
-                eyre::bail!("stopped; the same command begins again, in {}", args.work_dir.display())
+                eyre::bail!("stopped; the same command goes on, in {}", args.work_dir.display())
             }
         }
     });

@@ -3,3 +3,4 @@
 pub mod machine;
 pub mod prove;
 pub mod verify;
+pub mod work;

@@ -6,9 +6,14 @@ use std::process::ExitCode;
 
 use mach_prove::{
     BackendName, Program, Progress, Proof,
-    protocol::{Commitment, Failure, Guest, Job, Prover, ProverError, Run, run},
+    protocol::{self, Commitment, Failure, Guest, Job, Prover, ProverError, run},
 };
-use mach_prover_openvm::{machine, prove::Machine, verify};
+use mach_prover_openvm::{
+    machine,
+    prove::{Machine, Run},
+    verify,
+    work::Work,
+};
 
 /// Of the memory that may be taken, what one segment may: the rest is for the keys, the executable
 /// and what the estimate of a segment leaves out.
@@ -33,11 +38,11 @@ impl Prover for OpenVm {
     fn executor(
         &self,
         guest: &Guest,
-    ) -> Result<impl FnMut(&[u8]) -> Result<Run, ProverError>, ProverError> {
+    ) -> Result<impl FnMut(&[u8]) -> Result<protocol::Run, ProverError>, ProverError> {
         let kind = guest::kind(guest.info.program);
         let machine = Machine::new(kind, &guest.elf, machine::DEFAULT_SEGMENT_MEMORY);
         let machine = machine.map_err(ProverError::other)?;
-        Ok(move |input: &[u8]| execute(&machine, input).map(|(run, _)| run))
+        Ok(move |input: &[u8]| execute(&machine, input).map(|(told, _)| told))
     }
 
     fn prove(&self, job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<Vec<u8>, ProverError> {
@@ -51,19 +56,28 @@ impl Prover for OpenVm {
         if machine.id() != info.id.0 {
             return Err(ProverError::other("the guest has another id here"));
         }
-        let (run, segments) = execute(&machine, &job.input)?;
+        let (told, run) = execute(&machine, &job.input)?;
         progress(Progress::Executed {
-            instructions: run.instructions,
+            instructions: told.instructions,
         });
-        if run.digest != job.journal.digest() {
+        let digest = job.journal.digest();
+        if told.digest != digest {
             return Err(ProverError::other(
                 "the guest gives another journal than native code",
             ));
         }
-        let proof = machine.prove(&job.input, segments, &mut |done, total| {
+        let work = Work::new(&job.work_dir, info.id.0, &job.input, &run);
+        let work = work.map_err(ProverError::other)?;
+        let proof = machine.prove(&job.input, &run, &work, &mut |done, total| {
             progress(Progress::Segment { done, total });
         });
-        proof.map_err(ProverError::other)
+        let proof = proof.map_err(ProverError::other)?;
+        if let Err(error) = verify::verify(machine.key(), info.id.0, digest.0, &proof) {
+            // Whatever lies there does not belong together: the next run begins anew.
+            work.clear();
+            return Err(ProverError::other(error));
+        }
+        Ok(proof)
     }
 
     fn verify(&self, guest: &Guest, proof: &Proof) -> Result<(), ProverError> {
@@ -84,31 +98,33 @@ impl Prover for OpenVm {
     }
 }
 
-/// Runs a guest without proving. Answers how many segments it has, too.
-fn execute(machine: &Machine, input: &[u8]) -> Result<(Run, usize), ProverError> {
+/// Runs a guest without proving. Answers what others are told of it, and what a proof takes.
+fn execute(machine: &Machine, input: &[u8]) -> Result<(protocol::Run, Run), ProverError> {
     let run = machine.execute(input).map_err(|error| {
         // The guest says why, and ends no line.
         println!();
         ProverError::new(Failure::Refused, error)
     })?;
-    let digest = <[u8; 32]>::try_from(run.revealed);
+    let digest = <[u8; 32]>::try_from(run.revealed.as_slice());
     let digest = digest.map_err(|_| ProverError::other("not 32 public bytes"))?;
-    let segments = run.segments.len();
-    let run = Run {
-        instructions: run.segments.iter().sum(),
-        segments: segments as u64,
+    let told = protocol::Run {
+        instructions: run.segments.iter().map(|it| it.num_insns).sum(),
+        segments: run.segments.len() as u64,
         digest: digest.into(),
         phases: Vec::new(),
     };
-    Ok((run, segments))
+    Ok((told, run))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::env;
+    use std::{env, fs, path::PathBuf, process};
 
     use mach_prove::{Journal, JournalError};
-    use mach_prover_openvm::verify::VerifyError;
+    use mach_prover_openvm::verify::{AppProof, VerifyError};
+    use openvm_circuit::arch::execution_mode::metered::segment_ctx::Segment;
+    use openvm_sdk::{F, SC};
+    use openvm_stark_backend::{p3_field::PrimeCharacteristicRing, proof::Proof as SegmentProof};
 
     use super::*;
 
@@ -205,6 +221,80 @@ mod tests {
     #[test]
     fn a_flipped_bit_of_the_block_proof_is_refused() {
         a_flipped_bit_is_refused("block-deposit", BLOCK_BITS);
+    }
+
+    /// An empty folder for what is kept of a run in two segments.
+    fn kept(name: &str, id: u8, input: &[u8], lengths: [u64; 2]) -> (Work, PathBuf) {
+        let folder = format!("mach-prover-openvm-{}-{name}", process::id());
+        let folder = env::temp_dir().join(folder);
+        let segments = lengths.map(|length| Segment::new(0, length, Vec::new()));
+        let run = Run {
+            segments: segments.into(),
+            revealed: Vec::new(),
+        };
+        let work = Work::new(&folder, [id; 32], input, &run).unwrap();
+        let inner = fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+        (work, inner.path())
+    }
+
+    fn segments(name: &str) -> Vec<SegmentProof<SC>> {
+        let proof: AppProof = bitcode::deserialize(&committed(name).proof).unwrap();
+        proof.per_segment
+    }
+
+    #[test]
+    fn a_segment_that_is_kept_counts_where_it_belongs_and_if_it_is_whole() {
+        let key = guest::key(Program::Block).unwrap();
+        let proofs = segments("block-deposit");
+        let (work, folder) = kept("work", 1, b"input", [5, 6]);
+        assert!(work.proof(0, &key).is_none());
+        work.keep(0, &proofs[0]).unwrap();
+        let bytes = |proof| bitcode::serialize(&proof).unwrap();
+        let read = bytes(work.proof(0, &key).unwrap());
+        assert_eq!(read, bytes(proofs[0].clone()));
+
+        // In another place; of another program, input, or way to cut the run.
+        let first = folder.join("0.proof");
+        fs::copy(&first, folder.join("1.proof")).unwrap();
+        assert!(work.proof(1, &key).is_none());
+        let others = [
+            kept("work-program", 2, b"input", [5, 6]),
+            kept("work-input", 1, b"other", [5, 6]),
+            kept("work-cuts", 1, b"input", [6, 5]),
+        ];
+        for (other, elsewhere) in others {
+            assert_ne!(elsewhere.file_name(), folder.file_name());
+            fs::copy(&first, elsewhere.join("0.proof")).unwrap();
+            assert!(other.proof(0, &key).is_none());
+            fs::remove_dir_all(elsewhere.parent().unwrap()).unwrap();
+        }
+
+        // What was kept as if it were one: another machine's, and one that proves nothing.
+        work.keep(1, &segments("output")[0]).unwrap();
+        assert!(work.proof(1, &key).is_none());
+        let mut bad = proofs[1].clone();
+        let value = bad.public_values.iter_mut().flatten().next().unwrap();
+        *value += F::ONE;
+        work.keep(1, &bad).unwrap();
+        assert!(work.proof(1, &key).is_none());
+
+        // Damaged.
+        let good = fs::read(&first).unwrap();
+        for byte in [0, 31, 32, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[byte] ^= 1;
+            fs::write(&first, bad).unwrap();
+            assert!(work.proof(0, &key).is_none(), "{byte}");
+        }
+        for length in [0, 31, 32, good.len() - 1] {
+            fs::write(&first, &good[..length]).unwrap();
+            assert!(work.proof(0, &key).is_none(), "{length}");
+        }
+        fs::write(&first, good).unwrap();
+        assert!(work.proof(0, &key).is_some());
+        work.clear();
+        assert!(!folder.exists());
+        fs::remove_dir(folder.parent().unwrap()).unwrap();
     }
 
     #[test]

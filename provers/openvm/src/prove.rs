@@ -1,12 +1,15 @@
-//! From an input to a proof of one segment after another.
+//! From an input to a proof, one segment after another.
 
 use std::sync::Arc;
 
 use eyre::{Context, Result, eyre};
 use openvm_circuit::{
-    arch::{VmInstance, instructions::exe::VmExe},
+    arch::{
+        VmInstance, execution_mode::metered::segment_ctx::Segment,
+        hasher::poseidon2::vm_poseidon2_hasher, instructions::exe::VmExe,
+    },
     system::{
-        memory::merkle::public_values::extract_public_values,
+        memory::merkle::public_values::{UserPublicValuesProof, extract_public_values},
         program::trace::compute_exe_commit_from_mem_config,
     },
 };
@@ -15,10 +18,12 @@ use openvm_sdk::{
     DefaultStarkEngine, F, StdIn, keygen::AppVerifyingKey, prover::vm::new_local_prover,
 };
 use openvm_sdk_config::SdkVmCpuBuilder;
+use openvm_stark_backend::StarkEngine;
 
 use crate::{
     machine::{self, Kind},
     verify::{AppProof, encode},
+    work::Work,
 };
 
 type Instance = VmInstance<DefaultStarkEngine, SdkVmCpuBuilder>;
@@ -32,8 +37,8 @@ pub struct Machine {
 
 /// What a run gave, without a proof.
 pub struct Run {
-    /// Instructions of each segment.
-    pub segments: Vec<u64>,
+    /// Segments that are proved one by one.
+    pub segments: Vec<Segment>,
     /// What the guest revealed: the digest of its journal.
     pub revealed: Vec<u8>,
 }
@@ -73,30 +78,63 @@ impl Machine {
             .wrap_err("the guest stopped without a journal")?;
         let count = vm.config().as_ref().num_public_values;
         Ok(Run {
-            segments: segments.iter().map(|segment| segment.num_insns).collect(),
+            segments,
             revealed: extract_public_values(count, &end.memory.memory),
         })
     }
 
-    /// Proves a run of `segments` segments. The proof is not yet verified.
+    /// Proves a run in the segments that [`Self::execute`] has found. What `work` has of them is not proved
+    /// again, and what is proved is kept there. The proof is not yet verified.
     pub fn prove(
         &mut self,
         input: &[u8],
-        segments: usize,
+        run: &Run,
+        work: &Work,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<u8>> {
-        let total = segments as u64;
-        progress(0, total);
-        let proof: AppProof = self
-            .instance
-            .prove_continuations(StdIn::from_bytes(input), |index, _| {
-                if index > 0 {
-                    progress(index as u64, total);
-                }
-            })
-            .map_err(|error| eyre!(error))
-            .wrap_err("the run cannot be proved")?;
-        progress(total, total);
-        encode(&proof)
+        let total = run.segments.len();
+        let mut proofs: Vec<_> = (0..total).map(|it| work.proof(it, &self.key)).collect();
+        let mut done = proofs.iter().flatten().count();
+        progress(done as u64, total as u64);
+        let VmInstance {
+            vm, interpreter, ..
+        } = &mut self.instance;
+        let mut state = vm.create_initial_state(&self.exe, StdIn::from_bytes(input));
+        for (index, (segment, proof)) in run.segments.iter().zip(&mut proofs).enumerate() {
+            // The last one's table of the memory has what opens the public values.
+            let is_needed = proof.is_none() || index + 1 == total;
+            if is_needed {
+                vm.transport_init_memory_to_device(&state.memory);
+            }
+            let length = Some(segment.num_insns);
+            let ran = vm.execute_preflight(interpreter, state, length, &segment.trace_heights)?;
+            state = ran.to_state;
+            if !is_needed {
+                continue;
+            }
+            let context = vm.generate_proving_ctx(ran.system_records, ran.record_arenas)?;
+            if proof.is_none() {
+                let made = vm.engine.prove(vm.pk(), context);
+                let made = made.map_err(|error| eyre!("segment {index}: {error:?}"))?;
+                work.keep(index, &made)?;
+                *proof = Some(made);
+                done += 1;
+                progress(done as u64, total as u64);
+            }
+        }
+        let config = vm.config().as_ref();
+        let tree = vm.memory_top_tree();
+        let tree = tree.ok_or_else(|| eyre!("the run has no segment"))?;
+        let user_public_values = UserPublicValuesProof::compute(
+            config.memory_config.memory_dimensions(),
+            config.num_public_values,
+            &vm_poseidon2_hasher(),
+            &state.memory.memory,
+            tree,
+        );
+        encode(&AppProof {
+            per_segment: proofs.into_iter().flatten().collect(),
+            user_public_values,
+        })
     }
 }

@@ -1,11 +1,20 @@
 //! The prover as a process: what it proves, what it refuses, and what it calls wrong.
 
 use std::{
-    fs,
+    env, fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
+use mach_prove::Proof;
+use mach_prover_openvm::{
+    machine::Kind,
+    prove::{Machine, Run},
+    verify::{AppProof, decode_key},
+    work::Work,
+};
+use openvm_circuit::arch::execution_mode::metered::segment_ctx::Segment;
 use serde_json::{Value, json};
 
 fn repository(path: &str) -> PathBuf {
@@ -33,24 +42,36 @@ fn last_line(output: &Output) -> Value {
     serde_json::from_str(said.lines().last().unwrap()).unwrap()
 }
 
-/// Proves an input of `guests/inputs` in a process of its own.
-fn prove(program: &str, input: &[u8], journal: &Value, folder: &Path) -> Value {
+/// A process that proves an input of `guests/inputs`.
+fn proving(program: &str, input: &[u8], journal: &Value, folder: &Path) -> Command {
     fs::write(folder.join("input"), input).unwrap();
     fs::write(folder.join("journal.json"), journal.to_string()).unwrap();
-    let at = |name: &str| folder.join(name).display().to_string();
-    let (input, out, work) = (at("input"), at("proof.json"), folder.display().to_string());
-    let output = prover(&[
-        "prove",
-        "--program",
-        program,
-        "--input",
-        &input,
-        "--out",
-        &out,
-        "--work-dir",
-        &work,
-    ]);
-    last_line(&output)
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mach-prover-openvm"));
+    command.args(["prove", "--program", program]);
+    for (flag, name) in [
+        ("--input", "input"),
+        ("--out", "proof.json"),
+        ("--work-dir", ""),
+    ] {
+        command.arg(flag).arg(folder.join(name));
+    }
+    command
+}
+
+fn prove(program: &str, input: &[u8], journal: &Value, folder: &Path) -> Value {
+    last_line(&proving(program, input, journal, folder).output().unwrap())
+}
+
+/// What it says of segments, so many of so many.
+fn segments(output: &Output) -> Vec<(u64, u64)> {
+    let said = String::from_utf8_lossy(&output.stdout);
+    said.lines().filter_map(segment).collect()
+}
+
+fn segment(line: &str) -> Option<(u64, u64)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let count = |name: &str| line[name].as_u64();
+    (line["type"] == "segment").then_some((count("done")?, count("total")?))
 }
 
 /// Verifies in another process.
@@ -82,7 +103,96 @@ fn an_output_root_is_proved_to_be_wrong() {
     assert_eq!(good["journal"], journal);
     assert_eq!(verify(&good, &folder), Ok(()));
     altered(&good, "block", &folder);
+
+    // What is proved is not proved again.
+    fs::remove_file(folder.join("proof.json")).unwrap();
+    let again = proving("output", &input, &journal, &folder)
+        .output()
+        .unwrap();
+    assert_eq!(segments(&again), [(1, 1)]);
+    assert_eq!(last_line(&again)["type"], "done");
+    let again = fs::read(folder.join("proof.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&again).unwrap(), good);
 }
+
+/// Bytes that one segment may take so that the output root's run has two.
+const HALF: usize = 700_000_000;
+
+/// What a process of the test below does.
+#[test]
+#[ignore = "a process of another test"]
+fn proves_in_two_segments() {
+    let folder = PathBuf::from(env::var_os("MACH_TEST_WORK").unwrap());
+    let input = fs::read(repository("guests/inputs/output.bin")).unwrap();
+    let elf = fs::read(repository("guests/openvm/output.elf")).unwrap();
+    let mut machine = Machine::new(Kind::Hashing, &elf, HALF).unwrap();
+    let run = machine.execute(&input).unwrap();
+    let work = Work::new(&folder, machine.id(), &input, &run).unwrap();
+    let proof = machine.prove(&input, &run, &work, &mut |done, total| {
+        println!(
+            "\n{}",
+            json!({ "type": "segment", "done": done, "total": total })
+        );
+    });
+    fs::write(folder.join("proof"), proof.unwrap()).unwrap();
+}
+
+#[test]
+fn a_prover_that_was_killed_goes_on() {
+    let folder = folder("killed");
+    let proving = || {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "proves_in_two_segments",
+            "--ignored",
+            "--nocapture",
+        ]);
+        command.env("MACH_TEST_WORK", &folder);
+        command
+    };
+    let mut first = proving().stdout(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(first.stdout.take().unwrap()).lines();
+    let mut told = said.filter_map(|line| segment(&line.unwrap()));
+    assert_eq!(told.next(), Some((0, 2)));
+    assert_eq!(told.next(), Some((1, 2)));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(!folder.join("proof").exists());
+    let second = proving().output().unwrap();
+    assert_eq!(segments(&second), [(1, 2), (2, 2)]);
+    let mut proof = Proof::read(repository("guests/proofs/output.json")).unwrap();
+    proof.proof = fs::read(folder.join("proof")).unwrap().into();
+    proof.write(folder.join("good.json")).unwrap();
+    let good = fs::read(folder.join("good.json")).unwrap();
+    let good: Value = serde_json::from_slice(&good).unwrap();
+    assert_eq!(verify(&good, &folder), Ok(()));
+
+    // A proof that verifies by itself, in the place of another: nobody believes what comes of it.
+    let input = fs::read(repository("guests/inputs/output.bin")).unwrap();
+    let whole = Run {
+        segments: vec![Segment::new(0, INSTRUCTIONS, Vec::new())],
+        revealed: Vec::new(),
+    };
+    let work = Work::new(&folder, proof.program_id.0, &input, &whole).unwrap();
+    let halves: AppProof = bitcode::deserialize(&proof.proof).unwrap();
+    work.keep(0, &halves.per_segment[1]).unwrap();
+    let mut misled = self::proving("output", &input, &good["journal"], &folder);
+    let misled = misled.output().unwrap();
+    assert_eq!(segments(&misled), [(1, 1)]);
+    let line = last_line(&misled);
+    let message = line["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("the proof does not verify"),
+        "{message}"
+    );
+    assert!(!folder.join("proof.json").exists());
+    let key = fs::read(repository("guests/openvm/output.key")).unwrap();
+    assert!(work.proof(0, &decode_key(&key).unwrap()).is_none());
+}
+
+/// Of the output root's run.
+const INSTRUCTIONS: u64 = 148_362;
 
 /// Keys and ids are those of the executables.
 #[test]
