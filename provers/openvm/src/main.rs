@@ -42,7 +42,15 @@ impl Prover for OpenVm {
         let kind = guest::kind(guest.info.program);
         let machine = Machine::new(kind, &guest.elf, machine::DEFAULT_SEGMENT_MEMORY);
         let machine = machine.map_err(ProverError::other)?;
-        Ok(move |input: &[u8]| execute(&machine, input).map(|(told, _)| told))
+        // Another executable is one that tells what its parts take.
+        let is_committed = guest::committed(guest.info.program)?.elf == guest.elf;
+        Ok(move |input: &[u8]| {
+            let times = match is_committed {
+                true => Vec::new(),
+                false => machine.times(input).map_err(ProverError::other)?,
+            };
+            execute(&machine, input, &times).map(|(told, _)| told)
+        })
     }
 
     fn prove(&self, job: &Job, progress: &mut dyn FnMut(Progress)) -> Result<Vec<u8>, ProverError> {
@@ -56,7 +64,7 @@ impl Prover for OpenVm {
         if machine.id() != info.id.0 {
             return Err(ProverError::other("the guest has another id here"));
         }
-        let (told, run) = execute(&machine, &job.input)?;
+        let (told, run) = execute(&machine, &job.input, &[])?;
         progress(Progress::Executed {
             instructions: told.instructions,
         });
@@ -99,8 +107,12 @@ impl Prover for OpenVm {
 }
 
 /// Runs a guest without proving. Answers what others are told of it, and what a proof takes.
-fn execute(machine: &Machine, input: &[u8]) -> Result<(protocol::Run, Run), ProverError> {
-    let run = machine.execute(input).map_err(|error| {
+fn execute(
+    machine: &Machine,
+    input: &[u8],
+    times: &[u64],
+) -> Result<(protocol::Run, Run), ProverError> {
+    let run = machine.execute(input, times).map_err(|error| {
         // The guest says why, and ends no line.
         println!();
         ProverError::new(Failure::Refused, error)

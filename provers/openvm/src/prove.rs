@@ -26,6 +26,11 @@ use crate::{
     work::Work,
 };
 
+/// Most times that a guest may ask for the time.
+const MAX_QUESTIONS: usize = 100_000;
+/// Instructions after which it is looked whether it has.
+const STEP: u64 = 10;
+
 type Instance = VmInstance<DefaultStarkEngine, SdkVmCpuBuilder>;
 
 /// A virtual machine with a guest in it.
@@ -68,19 +73,39 @@ impl Machine {
         &self.key
     }
 
-    /// Runs the guest without proving. A guest that refuses fails here.
-    pub fn execute(&self, input: &[u8]) -> Result<Run> {
+    /// Runs the guest without proving. A guest that refuses fails here; one that asks for the time is told
+    /// `times`, one after the other.
+    pub fn execute(&self, input: &[u8], times: &[u64]) -> Result<Run> {
         let vm = &self.instance.vm;
         let interpreter = vm.metered_interpreter(&self.exe)?;
         let meter = vm.build_metered_ctx(&self.exe);
         let (segments, end) = interpreter
-            .execute_metered(StdIn::from_bytes(input), meter)
+            .execute_metered(told(input, times), meter)
             .wrap_err("the guest stopped without a journal")?;
         let count = vm.config().as_ref().num_public_values;
         Ok(Run {
             segments,
             revealed: extract_public_values(count, &end.memory.memory),
         })
+    }
+
+    /// How many instructions have run each time that a guest asks for the time. A question takes an input:
+    /// what is left of them is looked at every few instructions.
+    pub fn times(&self, input: &[u8]) -> Result<Vec<u64>> {
+        let times = vec![0; MAX_QUESTIONS];
+        let run = self.execute(input, &times)?;
+        let total: u64 = run.segments.iter().map(|it| it.num_insns).sum();
+        let vm = &self.instance.vm;
+        let interpreter = vm.interpreter(&self.exe)?;
+        let mut state = vm.create_initial_state(&self.exe, told(input, &times));
+        let mut asked = Vec::new();
+        for instructions in (STEP..=total).step_by(STEP as usize) {
+            state = interpreter.execute_from_state(state, Some(STEP))?;
+            while state.streams.input_stream.len() + asked.len() < MAX_QUESTIONS {
+                asked.push(instructions);
+            }
+        }
+        Ok(asked)
     }
 
     /// Proves a run in the segments that [`Self::execute`] has found. What `work` has of them is not proved
@@ -137,4 +162,13 @@ impl Machine {
             user_public_values,
         })
     }
+}
+
+/// What the guest is given: its input, and what it is told when it asks for the time.
+fn told(input: &[u8], times: &[u64]) -> StdIn {
+    let mut inputs = StdIn::from_bytes(input);
+    for time in times {
+        inputs.write_bytes(&time.to_le_bytes());
+    }
+    inputs
 }

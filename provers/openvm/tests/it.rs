@@ -126,7 +126,7 @@ fn proves_in_two_segments() {
     let input = fs::read(repository("guests/inputs/output.bin")).unwrap();
     let elf = fs::read(repository("guests/openvm/output.elf")).unwrap();
     let mut machine = Machine::new(Kind::Hashing, &elf, HALF).unwrap();
-    let run = machine.execute(&input).unwrap();
+    let run = machine.execute(&input, &[]).unwrap();
     let work = Work::new(&folder, machine.id(), &input, &run).unwrap();
     let proof = machine.prove(&input, &run, &work, &mut |done, total| {
         println!(
