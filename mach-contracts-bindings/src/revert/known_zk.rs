@@ -113,6 +113,10 @@ pub(super) const ZK_ERRORS: &[(&str, &str)] = &[
         "NotOpen(uint256,uint8)",
         "alert {0} has been decided already (status {1})",
     ),
+    (
+        "NotPublished(address)",
+        "game {0} is not the rollup's own: without a bond only what its proposer claims is accused",
+    ),
     ("NothingToWithdraw()", "the account has nothing to withdraw"),
     (
         "NothingWrong()",

@@ -244,6 +244,7 @@ sol! {
         function l2OutputOracle() external view returns (address);
         function disputeGameFactory() external view returns (address);
         function games() external view returns (Games memory);
+        function gamesOf(uint64 madeAt) external view returns (Games[] memory);
         function MAX_DELAY() external view returns (uint64);
         function MAX_PAUSE() external view returns (uint64);
         function attestations() external view returns (address);
@@ -291,6 +292,7 @@ sol! {
         error OtherGameType(uint32 gameType);
         error AlreadyProved(uint256 id);
         error AlreadyConvicted(uint256 id);
+        error NotPublished(address source);
         error NotOpen(uint256 id, Status status);
         error NotExpired(uint64 deadline);
         error OpeningMismatch(bytes32 accused, bytes32 opened);
@@ -345,7 +347,7 @@ sol! {
         function firstBlock() external view returns (uint64);
         function firstTimestamp() external view returns (uint64);
         function blockTime() external view returns (uint64);
-        function posting(address oracle, address factory, Games games, Accused kind, uint256 index) external view returns (Posting memory found);
+        function posting(address oracle, address factory, address rules, Accused kind, uint256 index) external view returns (Posting memory found);
         function open(bytes32 blockHash, bytes header) external pure returns (Header memory);
         function descend(bytes32 blockHash, bytes[] headers) external view returns (bytes32);
         function number(bytes32 blockHash, bytes header) external pure returns (uint256);

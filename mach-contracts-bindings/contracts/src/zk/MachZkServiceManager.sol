@@ -39,6 +39,8 @@ contract MachZkServiceManager is ZkVerdicts {
 
     error InvalidAlert();
     error InvalidStartIndex();
+    /// @notice Without a bond nobody is accused but the rollup: this is a game that somebody else made.
+    error NotPublished(address source);
     error NotInAllowlist();
     error WrongBond(uint256 sent, uint256 bond);
     error AlreadyProved(uint256 id);
@@ -69,7 +71,7 @@ contract MachZkServiceManager is ZkVerdicts {
         Cleared
     }
 
-    /// @dev What became of something on L1 that was proved wrong; `alert` is the first that did, plus one.
+    /// @dev What became of something that the rollup put on L1 and that was proved wrong; `alert` is the first that did, plus one.
     struct Convicted {
         Conviction conviction;
         uint248 alert;
@@ -160,7 +162,7 @@ contract MachZkServiceManager is ZkVerdicts {
         settle(id, claim.configHash, kind, path);
     }
 
-    /// @notice Raises an alert about what is published on L1 and proves it. Needs no bond and no leave: it is right, and the
+    /// @notice Raises an alert about what the rollup put on L1 and proves it. Needs no bond and no leave: it is right, and the
     /// first, or reverts.
     function accuse(
         Accused kind,
@@ -197,7 +199,7 @@ contract MachZkServiceManager is ZkVerdicts {
         _convictDirectly(id, opening, header, accountProof);
     }
 
-    /// @notice Raises an alert about what is published on L1 and convicts it, without a bond: see `accuse`.
+    /// @notice Raises an alert about what the rollup put on L1 and convicts it, without a bond: see `accuse`.
     function accuseDirectly(
         Accused kind,
         uint256 index,
@@ -374,12 +376,14 @@ contract MachZkServiceManager is ZkVerdicts {
 
     function _raiseFirst(Accused kind, uint256 index) private returns (uint256 id) {
         id = _raisePublished(kind, index, 0);
-        uint256 before = _convicted[_subject(_alerts[id])].alert;
+        Alert storage alert = _alerts[id];
+        if (!alert.published) revert NotPublished(alert.source);
+        uint256 before = _convicted[_subject(alert)].alert;
         if (before != 0) revert AlreadyConvicted(before - 1);
     }
 
     function _raisePublished(Accused kind, uint256 index, bytes32 expected) private returns (uint256 id) {
-        Posting memory posting = evidence.posting(l2OutputOracle, disputeGameFactory, games(), kind, index);
+        Posting memory posting = evidence.posting(l2OutputOracle, disputeGameFactory, this, kind, index);
         if (posting.accused == expected || posting.accused == 0) revert InvalidAlert();
         id = _push(kind, posting, expected);
         emit AlertBlockOutputOracleMismatch(index, posting.accused, expected, posting.blockNumber);
@@ -508,10 +512,11 @@ contract MachZkServiceManager is ZkVerdicts {
         alert.ground = ground;
         _release(id, alert, alert.submitter, alert.bond);
         emit AlertProved(id, ground, judged, fault, claimed, computed);
-        Convicted storage convicted = _convicted[_subject(alert)];
-        if (alert.source == address(0) || convicted.alert != 0) return;
-        convicted.alert = uint248(id + 1);
+        // What is not the rollup's own now may be later, and is convicted then.
         if (!alert.published) return;
+        Convicted storage convicted = _convicted[_subject(alert)];
+        if (convicted.alert != 0) return;
+        convicted.alert = uint248(id + 1);
         convicted.conviction = Conviction.Standing;
         ++_standing;
         emit RollupConvicted(id, alert.accused, alert.blockNumber);

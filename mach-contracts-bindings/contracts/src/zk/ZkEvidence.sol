@@ -52,11 +52,11 @@ contract ZkEvidence {
     }
 
     /// @notice What stands at an index of the oracle, or in a game. What is zero is a contract that the rollup has not.
-    /// @param games whose are the rollup's own
+    /// @param rules say whose games are the rollup's own
     function posting(
         IL2OutputOracle oracle,
         IDisputeGameFactory factory,
-        IMachZk.Games calldata games,
+        IMachZk rules,
         IMachZk.Accused kind,
         uint256 index
     ) external view returns (IMachZk.Posting memory found) {
@@ -72,13 +72,11 @@ contract ZkEvidence {
             }
         } else if (kind == IMachZk.Accused.GameClaim && address(factory) != address(0)) {
             if (index >= factory.gameCount()) revert IMachZk.InvalidIndex();
-            (uint32 actual,, address game) = factory.gameAtIndex(index);
-            if (actual != games.gameType) revert IMachZk.OtherGameType(actual);
+            (uint32 gameType, uint64 madeAt, address game) = factory.gameAtIndex(index);
+            found.published = _isOwn(rules, gameType, madeAt, game);
             found.source = game;
             found.accused = IDisputeGame(game).rootClaim();
             found.blockNumber = IDisputeGame(game).l2BlockNumber();
-            // Anybody may make a game with a false claim: what is the rollup's own is what its proposer claims.
-            found.published = IDisputeGame(game).gameCreator() == games.proposer;
         } else {
             revert IMachZk.NoSuchSource(kind);
         }
@@ -169,6 +167,19 @@ contract ZkEvidence {
         // No block gets that far.
         if (header.number > type(uint64).max) return type(uint256).max;
         return firstTimestamp + (header.number - firstBlock) * blockTime;
+    }
+
+    /// @dev Anybody may make a game with a false claim: what is the rollup's own is what its proposer claims.
+    function _isOwn(IMachZk rules, uint32 gameType, uint64 madeAt, address game) private view returns (bool) {
+        IMachZk.Games[] memory games = rules.gamesOf(madeAt);
+        bool isOfType = false;
+        for (uint256 i = 0; i < games.length; ++i) {
+            if (games[i].gameType != gameType) continue;
+            if (games[i].proposer == IDisputeGame(game).gameCreator()) return true;
+            isOfType = true;
+        }
+        if (!isOfType) revert IMachZk.OtherGameType(gameType);
+        return false;
     }
 
     function _check(bytes32 blockHash, bytes calldata header) private pure {

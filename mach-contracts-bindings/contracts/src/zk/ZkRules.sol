@@ -25,7 +25,7 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     event AllowlistDisabled();
     event Paused(address account);
     event Unpaused(address account);
-    /// @notice From then on, in the time of `clock`, these are the rollup's own.
+    /// @notice From then on, in the time of L1's blocks, these are the rollup's own.
     event GamesScheduled(uint32 gameType, address proposer, uint64 activeFrom);
     event GuardianChanged(address previous, address current);
 
@@ -57,6 +57,13 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     /// @notice Last block of a configuration that is said to have the rules of all blocks to come.
     uint64 public constant NO_HORIZON = type(uint64).max;
     uint64 private constant FOR_EVER = type(uint64).max;
+
+    /// @param from when they are in force, in the time of L1's blocks, as games have it
+    struct GamesFrom {
+        Games games;
+        uint64 from;
+    }
+
     /// @notice Longest delay, and so the longest time that an alert has, in seconds.
     uint64 public constant MAX_DELAY = 90 days;
     /// @notice After so many seconds a pause ends by itself.
@@ -70,10 +77,8 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     uint64 private _pausedFor;
     /// @dev Alerts from before have their time from then on.
     uint64 private _windowsFrom;
-    /// @dev The second takes the place of the first at a time that is zero if nothing is announced.
-    Games private _games;
-    Games private _nextGames;
-    uint64 private _nextGamesFrom;
+    /// @dev All that were in force, each until the next one is; the last may not be yet.
+    GamesFrom[] private _games;
     bool public allowlistEnabled;
     mapping(address => bool) public allowlist;
     mapping(bytes32 program => Program) private _programs;
@@ -86,7 +91,7 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
         if (setup.times.blockTime != 0 && setup.times.firstTimestamp == 0) revert ZeroValue();
         // Else anybody could convict the rollup, by a game with a false claim.
         if (setup.gameFactory != address(0) && setup.games.proposer == address(0)) revert ZeroAddress();
-        _games = setup.games;
+        _games.push(GamesFrom(setup.games, 0));
         provingWindow = setup.provingWindow;
         delay = setup.delay;
         allowlistEnabled = setup.allowlistEnabled;
@@ -101,7 +106,8 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
 
     // ---------------------------------------------------------------------------------------------------- queries
 
-    /// @notice Time in seconds that stands still while the contract is paused: nothing expires and nothing takes effect then.
+    /// @notice Time in seconds that stands still while the contract is paused: nothing expires then, and no program and no
+    /// configuration takes effect.
     function clock() public view returns (uint64) {
         return uint64(block.timestamp) - _pausedFor - _standstill();
     }
@@ -111,8 +117,19 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     }
 
     /// @notice Which dispute games are the rollup's own now.
-    function games() public view returns (Games memory) {
-        return _nextGamesFrom != 0 && _nextGamesFrom <= clock() ? _nextGames : _games;
+    function games() external view returns (Games memory) {
+        return _games[_inForce()].games;
+    }
+
+    /// @inheritdoc IMachZk
+    function gamesOf(uint64 madeAt) external view returns (Games[] memory found) {
+        uint256 last = _inForce();
+        uint256 first = last;
+        while (first > 0 && madeAt < _games[first].from) --first;
+        found = new Games[](last - first + 1);
+        for (uint256 i = 0; i < found.length; ++i) {
+            found[i] = _games[last - i].games;
+        }
     }
 
     function programs(bytes32 program) external view returns (Program memory) {
@@ -181,13 +198,14 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     }
 
     /// @notice Makes other dispute games the rollup's own, after the delay: when it proposes by another type of game, or another
-    /// account does. What was announced before and is not in effect yet is replaced.
+    /// account does. What was announced before and is not in effect yet is replaced. A game that was the rollup's own remains it:
+    /// see `gamesOf`. So a pause need not put this off.
     function scheduleGames(Games calldata next) external onlyOwner {
         if (next.proposer == address(0)) revert ZeroAddress();
-        _games = games();
-        _nextGames = next;
-        _nextGamesFrom = clock() + delay;
-        emit GamesScheduled(next.gameType, next.proposer, _nextGamesFrom);
+        if (_inForce() != _games.length - 1) _games.pop();
+        uint64 from = uint64(block.timestamp) + delay;
+        _games.push(GamesFrom(next, from));
+        emit GamesScheduled(next.gameType, next.proposer, from);
     }
 
     /// @notice Lets an account raise alerts while the allowlist is enabled. Who shows that an alert is right needs no leave.
@@ -281,6 +299,12 @@ abstract contract ZkRules is IMachZk, Ownable2Step {
     /// @dev Until when an alert that was raised then may be proved.
     function _deadline(uint64 raisedAt) internal view returns (uint64) {
         return (raisedAt < _windowsFrom ? _windowsFrom : raisedAt) + provingWindow;
+    }
+
+    /// @dev Which of `_games` is in force: the first has been from the beginning.
+    function _inForce() private view returns (uint256) {
+        uint256 last = _games.length - 1;
+        return _games[last].from <= block.timestamp ? last : last - 1;
     }
 
     /// @dev Seconds for which the clock has stood still since the last pause.

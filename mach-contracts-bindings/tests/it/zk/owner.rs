@@ -229,53 +229,143 @@ async fn a_pause_ends_by_itself_and_the_guardian_has_one() {
     guardian.call(to, &Z::pauseCall {}).await.unwrap();
 }
 
-/// The rollup proposes by games of another type from now on, or another account does.
-#[tokio::test]
-async fn the_games_that_are_the_rollups_own_change_after_the_delay() {
-    let world = World::new().await;
-    let (right, _) = world.opening(3).await;
-    // A false claim of each time that this is called.
-    let accuse = async |sender: &Submitter, state: u8| {
-        let opening = Opening {
+/// Games with false claims about block 3, each another one.
+struct FalseGames<'a> {
+    world: &'a World,
+    right: Opening,
+}
+
+impl<'a> FalseGames<'a> {
+    async fn new(world: &'a World) -> Self {
+        let (right, _) = world.opening(3).await;
+        Self { world, right }
+    }
+
+    fn opening(&self, state: u8) -> Opening {
+        Opening {
             stateRoot: B256::repeat_byte(state),
-            ..right.clone()
-        };
-        let game = world.game(sender, output_root(&opening), 3).await;
-        let (zk, prover, header) = (&world.zk, &world.prover, world.header(3));
-        let kind = Accused::GameClaim;
-        zk.accuse_directly(prover, kind, game, &opening, &header, &[])
-            .await
-    };
-    let schedule = |game_type, proposer| Z::scheduleGamesCall {
+            ..self.right.clone()
+        }
+    }
+
+    async fn make(&self, sender: &Submitter, state: u8) -> u64 {
+        let root = output_root(&self.opening(state));
+        self.world.game(sender, root, 3).await
+    }
+
+    async fn accuse(&self, game: u64, state: u8) -> Result<(), SubmitError> {
+        let (zk, prover, header) = (&self.world.zk, &self.world.prover, self.world.header(3));
+        let (kind, opening) = (Accused::GameClaim, self.opening(state));
+        let sent = zk.accuse_directly(prover, kind, game, &opening, &header, &[]);
+        sent.await.map(drop)
+    }
+}
+
+const fn schedule(game_type: u32, proposer: Address) -> Z::scheduleGamesCall {
+    Z::scheduleGamesCall {
         next: Games {
             gameType: game_type,
             proposer,
         },
+    }
+}
+
+/// The rollup proposes by games of another type from now on, or another account does.
+#[tokio::test]
+async fn the_games_that_are_the_rollups_own_change_after_the_delay() {
+    let world = World::new().await;
+    let games = FalseGames::new(&world).await;
+    let accuse = async |sender: &Submitter, state: u8| {
+        let game = games.make(sender, state).await;
+        games.accuse(game, state).await
     };
     let nobody = world.owner_calls(&schedule(GAME_TYPE, Address::ZERO)).await;
     assert!(nobody.refusal().starts_with("ZeroAddress"));
     let proposer = submitter(&world.devnet, &PROPOSER).await;
-    let next = schedule(GAME_TYPE, world.stranger.sender());
-    world.owner_calls(&next).await.unwrap();
+    let (stranger, prover) = (world.stranger.sender(), world.prover.sender());
+    // What is announced is replaced by what is announced later.
+    for next in [prover, stranger] {
+        let next = schedule(GAME_TYPE, next);
+        world.owner_calls(&next).await.unwrap();
+    }
     world.pass(WINDOW - 600);
-    accuse(&world.stranger, 1).await.unwrap();
-    assert_eq!(world.convictions().await, 0);
+    let told = accuse(&world.stranger, 1).await.refusal();
+    assert!(told.starts_with("NotPublished"), "{told}");
     accuse(&proposer, 2).await.unwrap();
     assert_eq!(world.convictions().await, 1);
     // The one is not the rollup's proposer any more, the other is.
     world.pass(1200);
-    accuse(&proposer, 3).await.unwrap();
-    assert_eq!(world.convictions().await, 1);
+    for (other, state) in [(&proposer, 3), (&world.prover, 7)] {
+        let told = accuse(other, state).await.refusal();
+        assert!(told.starts_with("NotPublished"), "{told}");
+    }
     accuse(&world.stranger, 4).await.unwrap();
     assert_eq!(world.convictions().await, 2);
     // Games of another type.
-    let next = schedule(GAME_TYPE + 1, world.stranger.sender());
+    let next = schedule(GAME_TYPE + 1, stranger);
     world.owner_calls(&next).await.unwrap();
     accuse(&world.stranger, 5).await.unwrap();
     assert_eq!(world.convictions().await, 3);
     world.pass(WINDOW);
     let told = accuse(&world.stranger, 6).await.refusal();
     assert!(told.starts_with("OtherGameType"), "{told}");
+}
+
+/// What the rollup's proposer has claimed is convicted after any change, and what somebody claimed before who is its proposer
+/// now; what somebody claims who is it no more is not.
+#[tokio::test]
+async fn no_false_game_escapes_around_a_change_of_games() {
+    let world = World::new().await;
+    let games = FalseGames::new(&world).await;
+    let proposer = submitter(&world.devnet, &PROPOSER).await;
+    let next = &world.stranger;
+    let oldest = games.make(&proposer, 1).await;
+    let change = schedule(GAME_TYPE, next.sender());
+    world.owner_calls(&change).await.unwrap();
+
+    // Accused while it is nobody's: that convicts nobody, and hides nothing.
+    let early = games.make(next, 2).await;
+    let bonded = world
+        .raise(Raise::GameClaim {
+            index: early,
+            expected: B256::ZERO,
+        })
+        .await;
+    (world.zk)
+        .convict_directly(next, bonded, &games.opening(2), &world.header(3), &[])
+        .await
+        .unwrap();
+    assert_eq!(world.status(bonded).await.0, Status::Proved);
+    let told = games.accuse(early, 2).await.refusal();
+    assert!(told.starts_with("NotPublished"), "{told}");
+    assert_eq!(world.convictions().await, 0);
+
+    world.pass(WINDOW - 600);
+    let late = games.make(&proposer, 3).await;
+    world.pass(1200);
+    for (game, state) in [(early, 2), (late, 3)] {
+        games.accuse(game, state).await.unwrap();
+        let told = games.accuse(game, state).await.refusal();
+        assert!(told.starts_with("AlreadyConvicted"), "{told}");
+    }
+    assert_eq!(world.convictions().await, 2);
+    let after = games.make(&proposer, 4).await;
+
+    // A change of the type and of the proposer. A pause does not put it off, since nothing escapes by it.
+    let change = schedule(GAME_TYPE + 1, world.prover.sender());
+    world.owner_calls(&change).await.unwrap();
+    let second = games.make(next, 5).await;
+    world.owner_calls(&Z::pauseCall {}).await.unwrap();
+    world.pass(WINDOW + 600);
+    let too_late = games.make(next, 6).await;
+    let told = games.accuse(too_late, 6).await.refusal();
+    assert!(told.starts_with("OtherGameType"), "{told}");
+    let told = games.accuse(after, 4).await.refusal();
+    assert!(told.starts_with("NotPublished"), "{told}");
+    for (game, state) in [(oldest, 1), (second, 5)] {
+        games.accuse(game, state).await.unwrap();
+    }
+    assert_eq!(world.convictions().await, 4);
 }
 
 #[tokio::test]

@@ -81,24 +81,39 @@ impl L1ZkContract {
         since: u64,
     ) -> Result<Option<Proposal>, ZkContractError> {
         let (provider, from) = (self.provider(), alert.block.number);
-        let mut proposals = self.sources.outputs(provider, from).await?;
-        let mut left = self.games_at_a_time;
-        loop {
-            for proposal in proposals.iter().filter(|it| it.root == alert.claimed) {
-                if self.sources.counts(provider, proposal).await? {
-                    return Ok(Some(*proposal));
+        let outputs = self.sources.outputs(provider, from).await?;
+        if let Some(found) = self.counting(alert, outputs).await? {
+            return Ok(Some(found));
+        }
+        for game_type in self.sources.game_types(provider, since).await? {
+            let what = (alert.claimed, game_type);
+            let mut left = self.games_at_a_time;
+            while left > 0 {
+                let most = left.min(WINDOW);
+                left -= most;
+                let (claims, next) = self.claims(what, from, since, most).await?;
+                if let Some(found) = self.counting(alert, claims).await? {
+                    return Ok(Some(found));
+                }
+                if !self.looked(what, next) {
+                    break;
                 }
             }
-            if left == 0 {
-                return Ok(None);
-            }
-            let most = left.min(WINDOW);
-            left -= most;
-            let (claims, next) = self.claims(alert.claimed, from, since, most).await?;
-            proposals = claims;
-            if !self.looked(alert.claimed, next) {
-                left = 0;
+        }
+        Ok(None)
+    }
+
+    /// The first of these that has the root of the alert and counts.
+    async fn counting(
+        &self,
+        alert: &Alert,
+        proposals: Vec<Proposal>,
+    ) -> Result<Option<Proposal>, ZkContractError> {
+        for proposal in proposals.into_iter().filter(|it| it.root == alert.claimed) {
+            if self.sources.counts(self.provider(), &proposal).await? {
+                return Ok(Some(proposal));
             }
         }
+        Ok(None)
     }
 }

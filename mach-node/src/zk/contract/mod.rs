@@ -66,8 +66,8 @@ pub struct L1ZkContract {
     chain: RollupChain,
     settlement: Settlement,
     games_at_a_time: usize,
-    /// Number of the game to go on from, for blocks that games may lead to which were not looked at yet.
-    looks: Mutex<BTreeMap<B256, u64>>,
+    /// Number of the game to go on from, for blocks that games of a type may lead to which were not looked at yet.
+    looks: Mutex<BTreeMap<(B256, u32), u64>>,
     watched: tokio::sync::Mutex<Watched>,
 }
 
@@ -206,7 +206,9 @@ fn is_about(raised: &Raised, target: &Target) -> bool {
         }
     };
     let (index, posted_at) = place(target);
-    raised.kind == kind
+    // One that was raised when its game was not the rollup's own yet convicts nobody.
+    raised.published == target.is_published()
+        && raised.kind == kind
         && raised.source == source
         && raised.index == index
         && raised.postedAt == posted_at
@@ -359,8 +361,8 @@ impl ZkContract for L1ZkContract {
         if is_it {
             return Ok(id.into());
         }
-        error!(%id, "an output was replaced while it was accused: the alert is about another one, and its bond may be lost");
-        let reason = format!("alert {id} is about what has replaced it");
+        error!(%id, "what was accused was replaced, or is not the rollup's own: the bond of the alert may be lost");
+        let reason = format!("alert {id} is about what has replaced it, or convicts nobody");
         Err(ZkContractError::Gone(reason.into()))
     }
 

@@ -1,5 +1,7 @@
 //! Output roots on L1.
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::{Address, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionRequest;
@@ -106,8 +108,50 @@ impl Sources {
         let Source::Game(game) = proposal.source else {
             return Ok(true);
         };
-        let own = read(provider, self.manager, &Z::gamesCall {}).await?;
-        Ok(read(provider, game, &gameCreatorCall {}).await? == own.proposer)
+        let Some(factory) = self.factory else {
+            return Ok(false);
+        };
+        let request = gameAtIndexCall {
+            index: U256::from(proposal.index),
+        };
+        let made = read(provider, factory, &request).await?;
+        Ok(made.proxy == game && self.is_own(provider, &made).await?)
+    }
+
+    /// Whether a game is the rollup's own: anybody may make one.
+    async fn is_own(
+        &self,
+        provider: &DynProvider,
+        made: &gameAtIndexReturn,
+    ) -> Result<bool, ZkContractError> {
+        let request = Z::gamesOfCall {
+            madeAt: made.timestamp,
+        };
+        let mut own = read(provider, self.manager, &request).await?;
+        own.retain(|games| games.gameType == made.gameType);
+        if own.is_empty() {
+            return Ok(false);
+        }
+        let creator = read(provider, made.proxy, &gameCreatorCall {}).await?;
+        Ok(own.iter().any(|games| games.proposer == creator))
+    }
+
+    /// Types of the rollup's own games that were made since a time.
+    ///
+    /// Errors: they are not known.
+    pub(super) async fn game_types(
+        &self,
+        provider: &DynProvider,
+        time: u64,
+    ) -> Result<BTreeSet<u32>, ZkContractError> {
+        if self.factory.is_none() {
+            return Ok(BTreeSet::new());
+        }
+        let request = Z::gamesOfCall {
+            madeAt: time.saturating_sub(CLOCKS),
+        };
+        let own = read(provider, self.manager, &request).await?;
+        Ok(own.into_iter().map(|games| games.gameType).collect())
     }
 
     /// What stands in the oracle. What is asked reverts for no reason but that outputs are deleted
@@ -163,7 +207,6 @@ impl Sources {
         let Some(factory) = self.factory else {
             return Ok((proposals, next));
         };
-        let own = read(provider, self.manager, &Z::gamesCall {}).await?;
         let count = read(provider, factory, &gameCountCall {}).await?;
         let indices = further(next.game, count);
         next.game = Some(indices.end);
@@ -173,10 +216,7 @@ impl Sources {
             };
             let game = read(provider, factory, &request).await?;
             let proxy = game.proxy;
-            // Anybody may make one.
-            if game.gameType != own.gameType
-                || read(provider, proxy, &gameCreatorCall {}).await? != own.proposer
-            {
+            if !self.is_own(provider, &game).await? {
                 continue;
             }
             let number = read(provider, proxy, &l2BlockNumberCall {}).await?;
@@ -192,13 +232,14 @@ impl Sources {
         Ok((proposals, next))
     }
 
-    /// What games claim that were made since a time, about heights from one on: of some `most` games from number `from` down, or
+    /// What games of a type claim that were made since a time, about heights from one on: of some `most` games from number `from` down, or
     /// from the newest, and the number to go on from, if there are more.
     ///
     /// Errors: it is not known what they claim.
     pub(super) async fn games(
         &self,
         provider: &DynProvider,
+        game_type: u32,
         (height, time): (u64, u64),
         from: Option<u64>,
         most: usize,
@@ -207,7 +248,6 @@ impl Sources {
         let Some(factory) = self.factory else {
             return Ok((proposals, None));
         };
-        let own = read(provider, self.manager, &Z::gamesCall {}).await?;
         let since = time.saturating_sub(CLOCKS);
         let count: u64 = read(provider, factory, &gameCountCall {})
             .await?
@@ -220,7 +260,7 @@ impl Sources {
             && looked_at < most
         {
             let request = findLatestGamesCall {
-                gameType: own.gameType,
+                gameType: game_type,
                 start: U256::from(start),
                 n: U256::from(PAGE),
             };

@@ -34,9 +34,10 @@ const FINAL: [[u8; 4]; 16] = [
 ];
 
 /// What was to be accused, or the alert, is not there.
-const GONE: [[u8; 4]; 3] = [
+const GONE: [[u8; 4]; 4] = [
     Z::InvalidIndex::SELECTOR,
     Z::InvalidAlert::SELECTOR,
+    Z::NotPublished::SELECTOR,
     // Found by its alert when it is looked for again.
     Z::AlreadyConvicted::SELECTOR,
 ];
@@ -147,6 +148,10 @@ mod tests {
         for data in [
             Z::InvalidIndex {}.abi_encode(),
             Z::InvalidAlert {}.abi_encode(),
+            Z::NotPublished {
+                source: Address::ZERO,
+            }
+            .abi_encode(),
         ] {
             let error = not_sent(reverted(data));
             assert!(matches!(error, ZkContractError::Gone(_)), "{error:?}");

@@ -34,28 +34,31 @@ impl L1ZkContract {
             return Ok(found);
         }
         let block = accusation.journal.block_hash;
-        let mut left = self.games_at_a_time;
-        while left > 0 {
-            let most = left.min(WINDOW);
-            left -= most;
-            let claims = self.claims(block, header.number, header.timestamp, most);
-            let (claims, next) = claims.await?;
-            let found = self.leading(accusation, &mut branch, claims).await?;
-            if found.is_some() {
-                return Ok(found);
-            }
-            if !self.looked(block, next) {
-                break;
+        for game_type in self.sources.game_types(provider, header.timestamp).await? {
+            let what = (block, game_type);
+            let mut left = self.games_at_a_time;
+            while left > 0 {
+                let most = left.min(WINDOW);
+                left -= most;
+                let claims = self.claims(what, header.number, header.timestamp, most);
+                let (claims, next) = claims.await?;
+                let found = self.leading(accusation, &mut branch, claims).await?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+                if !self.looked(what, next) {
+                    break;
+                }
             }
         }
         Ok(None)
     }
 
-    /// What some `most` games claim, from where the last look for `what` ended, of heights from `from` on and
-    /// since a time.
+    /// What some `most` games of a type claim, from where the last look for `what` ended, of heights from `from`
+    /// on and since a time.
     pub(super) async fn claims(
         &self,
-        what: B256,
+        what: (B256, u32),
         from: u64,
         since: u64,
         most: usize,
@@ -63,12 +66,12 @@ impl L1ZkContract {
         let next = self.looks().get(&what).copied();
         let games = self
             .sources
-            .games(self.provider(), (from, since), next, most);
+            .games(self.provider(), what.1, (from, since), next, most);
         games.await
     }
 
     /// Remembers where the next look for `what` begins; answers whether there is more.
-    pub(super) fn looked(&self, what: B256, next: Option<u64>) -> bool {
+    pub(super) fn looked(&self, what: (B256, u32), next: Option<u64>) -> bool {
         let mut looks = self.looks();
         let Some(next) = next else {
             looks.remove(&what);
@@ -142,7 +145,7 @@ impl L1ZkContract {
         failure.map_or(Ok(None), |error| Err(ZkContractError::Backend(error)))
     }
 
-    fn looks(&self) -> MutexGuard<'_, BTreeMap<B256, u64>> {
+    fn looks(&self) -> MutexGuard<'_, BTreeMap<(B256, u32), u64>> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -23,8 +23,8 @@ use mach_contracts_bindings::{
     zk::{
         Raise, ZkConfig as OnL1, ZkProgram, ZkRules, ZkServiceManager,
         abi::{
-            Accused, Claim, Ground, IMachZkServiceManager as Z, NewConfig, NewProgram, ProgramKind,
-            Status,
+            Accused, Claim, Games, Ground, IMachZkServiceManager as Z, NewConfig, NewProgram,
+            ProgramKind, Status,
         },
     },
 };
@@ -336,6 +336,73 @@ async fn the_claim_of_a_dispute_game_is_convicted() {
         assert_eq!(world.proved().await, [kind]);
         assert_eq!(world.convictions().await, convictions);
     }
+}
+
+/// The rollup proposes by games of another type and by another account, from now on.
+async fn changes_games(world: &World, game_type: u32, proposer: Address) {
+    let next = Games {
+        gameType: game_type,
+        proposer,
+    };
+    let to = world.manager.address();
+    let owner = world.owner().await;
+    owner
+        .call(to, &Z::scheduleGamesCall { next })
+        .await
+        .unwrap();
+    world.devnet.l1().increase_time(61);
+    world.devnet.l1().mine().unwrap();
+}
+
+/// Of a rollup that proposes by games, and may do so otherwise a minute later.
+const fn of_games(config: &mut OnL1, proposer: Address) {
+    config.oracle = None;
+    config.game_factory = Some(DISPUTE_GAME_FACTORY);
+    config.proposer = Some(proposer);
+    config.proving_window = Duration::from_secs(60);
+    config.delay = Duration::from_secs(60);
+}
+
+/// The rollup does not get away with a false claim by making games of another type its own.
+#[tokio::test]
+async fn a_claim_from_before_the_games_were_changed_is_convicted() {
+    for is_wrong_block in [true, false] {
+        let world = World::new(1, |config| of_games(config, PROPOSER.address)).await;
+        world.propose(2);
+        let alert = match is_wrong_block {
+            true => world.lie(Lie::StateRoot).await,
+            false => output_lie(&world).await,
+        };
+        world.devnet.proposer().propose(3).unwrap();
+        changes_games(&world, 1, Address::repeat_byte(7)).await;
+        let zk = world.zk().await;
+        zk.raise(&alert).await.unwrap();
+        let stages = settle(&zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        assert_eq!(world.proved().await, [(Accused::GameClaim, 3)]);
+        assert_eq!(world.convictions().await, 1);
+    }
+}
+
+/// Somebody accuses a game of an account that proposes a moment later: that alert convicts nobody.
+#[tokio::test]
+async fn an_alert_from_before_a_game_was_the_rollups_is_not_the_conviction() {
+    let world = World::new(1, |config| of_games(config, Address::repeat_byte(7))).await;
+    world.propose(2);
+    let alert = output_lie(&world).await;
+    world.devnet.proposer().propose(3).unwrap();
+    let raise = Raise::GameClaim {
+        index: 2,
+        expected: B256::ZERO,
+    };
+    let other = submitter(world.devnet.l1().provider(), 2).await;
+    world.manager.raise(&other, &raise).await.unwrap();
+    changes_games(&world, 0, PROPOSER.address).await;
+    let zk = world.zk().await;
+    zk.raise(&alert).await.unwrap();
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(world.convictions().await, 1);
 }
 
 /// Outputs are deleted, and their indexes are given to others: another output is another alert.

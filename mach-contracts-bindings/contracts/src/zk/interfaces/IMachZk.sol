@@ -12,6 +12,11 @@ interface IMachZk {
     error NoSuchSource(Accused kind);
     error OtherGameType(uint32 gameType);
 
+    /// @notice Whose games are the rollup's own that were made then: those of now, and those that were in force then or later. So
+    /// nobody makes a false game just before a change, and nobody who proposes no more makes one after it.
+    /// @param madeAt time of the block that a game was made in
+    function gamesOf(uint64 madeAt) external view returns (Games[] memory);
+
     /// @notice All that a proof says. Its digest is sha256 of the ABI encoding: 13 words, 416 bytes.
     /// @param prover who may show the proof, so that nobody else can
     /// @param configHash hash of the rollup's configuration that decided
