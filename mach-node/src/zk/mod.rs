@@ -24,7 +24,7 @@ mod step;
 mod target;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -62,8 +62,15 @@ pub use target::{Descent, Proposal, Source, Target};
 
 /// Most cases that are worked on at a time; proving is done for one.
 const MAX_AT_WORK: usize = 16;
-/// Most cases that are open: each costs a bond and a proof.
+/// Of these, most that are about output roots: a node of the rollup may answer them with silence.
+const MAX_OUTPUTS_AT_WORK: usize = 8;
+/// Most cases about blocks that are open: each costs a bond and a proof.
 const MAX_OPEN: usize = 1024;
+/// Most wrong output roots that wait to be opened, and most that wait to be proposed. An op-node that lies claims
+/// one for every block, so that a new one takes the place of the oldest: what stands on L1 is found there again.
+const MAX_OUTPUTS: usize = 1024;
+/// Cases that cost neither bond nor proof.
+const OUTPUT: AlertKind = AlertKind::InvalidOutputProposal;
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(100);
 /// Between two looks at what need not be kept any more.
@@ -160,7 +167,7 @@ impl<S: Store> ZkMode<S> {
     /// next process as far as it can.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut at_work = FuturesUnordered::new();
-        let mut taken = HashSet::new();
+        let mut taken = HashMap::new();
         let mut prune_at = Instant::now();
         loop {
             if prune_at <= Instant::now() {
@@ -168,9 +175,9 @@ impl<S: Store> ZkMode<S> {
                 prune_at = Instant::now() + PRUNE_INTERVAL;
             }
             while at_work.len() < MAX_AT_WORK
-                && let Some(digest) = self.0.next(&taken)
+                && let Some((digest, kind)) = self.0.next(&taken)
             {
-                taken.insert(digest);
+                taken.insert(digest, kind);
                 at_work.push(self.0.work(digest));
             }
             tokio::select! {
@@ -212,14 +219,16 @@ impl<S: Store> Inner<S> {
     }
 
     /// The oldest open case that is due, and that nobody works on.
-    fn next(&self, taken: &HashSet<B256>) -> Option<B256> {
+    fn next(&self, taken: &HashMap<B256, AlertKind>) -> Option<(B256, AlertKind)> {
         let (cases, paces, now) = (self.cases(), self.paces(), Instant::now());
+        let outputs = taken.values().filter(|kind| **kind == OUTPUT).count();
         let due = cases.iter().filter(|(digest, case)| {
             let is_due = paces.get(*digest).is_none_or(|it| it.is_due(now));
-            case.stage.is_open() && is_due && !taken.contains(*digest)
+            let has_turn = case.alert.kind != OUTPUT || outputs < MAX_OUTPUTS_AT_WORK;
+            case.stage.is_open() && is_due && has_turn && !taken.contains_key(*digest)
         });
         due.min_by_key(|(_, case)| case.found_at)
-            .map(|(digest, _)| *digest)
+            .map(|(digest, case)| (*digest, case.alert.kind))
     }
 
     async fn put(&self, alert: &Alert) -> Result<(), SinkError> {
@@ -229,7 +238,8 @@ impl<S: Store> Inner<S> {
             if cases.contains_key(&digest) {
                 return Ok(());
             }
-            if cases.values().filter(|case| case.stage.is_open()).count() >= MAX_OPEN {
+            let is_open = |case: &&Case| case.stage.is_open() && case.alert.kind != OUTPUT;
+            if alert.kind != OUTPUT && cases.values().filter(is_open).count() >= MAX_OPEN {
                 return Err(SinkError::Backend("too many cases are open".into()));
             }
         }
@@ -245,6 +255,7 @@ impl<S: Store> Inner<S> {
         written.map_err(|error| SinkError::Backend(Box::new(error)))?;
         info!(block = %alert.block, rule = alert.rule, "a case for a proof");
         self.cases().entry(digest).or_insert(case);
+        self.crowd_out().await;
         self.queued.notify_one();
         Ok(())
     }
@@ -313,6 +324,7 @@ impl<S: Store> Inner<S> {
             return;
         }
         info!(%block, stage, "the case goes on");
+        self.crowd_out().await;
         if is_further {
             self.paces().remove(&digest);
         } else {
@@ -404,14 +416,47 @@ impl<S: Store> Inner<S> {
         self.paces().entry(digest).or_default().later(&self.config);
     }
 
-    /// Forgets cases that ended long ago, and the oldest of too many.
+    /// Forgets the oldest wrong output roots of those that wait, if they are too many.
+    async fn crowd_out(&self) {
+        for stage in [Stage::Found, Stage::Opened] {
+            while let Some(digest) = self.oldest_of_too_many(&stage) {
+                let removed = self.rows.remove(&digest).await;
+                if let Err(error) = &removed {
+                    let error = error as &dyn std::error::Error;
+                    warn!(%digest, error, "a wrong output root is kept, though there are too many");
+                    return;
+                }
+                let case = self.cases().remove(&digest);
+                self.paces().remove(&digest);
+                if let Some(Case { alert, .. }) = case {
+                    let (block, claimed, stage) = (alert.block, alert.claimed, stage.name());
+                    warn!(%block, %claimed, stage, "too many wrong output roots wait: the oldest is forgotten");
+                }
+            }
+        }
+    }
+
+    fn oldest_of_too_many(&self, stage: &Stage) -> Option<B256> {
+        let cases = self.cases();
+        let waiting = || {
+            let all = cases.iter();
+            all.filter(|(_, case)| case.alert.kind == OUTPUT && case.stage == *stage)
+        };
+        if waiting().count() <= MAX_OUTPUTS {
+            return None;
+        }
+        let oldest = waiting().min_by_key(|(_, case)| (case.found_at, case.alert.block.number));
+        oldest.map(|(digest, _)| *digest)
+    }
+
+    /// Forgets cases that ended long ago, and the oldest of too many: output roots first, since more of these come for less.
     async fn prune(&self) {
         let oldest = now().saturating_sub(self.config.keep_ended.as_secs());
-        let mut ended: Vec<(u64, B256)> = {
+        let mut ended: Vec<(bool, u64, B256)> = {
             let cases = self.cases();
-            let ended = cases
-                .iter()
-                .filter_map(|(digest, case)| Some((case.ended_at?, *digest)));
+            let ended = cases.iter().filter_map(|(digest, case)| {
+                Some((case.alert.kind != OUTPUT, case.ended_at?, *digest))
+            });
             ended.collect()
         };
         ended.sort_unstable();
@@ -419,8 +464,8 @@ impl<S: Store> Inner<S> {
         let old = ended
             .into_iter()
             .enumerate()
-            .filter(|(index, (at, _))| *index < too_many || *at <= oldest);
-        for (_, (_, digest)) in old {
+            .filter(|(index, (_, at, _))| *index < too_many || *at <= oldest);
+        for (_, (_, _, digest)) in old {
             match self.rows.remove(&digest).await {
                 Ok(()) => {
                     self.cases().remove(&digest);
