@@ -5,6 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alloy_primitives::{ChainId, U256};
 use alloy_provider::Provider;
 use eyre::{OptionExt, WrapErr, ensure, eyre};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use mach_contracts_bindings::{Submitter, http_provider, zk::ZkServiceManager};
 use mach_node::{
     metrics::{self, Metrics},
@@ -29,8 +33,10 @@ use crate::{
 
 /// Between two looks at L1.
 const TEND_INTERVAL: Duration = Duration::from_secs(12);
-/// Of these looks, those at which bonds are collected: at the start, and every hour.
-const COLLECT_TICKS: u32 = 300;
+/// Between two times that bonds are collected, of which the first is at the start.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long any of this may take at a time.
+const CARE_WITHIN: Duration = Duration::from_secs(120);
 
 /// ZK mode at work.
 #[derive(Clone)]
@@ -97,7 +103,7 @@ pub(super) async fn start(
     let mut zk = Zk {
         modes: BTreeMap::new(),
     };
-    let mut watched = Vec::new();
+    let mut cares = vec![tending(Arc::clone(&submitter))];
     for manager in &settings.service_manager {
         let client = ZkServiceManager::new(provider.clone(), *manager);
         let contract = L1ZkContract::connect(client, Arc::clone(&submitter)).await;
@@ -135,13 +141,14 @@ pub(super) async fn start(
         life.helpers
             .spawn(async move { running.run(shutdown).await });
         zk.modes.insert(rollup.chain_id, mode.clone());
-        watched.push((contract, mode));
+        cares.push(looking(Arc::clone(&contract), mode));
+        cares.push(collecting(contract));
     }
 
     let shutdown = life.shutdown.clone();
     life.helpers.spawn(async move {
         tokio::select! {
-            () = look_after(&submitter, &watched) => {}
+            () = look_after(cares) => {}
             () = shutdown.cancelled() => {}
         }
     });
@@ -169,33 +176,83 @@ fn of_rollup(
         .with_settlement(settings.settlement()))
 }
 
-/// Looks after what was sent and what is proposed, and has the bonds paid out that come back.
-async fn look_after(submitter: &Submitter, watched: &[(Arc<L1ZkContract>, ZkMode<RedbStore>)]) {
-    for tick in 0_u32.. {
-        if let Err(error) = submitter.tend().await {
-            let error = eyre::Report::new(error);
-            warn!("transactions are not looked after: {error:#}");
+/// Something to do again and again.
+struct Care {
+    /// What is to be said when it is not done.
+    not_done: String,
+    every: Duration,
+    act: Box<dyn Fn() -> BoxFuture<'static, eyre::Result<()>> + Send + Sync>,
+}
+
+impl Care {
+    fn new<F>(
+        not_done: impl Into<String>,
+        every: Duration,
+        act: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = eyre::Result<()>> + Send + 'static,
+    {
+        Self {
+            not_done: not_done.into(),
+            every,
+            act: Box::new(move || act().boxed()),
         }
-        for (contract, mode) in watched {
-            let rollup = contract.rollup();
-            if let Err(error) = contract.look(mode).await {
-                let error = eyre::Report::new(error);
-                warn!(%rollup, "what is proposed on L1 is not looked at: {error:#}");
-            }
-            if !tick.is_multiple_of(COLLECT_TICKS) {
-                continue;
-            }
-            match contract.collect().await {
-                Ok(amount) if amount.is_zero() => {}
-                Ok(amount) => info!(%rollup, wei = %amount, "bonds are paid out"),
-                Err(error) => {
-                    let error = eyre::Report::new(error);
-                    warn!(%rollup, "bonds are not paid out yet: {error:#}");
-                }
-            }
-        }
-        tokio::time::sleep(TEND_INTERVAL).await;
     }
+
+    /// What fails, or does not end in its time, is told and done again.
+    async fn take(self) {
+        loop {
+            let done = tokio::time::timeout(CARE_WITHIN, (self.act)()).await;
+            let late = || eyre!("it has not ended in {} seconds", CARE_WITHIN.as_secs());
+            if let Err(error) = done.unwrap_or_else(|_| Err(late())) {
+                warn!("{}: {error:#}", self.not_done);
+            }
+            tokio::time::sleep(self.every).await;
+        }
+    }
+}
+
+/// Takes care of each by itself, so that none waits for another's node.
+async fn look_after(cares: Vec<Care>) {
+    join_all(cares.into_iter().map(Care::take)).await;
+}
+
+fn tending(submitter: Arc<Submitter>) -> Care {
+    Care::new(
+        "transactions are not looked after",
+        TEND_INTERVAL,
+        move || {
+            let submitter = Arc::clone(&submitter);
+            async move { Ok(submitter.tend().await.map(drop)?) }
+        },
+    )
+}
+
+fn looking(contract: Arc<L1ZkContract>, mode: ZkMode<RedbStore>) -> Care {
+    let not_done = format!(
+        "what is proposed on L1 for rollup {} is not looked at",
+        contract.rollup()
+    );
+    Care::new(not_done, TEND_INTERVAL, move || {
+        let (contract, mode) = (Arc::clone(&contract), mode.clone());
+        async move { Ok(contract.look(&mode).await?) }
+    })
+}
+
+fn collecting(contract: Arc<L1ZkContract>) -> Care {
+    let rollup = contract.rollup();
+    let not_done = format!("bonds about rollup {rollup} are not paid out yet");
+    Care::new(not_done, COLLECT_INTERVAL, move || {
+        let contract = Arc::clone(&contract);
+        async move {
+            let amount = contract.collect().await?;
+            if !amount.is_zero() {
+                info!(%rollup, wei = %amount, "bonds are paid out");
+            }
+            Ok(())
+        }
+    })
 }
 
 fn backend(settings: &config::Zk) -> eyre::Result<Arc<dyn ProofBackend>> {
@@ -235,4 +292,39 @@ async fn warn_of_what_does_not_count(
         warn!("no proof counts yet, and no alert is raised before one does: {error:#}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    /// A node that does not answer, of one rollup, and one that fails.
+    #[tokio::test(start_paused = true)]
+    async fn no_care_waits_for_another_and_none_for_ever() {
+        let counts = [const { AtomicUsize::new(0) }; 3].map(Arc::new);
+        let [hung, failed, done] = counts.clone();
+        let every = Duration::from_secs(12);
+        let cares = vec![
+            Care::new("hung", every, move || {
+                hung.fetch_add(1, SeqCst);
+                std::future::pending()
+            }),
+            Care::new("failed", every, move || {
+                failed.fetch_add(1, SeqCst);
+                std::future::ready(Err(eyre!("L1 is away")))
+            }),
+            Care::new("done", every, move || {
+                done.fetch_add(1, SeqCst);
+                std::future::ready(Ok(()))
+            }),
+        ];
+        let hour = Duration::from_secs(3590);
+        let ended = tokio::time::timeout(hour, look_after(cares)).await;
+        assert!(ended.is_err());
+        let counts = counts.map(|count| count.load(SeqCst));
+        // At once, and then every 12 seconds; or every 132, since it is left after 120.
+        assert_eq!(counts, [28, 300, 300]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Output roots on L1 that are not those of the rollup's blocks.
 
-use std::{collections::VecDeque, mem};
+use std::collections::VecDeque;
 
 use mach_core::{
     Alert, AlertKind, BlockRef, Fault, Mismatch,
@@ -28,30 +28,36 @@ impl L1ZkContract {
     /// This is no verdict, since a node may be on another chain. Nothing follows from it but that the EVM is
     /// shown, without a bond, what contradicts itself, and that people are told of what nobody opens.
     ///
+    /// A look that is dropped, since a node does not answer, is gone on with by the next one, with other roots first.
+    ///
     /// Errors: [`ZkContractError`]; the next look begins where this one did.
     pub async fn look(&self, alerts: &dyn AlertSink) -> Result<(), ZkContractError> {
         let mut watched = self.watched.lock().await;
         let (proposals, next) = self.sources.since(self.provider(), watched.next).await?;
         watched.next = next;
         watched.waiting.extend(proposals);
-        for proposal in mem::take(&mut watched.waiting) {
+        while watched.waiting.len() > MAX_WAITING {
+            let oldest = watched.waiting.pop_front();
+            warn!(
+                ?oldest,
+                "too many output roots wait for their blocks: one is not compared"
+            );
+        }
+        for _ in 0..watched.waiting.len() {
+            let Some(proposal) = watched.waiting.pop_front() else {
+                break;
+            };
+            // Behind the others, also if this look does not come to its end.
+            watched.waiting.push_back(proposal);
             let number = proposal.number;
             match self.compared(&proposal, alerts).await {
-                Ok(true) => continue,
+                Ok(true) => drop(watched.waiting.pop_back()),
                 Ok(false) => debug!(number, "no node has the block of an output root yet"),
                 Err(error) => {
                     let error = &*error as &dyn std::error::Error;
                     debug!(number, error, "an output root is compared later");
                 }
             }
-            if watched.waiting.len() >= MAX_WAITING {
-                let oldest = watched.waiting.pop_front();
-                warn!(
-                    ?oldest,
-                    "too many output roots wait for their blocks: one is not compared"
-                );
-            }
-            watched.waiting.push_back(proposal);
         }
         Ok(())
     }

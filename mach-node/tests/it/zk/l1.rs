@@ -639,6 +639,57 @@ async fn a_node_without_an_answer_is_not_one_that_says_no() {
     }
 }
 
+/// The rollup, whose node says nothing about one block.
+#[derive(Clone)]
+struct Mute {
+    inner: DevnetTransport,
+    number: &'static str,
+}
+
+impl Service<RequestPacket> for Mute {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, cx: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let request = packet.as_single().unwrap();
+        let params = request.params().map_or("", |params| params.get());
+        if request.method() == "eth_getBlockByNumber" && params.contains(self.number) {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(self.inner.call(packet))
+    }
+}
+
+/// A look is not waited for without end; the next one goes on with what that one did not come to.
+#[tokio::test]
+async fn a_block_that_no_node_answers_for_hides_no_wrong_output_root() {
+    let world = World::new(1, |_| {}).await;
+    let alert = output_lie(&world).await;
+    world.propose(3);
+    let node = Mute {
+        inner: world.devnet.l2().transport(),
+        number: "\"0x1\"",
+    };
+    let l2: RootProvider = RootProvider::new(RpcClient::new(node, true));
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let contract = L1ZkContract::connect(world.manager.clone(), account).await;
+    let contract = contract
+        .unwrap()
+        .with_chain(RollupChain::new([l2.erased()]));
+    let zk = world.zk().await;
+    for _ in 0..2 {
+        let look = tokio::time::timeout(Duration::from_secs(1), contract.look(&zk));
+        assert!(look.await.is_err());
+    }
+    let found: Vec<Alert> = zk.cases().into_iter().map(|it| it.alert).collect();
+    assert_eq!(found, [alert]);
+}
+
 /// Anybody may make games. Those of lower heights, and newer ones, do not hide the one that leads to the
 /// block, however few are looked at at a time.
 #[tokio::test]
