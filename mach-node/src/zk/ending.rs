@@ -75,6 +75,7 @@ impl<S: Store> Inner<S> {
             let reason = "what the output root is the hash of cannot be read";
             return Ok(Step::Back(Stage::Found, reason.into()));
         };
+        self.again().remove(digest);
         match self.contract.convict(&case.alert, &opened).await {
             Ok(Some((id, target))) => Ok(Step::next(Stage::Convicted { id, target })),
             Ok(None) if self.is_within(case, self.config.published_within) => Ok(Step::Wait),
@@ -92,6 +93,7 @@ impl<S: Store> Inner<S> {
     /// Waits until L1 does not take back what it has decided.
     pub(super) async fn settle(
         &self,
+        digest: &B256,
         case: &Case,
         id: B256,
         target: &Target,
@@ -100,6 +102,10 @@ impl<S: Store> Inner<S> {
             return Ok(step);
         }
         match self.contract.is_settled(id, target).await? {
+            // Proposed once more, it may: what it takes to convict it is still there.
+            true if case.basis.is_none() && self.again().remove(digest) => {
+                Ok(Step::next(Stage::Opened))
+            }
             true => Ok(Step::next(Stage::Done { id })),
             false => Ok(Step::Wait),
         }

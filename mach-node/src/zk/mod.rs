@@ -95,6 +95,8 @@ struct Inner<S> {
     domain: Domain,
     cases: Mutex<BTreeMap<B256, Case>>,
     paces: Mutex<BTreeMap<B256, Pace>>,
+    /// Wrong output roots that were found once more since it was looked where they stand.
+    again: Mutex<HashSet<B256>>,
     /// Cases whose alert is on its way to L1.
     raising: Mutex<HashSet<B256>>,
     queued: Notify,
@@ -144,6 +146,7 @@ impl<S: Store> ZkMode<S> {
             domain,
             cases: Mutex::new(cases),
             paces: Mutex::default(),
+            again: Mutex::default(),
             raising: Mutex::default(),
             queued: Notify::new(),
             proving: Semaphore::new(1),
@@ -214,6 +217,10 @@ impl<S: Store> Inner<S> {
         self.paces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn again(&self) -> MutexGuard<'_, HashSet<B256>> {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn raising(&self) -> MutexGuard<'_, HashSet<B256>> {
         self.raising.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,8 +242,15 @@ impl<S: Store> Inner<S> {
         let digest = Statement::from(alert.clone()).digest(&self.domain);
         {
             let cases = self.cases();
-            if cases.contains_key(&digest) {
-                return Ok(());
+            if let Some(known) = cases.get(&digest) {
+                let is_over = !known.stage.is_open();
+                // The same root may be proposed again, which takes another conviction.
+                if alert.kind == OUTPUT && !is_over {
+                    self.again().insert(digest);
+                }
+                if alert.kind != OUTPUT || !is_over {
+                    return Ok(());
+                }
             }
             let is_open = |case: &&Case| case.stage.is_open() && case.alert.kind != OUTPUT;
             if alert.kind != OUTPUT && cases.values().filter(is_open).count() >= MAX_OPEN {
@@ -254,7 +268,16 @@ impl<S: Store> Inner<S> {
         let written = self.rows.write(&digest, &case, &Kept::default()).await;
         written.map_err(|error| SinkError::Backend(Box::new(error)))?;
         info!(block = %alert.block, rule = alert.rule, "a case for a proof");
-        self.cases().entry(digest).or_insert(case);
+        {
+            let mut cases = self.cases();
+            if cases
+                .get(&digest)
+                .is_none_or(|known| !known.stage.is_open())
+            {
+                cases.insert(digest, case);
+            }
+        }
+        self.paces().remove(&digest);
         self.crowd_out().await;
         self.queued.notify_one();
         Ok(())
@@ -428,6 +451,7 @@ impl<S: Store> Inner<S> {
                 }
                 let case = self.cases().remove(&digest);
                 self.paces().remove(&digest);
+                self.again().remove(&digest);
                 if let Some(Case { alert, .. }) = case {
                     let (block, claimed, stage) = (alert.block, alert.claimed, stage.name());
                     warn!(%block, %claimed, stage, "too many wrong output roots wait: the oldest is forgotten");
@@ -470,6 +494,7 @@ impl<S: Store> Inner<S> {
                 Ok(()) => {
                     self.cases().remove(&digest);
                     self.paces().remove(&digest);
+                    self.again().remove(&digest);
                     debug!(%digest, "an ended case is forgotten");
                 }
                 Err(error) => {

@@ -112,7 +112,7 @@ impl<S: Store> Inner<S> {
             Stage::Proved { id, target } => self.submit(digest, *id, target).await,
             Stage::Shown { id } => self.follow(digest, case, *id).await,
             Stage::Opened => self.convict(digest, case).await,
-            Stage::Convicted { id, target } => self.settle(case, *id, target).await,
+            Stage::Convicted { id, target } => self.settle(digest, case, *id, target).await,
             Stage::Done { .. } | Stage::GivenUp { .. } => Err(Step::Wait),
         };
         step.unwrap_or_else(|step| step)

@@ -1,7 +1,7 @@
 //! Output roots that convict themselves: in the EVM, without a proof and without a bond.
 
 use alloy_consensus::Header;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use mach_contracts_bindings::zk::abi::Opening;
 use mach_core::Alert;
 
@@ -39,7 +39,7 @@ impl L1ZkContract {
         Ok(Some(descent))
     }
 
-    /// Convicts an output root that stands on L1, and says under which id; `None` if it does not stand
+    /// Convicts an output root wherever it stands on L1, and says under which id the first; `None` if it does not stand
     /// there, as far as was looked.
     pub(super) async fn convicted(
         &self,
@@ -49,11 +49,23 @@ impl L1ZkContract {
         let damaged = || ZkContractError::Gone("the header that was kept is damaged".into());
         let header = opened.headers.first().ok_or_else(damaged)?;
         let named: Header = alloy_rlp::decode_exact(header).map_err(|_| damaged())?;
-        let Some(mut proposal) = self.standing(alert, named.timestamp).await? else {
-            return Ok(None);
-        };
-        proposal.expected = alert.computed;
-        let target = Target::Published(proposal);
+        let mut convicted = None;
+        for mut proposal in self.standing(alert, named.timestamp).await? {
+            proposal.expected = alert.computed;
+            let id = self.convict_one(&proposal, opened, header).await?;
+            convicted = convicted.or(Some((id, Target::Published(proposal))));
+        }
+        Ok(convicted)
+    }
+
+    /// Convicts what stands at one place, unless it is, and says under which id.
+    async fn convict_one(
+        &self,
+        proposal: &Proposal,
+        opened: &Descent,
+        header: &Bytes,
+    ) -> Result<B256, ZkContractError> {
+        let target = Target::Published(*proposal);
         let opening = Opening {
             stateRoot: opened.state_root,
             messagePasserStorageRoot: opened.message_passer,
@@ -65,26 +77,19 @@ impl L1ZkContract {
                 let sent = manager.convict_directly(submitter, number(id), &opening, header, proof);
                 sent.await.map_err(not_sent)?;
             }
-            return Ok(Some((id, target)));
+            return Ok(id);
         }
         let (kind, _) = kind(proposal.source);
         let sent =
             manager.accuse_directly(submitter, kind, proposal.index, &opening, header, proof);
-        let id = raised_by(manager.address(), &sent.await.map_err(not_sent)?)?;
-        Ok(Some((id, target)))
+        raised_by(manager.address(), &sent.await.map_err(not_sent)?)
     }
 
-    /// Where the root of an alert stands on L1, of those that count.
-    async fn standing(
-        &self,
-        alert: &Alert,
-        since: u64,
-    ) -> Result<Option<Proposal>, ZkContractError> {
+    /// Where the root of an alert stands on L1, of those that count, as far as was looked.
+    async fn standing(&self, alert: &Alert, since: u64) -> Result<Vec<Proposal>, ZkContractError> {
         let (provider, from) = (self.provider(), alert.block.number);
         let outputs = self.sources.outputs(provider, from).await?;
-        if let Some(found) = self.counting(alert, outputs).await? {
-            return Ok(Some(found));
-        }
+        let mut standing = self.counting(alert, outputs).await?;
         for game_type in self.sources.game_types(provider, since).await? {
             let what = (alert.claimed, game_type);
             let mut left = self.games_at_a_time;
@@ -92,28 +97,27 @@ impl L1ZkContract {
                 let most = left.min(WINDOW);
                 left -= most;
                 let (claims, next) = self.claims(what, from, since, most).await?;
-                if let Some(found) = self.counting(alert, claims).await? {
-                    return Ok(Some(found));
-                }
+                standing.extend(self.counting(alert, claims).await?);
                 if !self.looked(what, next) {
                     break;
                 }
             }
         }
-        Ok(None)
+        Ok(standing)
     }
 
-    /// The first of these that has the root of the alert and counts.
+    /// Those of these that have the root of the alert and count.
     async fn counting(
         &self,
         alert: &Alert,
         proposals: Vec<Proposal>,
-    ) -> Result<Option<Proposal>, ZkContractError> {
+    ) -> Result<Vec<Proposal>, ZkContractError> {
+        let mut counting = Vec::new();
         for proposal in proposals.into_iter().filter(|it| it.root == alert.claimed) {
             if self.sources.counts(self.provider(), &proposal).await? {
-                return Ok(Some(proposal));
+                counting.push(proposal);
             }
         }
-        Ok(None)
+        Ok(counting)
     }
 }

@@ -5,6 +5,7 @@ mod published;
 mod refusal;
 mod rollup;
 mod search;
+mod seen;
 mod watch;
 
 use std::{

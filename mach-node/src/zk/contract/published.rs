@@ -1,14 +1,18 @@
 //! Output roots on L1.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use alloy_primitives::{Address, U256};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_sol_types::SolCall;
+use futures::{FutureExt, StreamExt, TryFutureExt, stream};
 use mach_contracts_bindings::zk::abi::IMachZkServiceManager as Z;
 
-use super::{Proposal, Source, ZkContractError};
+use super::{
+    Proposal, Source, ZkContractError,
+    seen::{Mark, Seen},
+};
 
 /// Most headers between an output root and the block that is wrong: five hours and a half of a block every
 /// two seconds, in some fifty transactions. Proposers of the OP Stack leave 1,800.
@@ -17,8 +21,10 @@ pub(super) const REACH: u64 = 10_000;
 const MAX_OUTPUTS: u64 = 256;
 /// Games that are read at a time.
 const PAGE: u64 = 64;
-/// Outputs and games that the first look begins with, and that one look takes up.
-const AT_A_LOOK: u64 = 64;
+/// Outputs and games of its own that the first look begins with, and those that one look takes up.
+pub(super) const AT_A_LOOK: u64 = 64;
+/// Of these, those that are asked for at a time.
+const AT_A_TIME: usize = 16;
 /// Seconds by which the clock of the rollup may be ahead of that of L1.
 const CLOCKS: u64 = 3_600;
 
@@ -66,18 +72,24 @@ pub(super) struct Sources {
     factory: Option<Address>,
 }
 
-/// Number of the output and of the game that were not looked at yet.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Next {
-    output: Option<u64>,
-    game: Option<u64>,
+/// What of the games was looked at.
+#[derive(Debug)]
+pub(super) struct SeenGames {
+    newer: Seen,
+    /// Number up to which those from before the first look were not looked at yet.
+    older: u64,
+    /// Of these, how many of the rollup's own are looked for.
+    wanted: u64,
 }
 
-/// Numbers from the next one on. L1 may have lost some.
-fn further(next: Option<u64>, count: U256) -> std::ops::Range<u64> {
-    let count: u64 = count.saturating_to();
-    let first = next.map_or(count.saturating_sub(AT_A_LOOK), |next| next.min(count));
-    first..first.saturating_add(AT_A_LOOK).min(count)
+impl Default for SeenGames {
+    fn default() -> Self {
+        Self {
+            newer: Seen::default(),
+            older: 0,
+            wanted: AT_A_LOOK,
+        }
+    }
 }
 
 impl Sources {
@@ -187,49 +199,105 @@ impl Sources {
         Ok(proposals)
     }
 
-    /// The rollup's own output roots from the next ones on, not all at once, and what comes next then.
+    /// Adds outputs of the oracle that were not looked at yet, some at a time, to what is `found`.
     ///
-    /// Errors: it is not known what stands there.
-    pub(super) async fn since(
+    /// Errors: it is not known what else stands there.
+    pub(super) async fn further_outputs(
         &self,
         provider: &DynProvider,
-        mut next: Next,
-    ) -> Result<(Vec<Proposal>, Next), ZkContractError> {
-        let mut proposals = Vec::new();
-        if let Some(oracle) = self.oracle {
-            let count = read(provider, oracle, &nextOutputIndexCall {}).await?;
-            let indices = further(next.output, count);
-            next.output = Some(indices.end);
-            for index in indices {
-                proposals.push(output_of(provider, oracle, index).await?);
-            }
+        seen: &mut Seen,
+        found: &mut VecDeque<Proposal>,
+    ) -> Result<(), ZkContractError> {
+        let Some(oracle) = self.oracle else {
+            return Ok(());
+        };
+        let count = read(provider, oracle, &nextOutputIndexCall {}).await?;
+        let count = count.saturating_to();
+        let at = |index| output_of(provider, oracle, index);
+        let marked = |index| at(index).map_ok(|output| mark(&output)).boxed();
+        let further = seen.further(count, marked).await?;
+        let mut outputs = stream::iter(further).map(at).buffered(AT_A_TIME);
+        while let Some(output) = outputs.next().await {
+            let output = output?;
+            seen.saw(mark(&output));
+            found.push_back(output);
         }
+        Ok(())
+    }
+
+    /// Adds claims of the rollup's own games that were not looked at yet, some at a time, to what is `found`: those that are new,
+    /// and older ones until there were some of its own, however many others have made since.
+    ///
+    /// Errors: it is not known what else is claimed.
+    pub(super) async fn further_games(
+        &self,
+        provider: &DynProvider,
+        seen: &mut SeenGames,
+        found: &mut VecDeque<Proposal>,
+    ) -> Result<(), ZkContractError> {
         let Some(factory) = self.factory else {
-            return Ok((proposals, next));
+            return Ok(());
         };
         let count = read(provider, factory, &gameCountCall {}).await?;
-        let indices = further(next.game, count);
-        next.game = Some(indices.end);
-        for index in indices {
-            let request = gameAtIndexCall {
-                index: U256::from(index),
-            };
-            let game = read(provider, factory, &request).await?;
-            let proxy = game.proxy;
-            if !self.is_own(provider, &game).await? {
-                continue;
-            }
-            let number = read(provider, proxy, &l2BlockNumberCall {}).await?;
-            proposals.push(Proposal {
-                source: Source::Game(proxy),
-                index,
-                posted_at: 0,
-                root: read(provider, proxy, &rootClaimCall {}).await?,
-                number: number.saturating_to(),
-                expected: Default::default(),
-            });
+        let count = count.saturating_to();
+        let SeenGames {
+            newer,
+            older,
+            wanted,
+        } = seen;
+        if newer.next.is_none() {
+            (newer.next, *older) = (Some(count), count);
         }
-        Ok((proposals, next))
+        let at = |index| self.game_of(provider, factory, index);
+        let marked = |index| at(index).map_ok(|(mark, _)| mark).boxed();
+        let further = newer.further(count, marked).await?;
+        let mut games = stream::iter(further).map(at).buffered(AT_A_TIME);
+        while let Some(game) = games.next().await {
+            let (mark, own) = game?;
+            newer.saw(mark);
+            found.extend(own);
+        }
+        // L1 may have lost some.
+        *older = (*older).min(count);
+        let further = (older.saturating_sub(AT_A_LOOK)..*older).rev();
+        let mut games = stream::iter(further).map(at).buffered(AT_A_TIME);
+        while *wanted > 0
+            && let Some(game) = games.next().await
+        {
+            let own = game?.1;
+            *older -= 1;
+            *wanted -= u64::from(own.is_some());
+            found.extend(own);
+        }
+        Ok(())
+    }
+
+    /// What tells a game from another one with its number, and what it claims if it is the rollup's own.
+    async fn game_of(
+        &self,
+        provider: &DynProvider,
+        factory: Address,
+        index: u64,
+    ) -> Result<(Mark, Option<Proposal>), ZkContractError> {
+        let request = gameAtIndexCall {
+            index: U256::from(index),
+        };
+        let made = read(provider, factory, &request).await?;
+        let proxy = made.proxy;
+        let mark = (made.timestamp, proxy.into_word());
+        if !self.is_own(provider, &made).await? {
+            return Ok((mark, None));
+        }
+        let number = read(provider, proxy, &l2BlockNumberCall {}).await?;
+        let own = Proposal {
+            source: Source::Game(proxy),
+            index,
+            posted_at: 0,
+            root: read(provider, proxy, &rootClaimCall {}).await?,
+            number: number.saturating_to(),
+            expected: Default::default(),
+        };
+        Ok((mark, Some(own)))
     }
 
     /// What games of a type claim that were made since a time, about heights from one on: of some `most` games from number `from` down, or
@@ -314,6 +382,11 @@ async fn output_of(
         number: u64::try_from(output.l2BlockNumber).unwrap_or(u64::MAX),
         expected: Default::default(),
     })
+}
+
+/// What tells an output from another one with its index.
+const fn mark(output: &Proposal) -> Mark {
+    (output.posted_at, output.root)
 }
 
 fn is_in_reach(from: u64, number: u64) -> bool {

@@ -8,7 +8,7 @@ use mach_core::{
 };
 use tracing::{debug, warn};
 
-use super::{L1ZkContract, Proposal, ZkContractError, published::Next};
+use super::{L1ZkContract, Proposal, ZkContractError, published::SeenGames, seen::Seen};
 
 /// Most output roots that wait for a node to have their block.
 const MAX_WAITING: usize = 256;
@@ -16,42 +16,51 @@ const MAX_WAITING: usize = 256;
 /// How far what is proposed was looked at.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    next: Next,
+    outputs: Seen,
+    games: SeenGames,
     waiting: VecDeque<Proposal>,
 }
 
 impl L1ZkContract {
     /// Has `alerts` raised about the rollup's own output roots that were proposed since the last look, and that are
     /// not those of the blocks which its nodes have. The first look begins with the newest that are there. What no
-    /// node has yet is compared later.
+    /// node has yet is compared later, and what has taken the place of another since, as an output that was deleted and proposed
+    /// again, is looked at for itself.
     ///
     /// This is no verdict, since a node may be on another chain. Nothing follows from it but that the EVM is
     /// shown, without a bond, what contradicts itself, and that people are told of what nobody opens.
     ///
     /// A look that is dropped, since a node does not answer, is gone on with by the next one, with other roots first.
     ///
-    /// Errors: [`ZkContractError`]; the next look begins where this one did.
+    /// Errors: [`ZkContractError`]; the next look goes on where this one ended.
     pub async fn look(&self, alerts: &dyn AlertSink) -> Result<(), ZkContractError> {
         let mut watched = self.watched.lock().await;
-        let (proposals, next) = self.sources.since(self.provider(), watched.next).await?;
-        watched.next = next;
-        watched.waiting.extend(proposals);
-        while watched.waiting.len() > MAX_WAITING {
-            let oldest = watched.waiting.pop_front();
+        let Watched {
+            outputs,
+            games,
+            waiting,
+        } = &mut *watched;
+        let (sources, provider) = (&self.sources, self.provider());
+        let failures = [
+            sources.further_outputs(provider, outputs, waiting).await,
+            sources.further_games(provider, games, waiting).await,
+        ];
+        while waiting.len() > MAX_WAITING {
+            let oldest = waiting.pop_front();
             warn!(
                 ?oldest,
                 "too many output roots wait for their blocks: one is not compared"
             );
         }
-        for _ in 0..watched.waiting.len() {
-            let Some(proposal) = watched.waiting.pop_front() else {
+        for _ in 0..waiting.len() {
+            let Some(proposal) = waiting.pop_front() else {
                 break;
             };
             // Behind the others, also if this look does not come to its end.
-            watched.waiting.push_back(proposal);
+            waiting.push_back(proposal);
             let number = proposal.number;
             match self.compared(&proposal, alerts).await {
-                Ok(true) => drop(watched.waiting.pop_back()),
+                Ok(true) => drop(waiting.pop_back()),
                 Ok(false) => debug!(number, "no node has the block of an output root yet"),
                 Err(error) => {
                     let error = &*error as &dyn std::error::Error;
@@ -59,7 +68,7 @@ impl L1ZkContract {
                 }
             }
         }
-        Ok(())
+        failures.into_iter().collect()
     }
 
     /// Raises what is to be raised about a root; `false` if it cannot be compared yet.

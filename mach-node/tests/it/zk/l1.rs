@@ -30,8 +30,8 @@ use mach_contracts_bindings::{
 };
 use mach_core::{Alert, Fault, Mismatch, Verdict, ports::AlertSink};
 use mach_devnet::{
-    DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, Devnet, DevnetConfig, DevnetTransport, L2_OUTPUT_ORACLE,
-    Lie, OptimismFork, PROPOSER, Settling, UserDeposit,
+    DEV_ACCOUNTS, DISPUTE_GAME_FACTORY, DevAccount, Devnet, DevnetConfig, DevnetTransport,
+    L2_OUTPUT_ORACLE, Lie, OptimismFork, PROPOSER, Settling, UserDeposit,
 };
 use mach_node::{
     store::MemoryStore,
@@ -61,6 +61,7 @@ const BOND: u128 = 1_000_000_007;
 sol! {
     function create(uint32 gameType, bytes32 rootClaim, bytes extraData) external payable returns (address);
     function deleteL2Outputs(uint256 l2OutputIndex) external;
+    function proposeL2Output(bytes32 outputRoot, uint256 l2BlockNumber, bytes32 l1BlockHash, uint256 l1BlockNumber) external payable;
     function nextOutputIndex() external view returns (uint256);
     function latestBlockNumber() external view returns (uint256);
     function getL2OutputIndexAfter(uint256 l2BlockNumber) external view returns (uint256);
@@ -77,12 +78,16 @@ struct World {
 }
 
 async fn submitter(provider: impl Provider + 'static, account: usize) -> Submitter {
+    submitter_of(provider, &DEV_ACCOUNTS[account]).await
+}
+
+async fn submitter_of(provider: impl Provider + 'static, account: &DevAccount) -> Submitter {
     let policy = SubmitPolicy {
         poll_interval: Duration::from_millis(1),
         confirmations: 0,
         ..SubmitPolicy::default()
     };
-    let wallet = EthereumWallet::from(DEV_ACCOUNTS[account].signer());
+    let wallet = EthereumWallet::from(account.signer());
     Submitter::connect(provider, wallet, policy).await.unwrap()
 }
 
@@ -225,6 +230,46 @@ impl World {
         )
         .await
         .unwrap()
+    }
+
+    /// ZK mode with an empty store, and its contract, which looks at what is proposed.
+    async fn watching(&self) -> (Arc<L1ZkContract>, ZkMode<MemoryStore>) {
+        let l2: RootProvider = self.devnet.l2().provider();
+        let account = submitter(self.devnet.l1().provider(), 1).await;
+        let contract = L1ZkContract::connect(self.manager.clone(), account).await;
+        let chain = RollupChain::new([l2.clone().erased()]).with_op_nodes([l2.erased()]);
+        let contract = Arc::new(contract.unwrap().with_chain(chain));
+        let config = ZkConfig {
+            allow_development: false,
+            ..config()
+        };
+        let (to, by) = (Arc::clone(&contract), DigestBackend(Worth::OnChain));
+        let folder = Arc::new(EvidenceFolder::new(self.folder()));
+        let zk = ZkMode::open(MemoryStore::new(), to, Arc::new(by), folder, config).await;
+        (contract, zk.unwrap())
+    }
+
+    /// Has the challenger delete the outputs from an index on; what is proposed next is so at a later time.
+    async fn delete_outputs(&self, index: u64) {
+        let request = deleteL2OutputsCall {
+            l2OutputIndex: U256::from(index),
+        };
+        let owner = self.owner().await;
+        owner.call(L2_OUTPUT_ORACLE, &request).await.unwrap();
+        self.devnet.l1().increase_time(12);
+        self.devnet.l1().mine().unwrap();
+    }
+
+    /// Has the proposer post whatever it is.
+    async fn post(&self, root: B256, number: u64) {
+        let request = proposeL2OutputCall {
+            outputRoot: root,
+            l2BlockNumber: U256::from(number),
+            l1BlockHash: B256::ZERO,
+            l1BlockNumber: U256::ZERO,
+        };
+        let proposer = submitter_of(self.devnet.l1().provider(), &PROPOSER).await;
+        proposer.call(L2_OUTPUT_ORACLE, &request).await.unwrap();
     }
 
     /// Kinds and heights of all alerts; they are proved, and their bonds are back.
@@ -1063,4 +1108,108 @@ async fn an_output_root_on_l1_that_no_block_has_is_noticed() {
         contract.look(&zk).await.unwrap();
         assert_eq!(zk.cases().len(), 1 + usize::from(!is_opened));
     }
+}
+
+/// The challenger deletes a false output, and the proposer posts the same again: before its conviction is final, or later.
+#[tokio::test]
+async fn a_false_output_that_is_proposed_again_is_convicted_again() {
+    for is_final in [true, false] {
+        let world = World::new(1, |_| {}).await;
+        world.propose(2);
+        let alert = output_lie(&world).await;
+        world.post(alert.claimed, 3).await;
+        let l1 = world.devnet.l1();
+        if !is_final {
+            l1.set_settling(Settling::Behind {
+                safe: 50,
+                finalized: 50,
+            });
+        }
+        let (contract, zk) = world.watching().await;
+        contract.look(&zk).await.unwrap();
+        let is_convicted = |case: &Case| match is_final {
+            true => matches!(case.stage, Stage::Done { .. }),
+            false => matches!(case.stage, Stage::Convicted { .. }),
+        };
+        until(&zk, is_convicted).await;
+        assert_eq!(world.convictions().await, 1);
+
+        world.delete_outputs(2).await;
+        world.post(alert.claimed, 3).await;
+        contract.look(&zk).await.unwrap();
+        l1.set_settling(Settling::AtOnce);
+        let stages = settle(&zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        let output = (Accused::OracleOutput, 3);
+        assert_eq!(world.proved().await, [output, output]);
+        assert_eq!(world.convictions().await, 2);
+    }
+}
+
+/// Right outputs were looked at, and are replaced before the next look: there are no fewer then than before.
+#[tokio::test]
+async fn an_output_that_took_the_place_of_another_is_looked_at() {
+    let world = World::new(1, |_| {}).await;
+    world.produce(4);
+    world.propose(4);
+    let (contract, zk) = world.watching().await;
+    contract.look(&zk).await.unwrap();
+    assert_eq!(zk.cases(), []);
+    world.delete_outputs(1).await;
+    let right = |number| world.devnet.l2().claimed_output_root(number);
+    let right = |number| right(number).unwrap().unwrap();
+    let wrong = B256::repeat_byte(7);
+    for (root, number) in [(wrong, 2), (right(3), 3), (right(4), 4)] {
+        world.post(root, number).await;
+    }
+    contract.look(&zk).await.unwrap();
+    let found: Vec<_> = (zk.cases().into_iter())
+        .map(|case| (case.alert.block.number, case.alert.claimed))
+        .collect();
+    assert_eq!(found, [(2, wrong)]);
+}
+
+/// The games of a rollup come one an hour, and those of others may come with every block.
+#[tokio::test]
+async fn games_that_others_made_hide_none_of_the_rollups_own() {
+    let world = World::new(1, |config| of_games(config, PROPOSER.address)).await;
+    world.propose(2);
+    let alert = output_lie(&world).await;
+    world.devnet.proposer().propose(3).unwrap();
+    for stranger in 2..5 {
+        let account = submitter(world.devnet.l1().provider(), stranger).await;
+        for junk in 0..50 {
+            let create = createCall {
+                gameType: 0,
+                rootClaim: B256::from(U256::from(100 * stranger + junk)),
+                extraData: U256::from(3).abi_encode().into(),
+            };
+            account.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
+        }
+    }
+    let (contract, zk) = world.watching().await;
+    for _ in 0..3 {
+        contract.look(&zk).await.unwrap();
+    }
+    let found: Vec<Alert> = zk.cases().into_iter().map(|it| it.alert).collect();
+    assert_eq!(found, [alert]);
+}
+
+/// A rollup that has an oracle and games, and claims the same by both.
+#[tokio::test]
+async fn a_false_root_is_convicted_wherever_it_stands() {
+    let world = World::new(1, |config| {
+        config.game_factory = Some(DISPUTE_GAME_FACTORY);
+        config.proposer = Some(PROPOSER.address);
+    })
+    .await;
+    world.propose(2);
+    output_lie(&world).await;
+    world.devnet.proposer().propose(3).unwrap();
+    let (contract, zk) = world.watching().await;
+    contract.look(&zk).await.unwrap();
+    settle(&zk).await;
+    let proved = [(Accused::OracleOutput, 3), (Accused::GameClaim, 3)];
+    assert_eq!(world.proved().await, proved);
+    assert_eq!(world.convictions().await, 2);
 }
