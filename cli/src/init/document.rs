@@ -253,7 +253,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "zk.max_bonded",
-        "Most alerts that wait for their proof at a time, each with a bond; the oldest come first",
+        "Most alerts of each contract that wait for their proof at a time, each with a bond; the oldest come first",
         "4",
     ),
     (
