@@ -124,15 +124,27 @@ guest-compare MACHINE="risc0" *NAMES:
     (cd provers/{{ MACHINE }} && cargo run --locked --release -- execute --program block --inputs "$inputs")
     rm -r "$inputs"
 
-# What the parts of a block's verification take inside of RISC Zero's machine
-guest-phases *NAMES:
+# What the parts of a block's verification take inside of a machine (openvm, risc0): guests/inputs, and blocks by name
+guest-phases MACHINE="risc0" *NAMES:
     #!/usr/bin/env bash
     set -euo pipefail
     work=$(mktemp -d)
-    ./guests/build.sh phases "$work/elf"
-    cargo run --locked --quiet -p mach-prove --example recorded_inputs -- "$MACH_DATA/blocks" "$work/inputs" {{ NAMES }}
-    (cd provers/risc0 && DOCS_RS=1 CC=clang CXX=clang++ cargo run --locked --release -- execute --program block --inputs "$work/inputs" --elf "$work/elf/block.elf")
+    ./guests/build.sh {{ MACHINE }} "$work/elf" phases
+    cp -r guests/inputs "$work/inputs"
+    [ -z "{{ NAMES }}" ] || cargo run --locked --quiet -p mach-prove --example recorded_inputs -- "$MACH_DATA/blocks" "$work/inputs" {{ NAMES }}
+    # Its C++ takes minutes, and more without clang.
+    [ "{{ MACHINE }}" != risc0 ] || export DOCS_RS=1 CC=clang CXX=clang++
+    (cd provers/{{ MACHINE }} && cargo run --locked --release -- execute --program block --inputs "$work/inputs" --elf "$work/elf/block.elf")
     rm -r "$work"
+
+# What takes too long for every change: each recorded block inside of each machine, changes of generated blocks, 1,000 bits of the block's proof (needs MACH_DATA)
+nightly:
+    just guest-check
+    just guest-compare openvm
+    just guest-compare risc0
+    just guest-compare sp1
+    cd provers/openvm && MACH_BITS=1000 cargo test --locked --release -- a_flipped_bit
+    just mutations
 
 # Proves the devnet's false block and output root again, by hand: minutes and gigabytes
 prove-devnet:

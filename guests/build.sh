@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# build.sh MACHINE FOLDER: builds the guests for MACHINE (openvm, risc0, sp1) into FOLDER. MACHINE may be `phases`
-# too: RISC Zero's guest `block` that tells what its parts take, for measuring.
+# build.sh MACHINE FOLDER [phases]: builds the guests for MACHINE (openvm, risc0, sp1) into FOLDER; with `phases`, not
+# for SP1, a guest `block` that tells what its parts take, for measuring.
 #
 # The same source gives the same bytes on every computer: the sources are copied to one fixed path,
 # since cargo hashes the absolute path of what lies outside of a workspace into the names of symbols,
 # and the paths of the registry and of the library are mapped to fixed names.
 set -euo pipefail
 machine=$1
+features=$1${3:+,$3}
 mkdir -p "$2"
 folder=$(realpath "$2")
 cd "$(dirname "$0")"
@@ -57,7 +58,7 @@ flags=(
 CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
 export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 cd "$fixed/guests"
-"$tools/usr/bin/cargo" build --locked --release --features "$machine" --target-dir "$target" \
+"$tools/usr/bin/cargo" build --locked --release --features "$features" --target-dir "$target" \
     "${target_flags[@]}" \
     -Zbuild-std=core,alloc,proc_macro,panic_abort,std -Zbuild-std-features=compiler-builtins-mem
 for program in block output; do
