@@ -24,7 +24,8 @@ pub(super) struct Turn<'a> {
 struct Place<'a> {
     turns: &'a Turns,
     digest: B256,
-    line: Arc<Mutex<()>>,
+    /// There until the end.
+    line: Option<Arc<Mutex<()>>>,
 }
 
 impl Turns {
@@ -34,9 +35,9 @@ impl Turns {
         let place = Place {
             turns: self,
             digest,
-            line,
+            line: Some(Arc::clone(&line)),
         };
-        let held = Arc::clone(&place.line).lock_owned().await;
+        let held = line.lock_owned().await;
         Turn {
             _held: held,
             _place: place,
@@ -48,8 +49,11 @@ impl Drop for Place<'_> {
     /// The last one takes the line away.
     fn drop(&mut self) {
         let mut lines = lock(&self.turns.0);
-        // The one of the map, and this one.
-        if Arc::strong_count(&self.line) == 2 {
+        self.line = None;
+        if lines
+            .get(&self.digest)
+            .is_some_and(|line| Arc::strong_count(line) == 1)
+        {
             lines.remove(&self.digest);
         }
     }

@@ -150,11 +150,13 @@ fn write(path: &Path, content: &Content) -> io::Result<()> {
         _ => Path::new("."),
     };
     fs::create_dir_all(folder)?;
-    let next = path.with_extension("next");
+    // Behind the whole name: files of other breakers may differ in their extensions alone.
+    let mut next = path.as_os_str().to_owned();
+    next.push(".next");
     let mut file = File::create(&next)?;
     file.write_all(&serde_json::to_vec(content)?)?;
     file.sync_all()?;
-    fs::rename(next, path)?;
+    fs::rename(&next, path)?;
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
     }

@@ -48,6 +48,13 @@ pub(super) fn existing(path: &Path) -> Result<Option<Database>, StoreError> {
     };
     let checked = guarded(|| check_pages(&mut database, path));
     let Err(error) = checked else {
+        // Only now: to a damaged page a table may be missing that is not.
+        guarded(|| {
+            ADDED
+                .into_iter()
+                .try_for_each(|table| add_table(&database, table))
+        })?;
+        guarded(|| check_tables(&database))?;
         return Ok(Some(database));
     };
     // Which row it was, the checksum of the row tells. No page was put back to what it was before, since every
@@ -84,10 +91,6 @@ fn opened(path: &Path) -> Result<Option<Database>, StoreError> {
         other => other.map_err(|error| unopened(error, path))?,
     };
     check_version(&database)?;
-    for table in ADDED {
-        add_table(&database, table)?;
-    }
-    check_tables(&database)?;
     Ok(Some(database))
 }
 
@@ -233,6 +236,8 @@ fn unopened(error: DatabaseError, path: &Path) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn without(table: Table, path: &Path) -> Result<Option<Database>, StoreError> {
@@ -257,6 +262,28 @@ mod tests {
                 "{}",
                 table.name()
             );
+        }
+    }
+
+    /// The pages are read as they are: a table whose name is damaged would be made anew, and be empty.
+    #[test]
+    fn a_table_whose_name_is_damaged_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        drop(create(&path).unwrap());
+        let good = fs::read(&path).unwrap();
+        for table in Table::ALL {
+            let name = table.name().as_bytes();
+            let mut bad = good.clone();
+            let places: Vec<_> = (0..good.len() - name.len())
+                .filter(|start| good[*start..].starts_with(name))
+                .collect();
+            assert!(!places.is_empty(), "{}", table.name());
+            for place in places {
+                bad[place] ^= 1;
+            }
+            fs::write(&path, &bad).unwrap();
+            assert!(existing(&path).is_err(), "{}", table.name());
         }
     }
 
