@@ -170,6 +170,10 @@ pub(crate) struct Aggregator {
     pub(crate) keep_rounds: u64,
     /// L1 blocks that a closed round and its certificate are kept for.
     pub(crate) keep_certificates: u64,
+    /// Connections at a time, those of one address, and requests of one address in a second.
+    pub(crate) connections: usize,
+    pub(crate) connections_per_address: usize,
+    pub(crate) requests_per_second: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls_certificate: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,6 +201,9 @@ impl Default for Aggregator {
             confirm_every: 1,
             keep_rounds: Retention::default().rounds,
             keep_certificates: Retention::default().certificates,
+            connections: 1024,
+            connections_per_address: 256,
+            requests_per_second: 250,
             tls_certificate: None,
             tls_key: None,
         }

@@ -180,6 +180,21 @@ const KEYS: &[(&str, &str, &str)] = &[
         "216000",
     ),
     (
+        "aggregator.connections",
+        "Most connections at a time: each operator keeps one. More of them take a higher limit of open files (ulimit -n)",
+        "1024",
+    ),
+    (
+        "aggregator.connections_per_address",
+        "Most of them from one address; behind a reverse proxy, which is one, as many as of all",
+        "256",
+    ),
+    (
+        "aggregator.requests_per_second",
+        "How often one address may ask, and four times as often at once after a pause; 0 for no bound, where a reverse proxy sees to it",
+        "250",
+    ),
+    (
         "aggregator.tls_certificate",
         "Certificate chain in PEM, to serve TLS",
         "\"cert.pem\"",

@@ -12,7 +12,7 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, AggregatorConfig, InstanceConfig, Retention, RoundEvent, ToL1, grpc,
-    http::{HttpConfig, TlsConfig},
+    http::{HttpConfig, HttpLimits, Rate, TlsConfig},
     metrics::Metrics,
     node_api::Service,
     rpc::aggregator_router,
@@ -82,7 +82,16 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         l1.confirmer(),
         aggregator_config,
     );
-    let mut listen = HttpConfig::new(settings.listen);
+    let limits = HttpLimits {
+        connections: settings.connections,
+        connections_per_address: settings.connections_per_address,
+        rate: Rate::new(
+            settings.requests_per_second,
+            settings.requests_per_second.saturating_mul(4),
+        ),
+        ..HttpLimits::default()
+    };
+    let mut listen = HttpConfig::new(settings.listen).with_limits(limits);
     if let (Some(certificates), Some(key)) = (&settings.tls_certificate, &settings.tls_key) {
         listen = listen.with_tls(TlsConfig {
             certificates: certificates.clone(),
