@@ -49,13 +49,22 @@ impl L1ZkContract {
         let damaged = || ZkContractError::Gone("the header that was kept is damaged".into());
         let header = opened.headers.first().ok_or_else(damaged)?;
         let named: Header = alloy_rlp::decode_exact(header).map_err(|_| damaged())?;
-        let mut convicted = None;
+        let (mut convicted, mut refused) = (None, None);
         for mut proposal in self.standing(alert, named.timestamp).await? {
             proposal.expected = alert.computed;
-            let id = self.convict_one(&proposal, opened, header).await?;
-            convicted = convicted.or(Some((id, Target::Published(proposal))));
+            match self.convict_one(&proposal, opened, header).await {
+                Ok(id) => {
+                    convicted = convicted.or(Some((id, Target::Published(proposal))));
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                // The same root may be right where another proposal claims it, of another block.
+                Err(error) => refused = refused.or(Some(error)),
+            }
         }
-        Ok(convicted)
+        match (convicted, refused) {
+            (None, Some(error)) => Err(error),
+            (convicted, _) => Ok(convicted),
+        }
     }
 
     /// Convicts what stands at one place, unless it is, and says under which id.

@@ -1,6 +1,9 @@
 //! Output roots on L1.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use alloy_primitives::{Address, U256};
 use alloy_provider::{DynProvider, Provider};
@@ -25,8 +28,9 @@ const PAGE: u64 = 64;
 pub(super) const AT_A_LOOK: u64 = 64;
 /// Of these, those that are asked for at a time.
 const AT_A_TIME: usize = 16;
-/// Seconds by which the clock of the rollup may be ahead of that of L1.
-const CLOCKS: u64 = 3_600;
+/// Seconds before its time that a block may have been proposed: what a header says of that is the word of whoever is
+/// accused.
+const EARLY: u64 = 7 * 24 * 3_600;
 
 alloy_sol_types::sol! {
     struct OutputProposal {
@@ -160,7 +164,7 @@ impl Sources {
             return Ok(BTreeSet::new());
         }
         let request = Z::gamesOfCall {
-            madeAt: time.saturating_sub(CLOCKS),
+            madeAt: since(time),
         };
         let own = read(provider, self.manager, &request).await?;
         Ok(own.into_iter().map(|games| games.gameType).collect())
@@ -316,7 +320,7 @@ impl Sources {
         let Some(factory) = self.factory else {
             return Ok((proposals, None));
         };
-        let since = time.saturating_sub(CLOCKS);
+        let since = since(time);
         let count: u64 = read(provider, factory, &gameCountCall {})
             .await?
             .saturating_to();
@@ -389,6 +393,13 @@ const fn mark(output: &Proposal) -> Mark {
     (output.posted_at, output.root)
 }
 
+/// When a game about a block of this time was made, or later: whatever its header says, not in times to come.
+fn since(time: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    time.min(now).saturating_sub(EARLY)
+}
+
 fn is_in_reach(from: u64, number: u64) -> bool {
     (from..=from.saturating_add(REACH)).contains(&number)
 }
@@ -411,4 +422,20 @@ pub(super) async fn read<C: SolCall>(
         );
         ZkContractError::Backend(reason.into())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header that says that its block is of next year does not hide the game of today that leads to it.
+    #[test]
+    fn no_header_puts_games_out_of_sight_by_its_time() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        for time in [now.as_secs() + 2 * EARLY, u64::MAX] {
+            assert!(since(time) + EARLY / 2 < now.as_secs(), "{time}");
+        }
+        assert_eq!(since(EARLY + 7), 7);
+        assert_eq!(since(0), 0);
+    }
 }
