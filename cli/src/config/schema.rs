@@ -9,7 +9,7 @@ use std::{
 
 use alloy_primitives::{Address, BlockNumber, ChainId};
 use mach_core::ports::L2Head;
-use mach_node::{Retention, zk::ZkConfig};
+use mach_node::{Retention, http::HttpLimits, zk::ZkConfig};
 use mach_prove::{BackendName, Worth};
 use mach_verify::op::Settlement;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -201,8 +201,8 @@ impl Default for Aggregator {
             confirm_every: 1,
             keep_rounds: Retention::default().rounds,
             keep_certificates: Retention::default().certificates,
-            connections: 1024,
-            connections_per_address: 256,
+            connections: HttpLimits::default().connections,
+            connections_per_address: HttpLimits::default().connections_per_address,
             requests_per_second: 250,
             tls_certificate: None,
             tls_key: None,

@@ -30,7 +30,10 @@ use super::{
     legacy,
     lifecycle::{Lifecycle, open_store},
 };
-use crate::{config::Config, outcome::Outcome};
+use crate::{
+    config::{Aggregator as Settings, Config},
+    outcome::Outcome,
+};
 
 /// Between two looks at what was sent to L1.
 const TEND_INTERVAL: Duration = Duration::from_secs(12);
@@ -82,16 +85,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         l1.confirmer(),
         aggregator_config,
     );
-    let limits = HttpLimits {
-        connections: settings.connections,
-        connections_per_address: settings.connections_per_address,
-        rate: Rate::new(
-            settings.requests_per_second,
-            settings.requests_per_second.saturating_mul(4),
-        ),
-        ..HttpLimits::default()
-    };
-    let mut listen = HttpConfig::new(settings.listen).with_limits(limits);
+    let mut listen = HttpConfig::new(settings.listen).with_limits(limits(settings));
     if let (Some(certificates), Some(key)) = (&settings.tls_certificate, &settings.tls_key) {
         listen = listen.with_tls(TlsConfig {
             certificates: certificates.clone(),
@@ -144,6 +138,17 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         life.serve("metrics", metrics.router(), address).await?;
     }
     life.run().await
+}
+
+/// How many may come, and how often.
+fn limits(settings: &Settings) -> HttpLimits {
+    let rate = settings.requests_per_second;
+    HttpLimits {
+        connections: settings.connections,
+        connections_per_address: settings.connections_per_address,
+        rate: Rate::new(rate, rate.saturating_mul(4)),
+        ..HttpLimits::default()
+    }
 }
 
 /// A file, or the database that other aggregators use too.
@@ -281,4 +286,24 @@ async fn try_out(
 
 fn rounds_in_memory(count: f64) {
     mach_node::metrics::set_rounds(count);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_file_says_is_how_many_may_come() {
+        assert_eq!(limits(&Settings::default()), HttpLimits::default());
+        let behind_a_proxy = Settings {
+            connections: 20_000,
+            connections_per_address: 15_000,
+            requests_per_second: 0,
+            ..Settings::default()
+        };
+        let limits = limits(&behind_a_proxy);
+        assert_eq!(limits.connections, 20_000);
+        assert_eq!(limits.connections_per_address, 15_000);
+        assert_eq!(limits.rate, None);
+    }
 }
