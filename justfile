@@ -137,7 +137,7 @@ guest-phases MACHINE="risc0" *NAMES:
     (cd provers/{{ MACHINE }} && cargo run --locked --release -- execute --program block --inputs "$work/inputs" --elf "$work/elf/block.elf")
     rm -r "$work"
 
-# What takes too long for every change: each recorded block inside of each machine, changes of generated blocks, 1,000 bits of the block's proof (needs MACH_DATA)
+# What takes too long for every change: each recorded block inside of each machine, changes of generated blocks, 1,000 bits of the block's proof, 2,000 kills, 10^6 junk rounds (needs MACH_DATA)
 nightly:
     just guest-check
     just guest-compare openvm
@@ -145,6 +145,7 @@ nightly:
     just guest-compare sp1
     cd provers/openvm && MACH_BITS=1000 cargo test --locked --release -- a_flipped_bit
     just mutations
+    MACH_KILLS=2000 MACH_JUNK=1000000 cargo test --locked -p mach-node --test it -- kill::a_killed_ who_asks_for_terms
 
 # Proves the devnet's false block and output root again, by hand: minutes and gigabytes
 prove-devnet:
