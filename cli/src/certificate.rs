@@ -325,6 +325,17 @@ fn judge(
         _ => None,
     };
     if let Some(set) = set {
+        let round = &certificate.round;
+        // Nothing is known of the operators of another block then.
+        eyre::ensure!(
+            set.reference_block() == round.reference_block() && set.quorums() == round.quorums(),
+            "the file has the operators of quorums {} at L1 block {}, the certificate is of quorums \
+             {} at L1 block {}: `mach-cli certificate operators` writes those",
+            listed(set.quorums()),
+            set.reference_block(),
+            listed(round.quorums()),
+            round.reference_block()
+        );
         let keys = OperatorKeys::new(set).wrap_err("the operators cannot be used")?;
         if let Err(error) = verify_certificate(certificate, &keys) {
             return Ok(Some(chain_of(&error)));
@@ -476,6 +487,12 @@ fn read(path: &Path, limit: usize) -> eyre::Result<Vec<u8>> {
         .wrap_err_with(|| path.display().to_string())?;
     eyre::ensure!(read <= limit, "{} is too long", path.display());
     Ok(bytes)
+}
+
+/// Quorums as flags name them.
+fn listed(quorums: &QuorumNumbers) -> String {
+    let numbers: Vec<_> = quorums.iter().map(|number| number.to_string()).collect();
+    numbers.join(",")
 }
 
 /// An error with its causes.

@@ -99,11 +99,6 @@ fn what_is_altered_is_not_valid() {
             "another service manager",
         ),
         (
-            "/certificate/round/referenceBlock",
-            78.into(),
-            "operator set",
-        ),
-        (
             "/certificate/round/thresholds",
             serde_json::json!([99, 66]),
             "below its threshold",
@@ -153,6 +148,26 @@ fn what_is_altered_is_not_valid() {
             .as_str()
             .unwrap()
             .contains("operators are others")
+    );
+}
+
+/// Whose operators are those of another block, is not known to be wrong.
+#[test]
+fn a_file_of_operators_of_another_block_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = altered(&folder, "/certificate/round/referenceBlock", 78.into());
+    let output = mach_cli(&[
+        "certificate",
+        "verify",
+        &path,
+        "--operators",
+        &file("operators"),
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = errors(&output);
+    assert!(
+        told.contains("quorums 0,1 at L1 block 77") && told.contains("0,1 at L1 block 78"),
+        "{told}"
     );
 }
 
