@@ -8,7 +8,7 @@ use std::{
 
 use alloy_primitives::{Address, B256, ChainId};
 use clap::{Args, Subcommand};
-use eyre::{OptionExt, WrapErr};
+use eyre::WrapErr;
 use mach_bls::{OperatorKeys, verify_certificate, verify_self_contained};
 use mach_contracts_bindings::{ContractRegistry, ServiceManager};
 use mach_core::{
@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    l1::{L1, read_quorums},
+    config::{self, Config, Endpoint},
+    l1::{self, L1, read_quorums},
     outcome::{Outcome, print_json_error},
     remote::runtime,
 };
@@ -31,9 +32,9 @@ use crate::{
 /// say: from an L1 node, from a file that was made with one, or from a hash that somebody trusts.
 ///
 /// Examples:
-///   mach-cli certificate verify block-120.json --l1-rpc $RPC --deployment deploy.json
+///   mach-cli certificate verify block-120.json --config mach.toml
 ///   mach-cli certificate verify block-120.json --operators operators.json      (offline)
-///   mach-cli certificate operators --l1-rpc $RPC --deployment deploy.json --block 19000000 --out operators.json
+///   mach-cli certificate operators --config mach.toml --block 19000000 --out operators.json
 ///   mach-cli certificate show block-120.json
 ///
 /// Exit codes: 0 valid or done, 1 not valid, 2 not known, because nothing says who the operators are,
@@ -54,11 +55,35 @@ enum CertificateCommand {
 }
 
 /// Check a certificate, and say what is proved and what is trusted
+///
+/// Who the operators were at the certificate's reference block is said by one of:
+///   --config FILE            the contracts on L1 that its section [l1] names, or the file of
+///                            operators that its key certificate.operators names
+///   --l1-rpc, --deployment   the contracts on L1
+///   --operators FILE         a file, and no node is asked
+///   --operators-digest HASH  somebody who is trusted, and no node is asked
+///   --trust-operators        the certificate itself
+/// Flags beat the environment, and that beats the file of --config.
+///
+/// Examples:
+///   curl -o block-120.json http://localhost:8080/v1/rollups/10/certificates/120
+///   mach-cli certificate verify block-120.json --config mach.toml
+///   mach-cli certificate verify block-120.json --l1-rpc $RPC --deployment deploy.json
+///   mach-cli certificate verify block-120.json --operators operators.json --least-share 80
+///
+/// Exit codes: 0 valid, 1 not valid, 2 not known, because nothing says who the operators are, or
+/// failure.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 #[command(group = clap::ArgGroup::new("trust").args(["operators", "operators_digest", "trust_operators", "deployment"]))]
 struct VerifyArgs {
-    /// Certificate, as `/v1/rollups/ID/certificates/DIGEST` of an aggregator serves it
+    /// Certificate, as `/v1/rollups/ID/certificates/DIGEST` of an aggregator serves it, or with the
+    /// height of an attested block for DIGEST
     file: PathBuf,
+
+    /// Configuration file, as `mach-cli init` writes it
+    #[arg(long, env = "MACH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Operators and stakes at the reference block, as `certificate operators` writes them
     #[arg(long, env = "MACH_OPERATORS_FILE", value_name = "FILE")]
@@ -97,20 +122,25 @@ struct VerifyArgs {
     json: bool,
 }
 
-/// An L1 node, where there is one.
+/// An L1 node and the contracts there, where they are named; they beat those of a configuration file.
 #[derive(Debug, Args)]
 struct OptionalL1 {
     /// JSON-RPC endpoint of the L1 that the contracts are on
     #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
     l1_rpc: Option<Url>,
 
-    /// A built-in deployment by name, or a deployment file; asks --l1-rpc for the operators
+    /// A built-in deployment by name, or a deployment file: the L1 node is asked for its operators
     #[arg(long, env = "MACH_DEPLOYMENT", value_name = "NAME|FILE")]
     deployment: Option<String>,
 }
 
 /// Show what a certificate says, unchecked
+///
+/// Examples:
+///   mach-cli certificate show block-120.json
+///   mach-cli certificate show block-120.json --json | jq .referenceBlock
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 struct ShowArgs {
     /// Certificate
     file: PathBuf,
@@ -121,15 +151,24 @@ struct ShowArgs {
 }
 
 /// Write operators and stakes at an L1 block into a file, to verify certificates offline
+///
+/// The file is good for certificates with this reference block and these quorums, which
+/// `certificate show` tells.
+///
+/// Examples:
+///   mach-cli certificate operators --config mach.toml --block 19000000 --out operators.json
+///   mach-cli certificate operators --l1-rpc $RPC --deployment altlayer --block 19000000 --quorums 0,1
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+#[command(mut_arg("l1_rpc", |arg| arg.required_unless_present("config")))]
+#[command(mut_arg("deployment", |arg| arg.required_unless_present("config")))]
 struct OperatorsArgs {
-    /// JSON-RPC endpoint of the L1 that the contracts are on
-    #[arg(long, env = "MACH_L1_RPC", value_name = "URL", hide_env_values = true)]
-    l1_rpc: Url,
+    /// Configuration file, as `mach-cli init` writes it: its section [l1] names node and contracts
+    #[arg(long, env = "MACH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 
-    /// A built-in deployment by name, or a deployment file
-    #[arg(long, env = "MACH_DEPLOYMENT", value_name = "NAME|FILE")]
-    deployment: String,
+    #[command(flatten)]
+    l1: OptionalL1,
 
     /// L1 block: the reference block of the certificates
     #[arg(long, env = "MACH_REFERENCE_BLOCK", value_name = "L1 BLOCK")]
@@ -189,8 +228,8 @@ impl Known {
     const fn trusted(&self) -> &'static str {
         match self {
             Self::Nobody => {
-                "nothing says that these are operators: give --l1-rpc with --deployment, --operators or \
-                 --operators-digest"
+                "nothing says that these are operators: give --config, --l1-rpc with --deployment, \
+                 --operators or --operators-digest"
             }
             Self::Certificate => "that operators and stakes are those of the certificate",
             Self::Digest => "the hash of the operators that was given",
@@ -247,7 +286,13 @@ fn verify(args: &VerifyArgs) -> eyre::Result<Outcome> {
 }
 
 fn known(args: &VerifyArgs, certificate: &Certificate) -> eyre::Result<Known> {
-    if let Some(path) = &args.operators {
+    let config = configuration(args.config.as_deref(), &args.l1)?;
+    // What a flag names comes before what the file does.
+    let is_named =
+        args.operators_digest.is_some() || args.trust_operators || args.l1.deployment.is_some();
+    let of_file = config.certificate.operators.as_ref();
+    let of_file = of_file.filter(|_| !is_named);
+    if let Some(path) = args.operators.as_ref().or(of_file) {
         let json = read(path, OperatorsFile::<mach_core::Bn254>::MAX_BYTES)?;
         let file = OperatorsFile::from_json(&json).wrap_err_with(|| path.display().to_string())?;
         return Ok(Known::File(Box::new(file)));
@@ -258,16 +303,20 @@ fn known(args: &VerifyArgs, certificate: &Certificate) -> eyre::Result<Known> {
     if args.trust_operators {
         return Ok(Known::Certificate);
     }
-    let Some(deployment) = &args.l1.deployment else {
-        return Ok(Known::Nobody);
-    };
-    let l1_rpc = args.l1.l1_rpc.as_ref();
-    let l1_rpc = l1_rpc.ok_or_eyre("--deployment needs --l1-rpc")?;
+    if config.l1.deployment.is_none() && config.l1.registry_coordinator.is_none() {
+        let Some(file) = &args.config else {
+            return Ok(Known::Nobody);
+        };
+        eyre::bail!(
+            "{} does not say who the operators are: l1.deployment is not set, and neither are \
+             l1.registry_coordinator or certificate.operators",
+            file.display()
+        );
+    }
     runtime()?.block_on(async {
-        let l1 = L1::connect(l1_rpc).await?;
         let round = &certificate.round;
-        let (domain, set) =
-            from_l1(&l1, deployment, round.quorums(), round.reference_block()).await?;
+        let (l1, domain, set) =
+            from_l1(&config.l1, round.quorums(), round.reference_block()).await?;
         let manager = ServiceManager::connect(l1.provider.clone(), domain.service_manager).await;
         let manager = manager.map_err(|error| l1.told(&error))?;
         let terms = manager.terms().await.map_err(|error| l1.told(&error))?;
@@ -276,14 +325,33 @@ fn known(args: &VerifyArgs, certificate: &Certificate) -> eyre::Result<Known> {
     })
 }
 
+/// What the configuration file says, with the flags over it.
+fn configuration(file: Option<&Path>, flags: &OptionalL1) -> eyre::Result<Config> {
+    let mut config = match file {
+        Some(file) => config::load(file)?,
+        None => Config::default(),
+    };
+    if let Some(url) = &flags.l1_rpc {
+        config.l1.rpc = Some(Endpoint(url.clone()));
+    }
+    if let Some(name) = &flags.deployment {
+        config.l1.deployment = Some(name.clone());
+        config.l1.registry_coordinator = None;
+    }
+    Ok(config)
+}
+
 /// The operators as L1 has them.
 async fn from_l1(
-    l1: &L1,
-    deployment: &str,
+    config: &config::L1,
     quorums: &QuorumNumbers,
     reference_block: u32,
-) -> eyre::Result<(Domain, OperatorSet)> {
-    let deployment = l1.deployment(deployment).await?;
+) -> eyre::Result<(L1, Domain, OperatorSet)> {
+    eyre::ensure!(
+        config.rpc.is_some(),
+        "no L1 node is named: give --l1-rpc, or set l1.rpc in the file of --config"
+    );
+    let (l1, deployment) = l1::configured(config).await?;
     let registry = ContractRegistry::connect(
         l1.provider.clone(),
         deployment.registry_coordinator,
@@ -293,7 +361,7 @@ async fn from_l1(
     let registry = registry.await.map_err(|error| l1.told(&error))?;
     let set = registry.operator_set(quorums, reference_block).await;
     let set = set.map_err(|error| l1.told(&error))?;
-    Ok((deployment.domain(), set))
+    Ok((l1, deployment.domain(), set))
 }
 
 /// What is wrong with the certificate, if anything is.
@@ -389,8 +457,8 @@ fn show(args: &ShowArgs) -> eyre::Result<Outcome> {
 }
 
 async fn operators(args: &OperatorsArgs) -> eyre::Result<Outcome> {
-    let l1 = L1::connect(&args.l1_rpc).await?;
-    let (domain, set) = from_l1(&l1, &args.deployment, &args.quorums, args.block).await?;
+    let config = configuration(args.config.as_deref(), &args.l1)?;
+    let (_, domain, set) = from_l1(&config.l1, &args.quorums, args.block).await?;
     // What cannot be verified with is not written.
     OperatorKeys::new(&set).wrap_err("the operators cannot be used")?;
     let count = set.operators().count();

@@ -164,6 +164,7 @@ fn consequence(key: &str) -> &'static str {
         Some("aggregator") => ", so that aggregator run does not start",
         Some("zk") => ", so that verifier run does not start",
         Some("l1") => ", so that operator run and aggregator run do not start",
+        Some("certificate") => ", so that certificate verify knows no operators",
         _ => ", so that operator run and verifier run do not start",
     }
 }

@@ -147,6 +147,8 @@ async fn as_processes(args: &DevnetArgs, stack: &Stack, folder: &Folder) -> eyre
     ));
     say(&format!("circuit breaker  {}", processes.breaker_url));
     say(&folder.told(FIRST_BLOCKS));
+    let rollup = stack.devnet().l2().chain_id();
+    say(&folder.told_of_services(&processes.api_url, rollup, FIRST_BLOCKS));
     say("processes, each with its id, and how to start it again once it was killed:\n");
     say(&processes.told());
     say("press Ctrl-C to stop\n");
@@ -155,7 +157,6 @@ async fn as_processes(args: &DevnetArgs, stack: &Stack, folder: &Folder) -> eyre
         stack.devnet().sequencer().lie_next(lie);
     }
     let running = stack.devnet().run(Duration::from_millis(args.block_time));
-    let rollup = stack.devnet().l2().chain_id();
     let contracts = stack.l1().clone();
     let manager = ServiceManager::connect(contracts, stack.deployment().service_manager).await?;
     let (mut attested, mut alerts) = (None, 0);

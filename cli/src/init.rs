@@ -26,7 +26,8 @@ pub(crate) use document::document;
 /// Write a configuration file for the services, with a comment for every key
 ///
 /// A file that is there is not replaced. What is not given is left as an example to be filled in;
-/// `mach-cli config check` says what is missing.
+/// `mach-cli config check` says what is missing. `operator run`, `aggregator run`, `verifier run`,
+/// `breaker`, `top` and `certificate verify` take it as --config.
 ///
 /// Examples:
 ///   mach-cli init --deployment altlayer --l1-rpc $L1 --rollup 10=$OP

@@ -4,11 +4,11 @@ use std::{ffi::OsString, path::Path};
 
 use clap::{ArgMatches, Command, parser::ValueSource};
 
-use super::{ConfigArgs, schema::Breaker};
+use super::schema::Breaker;
 
 /// `command` with what the file of `mach-cli breaker --config` says as the defaults of its flags.
 ///
-/// Errors: the file cannot be read or is wrong.
+/// Errors: the file cannot be read or is wrong, or leaves out what no flag says either.
 pub(crate) fn breaker_from_file(
     command: Command,
     line: impl IntoIterator<Item = OsString>,
@@ -49,11 +49,7 @@ pub(crate) fn breaker_from_file(
 
 /// Ids of flags and their values.
 fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, Vec<String>)>> {
-    let args = ConfigArgs {
-        config: file.to_owned(),
-        set: Vec::new(),
-    };
-    let config = args.load()?.config;
+    let config = super::load(file)?;
     let Breaker {
         upstream,
         upstream_ws,

@@ -19,7 +19,8 @@ use toml::{Table, Value};
 use super::{
     MAX_FILE_BYTES, beside,
     schema::{
-        Aggregator, Api, Breaker, Config, L1, Log, Metrics, Operator, Rollup, Store, Verifier, Zk,
+        Aggregator, Api, Breaker, Certificate, Config, L1, Log, Metrics, Operator, Rollup, Store,
+        Top, Verifier, Zk,
     },
 };
 
@@ -158,7 +159,7 @@ pub(crate) fn read(path: &Path) -> eyre::Result<String> {
 }
 
 /// Every section that is one table, with its keys.
-fn sections() -> [(&'static str, &'static [&'static str]); 10] {
+fn sections() -> [(&'static str, &'static [&'static str]); 12] {
     [
         ("l1", fields_of::<L1>()),
         ("store", fields_of::<Store>()),
@@ -168,6 +169,8 @@ fn sections() -> [(&'static str, &'static [&'static str]); 10] {
         ("zk", fields_of::<Zk>()),
         ("api", fields_of::<Api>()),
         ("breaker", fields_of::<Breaker>()),
+        ("top", fields_of::<Top>()),
+        ("certificate", fields_of::<Certificate>()),
         ("metrics", fields_of::<Metrics>()),
         ("log", fields_of::<Log>()),
     ]

@@ -47,6 +47,17 @@ pub(crate) struct ConfigArgs {
     pub(crate) set: Vec<String>,
 }
 
+/// The configuration of a file that a command works without, too.
+///
+/// Errors: those of [`ConfigArgs::load`].
+pub(crate) fn load(file: &Path) -> eyre::Result<Config> {
+    let args = ConfigArgs {
+        config: file.to_owned(),
+        set: Vec::new(),
+    };
+    Ok(args.load()?.config)
+}
+
 impl ConfigArgs {
     /// All layers, merged and checked.
     ///

@@ -1,7 +1,7 @@
 //! What can be configured. The names are those of the file.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
     time::Duration,
@@ -13,6 +13,7 @@ use mach_node::{Retention, http::HttpLimits, zk::ZkConfig};
 use mach_prove::{BackendName, Worth};
 use mach_verify::op::Settlement;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use url::Url;
 
 use super::{Endpoint, Ether, Size, Span, value::list};
 use crate::nodes::WitnessMethod;
@@ -29,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) zk: Zk,
     pub(crate) api: Api,
     pub(crate) breaker: Breaker,
+    pub(crate) top: Top,
+    pub(crate) certificate: Certificate,
     pub(crate) metrics: Metrics,
     pub(crate) log: Log,
     #[serde(rename = "rollup")]
@@ -401,6 +404,24 @@ pub(crate) struct Breaker {
     pub(crate) settle_alerts: Option<u64>,
 }
 
+/// `top`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Top {
+    /// Finality API that is shown; that of the same file by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) api: Option<Endpoint>,
+}
+
+/// `certificate verify`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// Operators and stakes at one L1 block, instead of those that L1 has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operators: Option<PathBuf>,
+}
+
 /// Where Prometheus finds each service, at `/metrics`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -618,6 +639,23 @@ impl<'de> Deserialize<'de> for Start {
 }
 
 impl Config {
+    /// Where the finality API is reached: where `top` is told, or where the aggregator of this file
+    /// serves it.
+    pub(crate) fn finality_api(&self) -> Option<Url> {
+        if let Some(api) = &self.top.api {
+            return Some(api.0.clone());
+        }
+        // Which port is free, only the aggregator knows.
+        let mut address = self.api.listen.filter(|it| it.port() != 0)?;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Url::parse(&format!("http://{address}")).ok()
+    }
+
     /// Calls `look` with every file that has to be there, and its key.
     pub(crate) fn for_each_named_file(&mut self, mut look: impl FnMut(&str, &std::path::Path)) {
         self.for_each_path(|key, path| {
@@ -665,6 +703,7 @@ impl Config {
                 &mut self.aggregator.tls_certificate,
             ),
             ("aggregator.tls_key", &mut self.aggregator.tls_key),
+            ("certificate.operators", &mut self.certificate.operators),
             ("zk.ecdsa_key", &mut self.zk.ecdsa_key),
             ("zk.ecdsa_password_file", &mut self.zk.ecdsa_password_file),
         ];
@@ -693,6 +732,41 @@ impl Config {
                     change(&format!("rollup.{}.{name}", rollup.chain_id), path);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_finality_api_is_where_top_is_told_or_where_the_file_serves_it() {
+        let cases = [
+            ("", None),
+            (
+                "[api]\nlisten = \"127.0.0.1:8080\"",
+                Some("http://127.0.0.1:8080/"),
+            ),
+            (
+                "[api]\nlisten = \"0.0.0.0:8080\"",
+                Some("http://127.0.0.1:8080/"),
+            ),
+            ("[api]\nlisten = \"[::]:8080\"", Some("http://[::1]:8080/")),
+            (
+                "[api]\nlisten = \"192.0.2.1:80\"",
+                Some("http://192.0.2.1/"),
+            ),
+            ("[api]\nlisten = \"127.0.0.1:0\"", None),
+            (
+                "[api]\nlisten = \"127.0.0.1:8080\"\n[top]\napi = \"https://a.example/x\"",
+                Some("https://a.example/x"),
+            ),
+        ];
+        for (file, expected) in cases {
+            let config: Config = toml::from_str(file).unwrap();
+            let api = config.finality_api();
+            assert_eq!(api.as_ref().map(Url::as_str), expected, "{file}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use alloy_network::EthereumWallet;
-use alloy_primitives::keccak256;
+use alloy_primitives::{ChainId, keccak256};
 use eyre::{ContextCompat, WrapErr};
 use mach_bls::bn254::SecretKey;
 use mach_bls::keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret};
@@ -191,6 +191,17 @@ impl Folder {
                mach-cli status\n  \
                mach-cli opt-out --yes\n  \
                mach-cli admin allowlist disable --ecdsa-key '{path}/owner.ecdsa.json'\n"
+        )
+    }
+
+    /// What to paste to look at what services did, up to block `number` of `rollup`.
+    pub(super) fn told_of_services(&self, api: &str, rollup: ChainId, number: u64) -> String {
+        let path = self.path.display();
+        format!(
+            "to see what the services say, in another terminal:\n  \
+               mach-cli top --config '{path}/aggregator.toml'\n  \
+               curl -so certificate.json {api}/v1/rollups/{rollup}/certificates/{number}\n  \
+               mach-cli certificate verify certificate.json --config '{path}/aggregator.toml'\n"
         )
     }
 }

@@ -388,6 +388,16 @@ const KEYS: &[(&str, &str, &str)] = &[
         "64",
     ),
     (
+        "top.api",
+        "Finality API of an aggregator, which is shown; by default that of this file, at api.listen",
+        "\"http://127.0.0.1:8080\"",
+    ),
+    (
+        "certificate.operators",
+        "Operators and stakes at the reference block, in a file of mach-cli certificate operators: no L1 node is asked then",
+        "\"operators.json\"",
+    ),
+    (
         "metrics.operator",
         "Where Prometheus finds the operator, at /metrics",
         "\"127.0.0.1:9092\"",
@@ -512,7 +522,7 @@ const KEYS: &[(&str, &str, &str)] = &[
 ];
 
 /// What a section is about.
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 12] = [
     ("l1", "The L1 that the contracts are on."),
     ("store", "What services must not forget."),
     ("operator", "mach-cli operator run"),
@@ -524,6 +534,11 @@ const SECTIONS: [(&str, &str); 10] = [
     ),
     ("api", "Finality for applications."),
     ("breaker", "mach-cli breaker"),
+    ("top", "mach-cli top"),
+    (
+        "certificate",
+        "mach-cli certificate verify, which asks the contracts in l1 who the operators are.",
+    ),
     ("metrics", "Prometheus."),
     (
         "log",
@@ -540,22 +555,15 @@ const HEAD: &str = "\
 
 impl Role {
     fn needs(self, section: &str) -> bool {
-        let needed: &[&str] = match self {
+        let own: &[&str] = match self {
             Self::All => return true,
-            Self::Operator => &["l1", "store", "operator", "metrics", "log", "rollup"],
-            Self::Aggregator => &[
-                "l1",
-                "store",
-                "aggregator",
-                "api",
-                "metrics",
-                "log",
-                "rollup",
-            ],
-            Self::Verifier => &["l1", "store", "verifier", "zk", "metrics", "log", "rollup"],
-            Self::Breaker => &["l1", "store", "breaker", "metrics"],
+            Self::Operator => &["operator", "log", "rollup"],
+            Self::Aggregator => &["aggregator", "api", "log", "rollup"],
+            Self::Verifier => &["verifier", "zk", "log", "rollup"],
+            Self::Breaker => &["breaker"],
         };
-        needed.contains(&section)
+        let everybodys = ["l1", "store", "metrics", "top", "certificate"];
+        own.contains(&section) || everybodys.contains(&section)
     }
 
     /// Keys of a section for several services that are somebody else's.
@@ -679,6 +687,7 @@ fn table(config: &Config) -> Table {
         breaker.upstream_ws.as_ref().map(url),
     );
     put("breaker", "events", breaker.events.as_ref().map(url));
+    put("top", "api", config.top.api.as_ref().map(url));
     table
 }
 
@@ -747,6 +756,7 @@ mod tests {
         let node: Endpoint = serde_json::from_str("\"https://node.example/key\"").unwrap();
         config.l1.rpc = Some(node.clone());
         config.aggregator.max_rounds = 7;
+        config.top.api = Some(node.clone());
         config.rollups.push(Rollup {
             rpc: vec![node.clone()],
             ..Rollup::new(901)

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::BlockId;
-use eyre::{WrapErr, bail};
+use eyre::{OptionExt, WrapErr, bail};
 use mach_contracts_bindings::{
     Deployment, DeploymentFile, KnownDeployment, doctor::Finding, http_provider,
 };
 use url::Url;
 
 use super::args::L1Args;
-use crate::remote::shown;
+use crate::{config, remote::shown};
 
 /// Longest file that is read, in bytes; the parser's own bound is lower.
 const MAX_FILE: u64 = 1 << 20;
@@ -28,13 +28,16 @@ impl L1 {
     pub(crate) async fn connect(url: &Url) -> eyre::Result<Self> {
         let provider = http_provider(url.clone())
             .map_err(|error| reason(&error, url))
-            .wrap_err("--l1-rpc cannot be used")?
+            .wrap_err_with(|| format!("{} cannot be used as an L1 node", shown(url)))?
             .erased();
         let chain_id = provider
             .get_chain_id()
             .await
             .map_err(|error| reason(&error, url))
-            .wrap_err("no answer: check that --l1-rpc is right and reachable")?;
+            .wrap_err_with(|| {
+                let node = shown(url);
+                format!("no answer from the L1 node {node}: is the URL right, and is it reachable?")
+            })?;
         Ok(Self {
             provider,
             chain_id,
@@ -89,6 +92,39 @@ pub(crate) async fn connect(args: &L1Args) -> eyre::Result<(L1, DeploymentFile)>
     Ok((l1, file))
 }
 
+/// The L1 and the deployment that a configuration names.
+///
+/// Errors: what is not set, or what is wrong with what is.
+pub(crate) async fn configured(config: &config::L1) -> eyre::Result<(L1, Deployment)> {
+    let url = config.rpc.as_ref().ok_or_eyre("l1.rpc is not set")?;
+    match (&config.deployment, config.registry_coordinator) {
+        (Some(name), None) => {
+            let l1 = L1::connect(&url.0).await?;
+            let deployment = l1.deployment(name).await?;
+            Ok((l1, deployment))
+        }
+        (None, Some(coordinator)) => {
+            let retriever = config.operator_state_retriever;
+            let retriever = retriever.ok_or_eyre("l1.operator_state_retriever is not set")?;
+            let file = DeploymentFile {
+                service_manager: config.service_manager,
+                l1_block: config.from_block,
+                ..DeploymentFile::new(coordinator, retriever)
+            };
+            let l1 = L1::connect(&url.0).await?;
+            let deployment = l1.resolve(&file).await?;
+            Ok((l1, deployment))
+        }
+        (None, None) => bail!(
+            "l1.deployment is not set: a built-in deployment, a deployment file, or \
+             registry_coordinator and operator_state_retriever"
+        ),
+        (Some(_), Some(_)) => {
+            bail!("l1.deployment and l1.registry_coordinator exclude each other")
+        }
+    }
+}
+
 /// Whether a deployment is meant to be a file, and not one that is built in.
 pub(crate) fn names_a_file(name: &str) -> bool {
     Path::new(name).extension().is_some() || name.contains(std::path::is_separator)
@@ -98,7 +134,7 @@ fn deployment_file(name: &str, chain_id: u64) -> eyre::Result<DeploymentFile> {
     let path = Path::new(name);
     if !names_a_file(name) && !path.is_file() {
         return Ok(KnownDeployment::find(name, Some(chain_id))
-            .wrap_err("name another --deployment, or a deployment file")?
+            .wrap_err("name another deployment, or a deployment file")?
             .file());
     }
     let json = read(path).wrap_err_with(|| format!("deployment file {}", path.display()))?;

@@ -17,7 +17,7 @@ mod status;
 mod step;
 
 pub(crate) use args::{L1Command, read_quorums};
-pub(crate) use connect::{L1, names_a_file};
+pub(crate) use connect::{L1, configured, names_a_file};
 pub(crate) use doctor::now;
 pub(crate) use key::{bls_with, ecdsa_with};
 

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use alloy_provider::DynProvider;
-use eyre::{OptionExt, WrapErr};
-use mach_contracts_bindings::{
-    ContractRegistry, Deployment, DeploymentFile, ServiceManager, Terms,
-};
+use eyre::WrapErr;
+use mach_contracts_bindings::{ContractRegistry, Deployment, ServiceManager, Terms};
 use mach_node::{ProviderHead, metrics};
 use tracing::info;
 
@@ -23,19 +21,7 @@ pub(super) struct Chain {
 impl Chain {
     /// Errors: what is missing or does not answer.
     pub(super) async fn connect(config: &config::L1) -> eyre::Result<Self> {
-        let url = config.rpc.as_ref().ok_or_eyre("l1.rpc is not set")?;
-        let l1 = l1::L1::connect(&url.0).await.wrap_err("l1.rpc")?;
-        let deployment = match (&config.deployment, file(config)?) {
-            (Some(name), None) => l1.deployment(name).await.wrap_err("l1.deployment")?,
-            (None, Some(file)) => l1.resolve(&file).await?,
-            (None, None) => eyre::bail!(
-                "l1.deployment is not set: a built-in deployment, a deployment file, or \
-                 registry_coordinator and operator_state_retriever"
-            ),
-            (Some(_), Some(_)) => {
-                eyre::bail!("l1.deployment and l1.registry_coordinator exclude each other")
-            }
-        };
+        let (l1, deployment) = l1::configured(config).await?;
         let manager = ServiceManager::connect(l1.provider.clone(), deployment.service_manager);
         let terms = manager.await.map_err(|error| l1.told(&error))?;
         let terms = (terms.terms().await)
@@ -49,7 +35,7 @@ impl Chain {
         info!(
             chain = deployment.l1_chain_id,
             service_manager = %deployment.service_manager,
-            endpoint = %url,
+            endpoint = config.rpc.as_ref().map(tracing::field::display),
             "L1"
         );
         let provider = metrics::counted(&l1.provider).await;
@@ -81,18 +67,4 @@ impl Chain {
             .with_key_file(&file)
             .wrap_err_with(|| file.display().to_string())
     }
-}
-
-/// The deployment that the file names by its addresses.
-fn file(config: &config::L1) -> eyre::Result<Option<DeploymentFile>> {
-    let Some(coordinator) = config.registry_coordinator else {
-        return Ok(None);
-    };
-    let retriever =
-        (config.operator_state_retriever).ok_or_eyre("l1.operator_state_retriever is not set")?;
-    Ok(Some(DeploymentFile {
-        service_manager: config.service_manager,
-        l1_block: config.from_block,
-        ..DeploymentFile::new(coordinator, retriever)
-    }))
 }

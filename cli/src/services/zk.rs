@@ -88,7 +88,7 @@ pub(super) async fn start(
         eyre::bail!("{wrong}");
     }
     let url = config.l1.rpc.as_ref().ok_or_eyre("l1.rpc is not set")?;
-    let l1 = l1::L1::connect(&url.0).await.wrap_err("l1.rpc")?;
+    let l1 = l1::L1::connect(&url.0).await?;
     let provider = metrics::counted(&l1.provider).await;
     let account = Account {
         section: "zk",

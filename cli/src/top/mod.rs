@@ -5,10 +5,10 @@ mod details;
 mod picture;
 mod view;
 
-use std::{io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::Args;
-use eyre::WrapErr;
+use eyre::{OptionExt, WrapErr};
 use ratatui::{
     Terminal,
     backend::TestBackend,
@@ -19,6 +19,7 @@ use url::Url;
 
 use self::{app::App, picture::Api};
 use crate::{
+    config,
     outcome::Outcome,
     remote::{runtime, shown},
     signals::Ended,
@@ -33,27 +34,38 @@ const HEIGHT: u16 = 40;
 
 /// Show what the dashboard shows, in the terminal
 ///
-/// Rollups with their heads and how far the verifiers are, the stake behind the newest attestations, the
-/// rounds with who signed, who did not and why, the alerts with their evidence, which `curl` fetches
-/// from --api and `mach-cli verify` replays. --once prints all rollups, with who is absent from which round and all of each alert.
+/// Rollups with their heads and how far the verifiers are, the stake behind the newest attestations,
+/// the rounds with who signed, who did not and why, the alerts with their evidence, which `curl`
+/// fetches from --api and `mach-cli verify` replays. --once prints all rollups, with who is absent
+/// from which round and all of each alert.
+///
+/// With --config the API is that of `top.api` in the file, or else the one that the aggregator of
+/// this file serves at `api.listen`. --api and its environment twin beat the file.
 ///
 /// Keys: tab next rollup, left and right between rounds and alerts, up and down to choose one, q ends.
 ///
 /// Exit code: 0; with --once and --json 1 if an alert stands; 2 failure.
 ///
 /// Examples:
+///   mach-cli top --config mach.toml
 ///   mach-cli top --api http://localhost:8080
 ///   mach-cli top --api http://localhost:8080 --once      (one look, without a terminal)
 ///   mach-cli top --api http://localhost:8080 --json | jq '.rollups[].heads'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[command(group = clap::ArgGroup::new("where").args(["config", "api"]).required(true).multiple(true))]
 pub(crate) struct TopArgs {
+    /// Configuration file, as `mach-cli init` writes it: its `top.api` or `api.listen` is where the API
+    /// is
+    #[arg(long, env = "MACH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// URL of an aggregator, or of another server of the finality API
     #[arg(long, env = "MACH_API", value_name = "URL", hide_env_values = true)]
-    api: Url,
+    api: Option<Url>,
 
     /// Milliseconds between two looks
-    #[arg(long, env = "MACH_TOP_INTERVAL", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, env = "MACH_TOP_INTERVAL", value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(100..))]
     interval: u64,
 
     /// One look, printed
@@ -69,10 +81,28 @@ pub(crate) fn run(args: &TopArgs) -> eyre::Result<Outcome> {
     runtime()?.block_on(top(args))
 }
 
+impl TopArgs {
+    /// Where the finality API is.
+    fn url(&self) -> eyre::Result<Url> {
+        let of_file = match &self.config {
+            Some(file) => config::load(file)?.finality_api(),
+            None => None,
+        };
+        self.api.clone().or(of_file).ok_or_eyre(
+            "the file of --config does not say where the finality API is: set top.api, or \
+             api.listen if the aggregator has this file, or give --api",
+        )
+    }
+}
+
 async fn top(args: &TopArgs) -> eyre::Result<Outcome> {
-    let api = Api::new(args.api.clone())?;
+    let url = args.url()?;
+    let source = shown(&url);
+    let api = Api::new(url)?;
     if args.json || args.once {
-        let picture = api.look().await.wrap_err("no answer from --api")?;
+        let picture = api.look().await;
+        let picture =
+            picture.wrap_err_with(|| format!("no answer from the finality API at {source}"))?;
         let outcome = if picture.has_alert() {
             Outcome::Invalid
         } else {
@@ -81,7 +111,7 @@ async fn top(args: &TopArgs) -> eyre::Result<Outcome> {
         if args.json {
             print(&serde_json::to_string(&picture)?);
         } else {
-            let mut app = App::new(shown(&args.api));
+            let mut app = App::new(source);
             let rollups = picture.rollups.len().max(1);
             app.take(Ok(picture));
             for _ in 0..rollups {
@@ -97,20 +127,21 @@ async fn top(args: &TopArgs) -> eyre::Result<Outcome> {
     );
     let mut ended = Ended::new()?;
     let mut terminal = ratatui::try_init().wrap_err("the terminal cannot be used")?;
-    let outcome = watch(args, &api, &mut terminal, &mut ended).await;
+    let app = App::new(source);
+    let outcome = watch(args.interval, &api, app, &mut terminal, &mut ended).await;
     ratatui::restore();
     outcome.map(|()| Outcome::Valid)
 }
 
 async fn watch(
-    args: &TopArgs,
+    interval: u64,
     api: &Api,
+    mut app: App,
     terminal: &mut ratatui::DefaultTerminal,
     ended: &mut Ended,
 ) -> eyre::Result<()> {
-    let mut app = App::new(shown(&args.api));
     let mut keys = keys();
-    let mut ticks = tokio::time::interval(Duration::from_millis(args.interval));
+    let mut ticks = tokio::time::interval(Duration::from_millis(interval));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         terminal.draw(|frame| app.draw(frame))?;

@@ -65,7 +65,7 @@ impl Api {
     pub(super) fn new(url: Url) -> eyre::Result<Self> {
         eyre::ensure!(
             matches!(url.scheme(), "http" | "https"),
-            "--api is not http:// or https://"
+            "the finality API has a URL that is not http:// or https://"
         );
         let client = Client::builder()
             .timeout(TIMEOUT)

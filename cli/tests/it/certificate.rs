@@ -232,7 +232,8 @@ async fn l1_knows_the_operators() {
         tokio::task::spawn_blocking(run).await.unwrap()
     };
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let l1 = format!("--l1-rpc {l1} --deployment {}", path("deploy.json"));
+    let url = l1;
+    let l1 = format!("--l1-rpc {url} --deployment {}", path("deploy.json"));
     let verify = format!("certificate verify {} --json", path("certificate.json"));
     let (code, json) = verdict(&run(words(&format!("{verify} {l1}"))).await);
     assert_eq!(
@@ -251,5 +252,67 @@ async fn l1_knows_the_operators() {
         (code, &json["operatorsFrom"]),
         (Some(0), &"file".into()),
         "{json}"
+    );
+
+    // The file that init writes says as much, by a deployment or by addresses.
+    let config = path("mach.toml");
+    let init = run(words(&format!("init {l1} --out {config}"))).await;
+    assert_eq!(init.status.code(), Some(0), "{}", errors(&init));
+    let by_addresses = path("addresses.toml");
+    let deployment = stack.deployment();
+    let init = format!(
+        "init --l1-rpc {url} --registry-coordinator {} --operator-state-retriever {} --out {by_addresses}",
+        deployment.registry_coordinator, deployment.operator_state_retriever
+    );
+    let init = run(words(&init)).await;
+    assert_eq!(init.status.code(), Some(0), "{}", errors(&init));
+    let from = async |more: &str| {
+        let (code, json) = verdict(&run(words(&format!("{verify} {more}"))).await);
+        assert_eq!(code, Some(0), "{more}: {json}");
+        json["operatorsFrom"].as_str().unwrap().to_owned()
+    };
+    for file in [&config, &by_addresses] {
+        assert_eq!(from(&format!("--config {file}")).await, "l1");
+    }
+    let again = path("again.json");
+    let made = format!("certificate operators --config {config} --block {block} --out {again}");
+    let made = run(words(&made)).await;
+    assert_eq!(made.status.code(), Some(0), "{}", errors(&made));
+    assert_eq!(fs::read(&again).unwrap(), fs::read(&operators).unwrap());
+    // A flag beats the file.
+    let text = fs::read_to_string(&config).unwrap();
+    let dead = path("dead.toml");
+    fs::write(&dead, text.replace(&url, "http://127.0.0.1:9")).unwrap();
+    assert_eq!(from(&format!("--config {dead} --l1-rpc {url}")).await, "l1");
+    let refused = run(words(&format!("{verify} --config {dead}"))).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let told = errors(&refused);
+    assert!(
+        told.contains("no answer from the L1 node http://127.0.0.1:9"),
+        "{told}"
+    );
+    // With a file of operators, looked for beside the configuration, no node is asked.
+    let example = "# operators = \"operators.json\"";
+    let text = fs::read_to_string(&dead).unwrap();
+    assert!(text.contains(example), "{text}");
+    let offline = path("offline.toml");
+    fs::write(
+        &offline,
+        text.replace(example, "operators = \"operators.json\""),
+    )
+    .unwrap();
+    assert_eq!(from(&format!("--config {offline}")).await, "file");
+    let trusting = format!("--config {offline} --trust-operators");
+    assert_eq!(from(&trusting).await, "certificate");
+    // What the file lacks is named with its keys.
+    let nothing = path("nothing.toml");
+    let init = run(words(&format!("init --out {nothing}"))).await;
+    assert_eq!(init.status.code(), Some(0));
+    let refused = run(words(&format!("{verify} --config {nothing}"))).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let told = errors(&refused);
+    assert!(
+        told.contains("l1.deployment is not set") && told.contains("certificate.operators"),
+        "{told}"
     );
 }

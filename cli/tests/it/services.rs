@@ -506,8 +506,11 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
         assert!(started.elapsed() < PATIENCE, "{:?}", names());
         std::thread::sleep(Duration::from_millis(100));
     }
-    let url = format!("http://{}", devnet.api());
-    let shown = mach(folder, &["top", "--api", &url, "--once"]);
+    // The aggregator's file says where that is.
+    let of_aggregator = aggregator.split('\'').nth(1).unwrap();
+    let line = format!("  mach-cli top --config '{of_aggregator}'");
+    assert!(devnet.told.contains(&line), "{:#?}", devnet.told);
+    let shown = mach(folder, &["top", "--config", of_aggregator, "--once"]);
     assert_eq!(shown.status.code(), Some(0), "{}", errors(&shown));
     let shown = text(&shown);
     // Of the newest round, the signature of somebody may be on its way.
@@ -552,4 +555,19 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
     ];
     let checked = mach(folder, &args);
     assert_eq!(checked.status.code(), Some(0), "{}", errors(&checked));
+    // And against the contracts that an operator's file names.
+    let args = [
+        "certificate",
+        "verify",
+        "certificate.json",
+        "--config",
+        &config,
+    ];
+    let checked = mach(folder, &args);
+    assert_eq!(checked.status.code(), Some(0), "{}", errors(&checked));
+    assert!(
+        text(&checked).contains("trusted: the L1 node"),
+        "{}",
+        text(&checked)
+    );
 }

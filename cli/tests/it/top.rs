@@ -57,6 +57,7 @@ async fn a_look_shows_what_operators_certified() {
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("rollup 901 (1 of 1)"), "{shown}");
     assert!(shown.contains("clean: no alert stands"), "{shown}");
+    configured(&url).await;
 
     let services = ServiceConfig::default();
     let (services, mut events) = stack.start_services(services).await.unwrap();
@@ -93,7 +94,52 @@ async fn a_look_shows_what_operators_certified() {
     server.stop().await;
     let (code, output) = top(&["--api", &url, "--once"]).await;
     assert_eq!(code, Some(2));
-    assert!(errors(&output).contains("no answer from --api"));
+    let told = format!("no answer from the finality API at {url}");
+    assert!(errors(&output).contains(&told), "{}", errors(&output));
+}
+
+/// The file that `init` writes says where the API is; flags and environment beat it.
+async fn configured(url: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let file = path("mach.toml");
+    let init = {
+        let file = file.clone();
+        tokio::task::spawn_blocking(move || mach_cli(&["init", "--out", &file]))
+    };
+    assert_eq!(init.await.unwrap().status.code(), Some(0));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let listen = "listen = \"127.0.0.1:8080\"";
+    assert_eq!(text.matches(listen).count(), 1, "{text}");
+    let address = url.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let served = text.replace(listen, &format!("listen = \"{address}\""));
+    std::fs::write(&file, served).unwrap();
+    let (code, output) = top(&["--config", &file, "--json"]).await;
+    assert_eq!(code, Some(0), "{}", errors(&output));
+    assert_eq!(lines(&output)[0]["rollups"][0]["rollup"], 901);
+
+    // The address of another machine's, and a flag.
+    let told = path("told.toml");
+    let api = "# api = \"http://127.0.0.1:8080\"";
+    assert!(text.contains(api), "{text}");
+    std::fs::write(&told, text.replace(api, "api = \"http://127.0.0.1:9\"")).unwrap();
+    let (code, output) = top(&["--config", &told, "--once"]).await;
+    assert_eq!(code, Some(2));
+    let error = errors(&output);
+    assert!(error.contains("API at http://127.0.0.1:9"), "{error}");
+    let (code, output) = top(&["--config", &told, "--once", "--api", url]).await;
+    assert_eq!(code, Some(0), "{}", errors(&output));
+
+    let silent = path("silent.toml");
+    std::fs::write(&silent, "").unwrap();
+    let (code, output) = top(&["--config", &silent, "--once"]).await;
+    assert_eq!(code, Some(2));
+    let error = errors(&output);
+    assert!(error.contains("set top.api"), "{error}");
+    let (code, output) = top(&["--once"]).await;
+    assert_eq!(code, Some(2));
+    let error = errors(&output);
+    assert!(error.contains("--config <FILE>|--api <URL>"), "{error}");
 }
 
 /// On a terminal of its own: what is drawn, and that the terminal is as before in the end.
