@@ -126,7 +126,7 @@ fn check(args: &CheckArgs) -> eyre::Result<Outcome> {
         }
     };
     let wrong = contradictions(&loaded.config);
-    let mut missing = Vec::new();
+    let mut missing = unset(&loaded.config);
     let mut config = loaded.config;
     config.for_each_named_file(|key, path| {
         if !path.exists() {
@@ -145,7 +145,7 @@ fn check(args: &CheckArgs) -> eyre::Result<Outcome> {
         say(&if is_valid {
             format!("{file} is valid")
         } else if wrong.is_empty() {
-            format!("{file} is well formed, but not all that it names is there")
+            format!("{file} is well formed, but not all that it takes is there")
         } else {
             format!("{file} is not valid")
         });
@@ -167,6 +167,33 @@ fn consequence(key: &str) -> &'static str {
         Some("certificate") => ", so that certificate verify knows no operators",
         _ => ", so that operator run and verifier run do not start",
     }
+}
+
+/// What the services whose file it is do not start without.
+fn unset(config: &Config) -> Vec<String> {
+    let (operator, aggregator) = (&config.operator, &config.aggregator);
+    let has_key = operator.bls_key.is_some() || operator.cerberus.is_some();
+    let pays = aggregator.ecdsa_key.is_some() || aggregator.web3signer.is_some();
+    let services = match (has_key, pays || aggregator.dry_run) {
+        (true, true) => "operator run and aggregator run do not start",
+        (true, false) => "operator run does not start",
+        (false, true) => "aggregator run does not start",
+        (false, false) => return Vec::new(),
+    };
+    let l1 = &config.l1;
+    let has_contracts = l1.deployment.is_some() || l1.registry_coordinator.is_some();
+    let needed = [
+        (l1.rpc.is_some(), "l1.rpc is not set"),
+        (
+            has_contracts,
+            "neither l1.deployment nor l1.registry_coordinator is set",
+        ),
+        (!config.rollups.is_empty(), "there is no [[rollup]]"),
+    ];
+    let unset = needed.into_iter().filter(|(is_there, _)| !is_there);
+    unset
+        .map(|(_, what)| format!("{what}, so that {services}"))
+        .collect()
 }
 
 /// What no service would begin with.
@@ -194,6 +221,9 @@ fn contradictions(config: &Config) -> Vec<String> {
     }
     if config.l1.deployment.is_some() && config.l1.registry_coordinator.is_some() {
         wrong.push("l1.deployment and l1.registry_coordinator exclude each other".to_owned());
+    }
+    if config.l1.registry_coordinator.is_some() && config.l1.operator_state_retriever.is_none() {
+        wrong.push("l1.registry_coordinator needs l1.operator_state_retriever".to_owned());
     }
     let least = config.operator.least_threshold;
     if least.is_some_and(|percent| percent > 100) {

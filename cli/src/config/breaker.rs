@@ -2,7 +2,12 @@
 
 use std::{ffi::OsString, path::Path};
 
-use clap::{ArgMatches, Command, parser::ValueSource};
+use clap::{
+    ArgMatches, Command,
+    error::{ContextKind, ErrorKind},
+    parser::ValueSource,
+};
+use eyre::bail;
 
 use super::schema::Breaker;
 
@@ -13,8 +18,9 @@ pub(crate) fn breaker_from_file(
     command: Command,
     line: impl IntoIterator<Item = OsString>,
 ) -> eyre::Result<Command> {
+    let line: Vec<_> = line.into_iter().collect();
     // What is wrong with the line is for whoever parses it next.
-    let matches = (command.clone().ignore_errors(true)).try_get_matches_from(line);
+    let matches = (command.clone().ignore_errors(true)).try_get_matches_from(&line);
     let Ok(matches) = matches else {
         return Ok(command);
     };
@@ -25,7 +31,7 @@ pub(crate) fn breaker_from_file(
         return Ok(command);
     };
     let values = values(file, matches)?;
-    Ok(command.mut_subcommand("breaker", |command| {
+    let command = command.mut_subcommand("breaker", |command| {
         let has_feed = values
             .iter()
             .any(|(id, _)| matches!(*id, "events" | "l1_rpc"));
@@ -44,7 +50,18 @@ pub(crate) fn breaker_from_file(
                     .hide_default_value(true)
             })
         })
-    }))
+    });
+    match command.clone().try_get_matches_from(&line) {
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            let missing = error.get(ContextKind::InvalidArg);
+            let missing = missing.map_or_else(String::new, ToString::to_string);
+            bail!(
+                "{}: neither its section [breaker] nor a flag says {missing}",
+                file.display()
+            )
+        }
+        _ => Ok(command),
+    }
 }
 
 /// Ids of flags and their values.

@@ -82,6 +82,27 @@ async fn a_node_is_served_through_the_breaker_until_a_signal() {
     assert_eq!(done.await.unwrap(), Some(0));
 }
 
+#[test]
+fn what_the_file_and_the_flags_leave_out_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mach.toml");
+    std::fs::write(&file, "[breaker]\nrollup = 901\n").unwrap();
+    let output = mach_cli(&["breaker", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("mach.toml: neither its section [breaker]"),
+        "{error}"
+    );
+    for (flag, is_missing) in [
+        ("--upstream", true),
+        ("--events", true),
+        ("--rollup", false),
+    ] {
+        assert_eq!(error.contains(flag), is_missing, "{flag}: {error}");
+    }
+}
+
 /// The JSON that is answered to a POST, or without a body to a GET.
 fn ask(url: &str, path: &str, body: &str) -> Value {
     let address = url.strip_prefix("http://").unwrap();

@@ -107,6 +107,54 @@ fn what_init_writes_is_valid_and_is_not_overwritten() {
     assert!(shown.contains("# all.toml:"), "{shown}");
 }
 
+/// `init` without anything leaves out what operator and aggregator do not start without.
+#[test]
+fn what_init_was_not_told_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    assert_eq!(mach(folder, &["init"]).status.code(), Some(0));
+    let checked = mach(folder, &["config", "check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let told = text(&checked);
+    for missing in [
+        "neither l1.deployment nor l1.registry_coordinator is set, so that operator run and aggregator run do not start",
+        "there is no [[rollup]], so that",
+    ] {
+        assert!(told.contains(missing), "{told}");
+    }
+    // A breaker needs neither.
+    let args = ["init", "--role", "breaker", "--out", "breaker.toml"];
+    assert_eq!(mach(folder, &args).status.code(), Some(0));
+    let args = ["config", "check", "--config", "breaker.toml"];
+    let env = ("MACH_CERTIFICATE_OPERATORS", "absent.json");
+    assert_eq!(mach(folder, &args).status.code(), Some(0));
+    let absent = command(folder, &args).env(env.0, env.1).output().unwrap();
+    let told = text(&absent);
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(
+        told.contains("there is no absent.json, so that certificate verify knows no operators"),
+        "{told}"
+    );
+    let args = ["config", "show", "--origin", "--config", "breaker.toml"];
+    let mut shown = command(folder, &args);
+    let shown = shown
+        .env(env.0, env.1)
+        .env("MACH_TOP_API", "http://a.example/key");
+    let shown = text(&shown.output().unwrap());
+    let origin = |key: &str| {
+        let line = shown.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_once('#').unwrap().1.trim().to_owned()
+    };
+    assert_eq!(
+        origin("operators = "),
+        "environment MACH_CERTIFICATE_OPERATORS"
+    );
+    assert_eq!(
+        origin("api = \"http://a.example\""),
+        "environment MACH_TOP_API"
+    );
+}
+
 #[test]
 fn a_wrong_file_is_told_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
