@@ -3,16 +3,27 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use alloy_primitives::{Address, BlockNumber};
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use mach_devnet::Lie;
 use url::Url;
 
 use crate::{against_l1::AgainstL1Args, evidence::EvidenceArgs, l1::L1Command, nodes::RpcArgs};
 
 pub(crate) use crate::block_range::BlockRange;
 
-/// Checks what a rollup says.
+/// Checks what a rollup says, and says in public what came of it
 ///
-/// Exit codes: 0 every block is valid, 1 a block is invalid, 2 no verdict or failure.
+/// To begin with: `mach-cli devnet` runs all of it on this machine, and prints what to try.
+/// `mach-cli verify` verifies blocks of a node, without key, contract or server. `mach-cli init`
+/// writes the one configuration file that `operator run`, `aggregator run`, `verifier run`,
+/// `breaker`, `top` and `certificate verify` take as --config.
+///
+/// Each command's --help has examples, and the environment twins of its flags; a flag beats the
+/// environment. Of most commands, exit code 0 says that all is well, 1 that something is invalid or
+/// refused, 2 that there is no verdict, or a failure.
 #[derive(Debug, Parser)]
 #[command(name = "mach-cli", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -96,6 +107,7 @@ pub(crate) struct VerifyArgs {
     #[arg(
         long,
         env = "MACH_ARCHIVE",
+        value_name = "FILE",
         conflicts_with_all = ["paths", "rpc", "l1", "l1_depth", "l1_genesis"]
     )]
     pub(crate) archive: Option<PathBuf>,
@@ -108,7 +120,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) evidence: EvidenceArgs,
 
     /// Blocks verified at a time [default: number of cores]
-    #[arg(long, env = "MACH_JOBS")]
+    #[arg(long, env = "MACH_JOBS", value_name = "COUNT")]
     pub(crate) jobs: Option<NonZeroUsize>,
 
     /// One JSON object a block on standard output, and a last one with the totals
@@ -131,9 +143,9 @@ pub(crate) struct VerifyArgs {
 /// Exit code: 0 every block follows from L1 and is valid, 1 a block is not, 2 it is not known.
 ///
 /// Examples:
-///   mach-cli derive --l1 http://localhost:8545 --l2 http://localhost:9545
+///   mach-cli derive --l1 http://localhost:8545 --l2 http://localhost:9545 \
 ///       --beacon http://localhost:5052 --blocks 140000120..=140000180
-///   mach-cli derive --l1 $L1 --l2 $L2 --beacon $BEACON --rollup-config rollup.json
+///   mach-cli derive --l1 $L1 --l2 $L2 --beacon $BEACON --rollup-config rollup.json \
 ///       --checkpoint derived.json      (run it again, and it goes on where it stopped)
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -218,7 +230,7 @@ pub(crate) enum SettledHead {
 #[derive(Debug, Args)]
 pub(crate) struct ChainArgs {
     /// Genesis file (geth or op-geth) of a chain that is not built in
-    #[arg(long, env = "MACH_GENESIS")]
+    #[arg(long, env = "MACH_GENESIS", value_name = "FILE")]
     pub(crate) genesis: Option<PathBuf>,
 
     /// Configuration of a rollup that is not built in (op-node's rollup.json)
@@ -245,11 +257,16 @@ pub(crate) struct RecordArgs {
     pub(crate) blocks: BlockRange,
 
     /// Folder that the files go to; blocks that are there already are kept
-    #[arg(long, env = "MACH_OUT", default_value = ".")]
+    #[arg(long, env = "MACH_OUT", value_name = "FOLDER", default_value = ".")]
     pub(crate) out: PathBuf,
 
     /// One file for all blocks, instead of a folder; blocks are added to what is in it
-    #[arg(long, env = "MACH_ARCHIVE", conflicts_with = "out")]
+    #[arg(
+        long,
+        env = "MACH_ARCHIVE",
+        value_name = "FILE",
+        conflicts_with = "out"
+    )]
     pub(crate) archive: Option<PathBuf>,
 
     #[command(flatten)]
@@ -325,7 +342,7 @@ pub(crate) struct ProposalsArgs {
     pub(crate) json: bool,
 }
 
-/// Run a whole mach on this machine: L1, a rollup, operators, aggregator
+/// Run a whole mach on this machine: L1, a rollup, operators, aggregator, verifier, breaker
 ///
 /// Examples:
 ///   mach-cli devnet                                 each service in a process of its own
@@ -342,12 +359,12 @@ pub(crate) struct ProposalsArgs {
 #[command(verbatim_doc_comment)]
 pub(crate) struct DevnetArgs {
     /// Number of operators that run; one more may join
-    #[arg(long, env = "MACH_OPERATORS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
+    #[arg(long, env = "MACH_OPERATORS", value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
     pub(crate) operators: u8,
 
     /// Let the sequencer lie once, in this way
-    #[arg(long, env = "MACH_LIE")]
-    pub(crate) lie: Option<mach_devnet::Lie>,
+    #[arg(long, env = "MACH_LIE", value_parser = lie())]
+    pub(crate) lie: Option<Lie>,
 
     /// RPC of an L1 with anvil's development accounts, to use instead of the built-in one
     #[arg(
@@ -365,23 +382,48 @@ pub(crate) struct DevnetArgs {
     pub(crate) folder: Option<PathBuf>,
 
     /// Port of the L1's RPC; 0 chooses a free one
-    #[arg(long, env = "MACH_L1_PORT", default_value_t = 8545)]
+    #[arg(
+        long,
+        env = "MACH_L1_PORT",
+        value_name = "PORT",
+        default_value_t = 8545
+    )]
     pub(crate) l1_port: u16,
 
     /// Port of the L2's RPC; 0 chooses a free one
-    #[arg(long, env = "MACH_L2_PORT", default_value_t = 9545)]
+    #[arg(
+        long,
+        env = "MACH_L2_PORT",
+        value_name = "PORT",
+        default_value_t = 9545
+    )]
     pub(crate) l2_port: u16,
 
     /// Port of the aggregator; 0 chooses a free one
-    #[arg(long, env = "MACH_AGGREGATOR_PORT", default_value_t = 8290)]
+    #[arg(
+        long,
+        env = "MACH_AGGREGATOR_PORT",
+        value_name = "PORT",
+        default_value_t = 8290
+    )]
     pub(crate) aggregator_port: u16,
 
     /// Port of the finality API; 0 chooses a free one
-    #[arg(long, env = "MACH_API_PORT", default_value_t = 8080)]
+    #[arg(
+        long,
+        env = "MACH_API_PORT",
+        value_name = "PORT",
+        default_value_t = 8080
+    )]
     pub(crate) api_port: u16,
 
     /// Port of the circuit breaker; 0 chooses a free one
-    #[arg(long, env = "MACH_BREAKER_PORT", default_value_t = 8645)]
+    #[arg(
+        long,
+        env = "MACH_BREAKER_PORT",
+        value_name = "PORT",
+        default_value_t = 8645
+    )]
     pub(crate) breaker_port: u16,
 
     /// Run the services in this process, instead of each in one of its own
@@ -389,8 +431,13 @@ pub(crate) struct DevnetArgs {
     pub(crate) in_process: bool,
 
     /// Milliseconds between L2 blocks
-    #[arg(long, env = "MACH_BLOCK_TIME", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..))]
+    #[arg(long, env = "MACH_BLOCK_TIME", value_name = "MILLISECONDS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..))]
     pub(crate) block_time: u64,
+}
+
+/// Reads a lie, of which `--help` has the names.
+fn lie() -> impl TypedValueParser<Value = Lie> {
+    PossibleValuesParser::new(Lie::ALL.map(|lie| lie.name())).try_map(|name| name.parse::<Lie>())
 }
 
 #[cfg(test)]
@@ -415,6 +462,39 @@ mod tests {
             assert!(help.contains("Examples:"), "{name}: {help}");
             assert!(help.contains(&format!("\n  mach-cli {name} ")), "{name}");
         }
+    }
+
+    /// Every command and subcommand.
+    fn for_each(command: &clap::Command, path: &str, look: &mut impl FnMut(&str, &clap::Command)) {
+        look(path, command);
+        for command in command.get_subcommands() {
+            for_each(command, &format!("{path} {}", command.get_name()), look);
+        }
+    }
+
+    #[test]
+    fn help_says_something_of_every_argument() {
+        for_each(&Cli::command(), "", &mut |path, command| {
+            assert!(command.get_about().is_some(), "{path}");
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{path} {}", arg.get_id());
+            }
+        });
+    }
+
+    /// Lines that stand as they are written are not broken by the terminal's width.
+    #[test]
+    fn help_with_examples_fits_the_terminal() {
+        let mut seen = 0;
+        for_each(&Cli::command(), "", &mut |path, command| {
+            let text = command.get_long_about().map(ToString::to_string);
+            let text = text.filter(|text| text.contains("Examples:"));
+            for line in text.iter().flat_map(|text| text.lines()) {
+                assert!(line.chars().count() <= 100, "{path}: {line}");
+                seen += 1;
+            }
+        });
+        assert!(seen >= 100, "{seen}");
     }
 
     /// Addresses of nodes hold API keys, which `--help` is not to print.

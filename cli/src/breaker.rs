@@ -29,16 +29,17 @@ use crate::{
 /// Exit code: 0 after Ctrl-C or SIGTERM, 2 failure.
 ///
 /// Examples:
+///   mach-cli breaker --config mach.toml
 ///   mach-cli breaker --upstream http://localhost:9545 --rollup 901 --events http://localhost:8080
 ///   mach-cli breaker --upstream http://localhost:8545 --upstream-ws ws://localhost:8546 --rollup 10 \
 ///       --l1-rpc $L1 --service-manager 0x71a77037870169d47aad6c2C9360861A4C0df2bF --policy pin-latest
-///   mach-cli breaker --config mach.toml
 ///   mach-cli breaker --upstream $NODE --rollup 10 --events $AGGREGATOR --method 'trace_*=refuse'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 #[command(group = clap::ArgGroup::new("feed").args(["events", "l1_rpc"]).required(true))]
 pub(crate) struct BreakerArgs {
-    /// Configuration file, whose section `[breaker]` has a key for each of the flags below
+    /// Configuration file, as `mach-cli init` writes it, whose section `[breaker]` has a key for each of
+    /// the flags below; --l1-rpc is `l1.rpc`, --metrics is `metrics.breaker`
     #[arg(long, env = "MACH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -120,7 +121,7 @@ pub(crate) struct BreakerArgs {
     service_manager: Option<Address>,
 
     /// Milliseconds between two looks at L1
-    #[arg(long, env = "MACH_POLL_INTERVAL", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "MACH_POLL_INTERVAL", value_name = "MILLISECONDS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     poll_interval: u64,
 
     /// Seconds that the newest L1 block may be old, or its node counts as not heard; 0 for any age

@@ -63,11 +63,11 @@ pub(crate) struct FollowArgs {
     progress: Option<PathBuf>,
 
     /// Milliseconds between two looks at the head
-    #[arg(long, env = "MACH_POLL_INTERVAL", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "MACH_POLL_INTERVAL", value_name = "MILLISECONDS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
     poll_interval: u64,
 
     /// MiB of memory for what blocks have in common
-    #[arg(long, env = "MACH_MEMORY", default_value_t = 384, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    #[arg(long, env = "MACH_MEMORY", value_name = "MIB", default_value_t = 384, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     memory: u64,
 
     #[command(flatten)]

@@ -22,11 +22,17 @@ macro_rules! password_args {
         #[doc = concat!("Where the password of ", $what, " comes from.")]
         #[derive(Debug, clap::Args)]
         pub(crate) struct $name {
-            #[doc = concat!(
-                "File with the password of ", $what, ", without the line break at its end; else ",
-                "the environment's ", $variable, ", which may be empty, else a prompt"
+            // Clap reads no doc comment that is put together.
+            #[arg(
+                id = $flag,
+                long = $flag,
+                env = $file_variable,
+                value_name = "FILE",
+                help = concat!(
+                    "File with the password of ", $what, ", without the line break at its end; else ",
+                    "the environment's ", $variable, ", which may be empty, else a prompt"
+                )
             )]
-            #[arg(id = $flag, long = $flag, env = $file_variable, value_name = "FILE")]
             file: Option<std::path::PathBuf>,
         }
 

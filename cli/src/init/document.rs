@@ -355,7 +355,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     (
         "breaker.when_lost",
         "What is done while alerts are not known: open, closed-for-writes or closed",
-        "\"open\"",
+        "\"closed-for-writes\"",
     ),
     (
         "breaker.lost_after",

@@ -31,19 +31,14 @@ pub(crate) struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Make a new key and encrypt it into a file
     New(NewArgs),
-    /// Encrypt a key that exists already: digits or words from a prompt, a file or standard input
     Import(ImportArgs),
-    /// Convert a key file to another format or password, or show the secret key
     Export(ExportArgs),
-    /// Show the key files of a folder
     List(ListArgs),
-    /// Show what key files say, and with the password whether they open
     Inspect(InspectArgs),
 }
 
-/// Makes a new key.
+/// Make a new key and encrypt it into a file
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
     /// File to write
@@ -66,7 +61,9 @@ pub(crate) struct NewArgs {
     pub(crate) password: PasswordArgs,
 }
 
-/// Imports a key: 64 hexadecimal digits, with or without 0x, or a decimal number; with --mnemonic
+/// Encrypt a key that exists already: digits or words from a prompt, a file or standard input
+///
+/// The digits are 64 hexadecimal ones, with or without 0x, or a decimal number; with --mnemonic it is
 /// the words of BIP-39.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -95,14 +92,19 @@ pub(crate) struct ImportArgs {
     pub(crate) password: PasswordArgs,
 }
 
-/// Converts a key file, or shows the secret key.
+/// Convert a key file to another format or password, or show the secret key
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
     /// Key file to read
     pub(crate) file: PathBuf,
 
     /// File to write
-    #[arg(long, env = "MACH_KEY_OUT", required_unless_present = "reveal")]
+    #[arg(
+        long,
+        env = "MACH_KEY_OUT",
+        value_name = "FILE",
+        required_unless_present = "reveal"
+    )]
     pub(crate) out: Option<PathBuf>,
 
     /// Format of the new file [default: the usual one of the key's kind]
@@ -123,7 +125,9 @@ pub(crate) struct ExportArgs {
     pub(crate) new_password: NewPasswordArgs,
 }
 
-/// Shows the key files of a folder, each in a line; files that are none are named after the table.
+/// Show the key files of a folder
+///
+/// Each is a line; files that are none are named after the table.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Folder
@@ -135,8 +139,10 @@ pub(crate) struct ListArgs {
     pub(crate) json: bool,
 }
 
-/// Shows what key files say. If a password is given in a file or the environment, or with --open,
-/// each file is opened with it and its keys are checked; exit code 2 if one does not open.
+/// Show what key files say, and with the password whether they open
+///
+/// If a password is given in a file or the environment, or with --open, each file is opened with it
+/// and its keys are checked; exit code 2 if one does not open.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Key files

@@ -19,11 +19,12 @@ use crate::outcome::Outcome;
 ///
 /// Examples:
 ///   mach-cli admin allowlist add 0x7099...79C8 --deployment d.json --l1-rpc $RPC --from 0xf39F...2266
-///   mach-cli admin allowlist add 0x7099...79C8 --deployment d.json --l1-rpc $RPC --ecdsa-key owner.json --yes
+///   mach-cli admin allowlist add 0x7099...79C8 --deployment d.json --l1-rpc $RPC \
+///     --ecdsa-key owner.json --yes
 ///   mach-cli admin threshold 67 --deployment d.json --l1-rpc $RPC --from 0xf39F...2266 --print-only
 ///
-/// Roles, calls and effects are checked on the chain before anything is sent. Without --yes the command
-/// shows what it would send.
+/// Roles, calls and effects are checked on the chain before anything is sent. Without --yes the
+/// command shows what it would send.
 ///
 /// Exit codes: 0 done (or shown), 1 the service manager would refuse, 2 failure.
 #[derive(Debug, Args)]

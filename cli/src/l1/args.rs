@@ -51,7 +51,7 @@ pub(crate) struct L1Args {
 ///
 /// Examples:
 ///   mach-cli status --deployment altlayer --l1-rpc $RPC --operator 0x7099...79C8
-///   mach-cli status --deployment machavs_deploy_output.json --l1-rpc $RPC --operator 0x7099...79C8 --json
+///   mach-cli status --deployment deploy.json --l1-rpc $RPC --operator 0x7099...79C8 --json
 ///
 /// Exit codes: 0 the operator is registered, 1 it is not, 2 failure.
 #[derive(Debug, Args)]
@@ -73,7 +73,8 @@ pub(crate) struct StatusArgs {
 /// Examples:
 ///   mach-cli doctor --deployment altlayer --l1-rpc $RPC
 ///   mach-cli doctor --deployment altlayer --l1-rpc $RPC --operator 0x7099...79C8 --quorums 0,1
-///   mach-cli doctor --deployment deploy.json --l1-rpc $RPC --ecdsa-key op.ecdsa.json --bls-key op.bls.json
+///   mach-cli doctor --deployment deploy.json --l1-rpc $RPC --ecdsa-key op.ecdsa.json \
+///     --bls-key op.bls.json
 ///   mach-cli doctor --deployment deploy.json --l1-rpc $RPC --operator 0x7099...79C8 --leaving
 ///
 /// Without --operator only the node and the contracts are looked at. Nothing is ever sent.

@@ -27,10 +27,10 @@ use crate::outcome::Outcome;
 /// Put the contracts of a stand-alone deployment on a chain
 ///
 /// Examples:
-///   mach-cli deploy --l1-rpc $RPC --ecdsa-key owner.json --rollups 10,42161               shows what would be deployed
+///   mach-cli deploy --l1-rpc $RPC --ecdsa-key owner.json --rollups 10,42161    shows what it would do
 ///   mach-cli deploy --l1-rpc $RPC --ecdsa-key owner.json --rollups 10,42161 --out deploy.json --yes
-///   mach-cli deploy ... --owner 0xf39F...2266 --minimum-stake 100,1 --max-operators 50,200     two quorums
-///   mach-cli deploy ... --registry-coordinator 0x0BAA...B42B     over EigenLayer's coordinator of an AVS
+///   mach-cli deploy ... --minimum-stake 100,1 --max-operators 50,200           two quorums
+///   mach-cli deploy ... --registry-coordinator 0x0BAA...B42B                   over EigenLayer's own
 ///
 /// Deploys a stand-alone registry (MachRegistry, no EigenLayer needed), the service manager behind a
 /// proxy, who may pause, and the reads that clients need. With --registry-coordinator there is no new

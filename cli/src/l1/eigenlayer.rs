@@ -27,10 +27,11 @@ use crate::outcome::Outcome;
 /// Examples:
 ///   mach-cli eigenlayer status --l1-rpc $RPC --operator 0x7099...79C8 --strategies 0x93c4...EE70
 ///   mach-cli eigenlayer register --l1-rpc $RPC --ecdsa-key op.ecdsa.json --metadata-uri $METADATA_URL
-///   mach-cli eigenlayer deposit --l1-rpc $RPC --ecdsa-key op.ecdsa.json --strategy 0x93c4...EE70 --amount 32 --yes
+///   mach-cli eigenlayer deposit --l1-rpc $RPC --ecdsa-key op.ecdsa.json --amount 32 \
+///     --strategy 0x93c4...EE70 --yes
 ///
-/// Works with EigenLayer before and since slashing; which one it is follows from the chain. Without --yes
-/// the commands show what they would send.
+/// Works with EigenLayer before and since slashing; which one it is follows from the chain. Without
+/// --yes the commands show what they would send.
 ///
 /// Exit codes: 0 done (or shown), 1 EigenLayer would refuse, or (status) the account is no operator, 2
 /// failure.

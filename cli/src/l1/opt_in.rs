@@ -37,9 +37,9 @@ const CONSENT_LIFETIME: u64 = 86_400;
 ///   mach-cli opt-in ... --print-only --signature 0x... --salt 0x... --expiry 1790000000
 ///                                  prints the calldata that the account has to send
 ///
-/// Everything that `mach-cli doctor` checks is checked first: nothing is sent if something is in the way.
-/// An operator that is a contract signs by EIP-1271: give its --operator and what its owners signed as
-/// --signature, and let it send the calldata.
+/// Everything that `mach-cli doctor` checks is checked first: nothing is sent if something is in the
+/// way. An operator that is a contract signs by EIP-1271: give its --operator and what its owners
+/// signed as --signature, and let it send the calldata.
 ///
 /// Exit codes: 0 done (or shown), 1 something is in the way and nothing was sent, 2 failure.
 #[derive(Debug, Args)]

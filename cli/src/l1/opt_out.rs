@@ -18,10 +18,11 @@ use crate::outcome::Outcome;
 /// Leave quorums
 ///
 /// Examples:
-///   mach-cli opt-out --deployment altlayer --l1-rpc $RPC --ecdsa-key op.ecdsa.json         shows what would be sent
-///   mach-cli opt-out --deployment altlayer --l1-rpc $RPC --ecdsa-key op.ecdsa.json --yes   leaves every quorum
-///   mach-cli opt-out ... --quorums 1 --yes                                                leaves quorum 1 only
-///   mach-cli opt-out ... --operator 0x7099...79C8 --print-only                            prints the calldata
+///   mach-cli opt-out --deployment altlayer --l1-rpc $RPC \
+///     --ecdsa-key op.ecdsa.json                                         shows what would be sent
+///   mach-cli opt-out ... --yes                                          leaves every quorum
+///   mach-cli opt-out ... --quorums 1 --yes                              leaves quorum 1 only
+///   mach-cli opt-out ... --operator 0x7099...79C8 --print-only          prints the calldata
 ///
 /// Exit codes: 0 done (or shown), 1 something is in the way and nothing was sent, 2 failure.
 #[derive(Debug, Args)]

@@ -10,19 +10,21 @@ use crate::args::ChainArgs;
 /// Prove what a bundle of evidence says, for a contract that believes proofs
 ///
 /// The guest program runs in this process first: what it refuses is not proved. Then the prover, a
-/// program of its own, makes the proof and verifies it. A proof that is there already, from a command that
-/// was stopped after it was made, is verified and not made again. One that is half made is begun again by openvm;
-/// risc0 and sp1 go on with the segment, or the order, that they were at.
+/// program of its own, makes the proof and verifies it. A proof that is there already, from a command
+/// that was stopped after it was made, is verified and not made again. One that is half made is begun
+/// again by openvm; risc0 and sp1 go on with the segment, or the order, that they were at.
 ///
 /// A proof counts for one contract on one L1 chain, and for one account that hands it in; without
 /// them it counts for nobody, and shows what it shows.
 ///
-/// The prover of risc0 proves here, for whoever verifies it with that prover, or has a service that speaks
-/// Bonsai's API make a proof that contracts take: BONSAI_API_URL and BONSAI_API_KEY, or the key in the file
-/// BONSAI_API_KEY_FILE. What the service has is not ordered a second time, but an order whose answer was lost
-/// is placed again; after BONSAI_MAX_ORDERS orders (3) a person is asked, and after BONSAI_DEADLINE seconds (86400) one is stopped.
+/// The prover of risc0 proves here, for whoever verifies it with that prover, or has a service that
+/// speaks Bonsai's API make a proof that contracts take: BONSAI_API_URL and BONSAI_API_KEY, or the key
+/// in the file BONSAI_API_KEY_FILE. What the service has is not ordered a second time, but an order
+/// whose answer was lost is placed again; after BONSAI_MAX_ORDERS orders (3) a person is asked, and
+/// after BONSAI_DEADLINE seconds (86400) one is stopped.
 /// The prover of sp1 has SP1's network make such a proof: NETWORK_PRIVATE_KEY, or the key in the file
-/// NETWORK_PRIVATE_KEY_FILE, pays for it, at most NETWORK_MAX_COST for an order where provers bid, and NETWORK_MAX_ORDERS of them (3).
+/// NETWORK_PRIVATE_KEY_FILE, pays for it, at most NETWORK_MAX_COST for an order where provers bid, and
+/// NETWORK_MAX_ORDERS of them (3).
 ///
 /// The backend `native` runs the guest program without proving anything: for development.
 ///
@@ -30,7 +32,8 @@ use crate::args::ChainArgs;
 ///   mach-cli prove --bundle evidence/901-8-1f2e3d4c-stateRoot-5b6a7988.json.gz --backend openvm
 ///   mach-cli prove --bundle output-root.json.gz --backend openvm --rpc http://localhost:9545
 ///   BONSAI_API_URL=https://... BONSAI_API_KEY_FILE=key mach-cli prove --bundle $BUNDLE --backend risc0
-///   mach-cli prove --bundle $BUNDLE --backend openvm --l1-chain 1 --service-manager 0x... --account 0x...
+///   mach-cli prove --bundle $BUNDLE --backend openvm --l1-chain 1 --service-manager 0x... \
+///       --account 0x...
 ///
 /// Exit codes: 0 proved, 2 not proved.
 #[derive(Debug, Args)]

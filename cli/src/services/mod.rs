@@ -37,6 +37,16 @@ pub(crate) struct AggregatorArgs {
 #[derive(Debug, Subcommand)]
 enum AggregatorCommand {
     /// Run it, until SIGINT or SIGTERM
+    ///
+    /// It needs `l1.rpc` with `l1.deployment`, `aggregator.ecdsa_key` (or `web3signer`, or `dry_run`), and
+    /// a [[rollup]] for each rollup. Operators reach it at `aggregator.listen`, applications, `top` and
+    /// the dashboard's readers at `api.listen`.
+    ///
+    /// Examples:
+    ///   mach-cli init --role aggregator --deployment deployment.json --l1-rpc $L1 --rollup 10=$OP
+    ///   mach-cli config check
+    ///   mach-cli aggregator run
+    #[command(verbatim_doc_comment)]
     Run(ConfigArgs),
 }
 
@@ -62,16 +72,27 @@ pub(crate) struct OperatorArgs {
 #[derive(Debug, Subcommand)]
 enum OperatorCommand {
     /// Run it, until SIGINT or SIGTERM
+    ///
+    /// It needs `l1.rpc` with `l1.deployment`, `operator.bls_key` (or `cerberus`), `operator.aggregators`,
+    /// and a [[rollup]] for each rollup, with `attest_every` where valid blocks are to be attested.
+    ///
+    /// Examples:
+    ///   mach-cli init --role operator --deployment deployment.json --l1-rpc $L1 --rollup 10=$OP \
+    ///       --aggregator $AGGREGATOR --attest-every 100
+    ///   mach-cli config check
+    ///   mach-cli operator run
+    #[command(verbatim_doc_comment)]
     Run(ConfigArgs),
 }
 
 /// Run a verifier, which needs no key: it verifies rollups, keeps evidence, and tells how it is
 ///
 /// With `verifier.operator` it reports what it finds to the verifier-facing API of an operator. With
-/// `zk.service_manager` it shows wrong blocks to that contract: it raises an alert, has a proof made and
-/// hands it in, which takes an account that pays and a prover whose proofs the EVM takes. Output roots that are
-/// proposed on L1 are compared with the rollup's blocks. A wrong one takes no proof: the rollup's `op_node`
-/// has to say what it is the hash of; where it does not, the case is told as stuck.
+/// `zk.service_manager` it shows wrong blocks to that contract: it raises an alert, has a proof made
+/// and hands it in, which takes an account that pays and a prover whose proofs the EVM takes. Output
+/// roots that are proposed on L1 are compared with the rollup's blocks. A wrong one takes no proof:
+/// the rollup's `op_node` has to say what it is the hash of; where it does not, the case is told as
+/// stuck.
 ///
 /// Examples:
 ///   mach-cli verifier run --config verifier.toml
@@ -89,6 +110,13 @@ pub(crate) struct VerifierArgs {
 #[derive(Debug, Subcommand)]
 enum VerifierCommand {
     /// Run it, until SIGINT or SIGTERM
+    ///
+    /// It needs a [[rollup]] for each rollup, and nothing else.
+    ///
+    /// Examples:
+    ///   mach-cli init --role verifier --rollup 10=$OP
+    ///   mach-cli verifier run
+    #[command(verbatim_doc_comment)]
     Run(ConfigArgs),
 }
 

@@ -209,7 +209,10 @@ fn what_cannot_be_done_is_said_with_exit_code_2() {
             &["verify", "--rpc", "http://127.0.0.1:1", "--blocks", "1"],
             "source request failed",
         ),
-        (&["devnet", "--lie", "truth"], "no lie is called"),
+        (
+            &["devnet", "--lie", "truth"],
+            "[possible values: state-root,",
+        ),
     ];
     for (args, expected) in cases {
         let output = mach_cli(args);
