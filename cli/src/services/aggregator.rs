@@ -120,7 +120,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     }
     let rounds = aggregator.clone();
     #[expect(clippy::cast_precision_loss, reason = "bounded by max_rounds")]
-    metrics.watch(move || rounds_in_memory(rounds.open_rounds() as f64));
+    metrics.watch(move || rounds_in_memory(rounds.rounds_in_memory() as f64));
     let probes = vec![
         Probe::l1(&mut life, chain.head.clone()),
         Probe::store(&mut life, store),

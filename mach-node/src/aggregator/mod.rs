@@ -221,7 +221,7 @@ impl<S: Scheme> Aggregator<S> {
     }
 
     /// Number of rounds in memory, open or closed.
-    pub fn open_rounds(&self) -> usize {
+    pub fn rounds_in_memory(&self) -> usize {
         self.0.rounds.len()
     }
 

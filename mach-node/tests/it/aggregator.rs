@@ -43,7 +43,7 @@ async fn all_who_sign_a_statement_at_once_are_in_one_round() {
     assert!(rounds.iter().all(|round| round == &rounds[0]));
     assert_eq!(u64::from(rounds[0].reference_block()), HEAD - 1);
     assert_eq!(registry.reads.load(Ordering::SeqCst), 1);
-    assert_eq!(aggregator.open_rounds(), 1);
+    assert_eq!(aggregator.rounds_in_memory(), 1);
     assert_eq!(
         aggregator.progress(digest(1)),
         Some(Progress::Collecting { signers: 64 })
@@ -74,7 +74,7 @@ async fn who_asks_for_terms_takes_up_nothing() {
         assert!(matches!(stranger, Err(AggregateError::UnknownOperator(it)) if it == id(9)));
         assert_eq!(aggregator.progress(digest(number)), None);
     }
-    assert_eq!(aggregator.open_rounds(), 0);
+    assert_eq!(aggregator.rounds_in_memory(), 0);
     assert_eq!(registry.reads.load(Ordering::SeqCst), 1);
     for table in Table::ALL {
         assert!(store.scan(table, &[], None, 1).await.unwrap().is_empty());
@@ -126,7 +126,7 @@ async fn a_replayed_signature_is_worth_nothing() {
     confirmed(&aggregator, 1).await;
     let progress = aggregator.submit(replayed).await.unwrap();
     assert_eq!(progress, Progress::Confirmed(confirmation(digest(1))));
-    assert_eq!(aggregator.open_rounds(), 1);
+    assert_eq!(aggregator.rounds_in_memory(), 1);
     assert_eq!(confirmer.certificates().len(), 1);
 }
 
@@ -335,7 +335,7 @@ async fn what_is_not_served_is_refused_by_name() {
         aggregator.open(&foreign).await,
         Err(AggregateError::UnknownRollup(11))
     ));
-    assert_eq!(aggregator.open_rounds(), 0);
+    assert_eq!(aggregator.rounds_in_memory(), 0);
 
     aggregator.open(&statement(1)).await.unwrap();
     let elsewhere = SignedStatement {
@@ -369,9 +369,9 @@ async fn a_registry_that_fails_once_is_asked_again() {
     let aggregator = aggregator_with(registry, &Confirmer::default(), config());
     let error = aggregator.submit(signed(1, 0)).await.unwrap_err();
     assert!(matches!(error, AggregateError::Registry(_)) && error.is_transient());
-    assert_eq!(aggregator.open_rounds(), 0);
+    assert_eq!(aggregator.rounds_in_memory(), 0);
     aggregator.submit(signed(1, 0)).await.unwrap();
-    assert_eq!(aggregator.open_rounds(), 1);
+    assert_eq!(aggregator.rounds_in_memory(), 1);
 }
 
 #[tokio::test(start_paused = true)]

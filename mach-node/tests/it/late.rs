@@ -92,7 +92,7 @@ async fn late_signatures_that_throw_each_other_out_are_all_kept() {
     for number in 0..ROUNDS {
         assert_eq!(signers(&after, number).await.len(), 8, "{number}");
     }
-    assert!(after.open_rounds() <= 64);
+    assert!(after.rounds_in_memory() <= 64);
 }
 
 /// Nobody is told that a signature is taken before it is.

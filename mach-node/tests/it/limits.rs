@@ -58,7 +58,7 @@ async fn a_full_aggregator_says_so_and_recovers() {
         .submit(signed_as(&attestation(4), 0))
         .await
         .unwrap();
-    assert_eq!(aggregator.open_rounds(), 1);
+    assert_eq!(aggregator.rounds_in_memory(), 1);
 }
 
 /// Alerts do not expire, and do not keep others out either: the one with the fewest signers goes, and comes
@@ -77,7 +77,7 @@ async fn alerts_that_nobody_joins_give_way_when_there_is_no_room() {
     assert_eq!(aggregator.progress(digest(0)), collecting(2));
     for number in 4..7 {
         aggregator.submit(signed(number, 1)).await.unwrap();
-        assert_eq!(aggregator.open_rounds(), 4);
+        assert_eq!(aggregator.rounds_in_memory(), 4);
     }
     // The three that are gone were signed by one.
     let left = (0..7).map(|number| aggregator.progress(digest(number)));
@@ -108,7 +108,7 @@ async fn an_operator_has_a_share_of_the_rounds() {
         assert_eq!(taken.is_ok(), number < 3, "{number}: {taken:?}");
         assert!(number < 3 || matches!(taken, Err(AggregateError::Full(3))));
     }
-    assert_eq!(aggregator.open_rounds(), 3);
+    assert_eq!(aggregator.rounds_in_memory(), 3);
     // Others go on. Who signs with it does not give it more.
     for number in 0..3 {
         aggregator.submit(signed(number, 1)).await.unwrap();
@@ -121,7 +121,7 @@ async fn an_operator_has_a_share_of_the_rounds() {
         aggregator.submit(other).await.unwrap();
     }
     aggregator.submit(signed(200, 2)).await.unwrap();
-    assert_eq!(aggregator.open_rounds(), 6);
+    assert_eq!(aggregator.rounds_in_memory(), 6);
     // What has a certificate is not counted.
     aggregator.submit(signed(0, 2)).await.unwrap();
     confirmed(&aggregator, 0).await;
@@ -148,7 +148,7 @@ async fn an_operator_beyond_its_share_makes_no_room() {
         assert!(aggregator.progress(digest(number)).is_some(), "{number}");
     }
     aggregator.submit(signed(4, 2)).await.unwrap();
-    assert_eq!(aggregator.open_rounds(), 4);
+    assert_eq!(aggregator.rounds_in_memory(), 4);
 }
 
 /// However often the terms of nonsense became those of the day, and in the next process too.
@@ -172,7 +172,7 @@ async fn alerts_that_nobody_joins_give_way_in_other_terms_and_after_a_restart() 
     l1.0.fetch_add(1000, Ordering::SeqCst);
     assert_eq!(aggregator.tend().await.unwrap(), 4);
     aggregator.submit(signed(4, 1)).await.unwrap();
-    assert_eq!(aggregator.open_rounds(), 4);
+    assert_eq!(aggregator.rounds_in_memory(), 4);
     drop(aggregator);
     aggregator = start();
     assert_eq!(aggregator.tend().await.unwrap(), 4);
@@ -265,7 +265,7 @@ async fn rounds_that_nobody_signed_take_no_room() {
             .await
             .unwrap_err();
         aggregator.submit(signed(number, 9)).await.unwrap_err();
-        assert_eq!(aggregator.open_rounds(), 1);
+        assert_eq!(aggregator.rounds_in_memory(), 1);
     }
     for index in 1..3 {
         aggregator.submit(signed(0, index)).await.unwrap();
@@ -282,7 +282,7 @@ async fn confirmed_rounds_give_way_to_new_ones() {
         confirmed(&aggregator, number).await;
     }
     assert_eq!(confirmer.certificates().len(), 20);
-    assert_eq!(aggregator.open_rounds(), 4);
+    assert_eq!(aggregator.rounds_in_memory(), 4);
     assert_eq!(aggregator.progress(digest(0)), None);
     assert!(matches!(
         aggregator.progress(digest(19)),

@@ -113,7 +113,7 @@ async fn what_is_over_is_kept_as_long_as_the_configuration_says() {
         aggregator.open(&attestation(2)).await.unwrap_err()
     ));
     assert_eq!(absent(&aggregator, 2).await, 1);
-    assert_eq!(aggregator.open_rounds(), 0);
+    assert_eq!(aggregator.rounds_in_memory(), 0);
     at(300).await;
     assert_eq!(aggregator.prune().await.unwrap(), 0);
     at(301).await;

@@ -480,7 +480,7 @@ async fn what_happened_while_nobody_listened_is_made_up_for() {
 
     // Neither process has either round in memory.
     let after = aggregator();
-    assert_eq!((after.open_rounds(), after.rounds().len()), (0, 0));
+    assert_eq!((after.rounds_in_memory(), after.rounds().len()), (0, 0));
     let index = index_on(store.clone()).await;
     super::world::show(&index, &node, 0..=9).await;
     let listening = listen(&index, &after);
