@@ -36,6 +36,9 @@ impl<S: Scheme> Aggregator<S> {
         round: Arc<OpenRound<S>>,
         signed: &SignedStatement<S>,
     ) -> Result<Progress, AggregateError> {
+        if round.is_withdrawn() {
+            return Ok(Progress::Withdrawn);
+        }
         let (answer, answered) = oneshot::channel();
         let begins = round.push(Pending {
             operator: signed.operator,

@@ -19,6 +19,7 @@ mod turns;
 mod view;
 
 use std::{
+    ops::ControlFlow,
     sync::{Arc, atomic::AtomicBool},
     thread::available_parallelism,
     time::Duration,
@@ -197,27 +198,20 @@ impl<S: Scheme> Aggregator<S> {
         signed: &SignedStatement<S>,
         is_paid: &mut bool,
     ) -> Result<Progress, AggregateError> {
-        let turn = match self.0.rounds.get(&digest) {
-            Some(_) => None,
-            None => Some(self.0.turns.take(digest).await),
-        };
-        let round = match self.0.find(&digest).await? {
-            Found::Open(round) if round.is_withdrawn() => return Ok(Progress::Withdrawn),
-            Found::Open(round) => round,
-            Found::Closed(closed) => {
-                let progress = closed.progress.clone();
-                if progress == Progress::Withdrawn {
-                    return Ok(progress);
-                }
-                match self.0.late(digest, *closed, signed, is_paid).await? {
-                    Some(round) => round,
-                    None => return Ok(progress),
-                }
-            }
-            Found::Nothing => self.0.begin(digest, signed).await?,
+        if let Some(round) = self.0.in_memory(&digest) {
+            return self.count(round, signed).await;
+        }
+        // Thousands wait at a time, here and to be counted: what one of them needs takes up no room in the others.
+        let turn = self.0.turns.take(digest).await;
+        let sought = match self.0.in_memory(&digest) {
+            Some(round) => ControlFlow::Continue(round),
+            None => Box::pin(self.0.seek(digest, signed, is_paid)).await?,
         };
         drop(turn);
-        self.count(round, signed).await
+        match sought {
+            ControlFlow::Continue(round) => self.count(round, signed).await,
+            ControlFlow::Break(progress) => Ok(progress),
+        }
     }
 
     /// Number of rounds in memory, open or closed.
@@ -245,14 +239,52 @@ impl<S: Scheme> Shared<S> {
         }
     }
 
+    /// The round of a statement that a signature counts in, of which memory has nothing; it begins one. Breaks
+    /// with how far the statement is where that is all there is to say.
+    async fn seek(
+        &self,
+        digest: B256,
+        signed: &SignedStatement<S>,
+        is_paid: &mut bool,
+    ) -> Result<ControlFlow<Progress, Arc<OpenRound<S>>>, AggregateError> {
+        let round = match self.find(&digest).await? {
+            Found::Open(round) => round,
+            Found::Closed(closed) => {
+                let progress = closed.progress.clone();
+                if progress == Progress::Withdrawn {
+                    return Ok(ControlFlow::Break(progress));
+                }
+                match self.late(digest, *closed, signed, is_paid).await? {
+                    Some(round) => round,
+                    None => return Ok(ControlFlow::Break(progress)),
+                }
+            }
+            Found::Nothing => self.begin(digest, signed).await?,
+        };
+        Ok(ControlFlow::Continue(round))
+    }
+
+    /// The round of a statement, if memory has it as it is to be.
+    fn in_memory(&self, digest: &B256) -> Option<Arc<OpenRound<S>>> {
+        let (round, is_over) = self.rounds.get(digest)?;
+        let is_ended = is_over && !round.is_closed();
+        (!is_ended && !round.is_aged(self.config.round_lifetime)).then_some(round)
+    }
+
     /// The round of a statement, from memory or from the store.
     async fn find(&self, digest: &B256) -> Result<Found<S>, AggregateError> {
-        if let Some((round, is_over)) = self.rounds.get(digest) {
-            if is_over && !round.is_closed() {
-                self.expire(&round).await?;
-            } else if !round.is_aged(self.config.round_lifetime) {
-                return Ok(Found::Open(round));
-            }
+        match self.in_memory(digest) {
+            Some(round) => Ok(Found::Open(round)),
+            None => Box::pin(self.look_up(digest)).await,
+        }
+    }
+
+    /// The round of a statement, from the store.
+    async fn look_up(&self, digest: &B256) -> Result<Found<S>, AggregateError> {
+        if let Some((round, true)) = self.rounds.get(digest)
+            && !round.is_closed()
+        {
+            self.expire(&round).await?;
         }
         let Some(row) = self.ledger.row(digest).await.map_err(unstored)? else {
             let certificate = self.ledger.certificate(digest).await.map_err(unstored)?;
