@@ -87,6 +87,8 @@ struct Inner<S> {
     /// The newest attestation of each rollup that has a certificate.
     covered: Mutex<BTreeMap<ChainId, BlockNumber>>,
     queued: Notify,
+    /// A row was removed.
+    left: Notify,
     counts: Counts,
 }
 
@@ -174,6 +176,7 @@ impl<S: Store> Outbox<S> {
             queue: Mutex::new(queue),
             covered: Mutex::default(),
             queued: Notify::new(),
+            left: Notify::new(),
             counts: Counts::default(),
         })))
     }
@@ -236,18 +239,17 @@ impl<S: Store> Inner<S> {
     /// Makes the statement durable.
     async fn put(&self, statement: Statement) -> Result<(), SinkError> {
         let digest = statement.digest(&self.domain);
-        if self.queue().contains(&digest) {
+        if self.waits(&digest).await {
             return Ok(());
         }
         let mut changes = Vec::new();
+        let mut given_up = None;
         if self.queue().len() >= self.config.limit {
             let Some((oldest, entry)) = self.queue().give_up() else {
                 return Err(backend("too many alerts wait for an aggregator".into()));
             };
-            self.counts.given_up.fetch_add(1, Relaxed);
-            let is_alert = !entry.is_attestation();
-            warn!(digest = %oldest, is_alert, "statement given up, too many wait");
             changes.push(self.removal(&oldest));
+            given_up = Some((Leaving(self, oldest), entry));
         }
         let queued_at = now();
         let stored = Stored {
@@ -261,11 +263,22 @@ impl<S: Store> Inner<S> {
             expected: Expected::Anything,
             value: Some(value),
         });
-        let written = self.store.write(changes).await;
-        match written.map_err(|error| backend(error.into()))? {
-            Written::Applied => {}
-            Written::Conflict { .. } => return Err(backend("the store has changed".into())),
+        let written = match self.store.write(changes).await {
+            Ok(Written::Applied) => Ok(()),
+            Ok(Written::Conflict { .. }) => Err(backend("the store has changed".into())),
+            Err(error) => Err(backend(error.into())),
+        };
+        if let Some((leaving, entry)) = given_up {
+            if written.is_err() {
+                // What cannot take its place does not cost it.
+                self.queue().stay(leaving.1, entry);
+            } else {
+                self.counts.given_up.fetch_add(1, Relaxed);
+                let (digest, is_alert) = (leaving.1, !entry.is_attestation());
+                warn!(%digest, is_alert, "statement given up, too many wait");
+            }
         }
+        written?;
         let entry = Entry::new(stored.statement, queued_at);
         if self.queue().push(digest, entry) {
             self.counts.received.fetch_add(1, Relaxed);
@@ -474,11 +487,27 @@ impl<S: Store> Inner<S> {
         self.remove(digest).await;
     }
 
+    /// Has nothing more to say. Who says the same meanwhile is heard when the row is gone: another one that was
+    /// written before would go with it.
     async fn remove(&self, digest: &B256) {
-        self.queue().done(digest);
+        self.queue().leave(digest);
+        let _leaving = Leaving(self, *digest);
         if let Err(error) = self.store.write(vec![self.removal(digest)]).await {
-            // Sent once more by the next process, which changes nothing.
             warn!(%digest, error = &error as &dyn std::error::Error, "stays in the outbox");
+        }
+    }
+
+    /// Whether the statement is on its way already. What is leaving is waited for.
+    async fn waits(&self, digest: &B256) -> bool {
+        loop {
+            let left = self.left.notified();
+            {
+                let queue = self.queue();
+                if !queue.is_leaving(digest) {
+                    return queue.contains(digest);
+                }
+            }
+            left.await;
         }
     }
 
@@ -493,6 +522,17 @@ impl<S: Store> Inner<S> {
 
     fn key(&self, digest: &B256) -> Vec<u8> {
         [domain_key(&self.domain).as_slice(), digest.as_slice()].concat()
+    }
+}
+
+/// A statement whose row is being removed. It is gone with this, whether the store has made it so or not: what
+/// is left is sent once more by the next process, which changes nothing.
+struct Leaving<'o, S: Store>(&'o Inner<S>, B256);
+
+impl<S: Store> Drop for Leaving<'_, S> {
+    fn drop(&mut self) {
+        self.0.queue().gone(&self.1);
+        self.0.left.notify_waiters();
     }
 }
 

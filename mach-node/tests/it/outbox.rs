@@ -23,7 +23,7 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
-    store::{MemoryStore, RedbStore, Store},
+    store::{Change, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -308,6 +308,97 @@ async fn at_the_limit_old_attestations_give_way_and_alerts_do_not() {
     assert_eq!((status.waiting, status.given_up), (2, 2));
     let error = sink.raise(&alert(5)).await.unwrap_err();
     assert!(matches!(error, SinkError::Backend(_)), "{error}");
+}
+
+/// A full disk costs nothing of what waits, however often it is tried.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_stored_takes_nobodys_place() {
+    let store = Arc::new(Unwritable::default());
+    let recorder = Recorder::away(FOR_EVER);
+    let config = OutboxConfig {
+        limit: 2,
+        ..OutboxConfig::default()
+    };
+    let aggregators = std::slice::from_ref(&recorder);
+    let (outbox, _running) = outbox(&store, aggregators, config).await;
+    let sink = outbox.sink(NonZeroU64::new(1));
+    sink.attest(&attestation(1)).await.unwrap();
+    sink.attest(&attestation(2)).await.unwrap();
+    store.fail(true);
+    for _ in 0..3 {
+        sink.attest(&attestation(3)).await.unwrap_err();
+    }
+    let status = outbox.status();
+    assert_eq!((status.waiting, status.given_up), (2, 0));
+    store.fail(false);
+    recorder.away.store(0, Ordering::SeqCst);
+    until(|| outbox.status().waiting == 0).await;
+    assert_eq!(HashSet::from_iter(recorder.got()), HashSet::from([1, 2]));
+}
+
+/// A store that takes a removal and makes it later, while others write.
+struct SlowRemoval {
+    store: MemoryStore,
+    is_held: AtomicUsize,
+    made: tokio::sync::Semaphore,
+}
+
+#[async_trait]
+impl Store for SlowRemoval {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.store.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        if changes.iter().any(|change| change.value.is_none()) {
+            self.is_held.store(1, Ordering::SeqCst);
+            self.made.acquire().await.unwrap().forget();
+        }
+        self.store.write(changes).await
+    }
+}
+
+/// The rollup goes back to the same block while the outbox is done with it: what is said again is there
+/// after a crash.
+#[tokio::test(start_paused = true)]
+async fn what_is_said_again_while_it_is_removed_is_durable() {
+    let store = Arc::new(SlowRemoval {
+        store: MemoryStore::new(),
+        is_held: AtomicUsize::new(0),
+        made: tokio::sync::Semaphore::new(0),
+    });
+    let recorder = Recorder::default();
+    let aggregators = std::slice::from_ref(&recorder);
+    let (outbox, running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+    outbox.sink(None).raise(&alert(1)).await.unwrap();
+    until(|| store.is_held.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(recorder.got(), [1]);
+    // Nobody is there to take it the second time.
+    recorder.away.store(FOR_EVER, Ordering::SeqCst);
+    let (sink, said) = (outbox.sink(None), alert(1));
+    let mut again = tokio::spawn(async move { sink.raise(&said).await });
+    // It may be accepted before the removal is made, and if so is durable all the same.
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut again).await;
+    store.made.add_permits(1);
+    match early {
+        Ok(accepted) => accepted.unwrap().unwrap(),
+        Err(_) => again.await.unwrap().unwrap(),
+    }
+    // The removal is made by now, whoever waits for it.
+    until(|| store.made.available_permits() == 0).await;
+    drop((running, outbox));
+    let rows = store.scan(Table::Outbox, &[], None, 10).await.unwrap();
+    assert_eq!(rows.len(), 1);
 }
 
 /// What an aggregator has acknowledged it may still forget, until there is a certificate.

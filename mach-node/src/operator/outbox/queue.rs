@@ -1,7 +1,7 @@
 //! The order in which statements are sent.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -151,6 +151,8 @@ pub(super) struct Queue {
     delayed: BTreeMap<(Instant, Place), (B256, Entry)>,
     /// Of all that wait or are being sent, how many came before.
     places: HashMap<B256, u64>,
+    /// Those of them whose rows are being removed.
+    leaving: HashSet<B256>,
     next: u64,
     /// When the next reminder may go.
     remind_at: Instant,
@@ -162,6 +164,7 @@ impl Queue {
             ready: BTreeMap::new(),
             delayed: BTreeMap::new(),
             places: HashMap::new(),
+            leaving: HashSet::new(),
             next: 0,
             remind_at: Instant::now(),
         }
@@ -185,6 +188,10 @@ impl Queue {
         self.places.contains_key(digest)
     }
 
+    pub(super) fn is_leaving(&self, digest: &B256) -> bool {
+        self.leaving.contains(digest)
+    }
+
     /// Answers `false` if it is there already.
     pub(super) fn push(&mut self, digest: B256, entry: Entry) -> bool {
         if self.contains(&digest) {
@@ -197,7 +204,7 @@ impl Queue {
         true
     }
 
-    /// The first that is due; it stays known until it is [`Self::done`].
+    /// The first that is due; it stays known until it is [`Self::gone`].
     pub(super) fn take_due(&mut self) -> Option<(B256, Entry)> {
         let now = Instant::now();
         while let Some(first) = self.delayed.first_entry().filter(|it| it.key().0 <= now) {
@@ -225,11 +232,28 @@ impl Queue {
         self.delayed.insert((due, place), (digest, entry));
     }
 
-    pub(super) fn done(&mut self, digest: &B256) {
-        self.places.remove(digest);
+    /// Takes that the row of one that was taken is being removed.
+    pub(super) fn leave(&mut self, digest: &B256) {
+        self.leaving.insert(*digest);
     }
 
-    /// Takes the oldest attestation out that is not being sent, or if there is none the oldest alert that
+    /// Takes that its row is removed, unless it stays after all.
+    pub(super) fn gone(&mut self, digest: &B256) {
+        if self.leaving.remove(digest) {
+            self.places.remove(digest);
+        }
+    }
+
+    /// Takes back that one leaves.
+    pub(super) fn stay(&mut self, digest: B256, entry: Entry) {
+        if self.leaving.remove(&digest)
+            && let Some(place) = self.places.get(&digest)
+        {
+            self.ready.insert((class(&entry), *place), (digest, entry));
+        }
+    }
+
+    /// Has the oldest attestation leave that is not being sent, or if there is none the oldest alert that
     /// some aggregator has.
     pub(super) fn give_up(&mut self) -> Option<(B256, Entry)> {
         let place = (self.oldest(Entry::is_attestation))
@@ -239,7 +263,7 @@ impl Queue {
         let ready = ready.and_then(|key| self.ready.remove(&key));
         let delayed = delayed.and_then(|key| self.delayed.remove(&key));
         let given_up = ready.or(delayed)?;
-        self.places.remove(&given_up.0);
+        self.leave(&given_up.0);
         Some(given_up)
     }
 
@@ -312,7 +336,9 @@ mod tests {
         assert_eq!(due(&mut queue), [2, 1, 3]);
         // Known while they are being sent.
         assert!(!queue.push(digest(1), attestation(1)));
-        queue.done(&digest(3));
+        queue.leave(&digest(3));
+        assert!(queue.contains(&digest(3)) && !queue.push(digest(3), attestation(3)));
+        queue.gone(&digest(3));
         queue.put_back(digest(1), attestation(1), 1);
         queue.put_back(digest(2), alert(2), 1);
         assert_eq!((due(&mut queue), queue.len()), (vec![], 2));
@@ -338,11 +364,20 @@ mod tests {
             given_up.collect::<Vec<_>>(),
             [digest(1), digest(2), digest(3)]
         );
+        for number in 1..=3 {
+            queue.gone(&digest(number));
+        }
         assert_eq!(queue.len(), 1);
         // Unless an aggregator has it.
         queue.push(digest(5), held(5));
-        assert_eq!(queue.give_up().unwrap().0, digest(5));
+        let (given_up, entry) = queue.give_up().unwrap();
+        assert_eq!(given_up, digest(5));
         assert!(queue.give_up().is_none());
+        // It stays after all.
+        queue.stay(given_up, entry);
+        queue.gone(&given_up);
+        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.give_up().unwrap().0, digest(5));
     }
 
     fn held(number: u64) -> Entry {
