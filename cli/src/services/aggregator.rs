@@ -97,7 +97,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
         .merge(grpc::aggregator_router(aggregator.clone()))
         .merge(grpc::rounds_router(aggregator.clone()));
     life.serve_with("aggregator", router, listen).await?;
-    legacy::aggregator(config, &chain, &mut life).await?;
+    legacy::aggregator(config, &chain, store.clone(), &mut life).await?;
     if let Some(address) = config.api.listen {
         let router = api::start(config, &chain, store.clone(), &aggregator, &mut life).await?;
         life.serve("finality API", router, address).await?;

@@ -13,9 +13,12 @@ use mach_core::{
     legacy::LegacyAlert,
     ports::{AlertSink, BlockValidator},
 };
-use mach_node::legacy::{
-    AlertAnswer, AlertRefusal, Deployment, DigestRule, LegacyAlerts, LegacyConfig, Recheck,
-    TaskAggregator, VirtualHosts, aggregator_grpc, aggregator_rpc,
+use mach_node::{
+    legacy::{
+        AlertAnswer, AlertRefusal, Deployment, DigestRule, LegacyAlerts, LegacyConfig, Recheck,
+        TaskAggregator, VirtualHosts, aggregator_grpc, aggregator_rpc,
+    },
+    store::Store,
 };
 use tracing::info;
 
@@ -72,6 +75,7 @@ impl LegacyAlerts for Rechecks {
 pub(super) async fn aggregator(
     config: &Config,
     chain: &Chain,
+    store: Arc<dyn Store>,
     life: &mut Lifecycle,
 ) -> eyre::Result<()> {
     let settings = &config.aggregator;
@@ -103,6 +107,7 @@ pub(super) async fn aggregator(
         registry_coordinator: chain.deployment.registry_coordinator,
     };
     let tasks = TaskAggregator::new(
+        store,
         chain.registry(&config.store.folder).await?,
         chain.head.clone(),
         ContractAlerts::new(submitter, &probe, retriever, rollup.chain_id),
@@ -116,6 +121,9 @@ pub(super) async fn aggregator(
             )
         },
     );
+    let (shutdown, running) = (life.shutdown.clone(), tasks.clone());
+    life.helpers
+        .spawn(async move { running.run(shutdown).await });
     let tasks = Arc::new(tasks);
     if let Some(address) = rpc {
         let router = aggregator_rpc(tasks.clone(), VirtualHosts::default(), &[]);

@@ -7,7 +7,7 @@ use std::{
 
 use mach_bls::{OperatorKeys, Scheme};
 use mach_core::{
-    QuorumNumbers,
+    Bn254, QuorumNumbers,
     ports::{AggregateError, OperatorRegistry},
 };
 use tokio::sync::{OnceCell, Semaphore};
@@ -22,7 +22,7 @@ type Cell<S> = OnceCell<Arc<OperatorKeys<S>>>;
 /// Reads operator sets and proves their keys, each set once for all who ask at the same time.
 ///
 /// Who waits for a set of long ago holds up nobody who needs the newest one.
-pub(super) struct KeyRing<S: Scheme> {
+pub(crate) struct KeyRing<S: Scheme = Bn254> {
     sets: Mutex<Sets<S>>,
     /// One set of long ago is read at a time.
     earlier: Semaphore,
@@ -37,7 +37,7 @@ struct Sets<S: Scheme> {
 }
 
 impl<S: Scheme> KeyRing<S> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             sets: Mutex::new(Sets {
                 newest: None,
@@ -49,7 +49,7 @@ impl<S: Scheme> KeyRing<S> {
     }
 
     /// Keys of the operators at `reference_block`.
-    pub(super) async fn at(
+    pub(crate) async fn at(
         &self,
         reference_block: u32,
         quorums: &QuorumNumbers,

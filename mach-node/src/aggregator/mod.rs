@@ -46,7 +46,6 @@ use crate::{
     store::{Store, StoreError},
 };
 use digests::Digests;
-use keys::KeyRing;
 use late::Closed;
 use leader::Leadership;
 use ledger::Ledger;
@@ -57,6 +56,7 @@ use turns::Turns;
 use view::Events;
 
 pub use config::{AggregatorConfig, InstanceConfig, Retention, ToL1};
+pub(crate) use keys::KeyRing;
 pub(crate) use ledger::{Untold, record};
 pub use view::{QuorumView, RoundEvent, RoundState, RoundView};
 

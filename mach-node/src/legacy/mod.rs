@@ -17,6 +17,7 @@ mod aggregator;
 mod verifier;
 mod wire;
 
+pub(crate) use aggregator::record;
 pub use aggregator::{
     AlertTask, Deployment, DigestRule, InitAnswer, InitOperator, LegacyConfig, LegacyTasks,
     TaskAggregator, TaskError, VirtualHosts, aggregator_grpc, aggregator_rpc,

@@ -51,11 +51,13 @@ pub enum Table {
     Leader,
     /// Wrong blocks on their way to be convicted: [`ZkMode`](crate::zk::ZkMode).
     Zk,
+    /// Tasks of the original's operators: [`TaskAggregator`](crate::legacy::TaskAggregator).
+    Tasks,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Guard,
         Self::Work,
         Self::Rounds,
@@ -69,6 +71,7 @@ impl Table {
         Self::Outbox,
         Self::Leader,
         Self::Zk,
+        Self::Tasks,
     ];
 
     /// Name of the table in a database.
@@ -87,6 +90,7 @@ impl Table {
             Self::Outbox => "outbox",
             Self::Leader => "leader",
             Self::Zk => "zk",
+            Self::Tasks => "tasks",
         }
     }
 
@@ -106,6 +110,7 @@ impl Table {
             Self::Verified => crate::verified::record(key),
             Self::Outbox => crate::operator::record(key),
             Self::Zk => crate::zk::record(key),
+            Self::Tasks => crate::legacy::record(key),
         }
     }
 }

@@ -3,12 +3,15 @@
 mod grpc;
 mod hosts;
 mod json_rpc;
+mod open;
+mod rows;
 mod task;
 mod tasks;
 
 pub use grpc::aggregator_grpc;
 pub use hosts::VirtualHosts;
 pub use json_rpc::aggregator_rpc;
+pub(crate) use rows::record;
 pub use task::{
     AlertTask, Deployment, DigestRule, InitAnswer, InitOperator, LegacyTasks, TaskError,
 };

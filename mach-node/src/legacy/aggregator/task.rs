@@ -139,6 +139,9 @@ pub enum TaskError {
     /// The terms of the task are not known.
     #[error("new alert task info failed: {0}")]
     NotOpened(#[source] BoxError),
+    /// The signature may be right and is not durable: the store or L1 does not serve.
+    #[error("the signature cannot be kept now")]
+    NotKept(#[source] BoxError),
     /// No task has this hash and index.
     #[error("task not found")]
     NotFound,

@@ -1,25 +1,38 @@
 //! Tasks, their signatures, and what becomes of them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use alloy_primitives::{B256, TxHash};
+use alloy_primitives::B256;
 use async_trait::async_trait;
 use backon::Retryable;
-use mach_bls::{OperatorKeys, Signature};
+use mach_bls::OperatorKeys;
 use mach_core::{
     G1Bytes, OperatorId, QuorumNumbers, Round, Threshold,
-    legacy::AlertCertificate,
     ports::{AlertConfirmer, BoxError, ConfirmError, OperatorRegistry},
 };
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{AlertTask, Deployment, DigestRule, InitAnswer, InitOperator, LegacyTasks, TaskError};
-use crate::{L1Head, RetryPolicy};
+use super::{
+    AlertTask, Deployment, DigestRule, InitAnswer, InitOperator, LegacyTasks, TaskError,
+    open::{Signatures, Task},
+    rows::{StoredTask, TaskRows},
+};
+use crate::{
+    L1Head, RetryPolicy,
+    aggregator::KeyRing,
+    store::{Store, StoreError},
+};
+
+/// How often [`TaskAggregator::run`] removes what is over.
+const TEND_EVERY: Duration = Duration::from_secs(30);
+/// How often a task is opened anew when another instance is faster.
+const MAX_TRIES: u32 = 8;
 
 /// What a [`TaskAggregator`] serves, on which terms, within which limits.
 #[derive(Clone, Debug)]
@@ -34,8 +47,11 @@ pub struct LegacyConfig {
     pub thresholds: Vec<Threshold>,
     /// L1 blocks that the reference block lies behind the head, at least one.
     pub reference_margin: u32,
-    /// How long signatures of a task are taken.
+    /// How long signatures of a task are taken while the process runs.
     pub task_lifetime: Duration,
+    /// How long that is from one process to the next: until L1 is this number of blocks past the
+    /// reference block.
+    pub task_blocks: u32,
     /// Most tasks at a time. At the limit, a new one takes the place of one that is over, finished, or
     /// that no operator has signed.
     pub max_tasks: usize,
@@ -44,8 +60,8 @@ pub struct LegacyConfig {
 }
 
 impl LegacyConfig {
-    /// Tasks of 20 minutes as the original has them, at most 1,024 of them, one L1 block behind the
-    /// head.
+    /// Tasks of 20 minutes as the original has them, or 100 L1 blocks, at most 1,024 of them, one L1 block
+    /// behind the head.
     pub fn new(
         deployment: Deployment,
         digest: DigestRule,
@@ -59,6 +75,7 @@ impl LegacyConfig {
             thresholds,
             reference_margin: 1,
             task_lifetime: Duration::from_secs(1200),
+            task_blocks: 100,
             max_tasks: 1024,
             retry: RetryPolicy::default(),
         }
@@ -69,9 +86,10 @@ impl LegacyConfig {
 /// only. Clones share their tasks.
 ///
 /// There is one task for a message hash, however many operators ask at once. Each signature is checked
-/// by itself before it counts. Whoever reaches the endpoint can open tasks, which costs it nothing and
-/// takes nobody's place; only operators' signatures bring anything to L1. Tasks are in memory: what is
-/// forgotten at a restart is opened again, and an alert that stands is known to the contract.
+/// by itself and durable before it counts, and so is the number of a task before anybody is told of it: no
+/// two tasks have the same one. Whoever reaches the endpoint can open tasks, which takes nobody's place;
+/// only operators' signatures bring anything to L1. After a restart a task that somebody asks for is there
+/// by itself, and [`Self::run`] goes on with those that have enough signatures.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct TaskAggregator(Arc<Shared>);
@@ -81,36 +99,18 @@ struct Shared {
     registry: Box<dyn OperatorRegistry>,
     l1: Arc<dyn L1Head>,
     confirmer: Box<dyn AlertConfirmer>,
-    tasks: Mutex<Tasks>,
-    /// Keys of the newest operator set. Held while a task is opened, so that each hash has one.
-    keys: tokio::sync::Mutex<Option<Arc<OperatorKeys>>>,
-}
-
-#[derive(Default)]
-struct Tasks {
-    by_hash: HashMap<B256, Arc<Task>>,
-    next_index: u32,
-}
-
-struct Task {
-    alert_hash: B256,
-    index: u32,
-    round: Round,
-    keys: Arc<OperatorKeys>,
-    opened: Instant,
-    phase: Mutex<Phase>,
-}
-
-enum Phase {
-    Collecting(BTreeMap<OperatorId, Signature>),
-    /// On the way to L1.
-    Confirming,
-    Finished(TxHash),
+    keys: KeyRing,
+    rows: TaskRows,
+    /// Those of the rows that were asked for.
+    tasks: Mutex<HashMap<B256, Arc<Task>>>,
+    /// Held while a task comes or goes, so that each hash has one.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl TaskAggregator {
-    /// An aggregator without tasks. Says in the log what it weakens.
+    /// An aggregator with the tasks of `store`. Says in the log what it weakens.
     pub fn new(
+        store: impl Store + 'static,
         registry: impl OperatorRegistry + 'static,
         l1: Arc<dyn L1Head>,
         confirmer: impl AlertConfirmer + 'static,
@@ -122,211 +122,272 @@ impl TaskAggregator {
              an L1 chain and name no block, and their requests are not authenticated"
         );
         Self(Arc::new(Shared {
+            rows: TaskRows::new(Arc::new(store), &config.deployment),
             config,
             registry: Box::new(registry),
             l1,
             confirmer: Box::new(confirmer),
+            keys: KeyRing::new(),
             tasks: Mutex::default(),
-            keys: tokio::sync::Mutex::new(None),
+            changing: tokio::sync::Mutex::default(),
         }))
     }
 
+    /// Goes on with what an earlier process left, and removes what is over, until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(TEND_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_resumed = false;
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            if !is_resumed {
+                match self.resume().await {
+                    Ok(()) => is_resumed = true,
+                    Err(error) => warn!(error = &*error, "not every task goes on"),
+                }
+            }
+            if let Err(error) = self.0.sweep().await {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "tasks that are over are kept");
+            }
+        }
+    }
+
+    /// Takes the tasks of the store, and brings those to L1 that have enough signatures.
+    async fn resume(&self) -> Result<(), BoxError> {
+        let (mut after, mut failure) = (None, None);
+        loop {
+            let hashes = self.0.rows.hashes(after).await?;
+            let Some(last) = hashes.last().copied() else {
+                return failure.map_or(Ok(()), Err);
+            };
+            for hash in hashes {
+                if let Err(error) = self.resume_one(&hash).await {
+                    failure = Some(error);
+                }
+            }
+            after = Some(last);
+        }
+    }
+
+    async fn resume_one(&self, alert_hash: &B256) -> Result<(), BoxError> {
+        let Some(task) = self.0.find(alert_hash).await? else {
+            return Ok(());
+        };
+        let index = task.stored.index;
+        if !self.0.rows.signatures(alert_hash, index).await?.is_empty() {
+            self.count(&task).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts the signatures of a task, and brings its alert to L1 if they are enough.
+    async fn count(&self, task: &Arc<Task>) -> Result<(), BoxError> {
+        let keys = self.0.keys(task).await?;
+        let stored = (self.0.rows).signatures(&task.alert_hash, task.stored.index);
+        let (stored, digest, counting) = (stored.await?, self.0.digest(task), Arc::clone(task));
+        let proving = Arc::clone(&keys);
+        let counted =
+            tokio::task::spawn_blocking(move || counting.count(&proving, digest, &stored));
+        if let Some(signatures) = counted.await? {
+            let (this, task) = (self.clone(), Arc::clone(task));
+            tokio::spawn(async move { this.confirm(&task, &keys, signatures).await });
+        }
+        Ok(())
+    }
+
     /// Brings what enough operators signed to L1, again while the task lives.
-    async fn confirm(&self, task: Arc<Task>, signatures: BTreeMap<OperatorId, Signature>) {
-        let certificate = task.certificate(&self.0.config.digest, &signatures);
+    async fn confirm(&self, task: &Task, keys: &OperatorKeys, signatures: Signatures) {
+        let certificate = task.certificate(keys, &self.0.config.digest, &signatures);
         let outcome = (|| self.0.confirmer.confirm_alert(&certificate))
             .retry(self.0.config.retry.backoff())
             .when(ConfirmError::is_transient)
             .await;
-        let phase = match outcome {
+        let (alert, index) = (task.alert_hash, task.stored.index);
+        match outcome {
             Ok(confirmation) => {
-                info!(alert = %task.alert_hash, task = task.index, "alert confirmed");
-                Phase::Finished(confirmation.transaction.unwrap_or_default())
+                info!(%alert, task = index, "alert confirmed");
+                let transaction = confirmation.transaction.unwrap_or_default();
+                task.finished(transaction);
+                let kept = self.0.rows.finish(&alert, &task.stored, transaction).await;
+                if let Err(error) = kept {
+                    // The next process brings it to L1 once more, and finds it there.
+                    let error = &error as &dyn std::error::Error;
+                    warn!(%alert, error, "it is not kept that the alert was confirmed");
+                }
             }
             Err(error) => {
-                error!(
-                    alert = %task.alert_hash,
-                    error = &error as &dyn std::error::Error,
-                    "the alert was not confirmed"
-                );
+                let error = &error as &dyn std::error::Error;
+                error!(%alert, error, "the alert was not confirmed");
                 // The next signature tries again.
-                Phase::Collecting(signatures)
+                task.refused(signatures);
             }
-        };
-        *task.phase() = phase;
+        }
     }
 }
 
 impl Shared {
-    /// The task of a hash that is not over.
-    fn find(&self, alert_hash: &B256) -> Option<Arc<Task>> {
+    /// The task of a hash that is not over, from memory or from the store.
+    async fn find(&self, alert_hash: &B256) -> Result<Option<Arc<Task>>, BoxError> {
+        if let Some(task) = self.known(alert_hash) {
+            return Ok(Some(task));
+        }
+        let _turn = self.changing.lock().await;
+        self.restore(alert_hash).await
+    }
+
+    /// The task in memory that is not over.
+    fn known(&self, alert_hash: &B256) -> Option<Arc<Task>> {
         let tasks = lock(&self.tasks);
-        let task = tasks.by_hash.get(alert_hash)?;
+        let task = tasks.get(alert_hash)?;
         (!task.is_over(self.config.task_lifetime)).then(|| Arc::clone(task))
     }
 
-    async fn open(&self, alert_hash: B256) -> Result<Arc<Task>, BoxError> {
-        let mut newest = self.keys.lock().await;
-        if let Some(task) = self.find(&alert_hash) {
-            return Ok(task);
+    /// The task of a hash, if there is one; one that is over is removed. For who changes tasks.
+    async fn restore(&self, alert_hash: &B256) -> Result<Option<Arc<Task>>, BoxError> {
+        if let Some(task) = self.known(alert_hash) {
+            return Ok(Some(task));
         }
-        let head = self.l1.block_number().await?;
-        let margin = u64::from(self.config.reference_margin.max(1));
-        let reference_block = u32::try_from(head.saturating_sub(margin))?;
-        let (quorums, thresholds) = (self.config.quorums.clone(), self.config.thresholds.clone());
-        let round = Round::new(quorums, thresholds, reference_block)?;
-        let known = newest.as_ref();
-        let keys = match known.filter(|keys| keys.reference_block() == reference_block) {
-            Some(keys) => Arc::clone(keys),
-            None => {
-                let set = self
-                    .registry
-                    .operator_set(&self.config.quorums, reference_block);
-                let (set, earlier) = (set.await?, newest.clone());
-                let proved = tokio::task::spawn_blocking(move || match earlier {
-                    Some(earlier) => earlier.next(&set),
-                    None => OperatorKeys::new(&set),
-                });
-                Arc::new(proved.await??)
-            }
-        };
-        *newest = Some(Arc::clone(&keys));
-        let mut tasks = lock(&self.tasks);
-        tasks.make_room(self.config.max_tasks, self.config.task_lifetime)?;
-        let index = tasks.next_index;
-        tasks.next_index = index.wrapping_add(1);
-        let task = Arc::new(Task {
-            alert_hash,
-            index,
-            round,
-            keys,
-            opened: Instant::now(),
-            phase: Mutex::new(Phase::Collecting(BTreeMap::new())),
-        });
-        tasks.by_hash.insert(alert_hash, Arc::clone(&task));
-        info!(alert = %alert_hash, task = index, reference_block, "task opened");
-        Ok(task)
-    }
-}
-
-impl Tasks {
-    /// Errors: if every task is one that operators have signed and that is not over.
-    fn make_room(&mut self, limit: usize, lifetime: Duration) -> Result<(), BoxError> {
-        if self.by_hash.len() < limit {
-            return Ok(());
-        }
-        self.by_hash.retain(|_, task| !task.is_over(lifetime));
-        if self.by_hash.len() < limit {
-            return Ok(());
-        }
-        let idle = self.by_hash.values().filter(|task| task.makes_room());
-        let oldest = idle.min_by_key(|task| task.opened);
-        let Some(hash) = oldest.map(|task| task.alert_hash) else {
-            return Err(format!("the limit of {limit} tasks is reached").into());
-        };
-        self.by_hash.remove(&hash);
-        Ok(())
-    }
-}
-
-impl Task {
-    fn info(&self) -> AlertTask {
-        let thresholds = self.round.terms().map(|(_, threshold)| threshold.value());
-        AlertTask {
-            alert_hash: self.alert_hash,
-            quorum_numbers: self.round.quorums().as_bytes().to_vec(),
-            quorum_threshold_percentages: thresholds.collect(),
-            task_index: self.index,
-            reference_block_number: self.round.reference_block().into(),
-        }
-    }
-
-    /// Whether it ended without having reached its thresholds.
-    fn is_over(&self, lifetime: Duration) -> bool {
-        self.opened.elapsed() >= lifetime && matches!(*self.phase(), Phase::Collecting(_))
-    }
-
-    fn makes_room(&self) -> bool {
-        match &*self.phase() {
-            Phase::Collecting(signatures) => signatures.is_empty(),
-            Phase::Confirming => false,
-            Phase::Finished(_) => true,
-        }
-    }
-
-    /// Checks a signature.
-    fn prove(
-        &self,
-        digest: B256,
-        operator: OperatorId,
-        signature: &G1Bytes,
-    ) -> Result<Signature, TaskError> {
-        let key = self.keys.key(&operator).ok_or(TaskError::NotInQuorum {
-            task: self.index,
-            operator,
-        })?;
-        let signature = Signature::from_bytes(signature)
-            .map_err(|error| TaskError::Malformed(Box::new(error)))?;
-        key.verify(digest, &signature)
-            .map_err(|_| TaskError::WrongSignature)?;
-        Ok(signature)
-    }
-
-    /// Counts a signature that was checked. Gives all if they are enough, once.
-    fn count(
-        &self,
-        operator: OperatorId,
-        signature: Signature,
-    ) -> Result<Option<BTreeMap<OperatorId, Signature>>, TaskError> {
-        let mut phase = self.phase();
-        let Phase::Collecting(signatures) = &mut *phase else {
-            return Err(self.closed(&phase));
-        };
-        signatures.insert(operator, signature);
-        let quorums = self.keys.aggregate(signatures).quorums;
-        let is_met = (self.round.terms().zip(&quorums))
-            .all(|((_, threshold), tally)| threshold.is_met(tally.signed, tally.total));
-        if !is_met {
+        let over = lock(&self.tasks).get(alert_hash).cloned();
+        if let Some(task) = over {
+            self.forget(&task).await?;
             return Ok(None);
         }
-        let signatures = std::mem::take(signatures);
-        *phase = Phase::Confirming;
-        Ok(Some(signatures))
+        let Some(stored) = self.rows.task(alert_hash).await? else {
+            return Ok(None);
+        };
+        if self.is_old(&stored).await? {
+            self.rows.remove(alert_hash, stored.index).await?;
+            return Ok(None);
+        }
+        Ok(Some(self.keep(*alert_hash, stored)))
     }
 
-    fn certificate(
-        &self,
-        digest: &DigestRule,
-        signatures: &BTreeMap<OperatorId, Signature>,
-    ) -> AlertCertificate {
-        let aggregate = self.keys.aggregate(signatures);
-        AlertCertificate {
-            message_hash: self.alert_hash,
-            rollup_chain_id: match digest {
-                DigestRule::V1 => None,
-                DigestRule::V2(rollup) => Some(*rollup),
-            },
-            round: self.round.clone(),
-            non_signers: aggregate.non_signers,
-            quorums: aggregate.quorums,
-            apk_g2: aggregate.apk_g2,
-            sigma: aggregate.sigma,
+    /// Whether the time of a task of an earlier process is over, or its terms are not those of now.
+    async fn is_old(&self, stored: &StoredTask) -> Result<bool, BoxError> {
+        if stored.finished.is_some() {
+            return Ok(false);
+        }
+        let head = self.l1.block_number().await?;
+        let age = head.saturating_sub(stored.round.reference_block().into());
+        let terms = self.terms(stored.round.reference_block())?;
+        Ok(age > u64::from(self.config.task_blocks) || stored.round != terms)
+    }
+
+    fn terms(&self, reference_block: u32) -> Result<Round, BoxError> {
+        let (quorums, thresholds) = (self.config.quorums.clone(), self.config.thresholds.clone());
+        Ok(Round::new(quorums, thresholds, reference_block)?)
+    }
+
+    fn keep(&self, alert_hash: B256, stored: StoredTask) -> Arc<Task> {
+        let task = Arc::new(Task::new(alert_hash, stored));
+        lock(&self.tasks).insert(alert_hash, Arc::clone(&task));
+        task
+    }
+
+    async fn open(&self, alert_hash: B256) -> Result<Arc<Task>, BoxError> {
+        let _turn = self.changing.lock().await;
+        for _ in 0..MAX_TRIES {
+            if let Some(task) = self.restore(&alert_hash).await? {
+                return Ok(task);
+            }
+            let head = self.l1.block_number().await?;
+            let margin = u64::from(self.config.reference_margin.max(1));
+            let round = self.terms(u32::try_from(head.saturating_sub(margin))?)?;
+            let keys = self.keys_of(&round).await?;
+            self.make_room().await?;
+            let Some(stored) = self.rows.add(&alert_hash, &round).await? else {
+                continue;
+            };
+            let (index, reference_block) = (stored.index, round.reference_block());
+            info!(alert = %alert_hash, task = index, reference_block, "task opened");
+            let task = self.keep(alert_hash, stored);
+            // Nobody else has set it.
+            let _ = task.keys.set(keys);
+            return Ok(task);
+        }
+        Err("other instances open tasks all the time".into())
+    }
+
+    /// Errors: if every task is one that operators have signed and that is not over.
+    async fn make_room(&self) -> Result<(), BoxError> {
+        let limit = self.config.max_tasks.max(1);
+        if lock(&self.tasks).len() < limit {
+            return Ok(());
+        }
+        self.forget_over().await?;
+        loop {
+            let idle = {
+                let tasks = lock(&self.tasks);
+                if tasks.len() < limit {
+                    return Ok(());
+                }
+                let idle = tasks.values().filter(|task| task.makes_room());
+                idle.min_by_key(|task| task.opened).map(Arc::clone)
+            };
+            let Some(idle) = idle else {
+                return Err(format!("the limit of {limit} tasks is reached").into());
+            };
+            self.forget(&idle).await?;
         }
     }
 
-    /// Why a task in this phase takes no signatures.
-    const fn closed(&self, phase: &Phase) -> TaskError {
-        match phase {
-            Phase::Finished(transaction) => TaskError::AlreadyFinished {
-                alert_hash: self.alert_hash,
-                transaction: *transaction,
-            },
-            Phase::Collecting(_) | Phase::Confirming => TaskError::NotOpen(self.index),
+    /// Removes what is over.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        let _turn = self.changing.lock().await;
+        self.forget_over().await
+    }
+
+    /// For who changes tasks.
+    async fn forget_over(&self) -> Result<(), StoreError> {
+        let lifetime = self.config.task_lifetime;
+        let over: Vec<_> = {
+            let tasks = lock(&self.tasks);
+            let over = tasks.values().filter(|task| task.is_over(lifetime));
+            over.map(Arc::clone).collect()
+        };
+        for task in over {
+            self.forget(&task).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a task, unless it is needed meanwhile. For who changes tasks.
+    async fn forget(&self, task: &Task) -> Result<(), StoreError> {
+        if !task.leave(self.config.task_lifetime) {
+            return Ok(());
+        }
+        lock(&self.tasks).remove(&task.alert_hash);
+        self.rows.remove(&task.alert_hash, task.stored.index).await
+    }
+
+    /// Takes that another instance has changed the row of a task: who asks reads it again.
+    fn changed(&self, task: &Arc<Task>) {
+        let mut tasks = lock(&self.tasks);
+        if tasks
+            .get(&task.alert_hash)
+            .is_some_and(|it| Arc::ptr_eq(it, task))
+        {
+            tasks.remove(&task.alert_hash);
         }
     }
 
-    fn phase(&self) -> MutexGuard<'_, Phase> {
-        lock(&self.phase)
+    /// Keys of a task's operators.
+    async fn keys(&self, task: &Task) -> Result<Arc<OperatorKeys>, BoxError> {
+        let keys = task
+            .keys
+            .get_or_try_init(|| self.keys_of(&task.stored.round));
+        Ok(Arc::clone(keys.await?))
+    }
+
+    async fn keys_of(&self, round: &Round) -> Result<Arc<OperatorKeys>, BoxError> {
+        let (reference_block, quorums) = (round.reference_block(), round.quorums());
+        let keys = self.keys.at(reference_block, quorums, &*self.registry);
+        Ok(keys.await?)
+    }
+
+    fn digest(&self, task: &Task) -> B256 {
+        let reference_block = task.stored.round.reference_block();
+        (self.config.digest).digest(task.alert_hash, reference_block)
     }
 }
 
@@ -342,18 +403,14 @@ impl LegacyTasks for TaskAggregator {
     }
 
     async fn create_task(&self, alert_hash: B256) -> Result<AlertTask, TaskError> {
-        let task = match self.0.find(&alert_hash) {
+        let task = match self.0.known(&alert_hash) {
             Some(task) => task,
             None => {
                 let opened = self.0.open(alert_hash).await;
                 opened.map_err(TaskError::NotOpened)?
             }
         };
-        let phase = task.phase();
-        match &*phase {
-            Phase::Finished(_) => Err(task.closed(&phase)),
-            Phase::Collecting(_) | Phase::Confirming => Ok(task.info()),
-        }
+        task.info()
     }
 
     async fn submit(
@@ -362,34 +419,33 @@ impl LegacyTasks for TaskAggregator {
         signature: G1Bytes,
         operator: OperatorId,
     ) -> Result<(), TaskError> {
-        let found = self.0.find(&task.alert_hash);
-        let found = found.filter(|found| found.index == task.task_index);
+        let unkept = |error: BoxError| {
+            warn!(%operator, error = &*error, "a signature cannot be kept");
+            TaskError::NotKept(error)
+        };
+        let found = self.0.find(&task.alert_hash).await.map_err(unkept)?;
+        let found = found.filter(|found| found.stored.index == task.task_index);
         let task = found.ok_or(TaskError::NotFound)?;
-        {
-            let phase = task.phase();
-            if !matches!(*phase, Phase::Collecting(_)) {
-                return Err(task.closed(&phase));
+        let is_known = task.has(&operator)?;
+        let keys = self.0.keys(&task).await.map_err(unkept)?;
+        let (digest, proving) = (self.0.digest(&task), Arc::clone(&task));
+        let proved =
+            tokio::task::spawn_blocking(move || proving.prove(&keys, digest, operator, &signature));
+        let proved = proved.await.map_err(|error| unkept(error.into()))??;
+        if !is_known {
+            let signed = (self.0.rows).sign(&task.alert_hash, &task.stored, operator, &signature);
+            if !signed.await.map_err(|error| unkept(error.into()))? {
+                self.0.changed(&task);
+                return Err(TaskError::NotFound);
             }
+            task.insert(operator, proved)?;
         }
-        let reference_block = task.round.reference_block();
-        let digest = (self.0.config.digest).digest(task.alert_hash, reference_block);
-        let counting = Arc::clone(&task);
-        let counted = tokio::task::spawn_blocking(move || {
-            let signature = counting.prove(digest, operator, &signature)?;
-            counting.count(operator, signature)
-        });
-        let counted = counted.await;
-        let enough = counted.map_err(|error| TaskError::NotOpened(error.into()))??;
-        info!(%operator, task = task.index, "signature taken");
-        if let Some(signatures) = enough {
-            let this = self.clone();
-            tokio::spawn(async move { this.confirm(task, signatures).await });
-        }
-        Ok(())
+        info!(%operator, task = task.stored.index, "signature taken");
+        self.count(&task).await.map_err(unkept)
     }
 }
 
 /// Nothing can panic between two writes, so what a lock guards is never half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -177,7 +177,7 @@ fn check_version(database: &Database) -> Result<(), StoreError> {
 }
 
 /// Tables that stores of an earlier release of this schema lack.
-const ADDED: [Table; 3] = [Table::Aging, Table::Untold, Table::Zk];
+const ADDED: [Table; 4] = [Table::Aging, Table::Untold, Table::Zk, Table::Tasks];
 
 /// Makes a table that may be missing.
 fn add_table(database: &Database, table: Table) -> Result<(), StoreError> {

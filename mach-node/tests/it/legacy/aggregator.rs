@@ -1,6 +1,10 @@
 //! JSON-RPC of the aggregator: COMPAT 3.1 c), 3.2 and 3.4.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
 
 use alloy_primitives::{Address, B256, TxHash, address, b256, hex};
 use async_trait::async_trait;
@@ -13,16 +17,18 @@ use mach_core::{
 use mach_node::{
     http::HttpServer,
     legacy::{
-        Deployment, DigestRule, LegacyConfig, LegacyTasks, TaskAggregator, VirtualHosts,
-        aggregator_rpc,
+        AlertTask, Deployment, DigestRule, LegacyConfig, LegacyTasks, TaskAggregator, TaskError,
+        VirtualHosts, aggregator_rpc,
     },
+    store::{MemoryStore, RedbStore, Store, Table},
 };
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{post, sent};
 use crate::{
     grpc::served,
-    ports::{FixedHead, FixedRegistry, RETRY, id, key, percent, quorums},
+    ports::{FixedHead, FixedRegistry, HEAD, RETRY, Unwritable, id, key, percent, quorums, until},
 };
 
 /// Of the original's log (COMPAT 1.4): an alert about block 2000.
@@ -65,9 +71,26 @@ pub(super) fn config(digest: DigestRule) -> LegacyConfig {
 
 /// Four operators with equal stakes, of whom three are enough.
 pub(super) fn tasks(confirmer: &Kept, config: LegacyConfig) -> Arc<dyn LegacyTasks> {
+    Arc::new(tasks_on(MemoryStore::new(), confirmer, config))
+}
+
+/// What they remember is in `store`.
+fn tasks_on(store: impl Store + 'static, confirmer: &Kept, config: LegacyConfig) -> TaskAggregator {
     let registry = FixedRegistry::new(4);
-    let tasks = TaskAggregator::new(registry, FixedHead::new(), confirmer.clone(), config);
-    Arc::new(tasks)
+    TaskAggregator::new(store, registry, FixedHead::new(), confirmer.clone(), config)
+}
+
+/// What operator `index` sends of a task of V1.
+async fn sign(tasks: &TaskAggregator, task: &AlertTask, index: u64) -> Result<(), TaskError> {
+    let reference_block = u32::try_from(task.reference_block_number).unwrap();
+    let digest = digest_v1(task.alert_hash, reference_block);
+    let signature = key(index).sign(digest).to_bytes();
+    tasks.submit(task.clone(), signature, id(index)).await
+}
+
+async fn rows(store: &impl Store) -> usize {
+    let rows = store.scan(Table::Tasks, &[], None, usize::MAX).await;
+    rows.unwrap().len()
 }
 
 async fn serve(confirmer: &Kept, config: LegacyConfig) -> HttpServer {
@@ -214,7 +237,7 @@ async fn signatures_of_enough_stake_confirm_the_alert() {
             -32000,
             &format!("createTask process request falied: {finished}"),
         );
-        crate::ports::until(|| confirmer.0.lock().unwrap().len() == 1).await;
+        until(|| confirmer.0.lock().unwrap().len() == 1).await;
         loop {
             let answer = ask(&server, "createTask", &json!([ALERT])).await;
             if answer == expected {
@@ -421,14 +444,16 @@ async fn junk_takes_nobodys_place() {
         max_tasks: 4,
         ..config(DigestRule::V1)
     };
-    let tasks = tasks(&Kept::default(), config);
+    let store = MemoryStore::new();
+    let tasks = tasks_on(store.clone(), &Kept::default(), config);
     let task = tasks.create_task(ALERT).await.unwrap();
-    let signature = key(0).sign(digest_v1(ALERT, 999)).to_bytes();
-    tasks.submit(task.clone(), signature, id(0)).await.unwrap();
+    sign(&tasks, &task, 0).await.unwrap();
     for junk in 0..100 {
         tasks.create_task(B256::with_last_byte(junk)).await.unwrap();
     }
     assert_eq!(tasks.create_task(ALERT).await.unwrap(), task);
+    // Four tasks, a signature, and the number of the next.
+    assert_eq!(rows(&store).await, 6);
     // Not even if every task has been signed.
     for number in 100..104 {
         let hash = B256::with_last_byte(number);
@@ -436,8 +461,7 @@ async fn junk_takes_nobodys_place() {
             assert_eq!(number, 103);
             return;
         };
-        let signature = key(0).sign(digest_v1(hash, 999)).to_bytes();
-        tasks.submit(task, signature, id(0)).await.unwrap();
+        sign(&tasks, &task, 0).await.unwrap();
     }
     panic!("a task took another one's place");
 }
@@ -451,6 +475,184 @@ async fn a_task_that_is_over_is_opened_again() {
     let error = tasks.submit(first, signature, id(0)).await.unwrap_err();
     assert_eq!(error.to_string(), "task not found");
     assert_eq!(tasks.create_task(ALERT).await.unwrap().task_index, 1);
+}
+
+/// COMPAT 8.1, 14: an operator goes on with the task that it was given before, and no number comes twice.
+#[tokio::test]
+async fn a_restart_forgets_no_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("aggregator.redb");
+    let confirmer = Kept::default();
+    let other = B256::repeat_byte(1);
+    let start = || {
+        let store = RedbStore::open(&path).unwrap();
+        tasks_on(store, &confirmer, config(DigestRule::V1))
+    };
+    let before = start();
+    let given = before.create_task(ALERT).await.unwrap();
+    let unsigned = before.create_task(other).await.unwrap();
+    assert_eq!((given.task_index, unsigned.task_index), (0, 1));
+    for index in [0, 1] {
+        sign(&before, &given, index).await.unwrap();
+    }
+    drop(before);
+
+    let after = start();
+    let third = after.create_task(B256::repeat_byte(2)).await.unwrap();
+    assert_eq!(third.task_index, 2);
+    assert_eq!(after.create_task(other).await.unwrap(), unsigned);
+    assert!(confirmer.0.lock().unwrap().is_empty());
+    sign(&after, &given, 3).await.unwrap();
+    until(|| confirmer.0.lock().unwrap().len() == 1).await;
+    let certificate = confirmer.0.lock().unwrap().remove(0);
+    let absent: Vec<_> = certificate.non_signers.iter().map(|it| it.id).collect();
+    assert_eq!(absent, [id(2)]);
+    let keys: Vec<_> = [0, 1, 3].into_iter().map(key).collect();
+    let sum = ValidKey::sum(keys.iter().map(SecretKey::public_key)).unwrap();
+    let sigma = Signature::from_bytes(&certificate.sigma).unwrap();
+    sum.verify(certificate.digest(), &sigma).unwrap();
+    drop(after);
+
+    // Its transaction is known, too, and its signatures are needed no more.
+    until(|| RedbStore::open(&path).is_ok()).await;
+    let error = start().create_task(ALERT).await.unwrap_err();
+    let finished = format!("the task {ALERT} already finished: {TRANSACTION}");
+    assert_eq!(error.to_string(), finished);
+    assert_eq!(rows(&RedbStore::open(&path).unwrap()).await, 4);
+}
+
+/// Never answers.
+struct Silent(Arc<tokio::sync::Semaphore>);
+
+#[async_trait]
+impl AlertConfirmer for Silent {
+    async fn confirm_alert(&self, _: &AlertCertificate) -> Result<Confirmation, ConfirmError> {
+        self.0.add_permits(1);
+        std::future::pending().await
+    }
+}
+
+/// The process ends between the last signature and L1: no operator sends anything again.
+#[tokio::test]
+async fn what_enough_operators_signed_is_brought_to_l1_by_the_next_process() {
+    let (store, asked) = (MemoryStore::new(), Arc::new(tokio::sync::Semaphore::new(0)));
+    let before = TaskAggregator::new(
+        store.clone(),
+        FixedRegistry::new(4),
+        FixedHead::new(),
+        Silent(Arc::clone(&asked)),
+        config(DigestRule::V1),
+    );
+    let task = before.create_task(ALERT).await.unwrap();
+    for index in 0..3 {
+        sign(&before, &task, index).await.unwrap();
+    }
+    let _ = asked.acquire().await.unwrap();
+    let confirmer = Kept::default();
+    let after = tasks_on(store, &confirmer, config(DigestRule::V1));
+    let shutdown = CancellationToken::new();
+    let _end = shutdown.clone().drop_guard();
+    tokio::spawn(async move { after.run(shutdown).await });
+    until(|| confirmer.0.lock().unwrap().len() == 1).await;
+}
+
+/// How long the process was gone L1 says; and who changes the terms begins anew.
+#[tokio::test]
+async fn a_stored_task_is_over_when_l1_says_so_or_its_terms_are_not_those_of_now() {
+    let store = MemoryStore::new();
+    let confirmer = Kept::default();
+    let started = |head: u64, config: LegacyConfig| {
+        let l1 = FixedHead::new();
+        l1.0.store(head, Ordering::SeqCst);
+        let registry = FixedRegistry::new(4);
+        TaskAggregator::new(store.clone(), registry, l1, confirmer.clone(), config)
+    };
+    let v1 = || config(DigestRule::V1);
+    let first = started(HEAD, v1()).create_task(ALERT).await.unwrap();
+    sign(&started(HEAD, v1()), &first, 0).await.unwrap();
+    // A hundred blocks past the reference block, and one more.
+    let task = started(HEAD + 99, v1()).create_task(ALERT).await.unwrap();
+    assert_eq!(task, first);
+    let later = started(HEAD + 100, v1());
+    let error = sign(&later, &first, 1).await.unwrap_err();
+    assert_eq!(error.to_string(), "task not found");
+    // The number of the next.
+    assert_eq!(rows(&store).await, 1);
+    let second = later.create_task(ALERT).await.unwrap();
+    assert_eq!(
+        (second.task_index, second.reference_block_number),
+        (1, 1099)
+    );
+    let stricter = LegacyConfig {
+        thresholds: vec![percent(67)],
+        ..v1()
+    };
+    let third = started(HEAD + 100, stricter).create_task(ALERT).await;
+    assert_eq!(third.unwrap().task_index, 2);
+}
+
+/// What is over leaves the store as it leaves memory.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_of_a_task_that_is_over() {
+    let store = MemoryStore::new();
+    let tasks = tasks_on(store.clone(), &Kept::default(), config(DigestRule::V1));
+    let task = tasks.create_task(ALERT).await.unwrap();
+    sign(&tasks, &task, 0).await.unwrap();
+    assert_eq!(rows(&store).await, 3);
+    let shutdown = CancellationToken::new();
+    let _end = shutdown.clone().drop_guard();
+    tokio::spawn(async move { tasks.run(shutdown).await });
+    tokio::time::sleep(Duration::from_secs(1260)).await;
+    assert_eq!(rows(&store).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_not_durable_is_neither_told_nor_counted() {
+    let (store, confirmer) = (Arc::new(Unwritable::default()), Kept::default());
+    let tasks = tasks_on(Arc::clone(&store), &confirmer, config(DigestRule::V1));
+    let task = tasks.create_task(ALERT).await.unwrap();
+    store.fail(true);
+    let error = tasks.create_task(B256::ZERO).await.unwrap_err();
+    assert!(matches!(error, TaskError::NotOpened(_)), "{error}");
+    for index in 0..4 {
+        let error = sign(&tasks, &task, index).await.unwrap_err();
+        assert!(matches!(error, TaskError::NotKept(_)), "{error}");
+    }
+    store.fail(false);
+    for index in [0, 1] {
+        sign(&tasks, &task, index).await.unwrap();
+    }
+    assert!(confirmer.0.lock().unwrap().is_empty());
+    sign(&tasks, &task, 2).await.unwrap();
+    until(|| confirmer.0.lock().unwrap().len() == 1).await;
+    let certificate = confirmer.0.lock().unwrap().remove(0);
+    assert_eq!(certificate.quorums[0].signed.weight(), 300);
+}
+
+/// Operators are sent from one to another: a number means one alert, wherever it was given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_on_one_store_have_the_same_tasks() {
+    let (store, confirmer) = (MemoryStore::new(), Kept::default());
+    let start = || tasks_on(store.clone(), &confirmer, config(DigestRule::V1));
+    let both = [start(), start()];
+    let asked = (0..100).map(|it: u8| {
+        let tasks = both[usize::from(it % 2)].clone();
+        // Each alert of two instances.
+        let hash = B256::with_last_byte(it / 2);
+        tokio::spawn(async move { tasks.create_task(hash).await.unwrap() })
+    });
+    let mut given = BTreeSet::new();
+    for task in futures::future::join_all(asked).await {
+        let task = task.unwrap();
+        given.insert((task.task_index, task.alert_hash));
+    }
+    let numbers: BTreeSet<_> = given.iter().map(|(index, _)| *index).collect();
+    assert_eq!((given.len(), numbers.len()), (50, 50));
+    let task = both[0].create_task(ALERT).await.unwrap();
+    for (index, tasks) in (0..3).zip([&both[0], &both[1], &both[0]]) {
+        sign(tasks, &task, index).await.unwrap();
+    }
+    until(|| confirmer.0.lock().unwrap().len() == 1).await;
 }
 
 /// What the original's log calls this alert.
