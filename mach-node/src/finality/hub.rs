@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::sync::broadcast;
@@ -12,8 +12,8 @@ use super::view::{EventRecord, FinalityEvent};
 
 /// Events that are kept for those who reconnect, and that may wait for a listener.
 const KEPT: usize = 1024;
-/// Ids of one second: enough for a million events in each second that a process ran.
-const IDS_PER_SECOND: u64 = 1 << 20;
+/// Ids of one millisecond: enough for a million events in each second that a process ran.
+const IDS_PER_MILLISECOND: u64 = 1 << 10;
 
 /// Gives each event its number and hands it out.
 #[derive(Debug)]
@@ -36,12 +36,19 @@ pub(super) struct Subscription {
 }
 
 impl Hub {
-    /// Ids start above those of any earlier process, if the clock has not gone back since: they
-    /// stay below 2^53, so that JavaScript reads them.
+    /// Ids start above those of any earlier process, or below them if the clock has gone back since: what
+    /// an earlier one said last is not taken for one of these, and is answered with a snapshot. They stay below
+    /// 2^53, so that JavaScript reads them.
     pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self::at(since.unwrap_or_default())
+    }
+
+    /// As if it began so long after 1970.
+    fn at(since: Duration) -> Self {
+        let milliseconds = u64::try_from(since.as_millis()).unwrap_or_default();
         Self(Mutex::new(Inner {
-            last: since.unwrap_or_default().as_secs() * IDS_PER_SECOND,
+            last: milliseconds.saturating_mul(IDS_PER_MILLISECOND),
             recent: VecDeque::new(),
             sender: broadcast::Sender::new(KEPT),
         }))
@@ -126,6 +133,31 @@ mod tests {
         for unknown in [0, newest - 6, newest + 1, u64::MAX] {
             let missed = hub.subscribe(Some(unknown), snapshot).missed;
             assert_eq!(missed[0].event, snapshot(), "{unknown}");
+        }
+    }
+
+    /// A process that is started again at once, or whose clock went forward or back by an hour.
+    #[test]
+    fn what_another_process_said_last_is_answered_with_a_snapshot() {
+        let began = Duration::from_secs(1_800_000_000);
+        let hour = Duration::from_secs(3600);
+        let before = Hub::at(began);
+        for rollup in 0..5 {
+            before.send(head(rollup));
+        }
+        let heard = before.subscribe(None, snapshot).missed[0].id;
+        for again in [
+            began + Duration::from_millis(20),
+            began + hour,
+            began - hour,
+        ] {
+            let after = Hub::at(again);
+            for rollup in 0..9 {
+                after.send(head(rollup));
+            }
+            let missed = after.subscribe(Some(heard), snapshot).missed;
+            assert_eq!(missed[0].event, snapshot(), "{again:?}");
+            assert!(missed[0].id < 1 << 53);
         }
     }
 

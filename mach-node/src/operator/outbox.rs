@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct OutboxConfig {
     /// How long an attestation is sent to aggregators that have it without a certificate, or that are away
     /// while another one has it; and an alert to those that are away while L1 has it, or where L1 is not asked
-    /// while another has its certificate.
+    /// while another has its certificate. After a restart it begins anew.
     pub resend_for: Duration,
     /// Most statements that wait. At the limit the oldest attestation is given up: a later one of
     /// its rollup covers it. An alert is given up only if there is none, and some aggregator has it.
@@ -125,7 +125,8 @@ pub struct OutboxStatus {
 #[serde(rename_all = "camelCase")]
 struct Stored {
     statement: Statement,
-    /// Seconds since 1970.
+    /// Seconds since 1970. It says in which order statements are sent after a restart, and nothing else: clocks
+    /// jump.
     queued_at: u64,
 }
 
@@ -159,7 +160,7 @@ impl<S: Store> Outbox<S> {
         let mut queue = Queue::new();
         for stored in left {
             let digest = stored.statement.digest(&domain);
-            queue.push(digest, Entry::new(stored.statement, stored.queued_at));
+            queue.push(digest, Entry::new(stored.statement));
         }
         if !queue.is_empty() {
             info!(
@@ -251,10 +252,9 @@ impl<S: Store> Inner<S> {
             changes.push(self.removal(&oldest));
             given_up = Some((Leaving(self, oldest), entry));
         }
-        let queued_at = now();
         let stored = Stored {
             statement,
-            queued_at,
+            queued_at: now(),
         };
         let value = serde_json::to_vec(&stored).map_err(|error| backend(error.into()))?;
         changes.push(Change {
@@ -279,7 +279,7 @@ impl<S: Store> Inner<S> {
             }
         }
         written?;
-        let entry = Entry::new(stored.statement, queued_at);
+        let entry = Entry::new(stored.statement);
         if self.queue().push(digest, entry) {
             self.counts.received.fetch_add(1, Relaxed);
         }
@@ -465,7 +465,7 @@ impl<S: Store> Inner<S> {
 
     /// Whether a statement was sent for as long as the configuration says.
     fn is_late(&self, entry: &Entry) -> bool {
-        Duration::from_secs(now().saturating_sub(entry.queued_at)) >= self.config.resend_for
+        entry.queued.elapsed() >= self.config.resend_for
     }
 
     async fn give_up(&self, digest: &B256, entry: &Entry, reason: &str) {

@@ -23,7 +23,7 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
-    store::{Change, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
+    store::{Change, Expected, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -485,6 +485,45 @@ async fn an_attestation_is_given_up_when_it_can_no_longer_matter() {
         .unwrap();
     until(|| outbox.status().given_up == 1).await;
     assert_eq!((outbox.status().waiting, recorder.got().len()), (0, 1));
+}
+
+/// The clock went an hour forward since, or back: what an aggregator waits with is sent for as long as ever.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_ends_nothing_early_or_late() {
+    let seconds = |row: &serde_json::Value| row["queuedAt"].as_u64().unwrap();
+    for jump in [3600_i64, -3600] {
+        let store = Arc::new(MemoryStore::new());
+        let away = Recorder::away(FOR_EVER);
+        let (before, running) = outbox(&store, &[away], OutboxConfig::default()).await;
+        let sink = before.sink(NonZeroU64::new(1));
+        sink.attest(&attestation(1)).await.unwrap();
+        drop(running);
+        let (key, value) = store
+            .scan(Table::Outbox, &[], None, 1)
+            .await
+            .unwrap()
+            .remove(0);
+        let mut row: serde_json::Value = serde_json::from_slice(&value).unwrap();
+        row["queuedAt"] = seconds(&row).saturating_add_signed(-jump).into();
+        let change = Change {
+            table: Table::Outbox,
+            key,
+            expected: Expected::Value(value),
+            value: Some(serde_json::to_vec(&row).unwrap()),
+        };
+        assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+
+        let recorder = Recorder::collecting(FOR_EVER);
+        let aggregators = std::slice::from_ref(&recorder);
+        let (outbox, _running) = outbox(&store, aggregators, OutboxConfig::default()).await;
+        tokio::time::sleep(Duration::from_secs(3500)).await;
+        let status = outbox.status();
+        assert_eq!((status.waiting, status.given_up), (1, 0), "{jump}");
+        // The next reminder is a quarter of an hour later, more or less.
+        tokio::time::sleep(Duration::from_secs(1300)).await;
+        let status = outbox.status();
+        assert_eq!((status.waiting, status.given_up), (0, 1), "{jump}");
+    }
 }
 
 /// Operators who were away for long are told so, and nothing is wrong.

@@ -11,6 +11,7 @@ use alloy_provider::{DynProvider, Provider};
 use async_trait::async_trait;
 use mach_contracts_bindings::{ActiveAlert, Probe, RollupStanding};
 use mach_core::Confirmation;
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::{
@@ -40,6 +41,7 @@ pub struct L1Feed {
     rollup: ChainId,
     poll_interval: Duration,
     max_age: Option<Duration>,
+    age: Age,
     probe: Option<Probe>,
     settling: Settling,
     /// Alerts in force.
@@ -69,6 +71,7 @@ impl L1Feed {
             rollup,
             poll_interval,
             max_age: None,
+            age: Age::default(),
             probe: None,
             settling: Settling::new(SETTLE_ALERTS),
             held: BTreeMap::new(),
@@ -80,7 +83,8 @@ impl L1Feed {
         }
     }
 
-    /// A newest block that is older than this says that the node lags: it counts as not heard.
+    /// A newest block that is older than this, or has been the newest one for longer, says that the node
+    /// lags: it counts as not heard.
     #[must_use]
     pub const fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
@@ -138,7 +142,7 @@ impl L1Feed {
         let probe = self.probe().await?;
         let standing = self.newest(&probe).await?;
         if let Some(limit) = self.max_age {
-            let age = age(standing.timestamp);
+            let age = self.age.of(standing.timestamp);
             if age > limit {
                 return Err(told(TooOld { age, limit }));
             }
@@ -275,10 +279,20 @@ fn told(error: impl std::error::Error + Send + Sync + 'static) -> FeedError {
     FeedError(Box::new(error))
 }
 
-fn age(timestamp: u64) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default()
-        .saturating_sub(Duration::from_secs(timestamp))
+/// How old the newest block of L1 is: by the time of day, and if that went back at least as old as this has
+/// known it.
+#[derive(Debug, Default)]
+struct Age(Option<(u64, Instant)>);
+
+impl Age {
+    fn of(&mut self, timestamp: u64) -> Duration {
+        let now = Instant::now();
+        let known = self.0.filter(|(newest, _)| timestamp <= *newest);
+        let (_, since) = *self.0.insert(known.unwrap_or((timestamp, now)));
+        let today = SystemTime::now().duration_since(UNIX_EPOCH);
+        let by_day = (today.unwrap_or_default()).saturating_sub(Duration::from_secs(timestamp));
+        by_day.max(now.duration_since(since))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -300,4 +314,39 @@ struct Behind {
 struct NotWatched {
     service_manager: Address,
     rollup: ChainId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn today() -> u64 {
+        let today = SystemTime::now().duration_since(UNIX_EPOCH);
+        today.unwrap().as_secs()
+    }
+
+    /// The clock went an hour back: blocks are of times to come, and a node that stops is noticed all the same.
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_goes_back_makes_no_node_young() {
+        let (mut age, ahead) = (Age::default(), today() + 3600);
+        for block in 0..5 {
+            assert_eq!(age.of(ahead + 12 * block), Duration::ZERO);
+            tokio::time::advance(Duration::from_secs(12)).await;
+        }
+        tokio::time::advance(Duration::from_secs(78)).await;
+        // A branch with a lower block makes it no younger.
+        for last in [ahead + 48, ahead + 36] {
+            assert_eq!(age.of(last), Duration::from_secs(90));
+        }
+        assert_eq!(age.of(ahead + 60), Duration::ZERO);
+    }
+
+    /// An hour forward, and every block is an hour old: L1 is not heard rather than believed.
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_goes_forward_makes_blocks_old() {
+        let mut age = Age::default();
+        let behind = today() - 3600;
+        assert!(age.of(behind) >= Duration::from_secs(3600));
+        assert!(age.of(behind + 12) >= Duration::from_secs(3588));
+    }
 }

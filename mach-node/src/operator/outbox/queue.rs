@@ -30,8 +30,8 @@ const SETTLES_AFTER: Duration = Duration::from_secs(64 * 12);
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) statement: Statement,
-    /// Seconds since 1970.
-    pub(super) queued_at: u64,
+    /// Since when this process has it.
+    pub(super) queued: Instant,
     /// Made once: a remote signer is not asked again for what it has signed.
     pub(super) signed: Arc<Signed>,
     /// Aggregators that need it no more or refused it, by their position.
@@ -52,10 +52,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(statement: Statement, queued_at: u64) -> Self {
+    pub(super) fn new(statement: Statement) -> Self {
         Self {
             statement,
-            queued_at,
+            queued: Instant::now(),
             signed: Arc::default(),
             settled: BTreeSet::new(),
             at_leisure: BTreeSet::new(),
@@ -304,7 +304,7 @@ mod tests {
             state_root: B256::ZERO,
             output_root: B256::ZERO,
         };
-        Entry::new(attestation.into(), 0)
+        Entry::new(attestation.into())
     }
 
     fn alert(number: u64) -> Entry {
@@ -317,7 +317,7 @@ mod tests {
             claimed: B256::ZERO,
             computed: B256::ZERO,
         };
-        Entry::new(alert.into(), 0)
+        Entry::new(alert.into())
     }
 
     fn due(queue: &mut Queue) -> Vec<u64> {
