@@ -1,13 +1,10 @@
 //! Several aggregators on one store.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use mach_core::ports::{AggregateError, Progress, SignatureAggregator};
 use mach_node::{Aggregator, AggregatorConfig, InstanceConfig, store::MemoryStore};
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{
@@ -50,7 +47,7 @@ impl Instance {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_many_who_start_at_once_one_leads() {
     let (store, confirmer) = (MemoryStore::new(), Confirmer::default());
     let instances: Vec<_> = (0..8)
@@ -81,8 +78,9 @@ async fn of_many_who_start_at_once_one_leads() {
     }
 }
 
-/// The leader stops in the middle without a word, and later goes on as if nothing had been.
-#[tokio::test]
+/// The leader stops in the middle without a word, and later goes on as if nothing had been. The clock of this
+/// test is the one that a lease is measured by, and no other; how long a machine takes `takeover` prints.
+#[tokio::test(start_paused = true)]
 async fn another_one_takes_over_within_a_second_and_loses_nothing() {
     let (store, confirmer) = (MemoryStore::new(), Confirmer::default());
     let first = Instance::start(&store, &confirmer);
@@ -112,7 +110,7 @@ async fn another_one_takes_over_within_a_second_and_loses_nothing() {
     assert_eq!(confirmer.certificates().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_certificate_of_the_one_before_is_brought_to_l1_by_the_next() {
     let store = MemoryStore::new();
     let never = Confirmer::answering([Answer::Wait(Arc::new(Notify::new()))]);
@@ -130,7 +128,7 @@ async fn a_certificate_of_the_one_before_is_brought_to_l1_by_the_next() {
     assert_eq!(confirmer.certificates().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_ends_in_good_order_leaves_at_once() {
     let (store, confirmer) = (MemoryStore::new(), Confirmer::default());
     let first = Instance::start(&store, &confirmer);
