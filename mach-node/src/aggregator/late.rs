@@ -172,8 +172,7 @@ impl<S: Scheme> Shared<S> {
 
     /// Whether L1 is looked at again for what it has of this statement.
     pub(super) async fn is_watched(&self, digest: &B256) -> Result<bool, AggregateError> {
-        let watched = self.ledger.watched().await.map_err(unstored)?;
-        Ok(watched.contains(digest))
+        self.ledger.is_watched(digest).await.map_err(unstored)
     }
 
     /// Errors: [`AggregateError::TooLate`] if late signatures do not extend the certificate any more.

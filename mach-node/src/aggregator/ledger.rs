@@ -3,6 +3,7 @@
 mod old;
 mod stored;
 mod told;
+mod watched;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_k
 pub(super) use old::{Due, Kept};
 pub(super) use stored::{StoredRound, StoredRow};
 pub(crate) use told::Untold;
+use watched::Watched;
 
 /// Rows that are read, or removed, at a time.
 const PAGE: usize = 1024;
@@ -35,6 +37,7 @@ pub(super) struct Ledger {
     domain: Domain,
     /// What every write of an instance that is not the only one expects.
     fence: Option<Change>,
+    watched: Watched,
 }
 
 /// What becomes durable together.
@@ -87,7 +90,13 @@ impl Ledger {
             store,
             domain,
             fence,
+            watched: Watched::default(),
         }
+    }
+
+    /// Takes that another instance may have written.
+    pub(super) fn forget_watched(&self) {
+        self.watched.forget();
     }
 
     pub(super) async fn row(&self, digest: &B256) -> Result<Option<StoredRow>, StoreError> {
@@ -366,9 +375,16 @@ impl Ledger {
 
     /// Makes the changes if this instance leads.
     async fn write(&self, mut changes: Vec<Change>) -> Result<Recorded, StoreError> {
+        let looks = changes.iter().filter_map(|change| {
+            let look = (change.table == Table::Aging).then(|| self.look(&change.key));
+            Some((look.flatten()?, change.value.is_some()))
+        });
+        let noting = self.watched.noting(looks.collect());
         let fence = changes.len();
         changes.extend(self.fence.clone());
-        match self.store.write(changes).await? {
+        let written = self.store.write(changes).await?;
+        noting.written(written == Written::Applied);
+        match written {
             Written::Applied => Ok(Recorded::Durable),
             Written::Conflict { change } if change == fence => Ok(Recorded::NotLeading),
             Written::Conflict { .. } => Ok(Recorded::Elsewise),

@@ -52,7 +52,10 @@ impl<S: Scheme> Aggregator<S> {
         let (mut is_due, mut tended) = (false, Instant::now());
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             match leadership.look(&mut seen).await {
-                Ok(Turn::Begins) => is_due = true,
+                Ok(Turn::Begins) => {
+                    self.0.ledger.forget_watched();
+                    is_due = true;
+                }
                 Ok(Turn::Stays) => {
                     is_due |= self.0.leads() && tended.elapsed() >= TEND_EVERY;
                 }
@@ -190,6 +193,7 @@ impl<S: Scheme> Shared<S> {
     pub(super) fn step_down(&self) {
         if let Some(leadership) = &self.leadership {
             leadership.step_down();
+            self.ledger.forget_watched();
             self.rounds.clear();
             self.shows_closed.store(false, Ordering::Release);
         }

@@ -2,15 +2,19 @@
 //! acknowledged is in the certificate.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
+use async_trait::async_trait;
 use mach_bls::verify_self_contained;
 use mach_core::ports::{AggregateError, Progress, SignatureAggregator};
 use mach_node::{
     Aggregator, AggregatorConfig,
-    store::{Change, Expected, MemoryStore, Store, Table},
+    store::{Change, Expected, MemoryStore, Row, Store, StoreError, Table, Written},
 };
 use tokio::sync::Notify;
 
@@ -218,4 +222,55 @@ async fn whoever_comes_late_with_much_is_heard_bit_by_bit() {
         assert_eq!(heard[..5], [0, 1, 2, 3, 4], "{number}");
         assert_eq!(heard.contains(&5), busy.contains(&number));
     }
+}
+
+/// Counts how often rows are read that say what L1 is looked at for.
+#[derive(Clone, Default)]
+struct Counting(MemoryStore, Arc<AtomicUsize>);
+
+#[async_trait]
+impl Store for Counting {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        if table == Table::Aging {
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+        self.0.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        self.0.write(changes).await
+    }
+}
+
+/// There may be thousands of them, and anybody may send a signature again.
+#[tokio::test(start_paused = true)]
+async fn late_signatures_do_not_read_anew_what_l1_is_looked_at_for() {
+    let store = Counting::default();
+    let confirmer = Confirmer::default();
+    let aggregator = aggregator_on(store.clone(), FixedRegistry::new(8), &confirmer, config());
+    for number in 0..3 {
+        sign_all(&aggregator, number, 0..6).await;
+        confirmed(&aggregator, number).await;
+    }
+    let open = || futures::executor::block_on(store.scan(Table::Unconfirmed, &[], None, 10));
+    until(|| open().unwrap().is_empty()).await;
+    let before = store.1.load(Ordering::SeqCst);
+    for _ in 0..10 {
+        for number in 0..3 {
+            aggregator.submit(signed(number, 6)).await.unwrap();
+        }
+    }
+    // One page of rows, and that there is no other.
+    let reads = store.1.load(Ordering::SeqCst) - before;
+    assert!(reads <= 2, "{reads}");
 }

@@ -1,11 +1,14 @@
 //! What is done with closed rounds, by the height of L1: their confirmations are looked at again, and
 //! what is kept of them grows old.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use alloy_primitives::B256;
 
-use super::{Ledger, PAGE, Recorded, StoredRound, StoredRow, put, remove};
+use super::{
+    Ledger, PAGE, Recorded, StoredRound, StoredRow, put, remove,
+    watched::{Look, is_in},
+};
 use crate::store::{Change, Expected, StoreError, Table, domain_key};
 
 /// L1 blocks in which the newest closed rounds are looked for, and how many times more each time there are not
@@ -72,9 +75,36 @@ impl Ledger {
         (self.heights(Kept::Confirmation, head.saturating_add(1))).await
     }
 
-    /// Statements of which L1 is looked at again for what it has.
-    pub(in crate::aggregator) async fn watched(&self) -> Result<Vec<B256>, StoreError> {
-        self.digests(Kept::Confirmation, 0, usize::MAX).await
+    /// Whether L1 is looked at again for what it has of this statement.
+    pub(in crate::aggregator) async fn is_watched(
+        &self,
+        digest: &B256,
+    ) -> Result<bool, StoreError> {
+        let changes = match self.watched.contains(digest) {
+            Ok(is_watched) => return Ok(is_watched),
+            Err(changes) => changes,
+        };
+        let prefix = self.heights_prefix(Kept::Confirmation);
+        let (mut looks, mut after) = (BTreeSet::new(), None::<Vec<u8>>);
+        loop {
+            let page = (self.store).scan(Table::Aging, &prefix, after.as_deref(), PAGE);
+            let page = page.await?;
+            let Some((last, _)) = page.last() else {
+                break;
+            };
+            after = Some(last.clone());
+            looks.extend(page.iter().filter_map(|(key, _)| self.look(key)));
+        }
+        let is_watched = is_in(&looks, digest);
+        self.watched.learn(changes, looks);
+        Ok(is_watched)
+    }
+
+    /// The look that a row of [`Table::Aging`] is for, if it is for one.
+    pub(super) fn look(&self, key: &[u8]) -> Option<Look> {
+        let rest = key.strip_prefix(self.heights_prefix(Kept::Confirmation).as_slice())?;
+        let (height, digest) = rest.split_first_chunk::<8>()?;
+        Some((B256::try_from(digest).ok()?, u64::from_be_bytes(*height)))
     }
 
     /// Closed rounds, those that L1 had last first, at most `most`; of alerts those whose confirmations are
