@@ -146,6 +146,7 @@ nightly:
     cd provers/openvm && MACH_BITS=1000 cargo test --locked --release -- a_flipped_bit
     just mutations
     MACH_KILLS=2000 MACH_JUNK=1000000 cargo test --locked -p mach-node --test it -- kill::a_killed_ who_asks_for_terms
+    MACH_FUZZ_CASES=10000 cargo test --locked -p mach-node --test it -- fuzz:: frames::
 
 # Proves the devnet's false block and output root again, by hand: minutes and gigabytes
 prove-devnet:

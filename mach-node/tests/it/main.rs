@@ -15,6 +15,7 @@ mod curves;
 mod dashboard;
 mod events;
 mod finality;
+mod frames;
 mod fuzz;
 mod grpc;
 mod guard;

@@ -15,7 +15,10 @@ use proptest::prelude::*;
 use tower::ServiceExt;
 
 use super::world::{Node, accuse, attest, index, show, transaction};
-use crate::ports::ROLLUP;
+use crate::{
+    fuzz::{CASES, alone, in_bounded_memory},
+    ports::ROLLUP,
+};
 
 async fn world() -> FinalityIndex {
     let (node, index) = (Node::new(9), index().await);
@@ -82,46 +85,50 @@ fn query() -> impl Strategy<Value = String> {
 
 #[test]
 fn no_request_makes_a_server_error() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let router = runtime.block_on(async { router(world().await, None) });
-    let methods = [
-        Method::GET,
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::OPTIONS,
-    ];
-    let header = proptest::option::of("[ -~]{0,40}");
-    let body = proptest::collection::vec(any::<u8>(), 0..64);
-    let request = (
-        proptest::sample::select(methods.to_vec()),
-        path(),
-        query(),
-        header,
-        body,
-    );
-    proptest!(ProptestConfig::with_cases(3000), |((method, path, query, header, body) in request)| {
-        let uri = format!("{path}?{query}");
-        let mut request = Request::builder().method(method).uri(&uri);
-        for name in ["last-event-id", "upgrade", "origin"] {
-            if let Some(header) = &header {
-                request = request.header(name, header);
-            }
-        }
-        // What is no URI does not get here.
-        let Ok(request) = request.body(Body::from(body)) else {
-            return Ok(());
-        };
-        let answer = runtime.block_on(async { router.clone().oneshot(request).await.unwrap() });
-        let status = answer.status();
-        prop_assert!(!status.is_server_error(), "{uri}: {status}");
-        if status.is_client_error() {
-            prop_assert_eq!(&answer.headers()["content-type"], "application/problem+json");
-        }
+    alone("finality::fuzz::no_request_makes_a_server_error", || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let router = runtime.block_on(async { router(world().await, None) });
+        let methods = [
+            Method::GET,
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::OPTIONS,
+        ];
+        let header = proptest::option::of("[ -~]{0,40}");
+        let body = proptest::collection::vec(any::<u8>(), 0..64);
+        let request = (
+            proptest::sample::select(methods.to_vec()),
+            path(),
+            query(),
+            header,
+            body,
+        );
+        in_bounded_memory(*CASES * 15 / 2, |config| {
+            proptest!(config, |((method, path, query, header, body) in &request)| {
+                let uri = format!("{path}?{query}");
+                let mut request = Request::builder().method(method).uri(&uri);
+                for name in ["last-event-id", "upgrade", "origin"] {
+                    if let Some(header) = &header {
+                        request = request.header(name, header);
+                    }
+                }
+                // What is no URI does not get here.
+                let Ok(request) = request.body(Body::from(body)) else {
+                    return Ok(());
+                };
+                let answer = runtime.block_on(async { router.clone().oneshot(request).await.unwrap() });
+                let status = answer.status();
+                prop_assert!(!status.is_server_error(), "{uri}: {status}");
+                if status.is_client_error() {
+                    prop_assert_eq!(&answer.headers()["content-type"], "application/problem+json");
+                }
+            })
+        });
+        let request = Request::get("/v1/rollups").body(Body::empty()).unwrap();
+        let answer = runtime.block_on(async { router.oneshot(request).await.unwrap() });
+        assert_eq!(answer.status(), StatusCode::OK);
     });
-    let request = Request::get("/v1/rollups").body(Body::empty()).unwrap();
-    let answer = runtime.block_on(async { router.oneshot(request).await.unwrap() });
-    assert_eq!(answer.status(), StatusCode::OK);
 }
 
 /// Schemathesis makes requests from the document, and holds the answers against it. `MACH_SCHEMATHESIS`
