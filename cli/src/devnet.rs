@@ -148,7 +148,7 @@ async fn as_processes(args: &DevnetArgs, stack: &Stack, folder: &Folder) -> eyre
     say(&format!("circuit breaker  {}", processes.breaker_url));
     say(&folder.told(FIRST_BLOCKS));
     let rollup = stack.devnet().l2().chain_id();
-    say(&folder.told_of_services(&processes.api_url, rollup, FIRST_BLOCKS));
+    say(&folder.told_of_services(&processes.api_url, rollup, 1));
     say("processes, each with its id, and how to start it again once it was killed:\n");
     say(&processes.told());
     say("press Ctrl-C to stop\n");

@@ -194,14 +194,14 @@ impl Folder {
         )
     }
 
-    /// What to paste to look at what services did, up to block `number` of `rollup`.
+    /// What to paste to look at what services did, and to check it for block `number` of `rollup`.
     pub(super) fn told_of_services(&self, api: &str, rollup: ChainId, number: u64) -> String {
         let path = self.path.display();
         format!(
             "to see what the services say, in another terminal:\n  \
                mach-cli top --config '{path}/aggregator.toml'\n  \
-               curl -so certificate.json {api}/v1/rollups/{rollup}/certificates/{number}\n  \
-               mach-cli certificate verify certificate.json --config '{path}/aggregator.toml'\n"
+               curl -so '{path}/certificate.json' {api}/v1/rollups/{rollup}/certificates/{number}\n  \
+               mach-cli certificate verify '{path}/certificate.json' --config '{path}/aggregator.toml'\n"
         )
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsString,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -66,7 +67,7 @@ impl Devnet {
     fn commands(&self) -> Vec<String> {
         let (mut prepared, mut commands) = (String::new(), Vec::new());
         for line in self.told.iter().filter_map(|line| line.strip_prefix("  ")) {
-            if line.starts_with("mach-cli ") {
+            if line.starts_with("mach-cli ") || line.starts_with("curl ") {
                 commands.push(format!("{prepared}{line}"));
             } else if line.starts_with(". ") {
                 prepared = format!("{line}\n");
@@ -137,6 +138,35 @@ fn followed(mut shell: Command) {
     assert_eq!(end(&mut child, "-INT"), Some(0));
 }
 
+/// Does what `curl` does, as soon as there is an answer.
+fn fetched(arguments: &str) {
+    let (file, url) = arguments.rsplit_once(' ').unwrap();
+    let (address, path) = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let ask = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        head.contains(" 200 ").then(|| body.to_owned())
+    };
+    for _ in 0..600 {
+        if let Some(body) = ask() {
+            return std::fs::write(file.trim_matches('\''), body).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    unreachable!("no answer from {url}");
+}
+
 /// Every command is true at once, in the order in which it is printed.
 fn what_is_printed_works(folder: &Path, args: &[&str], count: usize) {
     let devnet = Devnet::start(folder, args);
@@ -149,6 +179,15 @@ fn what_is_printed_works(folder: &Path, args: &[&str], count: usize) {
     for command in &commands {
         if command.contains("mach-cli follow") {
             followed(devnet.shell(&format!("exec {command}")));
+            continue;
+        }
+        if let Some((_, arguments)) = command.split_once("curl -so ") {
+            fetched(arguments);
+            continue;
+        }
+        if command.contains("mach-cli top") {
+            let once = format!("{command} --once");
+            succeeded(&once, &devnet.paste(&once), 0);
             continue;
         }
         succeeded(command, &devnet.paste(command), 0);
@@ -182,7 +221,7 @@ fn what_the_devnet_prints_works() {
     let folder = tempfile::tempdir().unwrap();
     // Another devnet was here.
     std::fs::write(folder.path().join("backfill.redb"), "of other blocks").unwrap();
-    what_is_printed_works(folder.path(), &["--l1-port", "0"], 10);
+    what_is_printed_works(folder.path(), &["--l1-port", "0"], 13);
 }
 
 /// On a development node, such as anvil, at `MACH_L1_RPC`.
@@ -193,7 +232,7 @@ fn what_the_devnet_prints_works_on_another_l1() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    what_is_printed_works(folder.path(), &["--l1-rpc", &url], 9);
+    what_is_printed_works(folder.path(), &["--l1-rpc", &url], 12);
 }
 
 /// The first file in `folder`, when there is one.
