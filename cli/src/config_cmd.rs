@@ -131,7 +131,8 @@ fn check(args: &CheckArgs) -> eyre::Result<Outcome> {
     config.for_each_named_file(|key, path| {
         if !path.exists() {
             let path = path.display();
-            missing.push(format!("{key}: there is no {path}{}", consequence(key)));
+            let (then, how) = (consequence(key), remedy(key));
+            missing.push(format!("{key}: there is no {path}{then}{how}"));
         }
     });
     let is_valid = wrong.is_empty() && missing.is_empty();
@@ -169,31 +170,51 @@ fn consequence(key: &str) -> &'static str {
     }
 }
 
+/// How a key file is made.
+fn remedy(key: &str) -> &'static str {
+    if key.ends_with(".bls_key") {
+        "; mach-cli keys new makes one"
+    } else if key.ends_with("ecdsa_key") {
+        "; mach-cli keys new --kind ecdsa makes one"
+    } else {
+        ""
+    }
+}
+
 /// What the services whose file it is do not start without.
 fn unset(config: &Config) -> Vec<String> {
     let (operator, aggregator) = (&config.operator, &config.aggregator);
-    let has_key = operator.bls_key.is_some() || operator.cerberus.is_some();
+    let signs = operator.bls_key.is_some() || operator.cerberus.is_some();
     let pays = aggregator.ecdsa_key.is_some() || aggregator.web3signer.is_some();
-    let services = match (has_key, pays || aggregator.dry_run) {
-        (true, true) => "operator run and aggregator run do not start",
-        (true, false) => "operator run does not start",
-        (false, true) => "aggregator run does not start",
-        (false, false) => return Vec::new(),
-    };
+    let verifies = config.verifier.node_api.is_some() || config.verifier.name.is_some();
+    let services = [
+        (signs, "operator run"),
+        (pays || aggregator.dry_run, "aggregator run"),
+        (verifies, "verifier run"),
+    ];
     let l1 = &config.l1;
     let has_contracts = l1.deployment.is_some() || l1.registry_coordinator.is_some();
+    // A verifier knows no contracts.
     let needed = [
-        (l1.rpc.is_some(), "l1.rpc is not set"),
+        (l1.rpc.is_some(), "l1.rpc is not set", 2),
         (
             has_contracts,
             "neither l1.deployment nor l1.registry_coordinator is set",
+            2,
         ),
-        (!config.rollups.is_empty(), "there is no [[rollup]]"),
+        (!config.rollups.is_empty(), "there is no [[rollup]]", 3),
     ];
-    let unset = needed.into_iter().filter(|(is_there, _)| !is_there);
+    let mut unset = Vec::new();
+    for (is_there, what, count) in needed {
+        let whose = services.iter().take(count).filter(|(is_its, _)| *is_its);
+        let whose: Vec<_> = whose.map(|(_, service)| *service).collect();
+        if !is_there && !whose.is_empty() {
+            let verb = if whose.len() == 1 { "does" } else { "do" };
+            let whose = whose.join(" and ");
+            unset.push(format!("{what}, so that {whose} {verb} not start"));
+        }
+    }
     unset
-        .map(|(_, what)| format!("{what}, so that {services}"))
-        .collect()
 }
 
 /// What no service would begin with.

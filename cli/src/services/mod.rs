@@ -111,7 +111,7 @@ pub(crate) struct VerifierArgs {
 enum VerifierCommand {
     /// Run it, until SIGINT or SIGTERM
     ///
-    /// It needs a [[rollup]] for each rollup, and nothing else.
+    /// It needs at least one [[rollup]] with its `rpc`, and nothing else.
     ///
     /// Examples:
     ///   mach-cli init --role verifier --rollup 10=$OP

@@ -118,10 +118,19 @@ fn what_init_was_not_told_is_missing() {
     let told = text(&checked);
     for missing in [
         "neither l1.deployment nor l1.registry_coordinator is set, so that operator run and aggregator run do not start",
-        "there is no [[rollup]], so that",
+        "there is no [[rollup]], so that operator run and aggregator run and verifier run do not start",
+        "operator run does not start; mach-cli keys new makes one",
+        "aggregator run does not start; mach-cli keys new --kind ecdsa makes one",
     ] {
-        assert!(told.contains(missing), "{told}");
+        assert!(told.contains(missing), "{missing}: {told}");
     }
+    let args = ["init", "--role", "verifier", "--out", "verifier.toml"];
+    assert_eq!(mach(folder, &args).status.code(), Some(0));
+    let checked = mach(folder, &["config", "check", "--config", "verifier.toml"]);
+    let told = text(&checked);
+    assert_eq!(checked.status.code(), Some(1), "{told}");
+    let missing = "there is no [[rollup]], so that verifier run does not start";
+    assert_eq!(told.lines().next(), Some(missing), "{told}");
     // A breaker needs neither.
     let args = ["init", "--role", "breaker", "--out", "breaker.toml"];
     assert_eq!(mach(folder, &args).status.code(), Some(0));
