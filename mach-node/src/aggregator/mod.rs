@@ -127,7 +127,6 @@ impl<S: Scheme> Aggregator<S> {
         let leadership = (config.instance)
             .map(|instance| Leadership::new(Arc::clone(&store), &config.domain, instance));
         let fence = leadership.as_ref().map(Leadership::fence);
-        let cores = available_parallelism().map_or(1, |cores| cores.get());
         Self(Arc::new(Shared {
             digests: Digests::new(config.domain),
             rounds: Rounds::new(
@@ -135,14 +134,14 @@ impl<S: Scheme> Aggregator<S> {
                 config.max_rounds_per_operator,
                 config.round_lifetime,
             ),
-            turns: Turns::new(cores),
+            turns: Turns::default(),
             ledger: Ledger::new(store, config.domain, fence),
             leadership,
             config,
             registry: Box::new(registry),
             l1,
             confirmer: Box::new(confirmer),
-            proving: Semaphore::new(cores),
+            proving: Semaphore::new(available_parallelism().map_or(1, |cores| cores.get())),
             head: Mutex::new(None),
             keys: KeyRing::new(),
             pace: Pace::new(),
