@@ -11,8 +11,8 @@ use crate::args::ChainArgs;
 ///
 /// The guest program runs in this process first: what it refuses is not proved. Then the prover, a
 /// program of its own, makes the proof and verifies it. A proof that is there already, from a command
-/// that was stopped after it was made, is verified and not made again. One that is half made is begun
-/// again by openvm; risc0 and sp1 go on with the segment, or the order, that they were at.
+/// that was stopped after it was made, is verified and not made again. One that is half made goes on
+/// with the segment, or the order, that it was at.
 ///
 /// A proof counts for one contract on one L1 chain, and for one account that hands it in; without
 /// them it counts for nobody, and shows what it shows.
