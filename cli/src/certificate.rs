@@ -286,22 +286,21 @@ fn verify(args: &VerifyArgs) -> eyre::Result<Outcome> {
 }
 
 fn known(args: &VerifyArgs, certificate: &Certificate) -> eyre::Result<Known> {
-    let config = configuration(args.config.as_deref(), &args.l1)?;
-    // What a flag names comes before what the file does.
-    let is_named =
-        args.operators_digest.is_some() || args.trust_operators || args.l1.deployment.is_some();
-    let of_file = config.certificate.operators.as_ref();
-    let of_file = of_file.filter(|_| !is_named);
-    if let Some(path) = args.operators.as_ref().or(of_file) {
-        let json = read(path, OperatorsFile::<mach_core::Bn254>::MAX_BYTES)?;
-        let file = OperatorsFile::from_json(&json).wrap_err_with(|| path.display().to_string())?;
-        return Ok(Known::File(Box::new(file)));
+    // What a flag names comes before what the file does, which is not read for it then.
+    if let Some(path) = &args.operators {
+        return operators_of(path);
     }
     if args.operators_digest.is_some() {
         return Ok(Known::Digest);
     }
     if args.trust_operators {
         return Ok(Known::Certificate);
+    }
+    let config = configuration(args.config.as_deref(), &args.l1)?;
+    if let Some(path) = &config.certificate.operators
+        && args.l1.deployment.is_none()
+    {
+        return operators_of(path);
     }
     if config.l1.deployment.is_none() && config.l1.registry_coordinator.is_none() {
         let Some(file) = &args.config else {
@@ -323,6 +322,12 @@ fn known(args: &VerifyArgs, certificate: &Certificate) -> eyre::Result<Known> {
         let terms = terms.quorums.iter().zip(terms.thresholds).collect();
         Ok(Known::L1(Box::new(FromL1 { domain, set, terms })))
     })
+}
+
+fn operators_of(path: &Path) -> eyre::Result<Known> {
+    let json = read(path, OperatorsFile::<mach_core::Bn254>::MAX_BYTES)?;
+    let file = OperatorsFile::from_json(&json).wrap_err_with(|| path.display().to_string())?;
+    Ok(Known::File(Box::new(file)))
 }
 
 /// What the configuration file says, with the flags over it.

@@ -196,6 +196,11 @@ fn unset(config: &Config) -> Vec<String> {
     let has_contracts = l1.deployment.is_some() || l1.registry_coordinator.is_some();
     // A verifier knows no contracts.
     let needed = [
+        (
+            !operator.aggregators.is_empty(),
+            "operator.aggregators is not set",
+            1,
+        ),
         (l1.rpc.is_some(), "l1.rpc is not set", 2),
         (
             has_contracts,
@@ -252,6 +257,15 @@ fn contradictions(config: &Config) -> Vec<String> {
     }
     if config.aggregator.web3signer.is_some() && config.aggregator.address.is_none() {
         wrong.push("aggregator.web3signer needs aggregator.address, its account".to_owned());
+    }
+    let aggregator = &config.aggregator;
+    if aggregator.legacy_listen.is_some() || aggregator.legacy_grpc_listen.is_some() {
+        if config.rollups.len() != 1 {
+            wrong.push("aggregator.legacy_listen is about one rollup: one [[rollup]]".to_owned());
+        }
+        if aggregator.legacy_ecdsa_key.is_none() {
+            wrong.push("aggregator.legacy_listen needs aggregator.legacy_ecdsa_key".to_owned());
+        }
     }
     if config.aggregator.tls_certificate.is_some() != config.aggregator.tls_key.is_some() {
         wrong.push("aggregator.tls_certificate and tls_key need each other".to_owned());

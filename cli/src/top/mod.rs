@@ -84,11 +84,14 @@ pub(crate) fn run(args: &TopArgs) -> eyre::Result<Outcome> {
 impl TopArgs {
     /// Where the finality API is.
     fn url(&self) -> eyre::Result<Url> {
+        if let Some(api) = &self.api {
+            return Ok(api.clone());
+        }
         let of_file = match &self.config {
             Some(file) => config::load(file)?.finality_api(),
             None => None,
         };
-        self.api.clone().or(of_file).ok_or_eyre(
+        of_file.ok_or_eyre(
             "the file of --config does not say where the finality API is: set top.api, or \
              api.listen if the aggregator has this file, or give --api",
         )

@@ -48,6 +48,10 @@ fn a_certificate_is_as_good_as_what_is_known_of_its_operators() {
     let digest = alone["operatorsDigest"].as_str().unwrap();
     for (more, from) in [
         (&["--operators", &operators][..], "file"),
+        (
+            &["--operators", &operators, "--config", "absent.toml"],
+            "file",
+        ),
         (&["--operators-digest", digest], "digest"),
         (&["--trust-operators"], "certificate"),
     ] {

@@ -124,6 +124,29 @@ fn what_init_was_not_told_is_missing() {
     ] {
         assert!(told.contains(missing), "{missing}: {told}");
     }
+    // What an operator sends to nobody, and the original's aggregator of several rollups.
+    let written = std::fs::read_to_string(folder.join("mach.toml")).unwrap();
+    let (sends, listens) = ("aggregators = [\"http", "[aggregator]");
+    assert!(
+        written.contains(sends) && written.contains(listens),
+        "{written}"
+    );
+    let listens_too = "[aggregator]\nlegacy_listen = \"127.0.0.1:0\"";
+    let written = written.replacen(listens, listens_too, 1);
+    let kept = |line: &&str| !line.starts_with("aggregators = ");
+    let written: Vec<_> = written.lines().filter(kept).collect();
+    std::fs::write(folder.join("alone.toml"), written.join("\n")).unwrap();
+    let told = text(&mach(
+        folder,
+        &["config", "check", "--config", "alone.toml"],
+    ));
+    for missing in [
+        "operator.aggregators is not set, so that operator run does not start",
+        "aggregator.legacy_listen is about one rollup: one [[rollup]]",
+        "aggregator.legacy_listen needs aggregator.legacy_ecdsa_key",
+    ] {
+        assert!(told.contains(missing), "{missing}: {told}");
+    }
     let args = ["init", "--role", "verifier", "--out", "verifier.toml"];
     assert_eq!(mach(folder, &args).status.code(), Some(0));
     let checked = mach(folder, &["config", "check", "--config", "verifier.toml"]);

@@ -130,6 +130,11 @@ async fn configured(url: &str) {
     let (code, output) = top(&["--config", &told, "--once", "--api", url]).await;
     assert_eq!(code, Some(0), "{}", errors(&output));
 
+    // What a flag says needs no file.
+    let absent = path("absent.toml");
+    let (code, output) = top(&["--config", &absent, "--once", "--api", url]).await;
+    assert_eq!(code, Some(0), "{}", errors(&output));
+
     let silent = path("silent.toml");
     std::fs::write(&silent, "").unwrap();
     let (code, output) = top(&["--config", &silent, "--once"]).await;
