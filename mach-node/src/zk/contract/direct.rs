@@ -49,8 +49,30 @@ impl L1ZkContract {
         let damaged = || ZkContractError::Gone("the header that was kept is damaged".into());
         let header = opened.headers.first().ok_or_else(damaged)?;
         let named: Header = alloy_rlp::decode_exact(header).map_err(|_| damaged())?;
+        let mut standing = Vec::new();
+        let looked = self.standing(alert, named.timestamp, &mut standing).await;
+        let convicted = match looked {
+            Ok(()) => self.convict_each(alert, opened, header, &standing).await,
+            Err(error) => Err(error),
+        };
+        if convicted.is_err() && !standing.is_empty() {
+            // The next look begins with them, and not behind them.
+            self.looks().retain(|(root, _), _| *root != alert.claimed);
+        }
+        convicted
+    }
+
+    /// Convicts each of these that can be, and says under which id the first.
+    async fn convict_each(
+        &self,
+        alert: &Alert,
+        opened: &Descent,
+        header: &Bytes,
+        standing: &[Proposal],
+    ) -> Result<Option<(B256, Target)>, ZkContractError> {
         let (mut convicted, mut refused) = (None, None);
-        for mut proposal in self.standing(alert, named.timestamp).await? {
+        for proposal in standing {
+            let mut proposal = *proposal;
             proposal.expected = alert.computed;
             match self.convict_one(&proposal, opened, header).await {
                 Ok(id) => {
@@ -94,11 +116,16 @@ impl L1ZkContract {
         raised_by(manager.address(), &sent.await.map_err(not_sent)?)
     }
 
-    /// Where the root of an alert stands on L1, of those that count, as far as was looked.
-    async fn standing(&self, alert: &Alert, since: u64) -> Result<Vec<Proposal>, ZkContractError> {
+    /// Adds where the root of an alert stands on L1, of what counts and as far as was looked.
+    async fn standing(
+        &self,
+        alert: &Alert,
+        since: u64,
+        standing: &mut Vec<Proposal>,
+    ) -> Result<(), ZkContractError> {
         let (provider, from) = (self.provider(), alert.block.number);
         let outputs = self.sources.outputs(provider, from).await?;
-        let mut standing = self.counting(alert, outputs).await?;
+        standing.extend(self.counting(alert, outputs).await?);
         for game_type in self.sources.game_types(provider, since).await? {
             let what = (alert.claimed, game_type);
             let mut left = self.games_at_a_time;
@@ -112,7 +139,7 @@ impl L1ZkContract {
                 }
             }
         }
-        Ok(standing)
+        Ok(())
     }
 
     /// Those of these that have the root of the alert and count.

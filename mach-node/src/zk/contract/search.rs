@@ -145,7 +145,7 @@ impl L1ZkContract {
         failure.map_or(Ok(None), |error| Err(ZkContractError::Backend(error)))
     }
 
-    fn looks(&self) -> MutexGuard<'_, BTreeMap<(B256, u32), u64>> {
+    pub(super) fn looks(&self) -> MutexGuard<'_, BTreeMap<(B256, u32), u64>> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

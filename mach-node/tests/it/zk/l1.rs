@@ -35,7 +35,7 @@ use mach_devnet::{
 };
 use mach_node::{
     store::MemoryStore,
-    zk::{Case, L1ZkContract, RollupChain, Stage, ZkConfig, ZkMode},
+    zk::{Case, Descent, L1ZkContract, RollupChain, Stage, Target, ZkConfig, ZkContract, ZkMode},
 };
 use mach_prove::Worth;
 use mach_verify::{
@@ -1135,6 +1135,80 @@ async fn a_false_output_that_is_proposed_again_is_convicted_again() {
         assert_eq!(world.proved().await, [output, output]);
         assert_eq!(world.convictions().await, 2);
     }
+}
+
+/// Games of a root may be right and wrong: whoever claims it of the height that it is of says the truth.
+#[tokio::test]
+async fn a_root_that_is_right_in_one_place_is_convicted_where_it_is_wrong() {
+    let world = World::new(1, |config| {
+        config.game_factory = Some(DISPUTE_GAME_FACTORY);
+        config.proposer = Some(PROPOSER.address);
+    })
+    .await;
+    world.produce(3);
+    // In the oracle and in a game, for block 3.
+    world.propose(3);
+    let l2 = world.devnet.l2();
+    let [right, root] = [2, 3].map(|number| l2.claimed_output_root(number).unwrap().unwrap());
+    let create = createCall {
+        gameType: 0,
+        rootClaim: root,
+        extraData: U256::from(2).abi_encode().into(),
+    };
+    let proposer = submitter_of(world.devnet.l1().provider(), &PROPOSER).await;
+    proposer.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
+
+    let block = l2.l2_block(2).unwrap();
+    let fault = Mismatch::check(root, right).map(Fault::OutputRoot).unwrap();
+    let alert = Alert::new(&block, &fault);
+    let header = l2.l2_block(3).unwrap().header.inner().clone();
+    let opened = Descent {
+        state_root: header.state_root,
+        message_passer: header.withdrawals_root.unwrap(),
+        block_hash: header.hash_slow(),
+        headers: vec![alloy_rlp::encode(&header).into()],
+        account_proof: Vec::new(),
+    };
+    let (contract, _) = world.watching().await;
+    let convicted = contract.convict(&alert, &opened).await.unwrap();
+    let Some((_, Target::Published(proposal))) = convicted else {
+        panic!("{convicted:?}")
+    };
+    assert_eq!((proposal.root, proposal.number), (root, 2));
+    assert_eq!(world.proved().await, [(Accused::GameClaim, 2)]);
+    assert_eq!(world.convictions().await, 1);
+}
+
+/// L1 fails when the game was found, and there are more games than one look takes: the next one does not begin behind it.
+#[tokio::test]
+async fn a_game_whose_conviction_failed_is_looked_at_again() {
+    let world = World::new(1, |config| of_games(config, PROPOSER.address)).await;
+    world.propose(2);
+    let stranger = submitter(world.devnet.l1().provider(), 2).await;
+    for junk in 0..63 {
+        let create = createCall {
+            gameType: 0,
+            rootClaim: B256::from(U256::from(junk + 1)),
+            extraData: U256::from(3).abi_encode().into(),
+        };
+        stranger.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
+    }
+    let alert = output_lie(&world).await;
+    world.devnet.proposer().propose(3).unwrap();
+    let left = Arc::new(AtomicUsize::new(0));
+    let l1 = ailing_l1(&world, Z::getAlertsLengthCall::SELECTOR, &left);
+    let manager = ZkServiceManager::new(l1.clone(), world.manager.address());
+    let l2: RootProvider = world.devnet.l2().provider();
+    let chain = RollupChain::new([l2.clone().erased()]).with_op_nodes([l2.erased()]);
+    let contract = L1ZkContract::connect(manager, submitter(l1, 1).await).await;
+    let contract = contract.unwrap().with_chain(chain).with_games_at_a_time(1);
+    let opened = contract.open(&alert).await.unwrap().unwrap();
+    left.store(1, SeqCst);
+    assert!(contract.convict(&alert, &opened).await.is_err());
+    assert_eq!(left.load(SeqCst), 0);
+    assert!(contract.convict(&alert, &opened).await.unwrap().is_some());
+    assert_eq!(world.proved().await, [(Accused::GameClaim, 3)]);
+    assert_eq!(world.convictions().await, 1);
 }
 
 /// Right outputs were looked at, and are replaced before the next look: there are no fewer then than before.
