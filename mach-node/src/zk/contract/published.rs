@@ -76,11 +76,11 @@ pub(super) struct Sources {
     factory: Option<Address>,
 }
 
-/// What of the games was looked at.
+/// What of the games was looked at: the newest and all that came since, and older ones.
 #[derive(Debug)]
 pub(super) struct SeenGames {
     newer: Seen,
-    /// Number up to which those from before the first look were not looked at yet.
+    /// Number up to which those from before the newest of the first look were not looked at yet.
     older: u64,
     /// Of these, how many of the rollup's own are looked for.
     wanted: u64,
@@ -249,23 +249,24 @@ impl Sources {
             older,
             wanted,
         } = seen;
-        if newer.next.is_none() {
-            (newer.next, *older) = (Some(count), count);
-        }
+        let is_first = newer.next.is_none();
         let at = |index| self.game_of(provider, factory, index);
         let marked = |index| at(index).map_ok(|(mark, _)| mark).boxed();
         let further = newer.further(count, marked).await?;
+        if is_first {
+            *older = further.start;
+        }
         let mut games = stream::iter(further).map(at).buffered(AT_A_TIME);
         while let Some(game) = games.next().await {
             let (mark, own) = game?;
             newer.saw(mark);
             found.extend(own);
         }
-        // L1 may have lost some.
-        *older = (*older).min(count);
         let further = (older.saturating_sub(AT_A_LOOK)..*older).rev();
         let mut games = stream::iter(further).map(at).buffered(AT_A_TIME);
+        // A node that is behind has them later.
         while *wanted > 0
+            && *older <= count
             && let Some(game) = games.next().await
         {
             let own = game?.1;
@@ -426,7 +427,145 @@ pub(super) async fn read<C: SolCall>(
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{Arc, Mutex},
+        task::{Context, Poll},
+    };
+
+    use alloy_json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload};
+    use alloy_primitives::{B256, Bytes};
+    use alloy_provider::RootProvider;
+    use alloy_rpc_client::RpcClient;
+    use alloy_sol_types::SolValue;
+    use alloy_transport::{TransportError, TransportFut};
+    use mach_contracts_bindings::zk::abi::Games;
+    use tower::Service;
+
     use super::*;
+
+    /// The one game of the rollup's own.
+    const OWN: Address = Address::repeat_byte(0xaa);
+
+    /// An L1 with a factory of games.
+    #[derive(Clone, Default)]
+    struct Factory(Arc<Mutex<Made>>);
+
+    #[derive(Default)]
+    struct Made {
+        games: Vec<Address>,
+        /// Whether it says that there are none.
+        knows_none: bool,
+    }
+
+    impl Factory {
+        fn of(count: u64) -> Self {
+            let game = |number| Address::from_word(B256::from(U256::from(number + 1)));
+            let this = Self::default();
+            this.0.lock().unwrap().games = (0..count).map(game).collect();
+            this
+        }
+
+        fn puts_own(&self, number: usize) {
+            self.0.lock().unwrap().games[number] = OWN;
+        }
+
+        fn knows_none(&self, knows_none: bool) {
+            self.0.lock().unwrap().knows_none = knows_none;
+        }
+
+        /// Numbers of the rollup's own games that a look finds.
+        async fn look(&self, seen: &mut SeenGames) -> Vec<u64> {
+            let provider: RootProvider = RootProvider::new(RpcClient::new(self.clone(), true));
+            let provider = provider.erased();
+            let sources = Sources {
+                rollup: U256::ZERO,
+                manager: Address::ZERO,
+                oracle: None,
+                factory: Some(Address::ZERO),
+            };
+            let mut found = VecDeque::new();
+            let looked = sources.further_games(&provider, seen, &mut found);
+            looked.await.unwrap();
+            found.iter().map(|it| it.index).collect()
+        }
+
+        fn answer(&self, to: Address, input: &[u8]) -> Vec<u8> {
+            let made = self.0.lock().unwrap();
+            let selector: [u8; 4] = input[..4].try_into().unwrap();
+            match selector {
+                gameCountCall::SELECTOR => {
+                    let count = if made.knows_none { 0 } else { made.games.len() };
+                    U256::from(count).abi_encode()
+                }
+                gameAtIndexCall::SELECTOR => {
+                    let asked = gameAtIndexCall::abi_decode(input).unwrap();
+                    let number: usize = asked.index.to();
+                    gameAtIndexCall::abi_encode_returns(&gameAtIndexReturn {
+                        gameType: 0,
+                        timestamp: 5,
+                        proxy: made.games[number],
+                    })
+                }
+                Z::gamesOfCall::SELECTOR => Z::gamesOfCall::abi_encode_returns(&vec![Games {
+                    gameType: 0,
+                    proposer: OWN,
+                }]),
+                // The creator, the root or the height.
+                _ => to.into_word().to_vec(),
+            }
+        }
+    }
+
+    impl Service<RequestPacket> for Factory {
+        type Response = ResponsePacket;
+        type Error = TransportError;
+        type Future = TransportFut<'static>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, packet: RequestPacket) -> Self::Future {
+            let request = packet.as_single().unwrap();
+            let params = request.params().unwrap().get();
+            let params: Vec<serde_json::Value> = serde_json::from_str(params).unwrap();
+            let asked: TransactionRequest = serde_json::from_value(params[0].clone()).unwrap();
+            let to = *asked.to.unwrap().to().unwrap();
+            let answer = Bytes::from(self.answer(to, asked.input.input().unwrap()));
+            let answer = serde_json::value::to_raw_value(&answer).unwrap();
+            let response = Response {
+                id: request.id().clone(),
+                payload: ResponsePayload::Success(answer),
+            };
+            Box::pin(std::future::ready(Ok(ResponsePacket::Single(response))))
+        }
+    }
+
+    /// L1 is reorganised, and has as many games as before.
+    #[tokio::test]
+    async fn a_game_that_took_the_place_of_one_of_the_first_look_is_looked_at() {
+        let (factory, mut seen) = (Factory::of(3), SeenGames::default());
+        assert!(factory.look(&mut seen).await.is_empty());
+        factory.puts_own(2);
+        assert_eq!(factory.look(&mut seen).await, [2]);
+        assert!(factory.look(&mut seen).await.is_empty());
+    }
+
+    /// More games than are remembered, so that it is not found among those that are looked at again.
+    #[tokio::test]
+    async fn a_node_that_knows_of_no_games_for_a_moment_hides_no_older_one() {
+        let (factory, mut seen) = (Factory::of(1_500), SeenGames::default());
+        factory.puts_own(5);
+        assert!(factory.look(&mut seen).await.is_empty());
+        factory.knows_none(true);
+        assert!(factory.look(&mut seen).await.is_empty());
+        factory.knows_none(false);
+        let mut found = Vec::new();
+        for _ in 0..1_500_u64.div_ceil(AT_A_LOOK) {
+            found.extend(factory.look(&mut seen).await);
+        }
+        assert_eq!(found, [5]);
+    }
 
     /// A header that says that its block is of next year does not hide the game of today that leads to it.
     #[test]

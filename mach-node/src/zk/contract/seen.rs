@@ -39,11 +39,13 @@ impl Seen {
             None => count.saturating_sub(AT_A_LOOK),
             Some(next) => {
                 self.forget_replaced(next, count, at).await?;
-                self.next.unwrap_or(next).min(count)
+                // A node that knows of none for a moment sets nobody back to the first.
+                let lowest = next.saturating_sub(MAX_MARKS as u64);
+                self.next.unwrap_or(next).min(count).max(lowest)
             }
         };
         self.next = Some(next);
-        Ok(next..next.saturating_add(AT_A_LOOK).min(count))
+        Ok(next..next.saturating_add(AT_A_LOOK).min(count).max(next))
     }
 
     /// The next one was looked at.
@@ -148,6 +150,18 @@ mod tests {
         assert_eq!(seen.marks.len(), MAX_MARKS);
         let after: Vec<Mark> = list(0..5_000, 6).collect();
         let again = looked(&mut seen, &after).await;
+        assert_eq!(again, (5_000 - MAX_MARKS as u64..5_000).collect::<Vec<_>>());
+    }
+
+    /// An answer that there are none sets the look back by what is remembered, and not to the first.
+    #[tokio::test]
+    async fn a_node_that_knows_of_none_for_a_moment_sets_nobody_back_to_the_first() {
+        let mut seen = Seen::default();
+        assert!(looked(&mut seen, &[]).await.is_empty());
+        let all: Vec<Mark> = list(0..5_000, 5).collect();
+        assert_eq!(looked(&mut seen, &all).await.len(), 5_000);
+        assert!(looked(&mut seen, &[]).await.is_empty());
+        let again = looked(&mut seen, &all).await;
         assert_eq!(again, (5_000 - MAX_MARKS as u64..5_000).collect::<Vec<_>>());
     }
 }

@@ -45,13 +45,7 @@ impl L1ZkContract {
             sources.further_outputs(provider, outputs, waiting).await,
             sources.further_games(provider, games, waiting).await,
         ];
-        while waiting.len() > MAX_WAITING {
-            let oldest = waiting.pop_front();
-            warn!(
-                ?oldest,
-                "too many output roots wait for their blocks: one is not compared"
-            );
-        }
+        make_room(waiting);
         for _ in 0..waiting.len() {
             let Some(proposal) = waiting.pop_front() else {
                 break;
@@ -95,5 +89,51 @@ impl L1ZkContract {
         warn!(block = %alert.block, claimed = %proposal.root, computed = %root, "another output root stands on L1");
         alerts.raise(&alert).await?;
         Ok(true)
+    }
+}
+
+/// Gives up those whose blocks come last: a root of a block that is there or comes soon is not pushed out by claims about
+/// heights without end, which is what a proposer can make so many of.
+fn make_room(waiting: &mut VecDeque<Proposal>) {
+    while waiting.len() > MAX_WAITING {
+        let places = waiting.iter().enumerate();
+        let highest = places.max_by_key(|(_, it)| it.number);
+        let Some(highest) = highest.map(|(place, _)| place) else {
+            return;
+        };
+        let highest = waiting.remove(highest);
+        warn!(
+            ?highest,
+            "too many output roots wait for their blocks: one is not compared"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, B256};
+
+    use super::{super::Source, *};
+
+    fn of(number: u64) -> Proposal {
+        Proposal {
+            source: Source::Oracle(Address::ZERO),
+            index: number,
+            posted_at: 0,
+            root: B256::ZERO,
+            number,
+            expected: B256::ZERO,
+        }
+    }
+
+    /// Some that were not compared yet stand in front of many that wait for blocks to come.
+    #[test]
+    fn heights_without_end_push_out_no_root_of_a_block_that_is_there() {
+        let far = 1_000_000..1_000_000 + MAX_WAITING as u64;
+        let mut waiting: VecDeque<Proposal> = (1..=9).chain(far).map(of).collect();
+        make_room(&mut waiting);
+        assert_eq!(waiting.len(), MAX_WAITING);
+        let there = waiting.iter().filter(|it| it.number < 10);
+        assert_eq!(there.count(), 9);
     }
 }
