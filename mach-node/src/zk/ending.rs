@@ -1,6 +1,6 @@
 //! What there is to do once a proof is there, or where none is needed.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use alloy_primitives::B256;
 use tracing::info;
@@ -75,7 +75,7 @@ impl<S: Store> Inner<S> {
             let reason = "what the output root is the hash of cannot be read";
             return Ok(Step::Back(Stage::Found, reason.into()));
         };
-        self.again().remove(digest);
+        self.held(digest, |held| held.again = false);
         match self.contract.convict(&case.alert, &opened).await {
             Ok(Some((id, target))) => Ok(Step::next(Stage::Convicted { id, target })),
             Ok(None) if self.is_within(case, self.config.published_within) => Ok(Step::Wait),
@@ -103,7 +103,7 @@ impl<S: Store> Inner<S> {
         }
         match self.contract.is_settled(id, target).await? {
             // Proposed once more, it may: what it takes to convict it is still there.
-            true if case.basis.is_none() && self.again().remove(digest) => {
+            true if self.held(digest, |held| mem::take(&mut held.again)) == Some(true) => {
                 Ok(Step::next(Stage::Opened))
             }
             true => Ok(Step::next(Stage::Done { id })),

@@ -24,7 +24,7 @@ mod step;
 mod target;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -93,14 +93,31 @@ struct Inner<S> {
     config: ZkConfig,
     context: Context,
     domain: Domain,
-    cases: Mutex<BTreeMap<B256, Case>>,
-    paces: Mutex<BTreeMap<B256, Pace>>,
-    /// Wrong output roots that were found once more since it was looked where they stand.
-    again: Mutex<HashSet<B256>>,
+    cases: Mutex<BTreeMap<B256, Held>>,
+    /// Held while a row and its case are changed, so that they stay the same.
+    writing: tokio::sync::Mutex<()>,
     /// Cases whose alert is on its way to L1.
     raising: Mutex<HashSet<B256>>,
     queued: Notify,
     proving: Semaphore,
+}
+
+/// A case, and what a new process need not know of it.
+struct Held {
+    case: Case,
+    pace: Pace,
+    /// Whether its output root was found once more since it was looked where it stands.
+    again: bool,
+}
+
+impl From<Case> for Held {
+    fn from(case: Case) -> Self {
+        Self {
+            case,
+            pace: Pace::default(),
+            again: false,
+        }
+    }
 }
 
 impl<S: Store> ZkMode<S> {
@@ -136,6 +153,7 @@ impl<S: Store> ZkMode<S> {
         if open > 0 {
             info!(cases = open, again, "cases of an earlier run go on");
         }
+        let held = |(digest, case)| (digest, Held::from(case));
         Ok(Self(Arc::new(Inner {
             rows,
             contract,
@@ -144,9 +162,8 @@ impl<S: Store> ZkMode<S> {
             config,
             context,
             domain,
-            cases: Mutex::new(cases),
-            paces: Mutex::default(),
-            again: Mutex::default(),
+            cases: Mutex::new(cases.into_iter().map(held).collect()),
+            writing: tokio::sync::Mutex::default(),
             raising: Mutex::default(),
             queued: Notify::new(),
             proving: Semaphore::new(1),
@@ -155,7 +172,9 @@ impl<S: Store> ZkMode<S> {
 
     /// All cases, the oldest first.
     pub fn cases(&self) -> Vec<Case> {
-        let mut cases: Vec<_> = self.0.cases().values().cloned().collect();
+        let mut cases: Vec<_> = (self.0.cases().values())
+            .map(|held| held.case.clone())
+            .collect();
         cases.sort_by_key(|case| (case.found_at, case.alert.block.number));
         cases
     }
@@ -163,32 +182,41 @@ impl<S: Store> ZkMode<S> {
     /// How the cases are, for those who watch.
     pub fn status(&self) -> ZkStatus {
         let escalate_after = self.0.config.escalate_after.as_secs();
-        ZkStatus::of(self.0.cases().values(), escalate_after, now())
+        let cases = self.0.cases();
+        ZkStatus::of(cases.values().map(|it| &it.case), escalate_after, now())
     }
 
     /// Works on the cases until `shutdown`. A prover at work is stopped then, and goes on with the
     /// next process as far as it can.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let mut at_work = FuturesUnordered::new();
-        let mut taken = HashMap::new();
-        let mut prune_at = Instant::now();
-        loop {
-            if prune_at <= Instant::now() {
+        let working = async {
+            let mut at_work = FuturesUnordered::new();
+            let mut taken = HashMap::new();
+            loop {
+                while at_work.len() < MAX_AT_WORK
+                    && let Some((digest, kind)) = self.0.next(&taken)
+                {
+                    taken.insert(digest, kind);
+                    at_work.push(self.0.work(digest));
+                }
+                tokio::select! {
+                    Some(digest) = at_work.next() => { taken.remove(&digest); }
+                    () = self.0.queued.notified() => {}
+                    () = tokio::time::sleep(TICK) => {}
+                }
+            }
+        };
+        // Beside the cases, and not in between: it waits for what one of them may be writing.
+        let pruning = async {
+            loop {
                 self.0.prune().await;
-                prune_at = Instant::now() + PRUNE_INTERVAL;
+                tokio::time::sleep(PRUNE_INTERVAL).await;
             }
-            while at_work.len() < MAX_AT_WORK
-                && let Some((digest, kind)) = self.0.next(&taken)
-            {
-                taken.insert(digest, kind);
-                at_work.push(self.0.work(digest));
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                Some(digest) = at_work.next() => { taken.remove(&digest); }
-                () = self.0.queued.notified() => {}
-                () = tokio::time::sleep(TICK) => {}
-            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = working => {}
+            () = pruning => {}
         }
     }
 }
@@ -209,83 +237,86 @@ impl<S: Store> AlertSink for ZkMode<S> {
 }
 
 impl<S: Store> Inner<S> {
-    fn cases(&self) -> MutexGuard<'_, BTreeMap<B256, Case>> {
+    fn cases(&self) -> MutexGuard<'_, BTreeMap<B256, Held>> {
         self.cases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn paces(&self) -> MutexGuard<'_, BTreeMap<B256, Pace>> {
-        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn again(&self) -> MutexGuard<'_, HashSet<B256>> {
-        self.again.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does something to a case, unless it was forgotten.
+    fn held<T>(&self, digest: &B256, act: impl FnOnce(&mut Held) -> T) -> Option<T> {
+        self.cases().get_mut(digest).map(act)
     }
 
     fn raising(&self) -> MutexGuard<'_, HashSet<B256>> {
         self.raising.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The oldest open case that is due, and that nobody works on.
+    /// The open case that has been due for longest, and that nobody works on: those whose nodes are slow leave a turn to
+    /// the others.
     fn next(&self, taken: &HashMap<B256, AlertKind>) -> Option<(B256, AlertKind)> {
-        let (cases, paces, now) = (self.cases(), self.paces(), Instant::now());
+        let (cases, now) = (self.cases(), Instant::now());
         let outputs = taken.values().filter(|kind| **kind == OUTPUT).count();
-        let due = cases.iter().filter(|(digest, case)| {
-            let is_due = paces.get(*digest).is_none_or(|it| it.is_due(now));
+        let due = cases.iter().filter(|(digest, Held { case, pace, .. })| {
             let has_turn = case.alert.kind != OUTPUT || outputs < MAX_OUTPUTS_AT_WORK;
-            case.stage.is_open() && is_due && has_turn && !taken.contains_key(*digest)
+            case.stage.is_open() && pace.is_due(now) && has_turn && !taken.contains_key(*digest)
         });
-        due.min_by_key(|(_, case)| case.found_at)
-            .map(|(digest, case)| (*digest, case.alert.kind))
+        due.min_by_key(|(_, held)| (held.pace.due(), held.case.found_at))
+            .map(|(digest, held)| (*digest, held.case.alert.kind))
     }
 
+    /// Makes a case of it, unless there is one.
     async fn put(&self, alert: &Alert) -> Result<(), SinkError> {
         let digest = Statement::from(alert.clone()).digest(&self.domain);
-        {
-            let cases = self.cases();
-            if let Some(known) = cases.get(&digest) {
-                let is_over = !known.stage.is_open();
-                // The same root may be proposed again, which takes another conviction.
-                if alert.kind == OUTPUT && !is_over {
-                    self.again().insert(digest);
-                }
-                if alert.kind != OUTPUT || !is_over {
-                    return Ok(());
-                }
-            }
-            let is_open = |case: &&Case| case.stage.is_open() && case.alert.kind != OUTPUT;
-            if alert.kind != OUTPUT && cases.values().filter(is_open).count() >= MAX_OPEN {
-                return Err(SinkError::Backend("too many cases are open".into()));
+        let writing = self.writing.lock().await;
+        let known = self.held(&digest, |held| {
+            // The same root may be proposed again, which takes another conviction.
+            held.again |= alert.kind == OUTPUT;
+            held.case.clone()
+        });
+        let case = match known {
+            Some(known) if alert.kind != OUTPUT || known.stage.is_open() => return Ok(()),
+            _ => self.new_case(alert)?,
+        };
+        let written = self.rows.write(&digest, &case, &Kept::default()).await;
+        written.map_err(|error| SinkError::Backend(Box::new(error)))?;
+        info!(block = %alert.block, rule = alert.rule, "a case for a proof");
+        self.insert(digest, case);
+        self.held(&digest, |held| held.pace = Pace::due_now());
+        drop(writing);
+        self.crowd_out().await;
+        self.queued.notify_one();
+        Ok(())
+    }
+
+    fn insert(&self, digest: B256, case: Case) {
+        match self.cases().entry(digest) {
+            Entry::Occupied(mut known) => known.get_mut().case = case,
+            Entry::Vacant(new) => {
+                new.insert(case.into());
             }
         }
-        let case = Case {
+    }
+
+    fn new_case(&self, alert: &Alert) -> Result<Case, SinkError> {
+        let cases = self.cases();
+        let open = cases
+            .values()
+            .filter(|it| it.case.stage.is_open() && it.case.alert.kind != OUTPUT);
+        if alert.kind != OUTPUT && open.count() >= MAX_OPEN {
+            return Err(SinkError::Backend("too many cases are open".into()));
+        }
+        Ok(Case {
             alert: alert.clone(),
             found_at: now(),
             basis: None,
             stage: Stage::Found,
             trouble: None,
             ended_at: None,
-        };
-        let written = self.rows.write(&digest, &case, &Kept::default()).await;
-        written.map_err(|error| SinkError::Backend(Box::new(error)))?;
-        info!(block = %alert.block, rule = alert.rule, "a case for a proof");
-        {
-            let mut cases = self.cases();
-            if cases
-                .get(&digest)
-                .is_none_or(|known| !known.stage.is_open())
-            {
-                cases.insert(digest, case);
-            }
-        }
-        self.paces().remove(&digest);
-        self.crowd_out().await;
-        self.queued.notify_one();
-        Ok(())
+        })
     }
 
     /// Does one step of a case; answers which case it was.
     async fn work(&self, digest: B256) -> B256 {
-        let case = self.cases().get(&digest).cloned();
+        let case = self.held(&digest, |held| held.case.clone());
         let Some(case) = case else { return digest };
         let _raising = Raising {
             all: &self.raising,
@@ -329,7 +360,9 @@ impl<S: Store> Inner<S> {
                 self.troubled(digest, failed).await;
             }
             Step::Wait => self.wait(digest),
-            Step::Busy => self.paces().entry(digest).or_default().soon(&self.config),
+            Step::Busy => {
+                self.held(&digest, |held| held.pace.soon(&self.config));
+            }
             Step::Never {
                 reason,
                 is_mendable,
@@ -349,7 +382,7 @@ impl<S: Store> Inner<S> {
         info!(%block, stage, "the case goes on");
         self.crowd_out().await;
         if is_further {
-            self.paces().remove(&digest);
+            self.held(&digest, |held| held.pace = Pace::default());
         } else {
             // It was here before, and came back.
             self.wait(digest);
@@ -391,7 +424,7 @@ impl<S: Store> Inner<S> {
         let (block, stage) = (case.alert.block, case.stage.name());
         let (tries, reason) = (trouble.tries, trouble.reason.clone());
         let is_loud = age >= self.config.escalate_after.as_secs()
-            && self.paces().entry(digest).or_default().escalates(age);
+            && self.held(&digest, |held| held.pace.escalates(age)) == Some(true);
         if is_loud {
             error!(%block, stage, tries, seconds = age, reason, "the case is stuck: somebody has to look");
         } else {
@@ -416,61 +449,62 @@ impl<S: Store> Inner<S> {
 
     /// Writes a case. Without that nothing of it counts, except that it failed.
     async fn keep(&self, digest: B256, case: Case, kept: &Kept) -> bool {
+        let _writing = self.writing.lock().await;
+        let is_again = self.held(&digest, |held| held.again) == Some(true);
+        if is_again && matches!(case.stage, Stage::Done { .. }) {
+            // Proposed once more in the last moment: that is looked at before it is over.
+            return false;
+        }
+        let known = self.held(&digest, |held| held.case.clone());
         let written = self.rows.write(&digest, &case, kept).await;
-        let is_same_stage = (self.cases().get(&digest)).is_some_and(|it| it.stage == case.stage);
         if let Err(error) = &written {
             let error: &dyn std::error::Error = error;
             warn!(block = %case.alert.block, error, "the step is not kept");
-            if !is_same_stage {
-                let reason = chain(error);
-                let known = self.cases().get(&digest).cloned();
+            if known.as_ref().is_none_or(|it| it.stage != case.stage) {
                 if let Some(known) = known {
-                    let failed = self.failed(&known, &reason, Failure::Outside);
-                    self.cases().insert(digest, failed);
+                    let failed = self.failed(&known, &chain(error), Failure::Outside);
+                    self.insert(digest, failed);
                 }
                 return false;
             }
         }
-        self.cases().insert(digest, case);
+        self.insert(digest, case);
         written.is_ok()
     }
 
     fn wait(&self, digest: B256) {
-        self.paces().entry(digest).or_default().later(&self.config);
+        self.held(&digest, |held| held.pace.later(&self.config));
     }
 
     /// Forgets the oldest wrong output roots of those that wait, if they are too many.
     async fn crowd_out(&self) {
+        let _writing = self.writing.lock().await;
         for stage in [Stage::Found, Stage::Opened] {
-            while let Some(digest) = self.oldest_of_too_many(&stage) {
+            while let Some((digest, alert)) = self.first_of_too_many(&stage) {
                 let removed = self.rows.remove(&digest).await;
                 if let Err(error) = &removed {
                     let error = error as &dyn std::error::Error;
                     warn!(%digest, error, "a wrong output root is kept, though there are too many");
                     return;
                 }
-                let case = self.cases().remove(&digest);
-                self.paces().remove(&digest);
-                self.again().remove(&digest);
-                if let Some(Case { alert, .. }) = case {
-                    let (block, claimed, stage) = (alert.block, alert.claimed, stage.name());
-                    warn!(%block, %claimed, stage, "too many wrong output roots wait: the oldest is forgotten");
-                }
+                self.cases().remove(&digest);
+                let (block, claimed, stage) = (alert.block, alert.claimed, stage.name());
+                warn!(%block, %claimed, stage, "too many wrong output roots wait: one is forgotten");
             }
         }
     }
 
-    fn oldest_of_too_many(&self, stage: &Stage) -> Option<B256> {
+    fn first_of_too_many(&self, stage: &Stage) -> Option<(B256, Alert)> {
         let cases = self.cases();
         let waiting = || {
-            let all = cases.iter();
+            let all = cases.iter().map(|(digest, held)| (digest, &held.case));
             all.filter(|(_, case)| case.alert.kind == OUTPUT && case.stage == *stage)
         };
         if waiting().count() <= MAX_OUTPUTS {
             return None;
         }
-        let oldest = waiting().min_by_key(|(_, case)| (case.found_at, case.alert.block.number));
-        oldest.map(|(digest, _)| *digest)
+        let first = waiting().min_by_key(|(_, case)| (case.found_at, case.alert.block.number));
+        first.map(|(digest, case)| (*digest, case.alert.clone()))
     }
 
     /// Forgets cases that ended long ago, and the oldest of too many: output roots first, since more of these come for less.
@@ -478,7 +512,7 @@ impl<S: Store> Inner<S> {
         let oldest = now().saturating_sub(self.config.keep_ended.as_secs());
         let mut ended: Vec<(bool, u64, B256)> = {
             let cases = self.cases();
-            let ended = cases.iter().filter_map(|(digest, case)| {
+            let ended = cases.iter().filter_map(|(digest, Held { case, .. })| {
                 Some((case.alert.kind != OUTPUT, case.ended_at?, *digest))
             });
             ended.collect()
@@ -489,12 +523,15 @@ impl<S: Store> Inner<S> {
             .into_iter()
             .enumerate()
             .filter(|(index, (_, at, _))| *index < too_many || *at <= oldest);
-        for (_, (_, _, digest)) in old {
+        for (_, (_, at, digest)) in old {
+            let _writing = self.writing.lock().await;
+            // It may have begun anew.
+            if self.held(&digest, |held| held.case.ended_at) != Some(Some(at)) {
+                continue;
+            }
             match self.rows.remove(&digest).await {
                 Ok(()) => {
                     self.cases().remove(&digest);
-                    self.paces().remove(&digest);
-                    self.again().remove(&digest);
                     debug!(%digest, "an ended case is forgotten");
                 }
                 Err(error) => {

@@ -14,6 +14,18 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    pub(super) fn due_now() -> Self {
+        Self {
+            due: Some(Instant::now()),
+            ..Self::default()
+        }
+    }
+
+    /// Since when it is to be looked at, or when it will be; none is longest ago.
+    pub(super) const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.due.is_none_or(|due| due <= now)
     }

@@ -7,7 +7,7 @@ use mach_prove::{Progress, ProofRequest, ProveError};
 use tracing::debug;
 
 use super::{
-    Accusation, AlertState, Basis, Case, Descent, EvidenceMissing, Inner, Stage, Target,
+    Accusation, AlertState, Basis, Case, Descent, EvidenceMissing, Held, Inner, Stage, Target,
     ZkContractError, now, program_of, rows::Kept,
 };
 use crate::store::{Store, StoreError};
@@ -215,10 +215,10 @@ impl<S: Store> Inner<S> {
         let cases = self.cases();
         let mut raising = self.raising();
         let age = |digest: &B256, case: &Case| (case.found_at, case.alert.block.number, *digest);
-        let Some(own) = cases.get(digest).map(|case| age(digest, case)) else {
+        let Some(own) = cases.get(digest).map(|held| age(digest, &held.case)) else {
             return false;
         };
-        let before = cases.iter().filter(|(other, case)| {
+        let before = cases.iter().filter(|(other, Held { case, .. })| {
             let waits = matches!(case.stage, Stage::Chosen { .. }) && age(other, case) < own;
             *other != digest && (case.stage.is_bonded() || raising.contains(*other) || waits)
         });

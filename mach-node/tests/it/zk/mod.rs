@@ -8,7 +8,7 @@ mod settling;
 mod trouble;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc, Mutex,
@@ -98,6 +98,10 @@ struct Contract {
     is_unproposed: AtomicBool,
     /// Whether nobody answers who is asked what one is the hash of.
     is_mute: AtomicBool,
+    /// Whether they take their time.
+    is_slow: AtomicBool,
+    /// Heights of those that they were asked about.
+    asked: Mutex<BTreeSet<u64>>,
 }
 
 impl Contract {
@@ -218,8 +222,12 @@ impl ZkContract for Contract {
         Ok((Target::Published(proposal), descent))
     }
 
-    async fn open(&self, _alert: &Alert) -> Result<Option<Descent>, ZkContractError> {
+    async fn open(&self, alert: &Alert) -> Result<Option<Descent>, ZkContractError> {
         self.called()?;
+        self.asked.lock().unwrap().insert(alert.block.number);
+        if self.is_slow.load(SeqCst) {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
         if self.is_mute.load(SeqCst) {
             std::future::pending::<()>().await;
         }

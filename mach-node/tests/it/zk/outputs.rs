@@ -1,17 +1,24 @@
 //! Wrong output roots without end: an op-node that lies claims one for every block.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
 use alloy_primitives::{B256, U256};
+use async_trait::async_trait;
 use mach_core::{Alert, AlertKind, BlockRef, ports::AlertSink};
 use mach_node::{
-    store::MemoryStore,
+    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
     zk::{Case, Stage, ZkConfig, ZkMode},
 };
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{Backend, Contract, Deaths, case, config, open, settle, until};
 
@@ -89,6 +96,98 @@ async fn a_node_that_does_not_answer_about_output_roots_stops_no_block() {
     }
     zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
     until(&zk, |case| is_output(case) || is_done(case)).await;
+}
+
+/// Half of those at work are of slow nodes, and twice as many are due again as soon as the others had their turn.
+#[tokio::test(start_paused = true)]
+async fn output_roots_that_are_tried_again_and_again_leave_a_turn_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.unopened.store(usize::MAX, SeqCst);
+    contract.is_slow.store(true, SeqCst);
+    let zk = opened(&contract, folder.path(), config()).await;
+    let numbers = 1..=24;
+    for number in numbers.clone() {
+        zk.raise(&output(number)).await.unwrap();
+    }
+    let all: BTreeSet<u64> = numbers.collect();
+    until(&zk, |_| *contract.asked.lock().unwrap() == all).await;
+}
+
+/// A store in which what is forgotten is not gone before somebody says so.
+#[derive(Default)]
+struct Slow {
+    inner: MemoryStore,
+    is_on: AtomicBool,
+    forgetting: Notify,
+    go_on: Notify,
+    forgotten: Notify,
+}
+
+#[async_trait]
+impl Store for Slow {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.inner.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        let forgets = changes.iter().all(|it| it.value.is_none());
+        if forgets && self.is_on.load(SeqCst) {
+            self.forgetting.notify_one();
+            self.go_on.notified().await;
+            self.forgotten.notify_one();
+        }
+        self.inner.write(changes).await
+    }
+}
+
+/// It is proposed again in the very moment in which its case, which is over, is forgotten.
+#[tokio::test]
+async fn an_output_root_that_is_found_while_it_is_forgotten_is_a_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    let backend = Backend::new(Deaths::default());
+    let store = Arc::new(Slow::default());
+    let open = async |max_ended| {
+        let config = ZkConfig {
+            max_ended,
+            ..config()
+        };
+        let store = Arc::clone(&store);
+        open(store, &contract, &backend, folder.path(), config).await
+    };
+    let zk = open(1).await;
+    zk.raise(&output(1)).await.unwrap();
+    settle(&zk).await;
+
+    let zk = open(0).await;
+    store.is_on.store(true, SeqCst);
+    let shutdown = CancellationToken::new();
+    let again = async {
+        store.forgetting.notified().await;
+        let go_on = async { store.go_on.notify_one() };
+        let alert = output(1);
+        let (raised, ()) = futures::join!(zk.raise(&alert), go_on);
+        raised.unwrap();
+        store.forgotten.notified().await;
+        shutdown.cancel();
+    };
+    let both = async { tokio::join!(zk.run(shutdown.clone()), again) };
+    let done = tokio::time::timeout(Duration::from_secs(60), both).await;
+    assert!(done.is_ok(), "{:?}", zk.cases());
+    assert_eq!(zk.cases().len(), 1);
+    let rows = store.scan(Table::Zk, &[], None, 9).await.unwrap();
+    assert!(!rows.is_empty());
 }
 
 #[tokio::test]
