@@ -13,6 +13,9 @@ pub struct Case {
     pub alert: Alert,
     /// Seconds since 1970.
     pub found_at: u64,
+    /// Whether its output root was seen on L1.
+    #[serde(default)]
+    pub is_posted: bool,
     /// What the evidence gave, once it was read; a wrong output root needs none.
     pub basis: Option<Basis>,
     /// How far it is.

@@ -34,6 +34,9 @@ pub struct ZkConfig {
     pub keep_ended: Duration,
     /// Most of these that are kept; the oldest are forgotten first.
     pub max_ended: usize,
+    /// Most wrong output roots that wait to be opened, and most that wait to be proposed. An op-node that lies claims
+    /// one for every block, so that a new one takes the place of the oldest; those that were seen on L1 go last.
+    pub max_outputs: usize,
     /// Whether a backend may be used whose proofs no contract takes, for development: every alert
     /// loses its bond.
     pub allow_development: bool,
@@ -44,8 +47,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 impl Default for ZkConfig {
     /// From one second to five minutes, an hour for the evidence, ten minutes until people are told,
     /// thirty days or a hundred failures of the prover until a case is given up, thirty days for an
-    /// output root, thirty days that ended cases are kept, 4,096 of them at most, and in earnest. Four alerts that wait for a
-    /// proof, of at most one ether each; a day for a proof, three times.
+    /// output root, thirty days that ended cases are kept, 4,096 of them at most, 1,024 wrong output roots that wait, and in
+    /// earnest. Four alerts that wait for a proof, of at most one ether each; a day for a proof, three times.
     fn default() -> Self {
         Self {
             delays: (Duration::from_secs(1), Duration::from_secs(300)),
@@ -60,6 +63,7 @@ impl Default for ZkConfig {
             published_within: DAY.saturating_mul(30),
             keep_ended: DAY.saturating_mul(30),
             max_ended: 4_096,
+            max_outputs: 1_024,
             allow_development: false,
         }
     }

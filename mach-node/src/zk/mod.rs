@@ -66,9 +66,6 @@ const MAX_AT_WORK: usize = 16;
 const MAX_OUTPUTS_AT_WORK: usize = 8;
 /// Most cases about blocks that are open: each costs a bond and a proof.
 const MAX_OPEN: usize = 1024;
-/// Most wrong output roots that wait to be opened, and most that wait to be proposed. An op-node that lies claims
-/// one for every block, so that a new one takes the place of the oldest: what stands on L1 is found there again.
-const MAX_OUTPUTS: usize = 1024;
 /// Cases that cost neither bond nor proof.
 const OUTPUT: AlertKind = AlertKind::InvalidOutputProposal;
 /// Between two looks at what is due.
@@ -186,6 +183,11 @@ impl<S: Store> ZkMode<S> {
         ZkStatus::of(cases.values().map(|it| &it.case), escalate_after, now())
     }
 
+    /// The same as [`AlertSink::raise`] of a wrong output root that stands on L1: no lie of an op-node crowds it out.
+    pub(super) async fn raise_posted(&self, alert: &Alert) -> Result<(), SinkError> {
+        self.0.put(alert, true).await
+    }
+
     /// Works on the cases until `shutdown`. A prover at work is stopped then, and goes on with the
     /// next process as far as it can.
     pub async fn run(&self, shutdown: CancellationToken) {
@@ -229,7 +231,7 @@ impl<S: Store> AlertSink for ZkMode<S> {
             alert.kind,
             AlertKind::InvalidBlock | AlertKind::InvalidOutputProposal
         ) {
-            return self.0.put(alert).await;
+            return self.0.put(alert, false).await;
         }
         info!(block = %alert.block, rule = alert.rule, reason = NO_CASE, "no case for a proof");
         Ok(())
@@ -264,7 +266,7 @@ impl<S: Store> Inner<S> {
     }
 
     /// Makes a case of it, unless there is one.
-    async fn put(&self, alert: &Alert) -> Result<(), SinkError> {
+    async fn put(&self, alert: &Alert, is_posted: bool) -> Result<(), SinkError> {
         let digest = Statement::from(alert.clone()).digest(&self.domain);
         let writing = self.writing.lock().await;
         let known = self.held(&digest, |held| {
@@ -273,12 +275,17 @@ impl<S: Store> Inner<S> {
             held.case.clone()
         });
         let case = match known {
-            Some(known) if alert.kind != OUTPUT || known.stage.is_open() => return Ok(()),
-            _ => self.new_case(alert)?,
+            Some(known) if alert.kind != OUTPUT || known.stage.is_open() => {
+                if known.is_posted || !is_posted {
+                    return Ok(());
+                }
+                Case { is_posted, ..known }
+            }
+            _ => self.new_case(alert, is_posted)?,
         };
         let written = self.rows.write(&digest, &case, &Kept::default()).await;
         written.map_err(|error| SinkError::Backend(Box::new(error)))?;
-        info!(block = %alert.block, rule = alert.rule, "a case for a proof");
+        info!(block = %alert.block, rule = alert.rule, is_posted, "a case for a proof");
         self.insert(digest, case);
         self.held(&digest, |held| held.pace = Pace::due_now());
         drop(writing);
@@ -296,7 +303,7 @@ impl<S: Store> Inner<S> {
         }
     }
 
-    fn new_case(&self, alert: &Alert) -> Result<Case, SinkError> {
+    fn new_case(&self, alert: &Alert, is_posted: bool) -> Result<Case, SinkError> {
         let cases = self.cases();
         let open = cases
             .values()
@@ -307,6 +314,7 @@ impl<S: Store> Inner<S> {
         Ok(Case {
             alert: alert.clone(),
             found_at: now(),
+            is_posted,
             basis: None,
             stage: Stage::Found,
             trouble: None,
@@ -448,7 +456,7 @@ impl<S: Store> Inner<S> {
     }
 
     /// Writes a case. Without that nothing of it counts, except that it failed.
-    async fn keep(&self, digest: B256, case: Case, kept: &Kept) -> bool {
+    async fn keep(&self, digest: B256, mut case: Case, kept: &Kept) -> bool {
         let _writing = self.writing.lock().await;
         let is_again = self.held(&digest, |held| held.again) == Some(true);
         if is_again && matches!(case.stage, Stage::Done { .. }) {
@@ -456,6 +464,8 @@ impl<S: Store> Inner<S> {
             return false;
         }
         let known = self.held(&digest, |held| held.case.clone());
+        // It may have been seen there since this step began.
+        case.is_posted |= known.as_ref().is_some_and(|it| it.is_posted);
         let written = self.rows.write(&digest, &case, kept).await;
         if let Err(error) = &written {
             let error: &dyn std::error::Error = error;
@@ -494,16 +504,18 @@ impl<S: Store> Inner<S> {
         }
     }
 
+    /// The oldest. One that was seen on L1 goes only where all were: it is not looked at there again.
     fn first_of_too_many(&self, stage: &Stage) -> Option<(B256, Alert)> {
         let cases = self.cases();
         let waiting = || {
             let all = cases.iter().map(|(digest, held)| (digest, &held.case));
             all.filter(|(_, case)| case.alert.kind == OUTPUT && case.stage == *stage)
         };
-        if waiting().count() <= MAX_OUTPUTS {
+        if waiting().count() <= self.config.max_outputs {
             return None;
         }
-        let first = waiting().min_by_key(|(_, case)| (case.found_at, case.alert.block.number));
+        let first = waiting()
+            .min_by_key(|(_, case)| (case.is_posted, case.found_at, case.alert.block.number));
         first.map(|(digest, case)| (*digest, case.alert.clone()))
     }
 

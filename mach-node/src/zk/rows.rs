@@ -187,6 +187,7 @@ mod tests {
                 computed: B256::repeat_byte(2),
             },
             found_at: 1,
+            is_posted: false,
             basis: None,
             ended_at: (!stage.is_open()).then_some(9),
             stage,
@@ -231,11 +232,12 @@ mod tests {
         }
     }
 
-    /// A row of a process that did not count hangs.
+    /// A row of a process that counted no hangs, and did not know what stands on L1.
     #[test]
     fn a_row_of_an_earlier_version_is_read() {
         let mut row = serde_json::to_value(case(Stage::Found)).unwrap();
         assert!(row["trouble"].as_object_mut().unwrap().remove("hangs") == Some(1.into()));
+        assert!(row.as_object_mut().unwrap().remove("isPosted") == Some(false.into()));
         let read: Case = serde_json::from_value(row).unwrap();
         assert_eq!(read.trouble.unwrap().hangs, 0);
     }

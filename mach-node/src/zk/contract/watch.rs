@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use mach_core::{
-    Alert, AlertKind, BlockRef, Fault, Mismatch,
-    ports::{AlertSink, BoxError},
-};
+use mach_core::{Alert, AlertKind, BlockRef, Fault, Mismatch, ports::BoxError};
 use tracing::{debug, warn};
 
-use super::{L1ZkContract, Proposal, ZkContractError, published::SeenGames, seen::Seen};
+use super::{
+    super::ZkMode, L1ZkContract, Proposal, ZkContractError, published::SeenGames, seen::Seen,
+};
+use crate::store::Store;
 
 /// Most output roots that wait for a node to have their block.
 const MAX_WAITING: usize = 256;
@@ -22,7 +22,7 @@ pub(super) struct Watched {
 }
 
 impl L1ZkContract {
-    /// Has `alerts` raised about the rollup's own output roots that were proposed since the last look, and that are
+    /// Raises alerts about the rollup's own output roots that were proposed since the last look, and that are
     /// not those of the blocks which its nodes have. The first look begins with the newest that are there. What no
     /// node has yet is compared later, and what has taken the place of another since, as an output that was deleted and proposed
     /// again, is looked at for itself.
@@ -33,7 +33,7 @@ impl L1ZkContract {
     /// A look that is dropped, since a node does not answer, is gone on with by the next one, with other roots first.
     ///
     /// Errors: [`ZkContractError`]; the next look goes on where this one ended.
-    pub async fn look(&self, alerts: &dyn AlertSink) -> Result<(), ZkContractError> {
+    pub async fn look<S: Store>(&self, zk: &ZkMode<S>) -> Result<(), ZkContractError> {
         let mut watched = self.watched.lock().await;
         let Watched {
             outputs,
@@ -53,7 +53,7 @@ impl L1ZkContract {
             // Behind the others, also if this look does not come to its end.
             waiting.push_back(proposal);
             let number = proposal.number;
-            match self.compared(&proposal, alerts).await {
+            match self.compared(&proposal, zk).await {
                 Ok(true) => drop(waiting.pop_back()),
                 Ok(false) => debug!(number, "no node has the block of an output root yet"),
                 Err(error) => {
@@ -66,10 +66,10 @@ impl L1ZkContract {
     }
 
     /// Raises what is to be raised about a root; `false` if it cannot be compared yet.
-    async fn compared(
+    async fn compared<S: Store>(
         &self,
         proposal: &Proposal,
-        alerts: &dyn AlertSink,
+        zk: &ZkMode<S>,
     ) -> Result<bool, BoxError> {
         let number = proposal.number;
         let Some((hash, root)) = self.chain.output_at(number).await? else {
@@ -87,7 +87,7 @@ impl L1ZkContract {
             computed: root,
         };
         warn!(block = %alert.block, claimed = %proposal.root, computed = %root, "another output root stands on L1");
-        alerts.raise(&alert).await?;
+        zk.raise_posted(&alert).await?;
         Ok(true)
     }
 }

@@ -34,7 +34,7 @@ use mach_devnet::{
     L2_OUTPUT_ORACLE, Lie, OptimismFork, PROPOSER, Settling, UserDeposit,
 };
 use mach_node::{
-    store::MemoryStore,
+    store::{MemoryStore, Store},
     zk::{Case, Descent, L1ZkContract, RollupChain, Stage, Target, ZkConfig, ZkContract, ZkMode},
 };
 use mach_prove::Worth;
@@ -234,18 +234,29 @@ impl World {
 
     /// ZK mode with an empty store, and its contract, which looks at what is proposed.
     async fn watching(&self) -> (Arc<L1ZkContract>, ZkMode<MemoryStore>) {
+        self.watching_of(MemoryStore::new(), true, config()).await
+    }
+
+    /// The same with this store, and with or without an op-node that opens output roots.
+    async fn watching_of<S: Store>(
+        &self,
+        store: S,
+        is_opened: bool,
+        config: ZkConfig,
+    ) -> (Arc<L1ZkContract>, ZkMode<S>) {
         let l2: RootProvider = self.devnet.l2().provider();
+        let op_nodes = is_opened.then(|| l2.clone().erased());
         let account = submitter(self.devnet.l1().provider(), 1).await;
         let contract = L1ZkContract::connect(self.manager.clone(), account).await;
-        let chain = RollupChain::new([l2.clone().erased()]).with_op_nodes([l2.erased()]);
+        let chain = RollupChain::new([l2.erased()]).with_op_nodes(op_nodes);
         let contract = Arc::new(contract.unwrap().with_chain(chain));
         let config = ZkConfig {
             allow_development: false,
-            ..config()
+            ..config
         };
         let (to, by) = (Arc::clone(&contract), DigestBackend(Worth::OnChain));
         let folder = Arc::new(EvidenceFolder::new(self.folder()));
-        let zk = ZkMode::open(MemoryStore::new(), to, Arc::new(by), folder, config).await;
+        let zk = ZkMode::open(store, to, Arc::new(by), folder, config).await;
         (contract, zk.unwrap())
     }
 
@@ -1055,21 +1066,11 @@ async fn an_output_root_on_l1_that_no_block_has_is_noticed() {
             extraData: U256::from(2).abi_encode().into(),
         };
         stranger.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
-        let l2: RootProvider = world.devnet.l2().provider();
-        let op_nodes = is_opened.then(|| l2.clone().erased());
-        let account = submitter(world.devnet.l1().provider(), 1).await;
-        let contract = L1ZkContract::connect(world.manager.clone(), account).await;
-        let chain = RollupChain::new([l2.erased()]).with_op_nodes(op_nodes);
-        let contract = Arc::new(contract.unwrap().with_chain(chain));
         let told = ZkConfig {
-            allow_development: false,
             evidence_within: Duration::ZERO,
             ..config()
         };
-        let (to, by) = (Arc::clone(&contract), DigestBackend(Worth::OnChain));
-        let folder = Arc::new(EvidenceFolder::new(world.folder()));
-        let zk = ZkMode::open(MemoryStore::new(), to, Arc::new(by), folder, told).await;
-        let zk = zk.unwrap();
+        let (contract, zk) = world.watching_of(MemoryStore::new(), is_opened, told).await;
         for _ in 0..2 {
             contract.look(&zk).await.unwrap();
         }
@@ -1134,6 +1135,42 @@ async fn a_false_output_that_is_proposed_again_is_convicted_again() {
         let output = (Accused::OracleOutput, 3);
         assert_eq!(world.proved().await, [output, output]);
         assert_eq!(world.convictions().await, 2);
+    }
+}
+
+/// An op-node claims roots without end, which nobody opens. What was seen on L1 is forgotten last, by the next process too.
+#[tokio::test]
+async fn lies_without_end_push_out_no_output_root_that_stands_on_l1() {
+    for is_claimed_first in [false, true] {
+        let world = World::new(1, |_| {}).await;
+        let alert = output_lie(&world).await;
+        world.propose(3);
+        let store = Arc::new(MemoryStore::new());
+        let few = ZkConfig {
+            max_outputs: 4,
+            ..config()
+        };
+        for lies in [1..10_u64, 10..20] {
+            let (contract, zk) = world.watching_of(Arc::clone(&store), false, few).await;
+            if lies.contains(&1) {
+                if is_claimed_first {
+                    zk.raise(&alert).await.unwrap();
+                }
+                contract.look(&zk).await.unwrap();
+            }
+            for lie in lies {
+                let claimed = B256::from(U256::from(lie));
+                let mut alert = Alert {
+                    claimed,
+                    ..alert.clone()
+                };
+                alert.block.number += lie;
+                zk.raise(&alert).await.unwrap();
+            }
+            let left: Vec<Alert> = zk.cases().into_iter().map(|it| it.alert).collect();
+            assert_eq!(left.len(), 4);
+            assert!(left.contains(&alert), "{left:?}");
+        }
     }
 }
 

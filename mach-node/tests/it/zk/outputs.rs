@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Backend, Contract, Deaths, case, config, open, settle, until};
 
-/// Most of them that wait in one stage.
-const MOST: u64 = 1024;
+/// Most of them that wait in one stage here.
+const MOST: u64 = 32;
 
 fn output(number: u64) -> Alert {
     Alert {
@@ -52,6 +52,11 @@ async fn opened(contract: &Arc<Contract>, folder: &Path, config: ZkConfig) -> Zk
     open(MemoryStore::new(), contract, &backend, folder, config).await
 }
 
+#[test]
+fn there_is_room_for_1024_output_roots() {
+    assert_eq!(ZkConfig::default().max_outputs, 1_024);
+}
+
 /// They wait for weeks, for a node that opens them or for L1: the oldest make room, and no block waits for that.
 #[tokio::test]
 async fn output_roots_without_end_crowd_out_no_block() {
@@ -61,12 +66,11 @@ async fn output_roots_without_end_crowd_out_no_block() {
         let unopened = if is_opened { 0 } else { usize::MAX };
         contract.unopened.store(unopened, SeqCst);
         contract.is_unproposed.store(true, SeqCst);
-        // So many, who answer at once, would leave no moment for anything else.
-        let slow = ZkConfig {
-            delays: (Duration::from_secs(5), Duration::from_secs(60)),
+        let few = ZkConfig {
+            max_outputs: 32,
             ..config()
         };
-        let zk = opened(&contract, folder.path(), slow).await;
+        let zk = opened(&contract, folder.path(), few).await;
         let waits = |case: &Case| matches!(case.stage, Stage::Opened) == is_opened;
         for numbers in [1..=MOST, MOST + 1..=MOST + 10] {
             for number in numbers {
