@@ -1,12 +1,14 @@
 //! What there is to do once a proof is there, or where none is needed.
 
-use std::{mem, time::Duration};
+use std::{mem, ops::RangeInclusive, time::Duration};
 
 use alloy_primitives::B256;
+use mach_core::AlertKind;
 use tracing::info;
 
 use super::{
-    AlertState, Case, Inner, Stage, Target, ZkContractError, now,
+    Accusation, AlertState, Case, Descent, Held, Inner, Stage, Target, ZkContractError, now,
+    rows::Kept,
     step::{Step, chain},
 };
 use crate::store::Store;
@@ -101,14 +103,108 @@ impl<S: Store> Inner<S> {
         if let Some(step) = self.taken_back(case, id, target).await? {
             return Ok(step);
         }
-        match self.contract.is_settled(id, target).await? {
-            // Proposed once more, it may: what it takes to convict it is still there.
-            true if self.held(digest, |held| mem::take(&mut held.again)) == Some(true) => {
-                Ok(Step::next(Stage::Opened))
-            }
-            true => Ok(Step::next(Stage::Done { id })),
-            false => Ok(Step::Wait),
+        if !self.contract.is_settled(id, target).await? {
+            return Ok(Step::Wait);
         }
+        if self.held(digest, |held| mem::take(&mut held.again)) != Some(true) {
+            return Ok(Step::next(Stage::Done { id }));
+        }
+        // Proposed once more, it may: what it takes to convict it is still there.
+        if case.basis.is_none() {
+            return Ok(Step::next(Stage::Opened));
+        }
+        let again = self.proposed_again(case).await.inspect_err(|_| {
+            self.held(digest, |held| held.again = true);
+        })?;
+        Ok(match again {
+            Some((target, descent)) => Step::next(Stage::Chosen { target }).with_descent(descent),
+            None => Step::next(Stage::Done { id }),
+        })
+    }
+
+    /// Takes up the cases of wrong blocks of these heights that are over, where something leads to one by now that is not
+    /// convicted; the others look for that before they are over.
+    ///
+    /// Errors: it is not known whether something does.
+    pub(super) async fn take_up(
+        &self,
+        heights: RangeInclusive<u64>,
+    ) -> Result<(), ZkContractError> {
+        let mut over = Vec::new();
+        // None is over while this is said to it.
+        let writing = self.writing.lock().await;
+        for (digest, held) in self.cases().iter_mut() {
+            let Held { case, again, .. } = held;
+            let alert = &case.alert;
+            if alert.kind != AlertKind::InvalidBlock || !heights.contains(&alert.block.number) {
+                continue;
+            }
+            match case.stage {
+                Stage::Done { .. } => over.push((*digest, case.clone())),
+                _ => *again = true,
+            }
+        }
+        drop(writing);
+        let mut failure = None;
+        for (digest, case) in over {
+            let (target, descent) = match self.proposed_again(&case).await {
+                Ok(Some(again)) => again,
+                Ok(None) => continue,
+                // One that is not known about hides no other.
+                Err(error) => {
+                    failure = Some(error);
+                    continue;
+                }
+            };
+            info!(block = %case.alert.block, ?target, "what leads to a wrong block is proposed again");
+            let case = Case {
+                found_at: now(),
+                stage: Stage::Chosen { target },
+                ended_at: None,
+                ..case
+            };
+            let kept = Kept {
+                proof: None,
+                descent: Some(Box::new(descent)),
+            };
+            if !self.keep(digest, case, &kept).await {
+                failure = Some(ZkContractError::Backend("the case is not kept".into()));
+            }
+            self.queued.notify_one();
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// What leads to a wrong block on L1, if it is not convicted yet.
+    async fn proposed_again(
+        &self,
+        case: &Case,
+    ) -> Result<Option<(Target, Descent)>, ZkContractError> {
+        let Some(basis) = &case.basis else {
+            return Ok(None);
+        };
+        let Ok(header) = alloy_rlp::decode_exact(&basis.header) else {
+            return Ok(None);
+        };
+        let accusation = Accusation {
+            alert: case.alert.clone(),
+            journal: basis.journal,
+            header,
+        };
+        let (target, descent) = match self.contract.choose(&accusation).await {
+            Ok(chosen) => chosen,
+            Err(error @ ZkContractError::Backend(_)) => return Err(error),
+            // The contract judges the block no more.
+            Err(_) => return Ok(None),
+        };
+        if !target.is_published() {
+            return Ok(None);
+        }
+        let is_convicted = match self.contract.find(&target).await? {
+            Some(id) => self.contract.state(id, &target).await? == AlertState::Proved,
+            None => false,
+        };
+        Ok((!is_convicted).then_some((target, descent)))
     }
 
     /// Where a case goes on whose alert was decided, if L1 says no more that it was.

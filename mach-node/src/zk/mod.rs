@@ -25,6 +25,7 @@ mod target;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -103,7 +104,7 @@ struct Inner<S> {
 struct Held {
     case: Case,
     pace: Pace,
-    /// Whether its output root was found once more since it was looked where it stands.
+    /// Whether its output root, or one above its block, was proposed since it was looked where they stand.
     again: bool,
 }
 
@@ -186,6 +187,17 @@ impl<S: Store> ZkMode<S> {
     /// The same as [`AlertSink::raise`] of a wrong output root that stands on L1: no lie of an op-node crowds it out.
     pub(super) async fn raise_posted(&self, alert: &Alert) -> Result<(), SinkError> {
         self.0.put(alert, true).await
+    }
+
+    /// Takes up the cases of wrong blocks of these heights that are over, where something leads to one that is not convicted:
+    /// it was proposed again.
+    ///
+    /// Errors: [`ZkContractError`]; it is not known whether something does.
+    pub(super) async fn take_up(
+        &self,
+        heights: RangeInclusive<u64>,
+    ) -> Result<(), ZkContractError> {
+        self.0.take_up(heights).await
     }
 
     /// Works on the cases until `shutdown`. A prover at work is stopped then, and goes on with the

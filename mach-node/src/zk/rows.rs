@@ -61,7 +61,8 @@ impl<S: Store> Rows<S> {
         }
     }
 
-    /// Makes a case durable with what is kept with it; one that is over needs nothing of that any more.
+    /// Makes a case durable with what is kept with it. One that is over needs nothing of that any more, but the proof by
+    /// which it convicts what is proposed again.
     pub(super) async fn write(
         &self,
         digest: &B256,
@@ -79,7 +80,9 @@ impl<S: Store> Rows<S> {
                 changes.push(change(self.key(digest, Some(DESCENT)), Some(json)));
             }
         } else {
-            changes.extend(self.removals(digest));
+            let is_done = matches!(case.stage, Stage::Done { .. });
+            let removals = self.removals(digest);
+            changes.extend(removals.into_iter().skip(usize::from(is_done)));
         }
         self.apply(changes).await
     }

@@ -15,6 +15,7 @@ use mach_contracts_bindings::zk::abi::IMachZkServiceManager as Z;
 use super::{
     Proposal, Source, ZkContractError,
     seen::{Mark, Seen},
+    watch::Waiting,
 };
 
 /// Most headers between an output root and the block that is wrong: five hours and a half of a block every
@@ -210,7 +211,7 @@ impl Sources {
         &self,
         provider: &DynProvider,
         seen: &mut Seen,
-        found: &mut VecDeque<Proposal>,
+        found: &mut VecDeque<Waiting>,
     ) -> Result<(), ZkContractError> {
         let Some(oracle) = self.oracle else {
             return Ok(());
@@ -224,7 +225,7 @@ impl Sources {
         while let Some(output) = outputs.next().await {
             let output = output?;
             seen.saw(mark(&output));
-            found.push_back(output);
+            found.push_back(output.into());
         }
         Ok(())
     }
@@ -237,7 +238,7 @@ impl Sources {
         &self,
         provider: &DynProvider,
         seen: &mut SeenGames,
-        found: &mut VecDeque<Proposal>,
+        found: &mut VecDeque<Waiting>,
     ) -> Result<(), ZkContractError> {
         let Some(factory) = self.factory else {
             return Ok(());
@@ -260,7 +261,7 @@ impl Sources {
         while let Some(game) = games.next().await {
             let (mark, own) = game?;
             newer.saw(mark);
-            found.extend(own);
+            found.extend(own.map(Waiting::from));
         }
         let further = (older.saturating_sub(AT_A_LOOK)..*older).rev();
         let mut games = stream::iter(further).map(at).buffered(AT_A_TIME);
@@ -272,7 +273,7 @@ impl Sources {
             let own = game?.1;
             *older -= 1;
             *wanted -= u64::from(own.is_some());
-            found.extend(own);
+            found.extend(own.map(Waiting::from));
         }
         Ok(())
     }
@@ -486,7 +487,7 @@ mod tests {
             let mut found = VecDeque::new();
             let looked = sources.further_games(&provider, seen, &mut found);
             looked.await.unwrap();
-            found.iter().map(|it| it.index).collect()
+            found.iter().map(|it| it.proposal.index).collect()
         }
 
         fn answer(&self, to: Address, input: &[u8]) -> Vec<u8> {

@@ -6,7 +6,10 @@ use mach_core::{Alert, AlertKind, BlockRef, Fault, Mismatch, ports::BoxError};
 use tracing::{debug, warn};
 
 use super::{
-    super::ZkMode, L1ZkContract, Proposal, ZkContractError, published::SeenGames, seen::Seen,
+    super::ZkMode,
+    L1ZkContract, Proposal, ZkContractError,
+    published::{REACH, SeenGames},
+    seen::Seen,
 };
 use crate::store::Store;
 
@@ -18,12 +21,30 @@ const MAX_WAITING: usize = 256;
 pub(super) struct Watched {
     outputs: Seen,
     games: SeenGames,
-    waiting: VecDeque<Proposal>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// An output root that is to be looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) proposal: Proposal,
+    /// Whether all that is left to do is to see whether it leads to a wrong block.
+    is_compared: bool,
+}
+
+impl From<Proposal> for Waiting {
+    fn from(proposal: Proposal) -> Self {
+        Self {
+            proposal,
+            is_compared: false,
+        }
+    }
 }
 
 impl L1ZkContract {
     /// Raises alerts about the rollup's own output roots that were proposed since the last look, and that are
-    /// not those of the blocks which its nodes have. The first look begins with the newest that are there. What no
+    /// not those of the blocks which its nodes have; and where one leads to a wrong block whose case is over, that is
+    /// taken up again. The first look begins with the newest that are there. What no
     /// node has yet is compared later, and what has taken the place of another since, as an output that was deleted and proposed
     /// again, is looked at for itself.
     ///
@@ -47,22 +68,39 @@ impl L1ZkContract {
         ];
         make_room(waiting);
         for _ in 0..waiting.len() {
-            let Some(proposal) = waiting.pop_front() else {
+            // Behind the others, also if this look does not come to its end.
+            waiting.rotate_left(1);
+            let Some(last) = waiting.back_mut() else {
                 break;
             };
-            // Behind the others, also if this look does not come to its end.
-            waiting.push_back(proposal);
-            let number = proposal.number;
-            match self.compared(&proposal, zk).await {
+            let number = last.proposal.number;
+            match self.looked_at(last, zk).await {
                 Ok(true) => drop(waiting.pop_back()),
                 Ok(false) => debug!(number, "no node has the block of an output root yet"),
                 Err(error) => {
                     let error = &*error as &dyn std::error::Error;
-                    debug!(number, error, "an output root is compared later");
+                    debug!(number, error, "an output root is looked at later");
                 }
             }
         }
         failures.into_iter().collect()
+    }
+
+    /// Does what is to be done about a root; `false` if it cannot be compared yet.
+    async fn looked_at<S: Store>(
+        &self,
+        waiting: &mut Waiting,
+        zk: &ZkMode<S>,
+    ) -> Result<bool, BoxError> {
+        let proposal = &waiting.proposal;
+        if !waiting.is_compared && !self.compared(proposal, zk).await? {
+            return Ok(false);
+        }
+        waiting.is_compared = true;
+        // Its nodes may have the wrong block too.
+        let number = proposal.number;
+        zk.take_up(number.saturating_sub(REACH)..=number).await?;
+        Ok(true)
     }
 
     /// Raises what is to be raised about a root; `false` if it cannot be compared yet.
@@ -94,10 +132,10 @@ impl L1ZkContract {
 
 /// Gives up those whose blocks come last: a root of a block that is there or comes soon is not pushed out by claims about
 /// heights without end, which is what a proposer can make so many of.
-fn make_room(waiting: &mut VecDeque<Proposal>) {
+fn make_room(waiting: &mut VecDeque<Waiting>) {
     while waiting.len() > MAX_WAITING {
         let places = waiting.iter().enumerate();
-        let highest = places.max_by_key(|(_, it)| it.number);
+        let highest = places.max_by_key(|(_, it)| it.proposal.number);
         let Some(highest) = highest.map(|(place, _)| place) else {
             return;
         };
@@ -115,25 +153,26 @@ mod tests {
 
     use super::{super::Source, *};
 
-    fn of(number: u64) -> Proposal {
-        Proposal {
+    fn of(number: u64) -> Waiting {
+        let proposal = Proposal {
             source: Source::Oracle(Address::ZERO),
             index: number,
             posted_at: 0,
             root: B256::ZERO,
             number,
             expected: B256::ZERO,
-        }
+        };
+        proposal.into()
     }
 
     /// Some that were not compared yet stand in front of many that wait for blocks to come.
     #[test]
     fn heights_without_end_push_out_no_root_of_a_block_that_is_there() {
         let far = 1_000_000..1_000_000 + MAX_WAITING as u64;
-        let mut waiting: VecDeque<Proposal> = (1..=9).chain(far).map(of).collect();
+        let mut waiting: VecDeque<Waiting> = (1..=9).chain(far).map(of).collect();
         make_room(&mut waiting);
         assert_eq!(waiting.len(), MAX_WAITING);
-        let there = waiting.iter().filter(|it| it.number < 10);
+        let there = waiting.iter().filter(|it| it.proposal.number < 10);
         assert_eq!(there.count(), 9);
     }
 }

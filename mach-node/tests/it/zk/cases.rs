@@ -461,9 +461,9 @@ async fn an_ended_case_is_forgotten_in_time() {
     .await;
     zk.raise(&alert).await.unwrap();
     settle(&zk).await;
-    // Of what has ended nothing but the case itself is kept.
+    // Of what has ended nothing but the case and its proof is kept.
     let rows = async || store.scan(Table::Zk, &[], None, 9).await.unwrap().len();
-    assert_eq!(rows().await, 1);
+    assert_eq!(rows().await, 2);
 
     let at_once = ZkConfig {
         keep_ended: Duration::ZERO,

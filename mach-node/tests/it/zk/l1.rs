@@ -1138,6 +1138,47 @@ async fn a_false_output_that_is_proposed_again_is_convicted_again() {
     }
 }
 
+/// The same block is wrong for as long as it stands, and so is every output that leads to it, with the proof that there is.
+#[tokio::test]
+async fn an_output_over_a_wrong_block_that_is_proposed_again_is_convicted_again() {
+    for is_final in [true, false] {
+        let world = World::new(1, |_| {}).await;
+        let alert = world.lie(Lie::StateRoot).await;
+        world.propose(3);
+        let l1 = world.devnet.l1();
+        if !is_final {
+            l1.set_settling(Settling::Behind {
+                safe: 50,
+                finalized: 50,
+            });
+        }
+        let (contract, zk) = world.watching().await;
+        zk.raise(&alert).await.unwrap();
+        let is_convicted = |case: &Case| match is_final {
+            true => matches!(case.stage, Stage::Done { .. }),
+            false => matches!(case.stage, Stage::Convicted { .. }),
+        };
+        until(&zk, is_convicted).await;
+        // What was proposed before is no news.
+        contract.look(&zk).await.unwrap();
+        assert!(zk.cases().iter().all(is_convicted));
+        assert_eq!(world.convictions().await, 1);
+
+        world.delete_outputs(2).await;
+        let root = world.devnet.l2().claimed_output_root(3).unwrap().unwrap();
+        world.post(root, 3).await;
+        // Nothing is proved again.
+        std::fs::remove_dir_all(world.folder()).unwrap();
+        contract.look(&zk).await.unwrap();
+        l1.set_settling(Settling::AtOnce);
+        let stages = settle(&zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        let output = (Accused::OracleOutput, 3);
+        assert_eq!(world.proved().await, [output, output]);
+        assert_eq!(world.convictions().await, 2);
+    }
+}
+
 /// An op-node claims roots without end, which nobody opens. What was seen on L1 is forgotten last, by the next process too.
 #[tokio::test]
 async fn lies_without_end_push_out_no_output_root_that_stands_on_l1() {

@@ -67,7 +67,8 @@ async fn a_proof_that_l1_has_taken_back_is_handed_in_again() {
         let stages = settle(&zk).await;
         assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
         assert_eq!(contract.counts(), again);
-        assert_eq!(rows().await, 1);
+        // The proof convicts what is proposed again.
+        assert_eq!(rows().await, 2);
         assert_eq!(zk.cases()[0].trouble, None);
     }
 }
