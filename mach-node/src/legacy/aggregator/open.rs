@@ -2,13 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use alloy_primitives::{B256, TxHash};
 use mach_bls::{OperatorKeys, Signature};
-use mach_core::{G1Bytes, OperatorId, legacy::AlertCertificate};
+use mach_core::{G1Bytes, OperatorId, Round, legacy::AlertCertificate};
 use tokio::{sync::OnceCell, time::Instant};
 
 use super::{AlertTask, DigestRule, TaskError, rows::StoredTask, tasks::lock};
@@ -16,12 +19,14 @@ use super::{AlertTask, DigestRule, TaskError, rows::StoredTask, tasks::lock};
 /// A task. What it takes is stored before it is counted here.
 pub(super) struct Task {
     pub(super) alert_hash: B256,
-    /// Without the transaction that finishes it.
-    pub(super) stored: StoredTask,
+    pub(super) index: u32,
+    pub(super) round: Round,
     /// Those of its operators, once they are needed.
     pub(super) keys: OnceCell<Arc<OperatorKeys>>,
     /// When this process opened it or took it from the store.
     pub(super) opened: Instant,
+    /// Whether the store may have signatures that are not counted here: another instance's, or of before a restart.
+    is_signed: AtomicBool,
     phase: Mutex<Phase>,
 }
 
@@ -33,8 +38,6 @@ enum Phase {
     /// On the way to L1.
     Confirming,
     Finished(TxHash),
-    /// It makes room, or its time is over.
-    Gone,
 }
 
 impl Task {
@@ -44,12 +47,13 @@ impl Task {
             Some(transaction) => Phase::Finished(transaction),
             None => Phase::Collecting(BTreeMap::new()),
         };
-        let finished = None;
         Self {
             alert_hash,
-            stored: StoredTask { finished, ..stored },
+            index: stored.index,
+            round: stored.round,
             keys: OnceCell::new(),
             opened: Instant::now(),
+            is_signed: AtomicBool::new(stored.is_signed),
             phase: Mutex::new(phase),
         }
     }
@@ -62,13 +66,13 @@ impl Task {
         if let Phase::Finished(_) = *phase {
             return Err(self.closed(&phase));
         }
-        let round = &self.stored.round;
+        let round = &self.round;
         let thresholds = round.terms().map(|(_, threshold)| threshold.value());
         Ok(AlertTask {
             alert_hash: self.alert_hash,
             quorum_numbers: round.quorums().as_bytes().to_vec(),
             quorum_threshold_percentages: thresholds.collect(),
-            task_index: self.stored.index,
+            task_index: self.index,
             reference_block_number: round.reference_block().into(),
         })
     }
@@ -77,35 +81,29 @@ impl Task {
     pub(super) fn is_over(&self, lifetime: Duration) -> bool {
         match *self.phase() {
             Phase::Collecting(_) => self.opened.elapsed() >= lifetime,
-            Phase::Gone => true,
             Phase::Confirming | Phase::Finished(_) => false,
         }
     }
 
-    /// Whether another one may take its place: nobody has signed it, or L1 has its alert.
+    /// Whether another one may take its place: L1 has its alert, or nobody has signed it as far as is known here.
     pub(super) fn makes_room(&self) -> bool {
         match &*self.phase() {
-            Phase::Collecting(signatures) => signatures.is_empty(),
+            Phase::Collecting(signatures) => {
+                signatures.is_empty() && !self.is_signed.load(Ordering::Relaxed)
+            }
             Phase::Confirming => false,
-            Phase::Finished(_) | Phase::Gone => true,
+            Phase::Finished(_) => true,
         }
     }
 
-    /// Takes no signatures from now on. Answers `false` if it is needed: there are signatures, and its time
-    /// is not over.
-    pub(super) fn leave(&self, lifetime: Duration) -> bool {
-        let mut phase = self.phase();
-        let leaves = match &*phase {
-            Phase::Collecting(signatures) => {
-                signatures.is_empty() || self.opened.elapsed() >= lifetime
-            }
-            Phase::Confirming => false,
-            Phase::Finished(_) | Phase::Gone => true,
-        };
-        if leaves {
-            *phase = Phase::Gone;
-        }
-        leaves
+    /// Whether L1 has its alert.
+    pub(super) fn is_finished(&self) -> bool {
+        matches!(*self.phase(), Phase::Finished(_))
+    }
+
+    /// Takes that the store has signatures of it.
+    pub(super) fn signed(&self) {
+        self.is_signed.store(true, Ordering::Relaxed);
     }
 
     /// Checks a signature.
@@ -117,7 +115,7 @@ impl Task {
         signature: &G1Bytes,
     ) -> Result<Signature, TaskError> {
         let key = keys.key(&operator).ok_or(TaskError::NotInQuorum {
-            task: self.stored.index,
+            task: self.index,
             operator,
         })?;
         let signature = Signature::from_bytes(signature)
@@ -176,7 +174,7 @@ impl Task {
             return None;
         };
         let quorums = keys.aggregate(signatures).quorums;
-        let is_met = (self.stored.round.terms().zip(&quorums))
+        let is_met = (self.round.terms().zip(&quorums))
             .all(|((_, threshold), tally)| threshold.is_met(tally.signed, tally.total));
         if !is_met {
             return None;
@@ -193,7 +191,10 @@ impl Task {
 
     /// Takes that L1 did not take the certificate of these.
     pub(super) fn refused(&self, signatures: Signatures) {
-        *self.phase() = Phase::Collecting(signatures);
+        let mut phase = self.phase();
+        if let Phase::Confirming = *phase {
+            *phase = Phase::Collecting(signatures);
+        }
     }
 
     pub(super) fn certificate(
@@ -209,7 +210,7 @@ impl Task {
                 DigestRule::V1 => None,
                 DigestRule::V2(rollup) => Some(*rollup),
             },
-            round: self.stored.round.clone(),
+            round: self.round.clone(),
             non_signers: aggregate.non_signers,
             quorums: aggregate.quorums,
             apk_g2: aggregate.apk_g2,
@@ -224,8 +225,7 @@ impl Task {
                 alert_hash: self.alert_hash,
                 transaction: *transaction,
             },
-            Phase::Collecting(_) | Phase::Confirming => TaskError::NotOpen(self.stored.index),
-            Phase::Gone => TaskError::NotFound,
+            Phase::Collecting(_) | Phase::Confirming => TaskError::NotOpen(self.index),
         }
     }
 

@@ -30,9 +30,16 @@ pub(super) struct StoredTask {
     /// Given once, whatever becomes of the task.
     pub(super) index: u32,
     pub(super) round: Round,
+    /// Whether an operator has signed it; of a row that does not say so, one may have.
+    #[serde(default = "unless_said")]
+    pub(super) is_signed: bool,
     /// The transaction that brought the alert to L1, once it stands there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) finished: Option<TxHash>,
+}
+
+const fn unless_said() -> bool {
+    true
 }
 
 impl StoredTask {
@@ -98,6 +105,7 @@ impl TaskRows {
             let task = StoredTask {
                 index,
                 round: round.clone(),
+                is_signed: false,
                 finished: None,
             };
             let changes = vec![
@@ -127,31 +135,37 @@ impl TaskRows {
     pub(super) async fn sign(
         &self,
         alert_hash: &B256,
-        task: &StoredTask,
+        index: u32,
         operator: OperatorId,
         signature: &G1Bytes,
     ) -> Result<bool, StoreError> {
-        let stored = self.row(alert_hash).await?;
-        let Some((_, row)) = stored.filter(|(stored, _)| stored == task) else {
-            return Ok(false);
-        };
-        let mut key = self.signatures_key(alert_hash, task.index);
+        let mut key = self.signatures_key(alert_hash, index);
         key.extend(operator.0);
-        let changes = vec![
-            Change {
-                table: Table::Tasks,
-                key: self.key(Kept::Task, alert_hash.as_slice()),
-                expected: Expected::Value(row.clone()),
-                value: Some(row),
-            },
-            Change {
-                table: Table::Tasks,
-                key,
-                expected: Expected::Anything,
-                value: Some(signature.0.to_vec()),
-            },
-        ];
-        Ok(self.store.write(changes).await? == Written::Applied)
+        while let Some((task, row)) = self.open(alert_hash, index).await? {
+            let signed = StoredTask {
+                is_signed: true,
+                ..task
+            };
+            let changes = vec![
+                Change {
+                    table: Table::Tasks,
+                    key: self.key(Kept::Task, alert_hash.as_slice()),
+                    expected: Expected::Value(row),
+                    value: Some(signed.encode()?),
+                },
+                Change {
+                    table: Table::Tasks,
+                    key: key.clone(),
+                    expected: Expected::Anything,
+                    value: Some(signature.0.to_vec()),
+                },
+            ];
+            // If not, somebody else was the first to sign, or the task has gone.
+            if self.store.write(changes).await? == Written::Applied {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// All signatures of a task, one of each operator.
@@ -176,56 +190,64 @@ impl TaskRows {
     pub(super) async fn finish(
         &self,
         alert_hash: &B256,
-        task: &StoredTask,
+        index: u32,
         transaction: TxHash,
     ) -> Result<(), StoreError> {
-        let stored = self.row(alert_hash).await?;
-        let Some((stored, row)) = stored.filter(|(stored, _)| stored == task) else {
-            return Ok(());
-        };
-        let finished = StoredTask {
-            finished: Some(transaction),
-            ..stored
-        };
-        let change = Change {
-            table: Table::Tasks,
-            key: self.key(Kept::Task, alert_hash.as_slice()),
-            expected: Expected::Value(row),
-            value: Some(finished.encode()?),
-        };
-        self.leave_signatures(alert_hash, task.index, change).await
+        while let Some((task, row)) = self.open(alert_hash, index).await? {
+            let finished = StoredTask {
+                finished: Some(transaction),
+                ..task
+            };
+            let value = Some(finished.encode()?);
+            if self.close(alert_hash, index, row, value).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    /// Removes what there is of a task.
-    pub(super) async fn remove(&self, alert_hash: &B256, index: u32) -> Result<(), StoreError> {
-        let row = self.row(alert_hash).await?;
-        let Some((_, row)) = row.filter(|(task, _)| task.index == index) else {
-            return Ok(());
-        };
-        let change = Change {
-            table: Table::Tasks,
-            key: self.key(Kept::Task, alert_hash.as_slice()),
-            expected: Expected::Value(row),
-            value: None,
-        };
-        self.leave_signatures(alert_hash, index, change).await
-    }
-
-    /// Makes a change after which a task takes no signatures, and removes those that it has. Nothing if somebody
-    /// has changed the task.
-    async fn leave_signatures(
+    /// Removes what there is of a task; `false` if that may only be while nobody has signed it, and somebody has.
+    pub(super) async fn remove(
         &self,
         alert_hash: &B256,
         index: u32,
-        change: Change,
-    ) -> Result<(), StoreError> {
+        is_junk: bool,
+    ) -> Result<bool, StoreError> {
+        while let Some((task, row)) = self.row(alert_hash).await? {
+            if task.index != index {
+                break;
+            }
+            if is_junk && task.is_signed {
+                return Ok(false);
+            }
+            if self.close(alert_hash, index, row, None).await? {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes a row one that takes no signatures, or none, and removes those that it has. Answers `false` if the row
+    /// was changed meanwhile; nothing is done then.
+    async fn close(
+        &self,
+        alert_hash: &B256,
+        index: u32,
+        row: Vec<u8>,
+        value: Option<Vec<u8>>,
+    ) -> Result<bool, StoreError> {
         let prefix = self.signatures_key(alert_hash, index);
-        let mut change = Some(change);
+        let mut change = Some(Change {
+            table: Table::Tasks,
+            key: self.key(Kept::Task, alert_hash.as_slice()),
+            expected: Expected::Value(row),
+            value,
+        });
         loop {
             let rows = self.store.scan(Table::Tasks, &prefix, None, PAGE).await?;
             // One may come until the change is made, and none after it.
             if change.is_none() && rows.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             let removals = rows.into_iter().map(|(key, _)| Change {
                 table: Table::Tasks,
@@ -235,9 +257,19 @@ impl TaskRows {
             });
             let changes = change.take().into_iter().chain(removals).collect();
             if self.store.write(changes).await? != Written::Applied {
-                return Ok(());
+                return Ok(false);
             }
         }
+    }
+
+    /// The row of a task that takes signatures.
+    async fn open(
+        &self,
+        alert_hash: &B256,
+        index: u32,
+    ) -> Result<Option<(StoredTask, Vec<u8>)>, StoreError> {
+        let row = self.row(alert_hash).await?;
+        Ok(row.filter(|(task, _)| task.index == index && task.finished.is_none()))
     }
 
     async fn row(&self, alert_hash: &B256) -> Result<Option<(StoredTask, Vec<u8>)>, StoreError> {

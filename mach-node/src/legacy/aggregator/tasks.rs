@@ -29,7 +29,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How often [`TaskAggregator::run`] removes what is over.
+/// How often [`TaskAggregator::run`] looks at all tasks.
 const TEND_EVERY: Duration = Duration::from_secs(30);
 /// How often a task is opened anew when another instance is faster.
 const MAX_TRIES: u32 = 8;
@@ -41,7 +41,7 @@ pub struct LegacyConfig {
     pub deployment: Deployment,
     /// What they sign.
     pub digest: DigestRule,
-    /// Quorums that have to sign.
+    /// Quorums that have to sign. A task keeps those that it was opened with, and its thresholds.
     pub quorums: QuorumNumbers,
     /// Threshold of each quorum, in the same order.
     pub thresholds: Vec<Threshold>,
@@ -87,9 +87,10 @@ impl LegacyConfig {
 ///
 /// There is one task for a message hash, however many operators ask at once. Each signature is checked
 /// by itself and durable before it counts, and so is the number of a task before anybody is told of it: no
-/// two tasks have the same one. Whoever reaches the endpoint can open tasks, which takes nobody's place;
-/// only operators' signatures bring anything to L1. After a restart a task that somebody asks for is there
-/// by itself, and [`Self::run`] goes on with those that have enough signatures.
+/// two tasks have the same one. Whoever reaches the endpoint can open tasks, which takes the place of none that
+/// an operator has signed, at whichever instance on the store; only operators' signatures bring anything to L1.
+/// After a restart a task that somebody asks for is there by itself, and [`Self::run`] goes on with those that
+/// have enough signatures until L1 has their alerts or they are over.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct TaskAggregator(Arc<Shared>);
@@ -133,26 +134,28 @@ impl TaskAggregator {
         }))
     }
 
-    /// Goes on with what an earlier process left, and removes what is over, until `shutdown`.
+    /// Goes on with what an earlier process or another instance left and with what L1 has not taken yet, and removes
+    /// what is over, until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(TEND_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_resumed = false;
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            if !is_resumed {
-                match self.resume().await {
-                    Ok(()) => is_resumed = true,
-                    Err(error) => warn!(error = &*error, "not every task goes on"),
+        let tending = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.resume().await {
+                    warn!(error = &*error, "not every task goes on");
+                }
+                if let Err(error) = self.0.sweep().await {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "tasks that are over are kept");
                 }
             }
-            if let Err(error) = self.0.sweep().await {
-                let error = &error as &dyn std::error::Error;
-                warn!(error, "tasks that are over are kept");
-            }
-        }
+        };
+        let _: Option<std::convert::Infallible> = shutdown.run_until_cancelled(tending).await;
     }
 
-    /// Takes the tasks of the store, and brings those to L1 that have enough signatures.
+    /// Takes the tasks of the store, and brings those to L1 that have enough signatures: of an earlier process, of
+    /// another instance, or of this one if L1 has not taken them.
     async fn resume(&self) -> Result<(), BoxError> {
         let (mut after, mut failure) = (None, None);
         loop {
@@ -173,8 +176,16 @@ impl TaskAggregator {
         let Some(task) = self.0.find(alert_hash).await? else {
             return Ok(());
         };
-        let index = task.stored.index;
-        if !self.0.rows.signatures(alert_hash, index).await?.is_empty() {
+        let stored = self.0.rows.task(alert_hash).await?;
+        let Some(stored) = stored.filter(|stored| stored.index == task.index) else {
+            // Another instance has removed it, or opened it anew.
+            self.0.changed(&task);
+            return Ok(());
+        };
+        if let Some(transaction) = stored.finished {
+            task.finished(transaction);
+        } else if stored.is_signed {
+            task.signed();
             self.count(&task).await?;
         }
         Ok(())
@@ -183,7 +194,7 @@ impl TaskAggregator {
     /// Counts the signatures of a task, and brings its alert to L1 if they are enough.
     async fn count(&self, task: &Arc<Task>) -> Result<(), BoxError> {
         let keys = self.0.keys(task).await?;
-        let stored = (self.0.rows).signatures(&task.alert_hash, task.stored.index);
+        let stored = (self.0.rows).signatures(&task.alert_hash, task.index);
         let (stored, digest, counting) = (stored.await?, self.0.digest(task), Arc::clone(task));
         let proving = Arc::clone(&keys);
         let counted =
@@ -195,20 +206,21 @@ impl TaskAggregator {
         Ok(())
     }
 
-    /// Brings what enough operators signed to L1, again while the task lives.
+    /// Brings what enough operators signed to L1. If L1 does not take it, [`Self::run`] and the next signature try
+    /// again while the task lives.
     async fn confirm(&self, task: &Task, keys: &OperatorKeys, signatures: Signatures) {
         let certificate = task.certificate(keys, &self.0.config.digest, &signatures);
         let outcome = (|| self.0.confirmer.confirm_alert(&certificate))
             .retry(self.0.config.retry.backoff())
             .when(ConfirmError::is_transient)
             .await;
-        let (alert, index) = (task.alert_hash, task.stored.index);
+        let (alert, index) = (task.alert_hash, task.index);
         match outcome {
             Ok(confirmation) => {
                 info!(%alert, task = index, "alert confirmed");
                 let transaction = confirmation.transaction.unwrap_or_default();
                 task.finished(transaction);
-                let kept = self.0.rows.finish(&alert, &task.stored, transaction).await;
+                let kept = self.0.rows.finish(&alert, index, transaction).await;
                 if let Err(error) = kept {
                     // The next process brings it to L1 once more, and finds it there.
                     let error = &error as &dyn std::error::Error;
@@ -218,7 +230,6 @@ impl TaskAggregator {
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 error!(%alert, error, "the alert was not confirmed");
-                // The next signature tries again.
                 task.refused(signatures);
             }
         }
@@ -250,32 +261,25 @@ impl Shared {
         let over = lock(&self.tasks).get(alert_hash).cloned();
         if let Some(task) = over {
             self.forget(&task).await?;
-            return Ok(None);
         }
         let Some(stored) = self.rows.task(alert_hash).await? else {
             return Ok(None);
         };
         if self.is_old(&stored).await? {
-            self.rows.remove(alert_hash, stored.index).await?;
+            self.rows.remove(alert_hash, stored.index, false).await?;
             return Ok(None);
         }
         Ok(Some(self.keep(*alert_hash, stored)))
     }
 
-    /// Whether the time of a task of an earlier process is over, or its terms are not those of now.
+    /// Whether the time of a task of an earlier process is over. Its terms may be other ones than those of now.
     async fn is_old(&self, stored: &StoredTask) -> Result<bool, BoxError> {
         if stored.finished.is_some() {
             return Ok(false);
         }
         let head = self.l1.block_number().await?;
         let age = head.saturating_sub(stored.round.reference_block().into());
-        let terms = self.terms(stored.round.reference_block())?;
-        Ok(age > u64::from(self.config.task_blocks) || stored.round != terms)
-    }
-
-    fn terms(&self, reference_block: u32) -> Result<Round, BoxError> {
-        let (quorums, thresholds) = (self.config.quorums.clone(), self.config.thresholds.clone());
-        Ok(Round::new(quorums, thresholds, reference_block)?)
+        Ok(age > u64::from(self.config.task_blocks))
     }
 
     fn keep(&self, alert_hash: B256, stored: StoredTask) -> Arc<Task> {
@@ -292,14 +296,16 @@ impl Shared {
             }
             let head = self.l1.block_number().await?;
             let margin = u64::from(self.config.reference_margin.max(1));
-            let round = self.terms(u32::try_from(head.saturating_sub(margin))?)?;
+            let reference_block = u32::try_from(head.saturating_sub(margin))?;
+            let (quorums, thresholds) =
+                (self.config.quorums.clone(), self.config.thresholds.clone());
+            let round = Round::new(quorums, thresholds, reference_block)?;
             let keys = self.keys_of(&round).await?;
             self.make_room().await?;
             let Some(stored) = self.rows.add(&alert_hash, &round).await? else {
                 continue;
             };
-            let (index, reference_block) = (stored.index, round.reference_block());
-            info!(alert = %alert_hash, task = index, reference_block, "task opened");
+            info!(alert = %alert_hash, task = stored.index, reference_block, "task opened");
             let task = self.keep(alert_hash, stored);
             // Nobody else has set it.
             let _ = task.keys.set(keys);
@@ -345,22 +351,30 @@ impl Shared {
             let over = tasks.values().filter(|task| task.is_over(lifetime));
             over.map(Arc::clone).collect()
         };
+        let mut outcome = Ok(());
         for task in over {
-            self.forget(&task).await?;
+            // What is left is tried again.
+            if let Err(error) = self.forget(&task).await {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    /// Forgets a task that is over or finished; any other one only if nobody has signed it, here or elsewhere. For
+    /// who changes tasks.
+    async fn forget(&self, task: &Arc<Task>) -> Result<(), StoreError> {
+        let is_junk = !task.is_finished() && !task.is_over(self.config.task_lifetime);
+        let removed = (self.rows).remove(&task.alert_hash, task.index, is_junk);
+        if removed.await? {
+            self.changed(task);
+        } else {
+            task.signed();
         }
         Ok(())
     }
 
-    /// Forgets a task, unless it is needed meanwhile. For who changes tasks.
-    async fn forget(&self, task: &Task) -> Result<(), StoreError> {
-        if !task.leave(self.config.task_lifetime) {
-            return Ok(());
-        }
-        lock(&self.tasks).remove(&task.alert_hash);
-        self.rows.remove(&task.alert_hash, task.stored.index).await
-    }
-
-    /// Takes that another instance has changed the row of a task: who asks reads it again.
+    /// Takes that the row of a task is another one, or gone: who asks reads it again.
     fn changed(&self, task: &Arc<Task>) {
         let mut tasks = lock(&self.tasks);
         if tasks
@@ -373,9 +387,7 @@ impl Shared {
 
     /// Keys of a task's operators.
     async fn keys(&self, task: &Task) -> Result<Arc<OperatorKeys>, BoxError> {
-        let keys = task
-            .keys
-            .get_or_try_init(|| self.keys_of(&task.stored.round));
+        let keys = task.keys.get_or_try_init(|| self.keys_of(&task.round));
         Ok(Arc::clone(keys.await?))
     }
 
@@ -386,7 +398,7 @@ impl Shared {
     }
 
     fn digest(&self, task: &Task) -> B256 {
-        let reference_block = task.stored.round.reference_block();
+        let reference_block = task.round.reference_block();
         (self.config.digest).digest(task.alert_hash, reference_block)
     }
 }
@@ -424,7 +436,7 @@ impl LegacyTasks for TaskAggregator {
             TaskError::NotKept(error)
         };
         let found = self.0.find(&task.alert_hash).await.map_err(unkept)?;
-        let found = found.filter(|found| found.stored.index == task.task_index);
+        let found = found.filter(|found| found.index == task.task_index);
         let task = found.ok_or(TaskError::NotFound)?;
         let is_known = task.has(&operator)?;
         let keys = self.0.keys(&task).await.map_err(unkept)?;
@@ -433,14 +445,14 @@ impl LegacyTasks for TaskAggregator {
             tokio::task::spawn_blocking(move || proving.prove(&keys, digest, operator, &signature));
         let proved = proved.await.map_err(|error| unkept(error.into()))??;
         if !is_known {
-            let signed = (self.0.rows).sign(&task.alert_hash, &task.stored, operator, &signature);
+            let signed = (self.0.rows).sign(&task.alert_hash, task.index, operator, &signature);
             if !signed.await.map_err(|error| unkept(error.into()))? {
                 self.0.changed(&task);
                 return Err(TaskError::NotFound);
             }
             task.insert(operator, proved)?;
         }
-        info!(%operator, task = task.stored.index, "signature taken");
+        info!(%operator, task = task.index, "signature taken");
         self.count(&task).await.map_err(unkept)
     }
 }

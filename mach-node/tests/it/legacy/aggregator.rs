@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use mach_node::{
         AlertTask, Deployment, DigestRule, LegacyConfig, LegacyTasks, TaskAggregator, TaskError,
         VirtualHosts, aggregator_rpc,
     },
-    store::{MemoryStore, RedbStore, Store, Table},
+    store::{Change, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -44,7 +47,7 @@ pub(super) const DEPLOYMENT: Deployment = Deployment {
 
 /// Keeps what it confirms.
 #[derive(Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<Vec<AlertCertificate>>>);
+pub(crate) struct Kept(pub(crate) Arc<Mutex<Vec<AlertCertificate>>>);
 
 #[async_trait]
 impl AlertConfirmer for Kept {
@@ -62,7 +65,7 @@ impl AlertConfirmer for Kept {
     }
 }
 
-pub(super) fn config(digest: DigestRule) -> LegacyConfig {
+pub(crate) fn config(digest: DigestRule) -> LegacyConfig {
     LegacyConfig {
         retry: RETRY,
         ..LegacyConfig::new(DEPLOYMENT, digest, quorums(), vec![percent(66)])
@@ -81,7 +84,11 @@ fn tasks_on(store: impl Store + 'static, confirmer: &Kept, config: LegacyConfig)
 }
 
 /// What operator `index` sends of a task of V1.
-async fn sign(tasks: &TaskAggregator, task: &AlertTask, index: u64) -> Result<(), TaskError> {
+pub(crate) async fn sign(
+    tasks: &TaskAggregator,
+    task: &AlertTask,
+    index: u64,
+) -> Result<(), TaskError> {
     let reference_block = u32::try_from(task.reference_block_number).unwrap();
     let digest = digest_v1(task.alert_hash, reference_block);
     let signature = key(index).sign(digest).to_bytes();
@@ -466,6 +473,112 @@ async fn junk_takes_nobodys_place() {
     panic!("a task took another one's place");
 }
 
+/// Not even where another instance opens as many: one that knows the task since before it was signed, and one
+/// that does not.
+#[tokio::test]
+async fn junk_at_another_instance_takes_nobodys_place() {
+    let (store, confirmer) = (MemoryStore::new(), Kept::default());
+    let config = LegacyConfig {
+        max_tasks: 4,
+        ..config(DigestRule::V1)
+    };
+    let start = || tasks_on(store.clone(), &confirmer, config.clone());
+    let (signed, flooded) = (start(), start());
+    let early = signed.create_task(ALERT).await.unwrap();
+    assert_eq!(flooded.create_task(ALERT).await.unwrap(), early);
+    let late = signed.create_task(B256::repeat_byte(0xee)).await.unwrap();
+    for task in [&early, &late] {
+        sign(&signed, task, 0).await.unwrap();
+    }
+    assert_eq!(flooded.create_task(late.alert_hash).await.unwrap(), late);
+    for junk in 0..20 {
+        let junk = flooded.create_task(B256::with_last_byte(junk)).await;
+        junk.unwrap();
+    }
+    for task in [&early, &late] {
+        assert_eq!(flooded.create_task(task.alert_hash).await.unwrap(), *task);
+        for index in [1, 2] {
+            sign(&signed, task, index).await.unwrap();
+        }
+    }
+    until(|| confirmer.0.lock().unwrap().len() == 2).await;
+    for certificate in &*confirmer.0.lock().unwrap() {
+        assert_eq!(certificate.quorums[0].signed.weight(), 300);
+    }
+}
+
+/// A row that does not say whether it is signed may be.
+#[tokio::test]
+async fn junk_takes_no_place_of_a_task_that_may_be_signed() {
+    let store = MemoryStore::new();
+    let config = LegacyConfig {
+        max_tasks: 2,
+        ..config(DigestRule::V1)
+    };
+    let start = || tasks_on(store.clone(), &Kept::default(), config.clone());
+    let task = start().create_task(ALERT).await.unwrap();
+    let rows = store.scan(Table::Tasks, &[], None, usize::MAX).await;
+    let said = |row: &Row| {
+        serde_json::from_slice::<Value>(&row.1)
+            .ok()?
+            .as_object()
+            .cloned()
+    };
+    let (key, mut row) = (rows.unwrap().iter())
+        .find_map(|row| Some((row.0.clone(), said(row)?)))
+        .unwrap();
+    assert_eq!(row.remove("isSigned"), Some(json!(false)));
+    let change = Change {
+        table: Table::Tasks,
+        key,
+        expected: Default::default(),
+        value: Some(serde_json::to_vec(&row).unwrap()),
+    };
+    assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+    let after = start();
+    assert_eq!(after.create_task(ALERT).await.unwrap(), task);
+    for junk in 0..4 {
+        after.create_task(B256::with_last_byte(junk)).await.unwrap();
+    }
+    assert_eq!(after.create_task(ALERT).await.unwrap(), task);
+}
+
+/// A store whose writes take their time.
+struct Slow(MemoryStore);
+
+#[async_trait]
+impl Store for Slow {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.0.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.0.write(changes).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_sign_at_once_are_taken() {
+    let confirmer = Kept::default();
+    let store = Slow(MemoryStore::new());
+    let tasks = tasks_on(store, &confirmer, config(DigestRule::V1));
+    let task = tasks.create_task(ALERT).await.unwrap();
+    let signed = (0..3).map(|index| sign(&tasks, &task, index));
+    futures::future::try_join_all(signed).await.unwrap();
+    until(|| confirmer.0.lock().unwrap().len() == 1).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_over_is_opened_again() {
     let tasks = tasks(&Kept::default(), config(DigestRule::V1));
@@ -550,15 +663,96 @@ async fn what_enough_operators_signed_is_brought_to_l1_by_the_next_process() {
     let _ = asked.acquire().await.unwrap();
     let confirmer = Kept::default();
     let after = tasks_on(store, &confirmer, config(DigestRule::V1));
-    let shutdown = CancellationToken::new();
-    let _end = shutdown.clone().drop_guard();
-    tokio::spawn(async move { after.run(shutdown).await });
+    let _end = running(&after);
     until(|| confirmer.0.lock().unwrap().len() == 1).await;
 }
 
-/// How long the process was gone L1 says; and who changes the terms begins anew.
+/// An L1 that is away for a number of calls.
+struct Away {
+    left: AtomicUsize,
+    then: Kept,
+}
+
+#[async_trait]
+impl AlertConfirmer for Away {
+    async fn confirm_alert(
+        &self,
+        certificate: &AlertCertificate,
+    ) -> Result<Confirmation, ConfirmError> {
+        let left = |left: usize| left.checked_sub(1);
+        let left = (self.left).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        match left {
+            Ok(_) => Err(ConfirmError::Backend("no answer".into())),
+            Err(_) => self.then.confirm_alert(certificate).await,
+        }
+    }
+}
+
+fn running(tasks: &TaskAggregator) -> tokio_util::sync::DropGuard {
+    let (tasks, shutdown) = (tasks.clone(), CancellationToken::new());
+    let end = shutdown.clone().drop_guard();
+    tokio::spawn(async move { tasks.run(shutdown).await });
+    end
+}
+
+/// No operator sends anything again: it was told that its signature is taken.
+#[tokio::test(start_paused = true)]
+async fn what_enough_operators_signed_is_brought_to_l1_once_l1_is_back() {
+    let confirmer = Kept::default();
+    let away = Away {
+        // All tries after the last signature, and those of the next tick but one.
+        left: AtomicUsize::new(5),
+        then: confirmer.clone(),
+    };
+    let (registry, l1) = (FixedRegistry::new(4), FixedHead::new());
+    let config = config(DigestRule::V1);
+    let tasks = TaskAggregator::new(MemoryStore::new(), registry, l1, away, config);
+    let _end = running(&tasks);
+    let task = tasks.create_task(ALERT).await.unwrap();
+    for index in 0..3 {
+        sign(&tasks, &task, index).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(confirmer.0.lock().unwrap().len(), 1);
+    let error = tasks.create_task(ALERT).await.unwrap_err();
+    assert!(
+        matches!(error, TaskError::AlreadyFinished { .. }),
+        "{error}"
+    );
+}
+
+/// One of two instances hangs between the last signature and L1; the other one has run all along.
+#[tokio::test(start_paused = true)]
+async fn what_enough_operators_signed_is_brought_to_l1_by_another_instance() {
+    let (store, confirmer) = (MemoryStore::new(), Kept::default());
+    let other = tasks_on(store.clone(), &confirmer, config(DigestRule::V1));
+    let silent = TaskAggregator::new(
+        store,
+        FixedRegistry::new(4),
+        FixedHead::new(),
+        Silent(Arc::new(tokio::sync::Semaphore::new(0))),
+        config(DigestRule::V1),
+    );
+    let _ends = [running(&other), running(&silent)];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let task = silent.create_task(ALERT).await.unwrap();
+    for index in 0..3 {
+        sign(&silent, &task, index).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(confirmer.0.lock().unwrap().len(), 1);
+    // Both know what came of it.
+    for tasks in [&other, &silent] {
+        let error = tasks.create_task(ALERT).await.unwrap_err();
+        let finished = format!("the task {ALERT} already finished: {TRANSACTION}");
+        assert_eq!(error.to_string(), finished);
+    }
+}
+
+/// How long the process was gone L1 says; who changes the terms, or runs beside another instance with other ones,
+/// goes on with those that were given.
 #[tokio::test]
-async fn a_stored_task_is_over_when_l1_says_so_or_its_terms_are_not_those_of_now() {
+async fn a_stored_task_is_over_when_l1_says_so_whatever_the_terms_of_now() {
     let store = MemoryStore::new();
     let confirmer = Kept::default();
     let started = |head: u64, config: LegacyConfig| {
@@ -587,22 +781,31 @@ async fn a_stored_task_is_over_when_l1_says_so_or_its_terms_are_not_those_of_now
         thresholds: vec![percent(67)],
         ..v1()
     };
-    let third = started(HEAD + 100, stricter).create_task(ALERT).await;
-    assert_eq!(third.unwrap().task_index, 2);
+    let stricter = || started(HEAD + 100, stricter.clone());
+    assert_eq!(stricter().create_task(ALERT).await.unwrap(), second);
+    for (index, tasks) in (0..3).zip([later, stricter(), started(HEAD + 100, v1())]) {
+        sign(&tasks, &second, index).await.unwrap();
+    }
+    until(|| confirmer.0.lock().unwrap().len() == 1).await;
+    let other = stricter().create_task(B256::ZERO).await.unwrap();
+    assert_eq!(other.quorum_threshold_percentages, [67]);
 }
 
-/// What is over leaves the store as it leaves memory.
+/// What is over leaves the store as it leaves memory, if the store lets it.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_of_a_task_that_is_over() {
-    let store = MemoryStore::new();
-    let tasks = tasks_on(store.clone(), &Kept::default(), config(DigestRule::V1));
+    let store = Arc::new(Unwritable::default());
+    let tasks = tasks_on(Arc::clone(&store), &Kept::default(), config(DigestRule::V1));
     let task = tasks.create_task(ALERT).await.unwrap();
     sign(&tasks, &task, 0).await.unwrap();
     assert_eq!(rows(&store).await, 3);
-    let shutdown = CancellationToken::new();
-    let _end = shutdown.clone().drop_guard();
-    tokio::spawn(async move { tasks.run(shutdown).await });
-    tokio::time::sleep(Duration::from_secs(1260)).await;
+    let _end = running(&tasks);
+    tokio::time::sleep(Duration::from_secs(1190)).await;
+    store.fail(true);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(rows(&store).await, 3);
+    store.fail(false);
+    tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(rows(&store).await, 1);
 }
 

@@ -1,6 +1,6 @@
 //! The original's interfaces, with the bytes that are recorded of it.
 
-mod aggregator;
+pub(crate) mod aggregator;
 mod grpc;
 mod verifier;
 
