@@ -8,16 +8,26 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use mach_bls::verify_self_contained;
 use mach_core::{
     Alert, AlertKind, Attestation, BlockRef, Domain, Statement,
     ports::{SignatureAggregator, SigningGuard},
 };
-use mach_node::{AggregatorConfig, StoredGuard, store::RedbStore};
+use mach_node::{
+    AggregatorConfig, StoredGuard,
+    legacy::{DigestRule, LegacyTasks, TaskAggregator},
+    store::RedbStore,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::ports::{Confirmer, FixedRegistry, aggregator_on, config, digest, id, percent, signed};
+use crate::{
+    legacy::aggregator::{self as legacy, Kept, sign},
+    ports::{
+        Confirmer, FixedHead, FixedRegistry, aggregator_on, config, digest, id, percent, signed,
+        until,
+    },
+};
 
 const DOMAIN: Domain = Domain {
     l1_chain_id: 1,
@@ -370,4 +380,106 @@ async fn a_killed_aggregator_forgets_nothing_that_it_acknowledged() {
         acknowledged.len()
     );
     assert!(certified > 0 && late > 0);
+}
+
+/// Message hash of an alert of the original.
+fn message_hash(number: u64) -> B256 {
+    U256::from(number).into()
+}
+
+/// Those who sign over and over are not enough.
+fn tasks(store: RedbStore, confirmer: &Kept) -> TaskAggregator {
+    let (registry, config) = (
+        FixedRegistry::new(OPERATORS),
+        legacy::config(DigestRule::V1),
+    );
+    TaskAggregator::new(store, registry, FixedHead::new(), confirmer.clone(), config)
+}
+
+/// The process that is killed: opens tasks of the original's operators, and says which signatures it
+/// acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by the test below"]
+async fn child_with_tasks() {
+    let Some(path) = std::env::var_os(STORE) else {
+        return;
+    };
+    let first: u64 = std::env::var(BEFORE).unwrap().parse().unwrap();
+    let tasks = tasks(RedbStore::open(path).unwrap(), &Kept::default());
+    std::io::stdout().lock().write_all(b"\nready\n").unwrap();
+    let signing = (0..8).map(|_| {
+        let tasks = tasks.clone();
+        tokio::spawn(async move {
+            let mut random = StdRng::from_os_rng();
+            loop {
+                let number = first / CHILDREN + random.random_range(0..STATEMENTS);
+                let operator = random.random_range(0..SIGNERS);
+                let task = tasks.create_task(message_hash(number)).await.unwrap();
+                let line = format!("\ngiven {number} {}.\n", task.task_index);
+                std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+                sign(&tasks, &task, operator).await.unwrap();
+                let line = format!("\nacknowledged {number} {operator}.\n");
+                std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+            }
+        })
+    });
+    futures::future::join_all(signing.collect::<Vec<_>>()).await;
+}
+
+/// Every signature that was acknowledged is in the certificate of its alert, once the others have signed; an alert
+/// has one number, and no other has it.
+#[tokio::test]
+async fn a_killed_aggregator_forgets_no_task_of_the_originals_operators() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("aggregator.redb");
+    let mut random = StdRng::seed_from_u64(9);
+    let mut given: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut acknowledged: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    for before in 0..10 * kills() {
+        if before >= kills() && !acknowledged.is_empty() {
+            break;
+        }
+        let most = Duration::from_millis(80);
+        let child = "kill::child_with_tasks";
+        let output = kill(child, &path, before, most, &mut random);
+        for (number, task) in told(&output, "given") {
+            assert_eq!(*given.entry(number).or_insert(task), task, "alert {number}");
+        }
+        for (number, operator) in told(&output, "acknowledged") {
+            acknowledged.entry(number).or_default().insert(operator);
+        }
+    }
+    let tasks_given: BTreeSet<_> = given.values().collect();
+    assert_eq!(tasks_given.len(), given.len());
+    let signatures: usize = acknowledged.values().map(BTreeSet::len).sum();
+    println!(
+        "{} kills, {signatures} signatures of {} alerts, {} tasks",
+        kills(),
+        acknowledged.len(),
+        given.len()
+    );
+    assert!(signatures > 0, "nothing was acknowledged");
+
+    let confirmer = Kept::default();
+    let tasks = tasks(RedbStore::open(&path).unwrap(), &confirmer);
+    for (number, operators) in &acknowledged {
+        let task = tasks.create_task(message_hash(*number)).await.unwrap();
+        assert_eq!(u64::from(task.task_index), given[number]);
+        for operator in (SIGNERS..OPERATORS).chain(0..SIGNERS) {
+            // It takes no more than are enough.
+            if sign(&tasks, &task, operator).await.is_err() {
+                break;
+            }
+        }
+        until(|| !confirmer.0.lock().unwrap().is_empty()).await;
+        let certificate = confirmer.0.lock().unwrap().remove(0);
+        assert_eq!(certificate.message_hash, task.alert_hash);
+        for operator in operators {
+            let is_absent = certificate
+                .non_signers
+                .iter()
+                .any(|it| it.id == id(*operator));
+            assert!(!is_absent, "alert {number} has lost operator {operator}");
+        }
+    }
 }
