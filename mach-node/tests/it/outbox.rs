@@ -25,6 +25,7 @@ use mach_node::{
     Aggregator, Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
     store::{Change, Expected, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{
@@ -339,8 +340,10 @@ async fn what_cannot_be_stored_takes_nobodys_place() {
 /// A store that takes a removal and makes it later, while others write.
 struct SlowRemoval {
     store: MemoryStore,
-    is_held: AtomicUsize,
-    made: tokio::sync::Semaphore,
+    begun: Semaphore,
+    /// As many removals are made as there are permits.
+    made: Semaphore,
+    ended: Semaphore,
 }
 
 #[async_trait]
@@ -360,11 +363,14 @@ impl Store for SlowRemoval {
     }
 
     async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
-        if changes.iter().any(|change| change.value.is_none()) {
-            self.is_held.store(1, Ordering::SeqCst);
-            self.made.acquire().await.unwrap().forget();
+        if !changes.iter().any(|change| change.value.is_none()) {
+            return self.store.write(changes).await;
         }
-        self.store.write(changes).await
+        self.begun.add_permits(1);
+        self.made.acquire().await.unwrap().forget();
+        let written = self.store.write(changes).await;
+        self.ended.add_permits(1);
+        written
     }
 }
 
@@ -374,14 +380,15 @@ impl Store for SlowRemoval {
 async fn what_is_said_again_while_it_is_removed_is_durable() {
     let store = Arc::new(SlowRemoval {
         store: MemoryStore::new(),
-        is_held: AtomicUsize::new(0),
-        made: tokio::sync::Semaphore::new(0),
+        begun: Semaphore::new(0),
+        made: Semaphore::new(0),
+        ended: Semaphore::new(0),
     });
     let recorder = Recorder::default();
     let aggregators = std::slice::from_ref(&recorder);
     let (outbox, running) = outbox(&store, aggregators, OutboxConfig::default()).await;
     outbox.sink(None).raise(&alert(1)).await.unwrap();
-    until(|| store.is_held.load(Ordering::SeqCst) == 1).await;
+    let _ = store.begun.acquire().await.unwrap();
     assert_eq!(recorder.got(), [1]);
     // Nobody is there to take it the second time.
     recorder.away.store(FOR_EVER, Ordering::SeqCst);
@@ -394,8 +401,7 @@ async fn what_is_said_again_while_it_is_removed_is_durable() {
         Ok(accepted) => accepted.unwrap().unwrap(),
         Err(_) => again.await.unwrap().unwrap(),
     }
-    // The removal is made by now, whoever waits for it.
-    until(|| store.made.available_permits() == 0).await;
+    let _ = store.ended.acquire().await.unwrap();
     drop((running, outbox));
     let rows = store.scan(Table::Outbox, &[], None, 10).await.unwrap();
     assert_eq!(rows.len(), 1);
