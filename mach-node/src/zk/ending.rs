@@ -11,7 +11,7 @@ use super::{
     rows::Kept,
     step::{Step, chain},
 };
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Why a wrong output root is not convicted.
 const NOT_OPENED: &str = "no op-node says what the output root is the hash of, so that the EVM cannot see that it is wrong";
@@ -113,7 +113,7 @@ impl<S: Store> Inner<S> {
         if case.basis.is_none() {
             return Ok(Step::next(Stage::Opened));
         }
-        let again = self.proposed_again(case).await.inspect_err(|_| {
+        let again = self.proposed_again(digest, case).await.inspect_err(|_| {
             self.held(digest, |held| held.again = true);
         })?;
         Ok(match again {
@@ -147,7 +147,7 @@ impl<S: Store> Inner<S> {
         drop(writing);
         let mut failure = None;
         for (digest, case) in over {
-            let (target, descent) = match self.proposed_again(&case).await {
+            let (target, descent) = match self.proposed_again(&digest, &case).await {
                 Ok(Some(again)) => again,
                 Ok(None) => continue,
                 // One that is not known about hides no other.
@@ -175,14 +175,20 @@ impl<S: Store> Inner<S> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// What leads to a wrong block on L1, if it is not convicted yet.
+    /// What leads to a wrong block on L1, if it is not convicted yet and a proof is kept that does it: without one it would
+    /// cost another bond, and evidence that may be away by now.
     async fn proposed_again(
         &self,
+        digest: &B256,
         case: &Case,
     ) -> Result<Option<(Target, Descent)>, ZkContractError> {
         let Some(basis) = &case.basis else {
             return Ok(None);
         };
+        let unread = |error: StoreError| ZkContractError::Backend(error.into());
+        if self.rows.proof(digest).await.map_err(unread)?.is_none() {
+            return Ok(None);
+        }
         let Ok(header) = alloy_rlp::decode_exact(&basis.header) else {
             return Ok(None);
         };

@@ -34,7 +34,7 @@ use mach_devnet::{
     L2_OUTPUT_ORACLE, Lie, OptimismFork, PROPOSER, Settling, UserDeposit,
 };
 use mach_node::{
-    store::{MemoryStore, Store},
+    store::{Change, Expected, MemoryStore, Store, Table, Written},
     zk::{Case, Descent, L1ZkContract, RollupChain, Stage, Target, ZkConfig, ZkContract, ZkMode},
 };
 use mach_prove::Worth;
@@ -1177,6 +1177,40 @@ async fn an_output_over_a_wrong_block_that_is_proposed_again_is_convicted_again(
         assert_eq!(world.proved().await, [output, output]);
         assert_eq!(world.convictions().await, 2);
     }
+}
+
+/// Somebody else convicted it, or a process that kept no proof: another bond for the same block is not paid.
+#[tokio::test]
+async fn without_a_proof_that_is_kept_no_bond_is_paid_again() {
+    let world = World::new(1, |_| {}).await;
+    let alert = world.lie(Lie::StateRoot).await;
+    world.propose(3);
+    let store = Arc::new(MemoryStore::new());
+    let (contract, zk) = (world.watching_of(Arc::clone(&store), true, config())).await;
+    zk.raise(&alert).await.unwrap();
+    until(&zk, |case| matches!(case.stage, Stage::Done { .. })).await;
+    let rows = store.scan(Table::Zk, &[], None, 10).await.unwrap();
+    // The case, and its proof behind it.
+    let [(case, _), (proof, _)] = rows.as_slice() else {
+        panic!("{} rows", rows.len());
+    };
+    assert!(proof.starts_with(case));
+    let forgotten = Change {
+        table: Table::Zk,
+        key: proof.clone(),
+        expected: Expected::Anything,
+        value: None,
+    };
+    let written = store.write(vec![forgotten]).await.unwrap();
+    assert_eq!(written, Written::Applied);
+
+    world.delete_outputs(2).await;
+    let root = world.devnet.l2().claimed_output_root(3).unwrap().unwrap();
+    world.post(root, 3).await;
+    contract.look(&zk).await.unwrap();
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(world.proved().await, [(Accused::OracleOutput, 3)]);
 }
 
 /// An op-node claims roots without end, which nobody opens. What was seen on L1 is forgotten last, by the next process too.
