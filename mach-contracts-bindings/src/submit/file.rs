@@ -28,11 +28,21 @@ const LINE_START: &[u8] = br#"{"sum":"0x"#;
 pub struct FileLog {
     path: PathBuf,
     file: File,
-    // Unlocked when it is closed.
-    _lock: File,
+    _lock: Held,
     sum: B256,
     length: u64,
     failed: bool,
+}
+
+/// A lock on a file, until it is dropped. Closing the file would not do: a child that another thread has
+/// just forked holds a copy of it until it becomes another program.
+#[derive(Debug)]
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// What stands in a line.
@@ -68,7 +78,7 @@ impl FileLog {
         Ok(Self {
             path,
             file,
-            _lock: lock,
+            _lock: Held(lock),
             sum: B256::ZERO,
             length: 0,
             failed: false,
@@ -354,6 +364,8 @@ mod tests {
         let (path, _) = written(&directory);
         let log = FileLog::open(&path).unwrap();
         assert!(matches!(FileLog::open(&path), Err(LogError::InUse(_))));
+        // As a child has one between its fork and its exec.
+        let _copy = log._lock.0.try_clone().unwrap();
         drop(log);
         let other = Account {
             chain_id: 2,

@@ -229,15 +229,25 @@ impl ProofBackend for ProcessBackend {
     }
 }
 
+/// A lock on a file, until it is dropped. Closing the file would not do: a child that another thread has
+/// just forked holds a copy of it until it becomes another program.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the folder of a request, which another process may have; it is free again when the result is
 /// dropped, or when this process ends.
-async fn lock(folder: &Path) -> Result<File, ProveError> {
+async fn lock(folder: &Path) -> Result<Held, ProveError> {
     let folder = folder.to_owned();
     let take = move || {
         std::fs::create_dir_all(&folder).map_err(backend)?;
         let file = File::create(folder.join("lock")).map_err(backend)?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Held(file)),
             Err(TryLockError::WouldBlock) => Err(ProveError::InUse(folder.display().to_string())),
             Err(TryLockError::Error(error)) => Err(backend(error)),
         }
@@ -253,4 +263,21 @@ async fn read(file: &Path) -> Result<Proof, ProveError> {
 
 fn backend(error: impl Into<mach_core::ports::BoxError>) -> ProveError {
     ProveError::Backend(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a child has one between its fork and its exec.
+    #[tokio::test]
+    async fn a_copy_of_the_lock_that_is_still_open_holds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).await.unwrap();
+        let _copy = held.0.try_clone().unwrap();
+        let refused = lock(folder.path()).await;
+        assert!(matches!(refused, Err(ProveError::InUse(_))));
+        drop(held);
+        assert!(lock(folder.path()).await.is_ok());
+    }
 }
