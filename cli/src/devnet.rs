@@ -83,12 +83,12 @@ async fn devnet(args: &DevnetArgs) -> eyre::Result<Outcome> {
     stack.devnet().publish()?;
     say_where(&stack, &folder, services.aggregator_url());
     say(&folder.told(FIRST_BLOCKS));
+    let mut ended = Ended::new()?;
     say("press Ctrl-C to stop\n");
 
     if let Some(lie) = args.lie {
         stack.devnet().sequencer().lie_next(lie);
     }
-    let mut ended = Ended::new()?;
     let running = stack.devnet().run(Duration::from_millis(args.block_time));
     let mut told = None;
     loop {
