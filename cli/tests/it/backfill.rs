@@ -221,7 +221,7 @@ async fn kill_9_at_any_point_changes_nothing() {
     };
     let started = Instant::now();
     let undisturbed = done(&run("whole.redb").output().unwrap(), 1);
-    let whole = started.elapsed();
+    let mut whole = started.elapsed();
 
     // From the first moment, when the checkpoint is made, to late in the run.
     let mut at_work = 0;
@@ -231,7 +231,12 @@ async fn kill_9_at_any_point_changes_nothing() {
         } else {
             whole.mul_f64(0.1 + 0.05 * f64::from(step % 5))
         };
-        at_work += u32::from(killed(run("killed.redb"), after));
+        if killed(run("killed.redb"), after) {
+            at_work += 1;
+        } else {
+            // The machine was busier when the whole was measured.
+            whole /= 2;
+        }
     }
     assert!(at_work >= 5, "{at_work} of 14 were killed at work");
     let resumed = run("killed.redb").output().unwrap();

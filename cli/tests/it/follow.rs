@@ -117,16 +117,22 @@ async fn a_reorg_is_told() {
     for _ in 0..6 {
         devnet.sequencer().produce().unwrap();
     }
-    let following = tokio::spawn(async move { follow(&url, &["--from", "1", "--to", "9"]).await });
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let following = beside(move || {
+        let mut running = Running::start(&url, &["--from", "1", "--to", "9"]);
+        let told: Vec<Value> = (1..=6).map(|_| running.next()).collect();
+        (running, told)
+    });
+    let (running, mut told) = following.await;
+    assert_eq!(numbers(&told), [1, 2, 3, 4, 5, 6]);
     devnet.l2().rewind(3).unwrap();
     let deposit = mach_devnet::UserDeposit::ether(Default::default(), 5);
     devnet.sequencer().deposit(deposit).unwrap();
     for _ in 4..=9 {
         devnet.sequencer().produce().unwrap();
     }
-    let (code, told, errors) = following.await.unwrap();
-    assert_eq!(code, Some(0), "{errors}");
+    let (code, rest) = beside(|| running.rest()).await;
+    assert_eq!(code, Some(0), "{rest:?}");
+    told.extend(rest);
     let reorg = told.iter().find(|line| line["reorg"].is_object()).unwrap();
     assert_eq!(reorg["reorg"]["fork"], 3);
     assert_eq!(numbers(&told), [1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8, 9]);
@@ -156,15 +162,30 @@ impl Running {
     }
 
     /// Sends a signal. Returns the exit code and what was said after that.
-    fn end(mut self, signal: &str) -> (Option<i32>, Vec<Value>) {
+    fn end(self, signal: &str) -> (Option<i32>, Vec<Value>) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status();
         assert!(sent.unwrap().success());
+        self.rest()
+    }
+
+    /// The exit code, and what is said until then.
+    fn rest(mut self) -> (Option<i32>, Vec<Value>) {
         let rest = self
             .lines
             .map(|line| serde_json::from_str(&line.unwrap()).unwrap());
         let rest = rest.collect();
         (self.child.wait().unwrap().code(), rest)
+    }
+
+    /// Whether it would hear Ctrl-C, which ends it at once before that.
+    fn hears(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 0x2 != 0
     }
 }
 
@@ -212,7 +233,7 @@ async fn a_node_that_is_gone_is_told_of() {
     let (devnet, servers) = served(2).await;
     let url = servers.l2.http_url();
     let mut running = beside(move || {
-        let args = ["--from", "1", "--rpc-retries", "0", "--rpc-timeout", "1"];
+        let args = ["--from", "1", "--rpc-retries", "0", "--rpc-timeout", "10"];
         let mut running = Running::start(&url, &args);
         assert_eq!(running.next()["number"], 1);
         assert_eq!(running.next()["number"], 2);
@@ -240,6 +261,9 @@ async fn nothing_is_not_valid() {
     let url = servers.l2.http_url();
     beside(move || {
         let running = Running::start(&url, &["--from", "99"]);
+        while !running.hears() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         std::thread::sleep(Duration::from_millis(1500));
         let (code, rest) = running.end("-INT");
         assert_eq!(code, Some(2));

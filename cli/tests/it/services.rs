@@ -554,8 +554,15 @@ fn killing_any_process_and_starting_it_again_loses_nothing() {
         .collect::<Vec<_>>()
     };
     // Of the newest of all, a signature may be on its way.
-    let shown: Vec<_> = over(&devnet).into_iter().skip(2).take(5).collect();
-    assert_eq!(shown.len(), 5);
+    let started = Instant::now();
+    let shown = loop {
+        let shown: Vec<_> = over(&devnet).into_iter().skip(2).take(5).collect();
+        if shown.len() == 5 {
+            break shown;
+        }
+        assert!(started.elapsed() < PATIENCE, "{shown:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
     let aggregator = devnet.kill("aggregator");
     devnet.start_again(folder, &aggregator);
     let started = Instant::now();

@@ -329,7 +329,6 @@ async fn services_start_with_remote_keys_a_database_and_derivation() {
         head.filter(|head| head.number == 4)
     };
     world.until("attestation of block 4", attested).await;
-    assert_eq!(bls.signed(), 4);
     // In whatever order they come through, each of them is signed and paid for with the remote keys.
     let manager = ServiceManager::connect(
         world.stack.l1().clone(),
@@ -344,6 +343,7 @@ async fn services_start_with_remote_keys_a_database_and_derivation() {
         };
         world.until("attestation of each block", standing).await;
     }
+    assert_eq!(bls.signed(), 4);
     let paid = world.stack.l1().get_transaction_count(address);
     assert_eq!(paid.await.unwrap(), 4);
     assert!(payer.signed() >= 4);

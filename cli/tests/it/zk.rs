@@ -23,7 +23,7 @@ use mach_prove::{BackendName, Journal, Program, Proof};
 use mach_verify::ChainSpec;
 use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const BOND: u128 = 1_000_000_007;
 const PASSWORD: &str = "for the devnet";
 const PROGRAM: B256 = B256::repeat_byte(0xb1);

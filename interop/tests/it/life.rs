@@ -478,7 +478,7 @@ async fn an_aggregator_confirms(stack: &Stack, statement: Statement) {
         aggregator.submit(signed).await.unwrap();
     }
     let manager = manager(stack).await;
-    for _ in 0..600 {
+    for _ in 0..2400 {
         if manager.stands(&statement).await.unwrap() {
             return;
         }

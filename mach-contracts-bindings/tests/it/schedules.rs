@@ -354,7 +354,7 @@ impl Schedule<'_> {
 async fn run(world: &World, seed: u64) {
     println!("schedule {seed}");
     let schedule = Schedule::run(world, seed);
-    tokio::time::timeout(Duration::from_secs(60), schedule)
+    tokio::time::timeout(Duration::from_secs(600), schedule)
         .await
         .unwrap_or_else(|_| panic!("schedule {seed} does not end"));
 }

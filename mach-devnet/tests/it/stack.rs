@@ -43,7 +43,7 @@ async fn confirmed(
 ) -> (Statement, Vec<&'static str>) {
     let mut faults = Vec::new();
     loop {
-        let event = timeout(Duration::from_secs(60), events.recv())
+        let event = timeout(Duration::from_secs(180), events.recv())
             .await
             .unwrap()
             .unwrap();
@@ -155,7 +155,7 @@ async fn operators_that_follow_safe_blocks_attest_what_follows_from_l1() {
     assert!(events.try_recv().is_err(), "nothing is safe yet");
     post();
     let judged = loop {
-        let event = timeout(Duration::from_secs(60), events.recv());
+        let event = timeout(Duration::from_secs(180), events.recv());
         if let Event::Judged { block, outcome, .. } = event.await.unwrap().unwrap()
             && block == honest
         {
@@ -193,7 +193,7 @@ async fn bundle(folder: &Path) -> PathBuf {
             }
         }
     };
-    let mut files = timeout(Duration::from_secs(60), wait).await.unwrap();
+    let mut files = timeout(Duration::from_secs(180), wait).await.unwrap();
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
 }
@@ -211,7 +211,7 @@ async fn operators_who_have_not_opted_in_are_not_needed_and_not_counted() {
     stack.devnet().step().unwrap();
     let block = head(&stack);
     let certificate = loop {
-        match timeout(Duration::from_secs(60), events.recv())
+        match timeout(Duration::from_secs(180), events.recv())
             .await
             .unwrap()
             .unwrap()

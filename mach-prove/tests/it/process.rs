@@ -200,9 +200,17 @@ async fn stopping_kills_the_prover() {
     let backend = prover.backend();
     let request = request();
     let work = backend.prove(&request, &|_| {});
-    let _ = tokio::time::timeout(Duration::from_millis(700), work)
-        .await
-        .unwrap_err();
+    let started = async {
+        let pid = || std::fs::read_to_string(prover.at("pid"));
+        while !pid().is_ok_and(|it| it.ends_with('\n')) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Drops the work.
+    tokio::select! {
+        ended = work => panic!("{ended:?}"),
+        () = started => {}
+    }
     let pid = std::fs::read_to_string(prover.at("pid")).unwrap();
     let process = PathBuf::from(format!("/proc/{}/cmdline", pid.trim()));
     let until = Instant::now() + Duration::from_secs(10);

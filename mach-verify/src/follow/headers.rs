@@ -195,7 +195,7 @@ mod tests {
                         ..Default::default()
                     }));
                 }
-                (headers.bytes(), resident() - before)
+                (headers.bytes(), resident().saturating_sub(before))
             },
         );
     }

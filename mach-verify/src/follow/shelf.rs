@@ -251,7 +251,7 @@ mod tests {
                     drop(node.clone());
                     shelf.insert(keccak256(&node), node, 1);
                 }
-                (shelf.bytes(), resident() - before)
+                (shelf.bytes(), resident().saturating_sub(before))
             },
         );
     }
@@ -271,7 +271,7 @@ mod tests {
                     let code = AnalysedCode::detached(&code.into());
                     shelf.insert(keccak256(code.as_slice()), code, 1);
                 }
-                (shelf.bytes(), resident() - before)
+                (shelf.bytes(), resident().saturating_sub(before))
             },
         );
     }

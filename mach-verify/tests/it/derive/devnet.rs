@@ -355,17 +355,11 @@ async fn a_lie_about_batches_leaves_evidence() {
             panic!("{lie:?}: {verdict:?}");
         };
         // The bundle is written beside.
-        let mut file = None;
-        for _ in 0..500 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            let files = std::fs::read_dir(folder.path()).unwrap().flatten();
-            file = files
-                .map(|file| file.path())
-                .find(|path| path.extension().is_some_and(|extension| extension == "gz"));
-            if file.is_some() {
-                break;
-            }
-        }
+        keeping.pending().finished().await;
+        let file = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "gz"));
         let evidence = DerivationEvidence::read(file.unwrap()).unwrap();
         assert_eq!(evidence.block().reference(), lying.reference());
         assert_eq!(evidence.replay().unwrap(), fault, "{lie:?}");
