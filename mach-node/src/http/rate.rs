@@ -45,16 +45,16 @@ mod tests {
 
     #[test]
     fn who_pauses_may_ask_again_and_is_forgotten() {
-        let requests = Requests::new(Rate::new(20, 2).unwrap());
+        let requests = Requests::new(Rate::new(4, 2).unwrap());
         let host = IpAddr::from([10, 0, 0, 1]);
         assert_eq!(requests.admit(host), Ok(()));
         assert_eq!(requests.admit(host), Ok(()));
         let wait = requests.admit(host).unwrap_err();
-        assert!(wait <= Duration::from_millis(50), "{wait:?}");
+        assert!(wait <= Duration::from_millis(250), "{wait:?}");
         assert_eq!(requests.admit(IpAddr::from([10, 0, 0, 2])), Ok(()));
         requests.forget();
         assert!(requests.admit(host).is_err(), "forgotten too early");
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_secs(1));
         requests.forget();
         assert!(requests.limiter.is_empty());
     }

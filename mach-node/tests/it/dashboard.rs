@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ports::{Confirmer, DOMAIN, ROLLUP, aggregator, confirmation, digest, id, sign_all};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One page of a browser of its own.
 struct Page {

@@ -18,6 +18,7 @@ use axum::{
     routing::{any, get, post},
 };
 use mach_node::http::{HttpConfig, HttpLimits, HttpServer, Rate, ServeError, TlsConfig, serve};
+use tokio::sync::Notify;
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::ring,
@@ -132,9 +133,9 @@ async fn a_slow_loris_is_cut_off() {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
     ];
     for beginning in beginnings {
+        let start = Instant::now();
         let mut stream = connect(&server);
         let lived = blocking(move || {
-            let start = Instant::now();
             stream
                 .set_read_timeout(Some(Duration::from_millis(50)))
                 .unwrap();
@@ -219,11 +220,16 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
         ..limits()
     })
     .await;
-    for _ in 0..3 {
-        let answer = ask(&server, get_once("/")).await;
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    }
-    let answer = ask(&server, get_once("/")).await.to_lowercase();
+    let (start, mut taken) = (Instant::now(), 0);
+    let answer = loop {
+        let answer = ask(&server, get_once("/")).await.to_lowercase();
+        if !answer.starts_with("http/1.1 200 ") {
+            break answer;
+        }
+        taken += 1;
+        assert!(taken <= 3 + start.elapsed().as_secs(), "{taken}");
+    };
+    assert!(taken >= 3, "{taken}");
     assert!(answer.starts_with("http/1.1 429 "), "{answer}");
     assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -276,10 +282,10 @@ async fn a_client_that_takes_nothing_is_cut_off() {
         ..limits()
     })
     .await;
+    let start = Instant::now();
     let mut slow = connect(&server);
     slow.write_all(get_once("/big").as_bytes()).unwrap();
     // The only place is free when it is cut off.
-    let start = Instant::now();
     let mut answer = String::new();
     while answer.is_empty() {
         assert!(start.elapsed() < Duration::from_secs(15), "never cut off");
@@ -321,7 +327,7 @@ async fn a_client_that_takes_little_is_cut_off() {
 async fn a_web_socket_has_a_place_of_its_own() {
     let server = server(HttpLimits {
         connections: 1,
-        head_timeout: Duration::from_millis(200),
+        head_timeout: Duration::from_secs(1),
         ..limits()
     })
     .await;
@@ -333,7 +339,7 @@ async fn a_web_socket_has_a_place_of_its_own() {
     let hello = futures::StreamExt::next(&mut socket).await;
     assert_eq!(hello.unwrap().unwrap().into_text().unwrap(), "hello");
     // It may be silent for longer than a connection without requests, and nobody else comes in.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(ask(&server, get_once("/")).await, "");
     socket.close(None).await.unwrap();
     drop(socket);
@@ -346,9 +352,12 @@ async fn a_web_socket_has_a_place_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_goes_on_may_end_when_the_server_stops() {
+    let begun = Arc::new(Notify::new());
+    let begins = Arc::clone(&begun);
     let slow = Router::new().route(
         "/",
-        get(|| async {
+        get(|| async move {
+            begins.notify_one();
             tokio::time::sleep(Duration::from_millis(300)).await;
             "done"
         }),
@@ -362,7 +371,7 @@ async fn what_goes_on_may_end_when_the_server_stops() {
         busy.write_all(get_once("/").as_bytes()).unwrap();
         rest(&mut busy)
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    begun.notified().await;
     tokio::time::timeout(Duration::from_secs(4), server.stop())
         .await
         .unwrap();
@@ -408,7 +417,7 @@ async fn a_server_with_a_certificate_speaks_tls_and_nothing_else() {
     let config = HttpConfig::new(ANY_PORT)
         .with_tls(identity.config())
         .with_limits(HttpLimits {
-            head_timeout: Duration::from_millis(500),
+            head_timeout: Duration::from_secs(2),
             ..limits()
         });
     let server = serve(router(), config).await.unwrap();
@@ -443,7 +452,7 @@ async fn a_server_with_a_certificate_speaks_tls_and_nothing_else() {
     assert!(!ask(&server, get_once("/")).await.contains("HTTP"));
     let start = Instant::now();
     ask(&server, [0x16, 0x03, 0x01]).await;
-    assert!(start.elapsed() >= Duration::from_millis(400));
+    assert!(start.elapsed() >= Duration::from_millis(1900));
 }
 
 #[tokio::test]

@@ -43,6 +43,11 @@ fn kills() -> u64 {
     std::env::var("MACH_KILLS").map_or(100, |kills| kills.parse().unwrap())
 }
 
+/// How long a child lives: longer once [`kills`] of them were not enough, as on a slow machine.
+fn at_most(milliseconds: u64, before: u64) -> Duration {
+    Duration::from_millis(milliseconds * (1 + before / kills()))
+}
+
 const fn statement(number: u64, hash: u8) -> Attestation {
     Attestation {
         rollup_chain_id: 10,
@@ -225,8 +230,11 @@ fn a_killed_guard_never_contradicts_itself() {
     let mut signed: BTreeMap<u64, u64> = BTreeMap::new();
     let mut alerted: BTreeSet<(u64, u64)> = BTreeSet::new();
     let mut lines = 0;
-    for before in 0..kills() {
-        let most = Duration::from_millis(40);
+    for before in 0..10 * kills() {
+        if before >= kills() && !signed.is_empty() && !alerted.is_empty() {
+            break;
+        }
+        let most = at_most(40, before);
         let output = kill("kill::child", &path, before, most, &mut random);
         for (number, hash) in told(&output, "signed") {
             let earlier = *signed.entry(number).or_insert(hash);
@@ -337,7 +345,7 @@ async fn a_killed_aggregator_forgets_nothing_that_it_acknowledged() {
         if before >= kills() && acknowledged.values().any(is_late) {
             break;
         }
-        let most = Duration::from_millis(80);
+        let most = at_most(80, before);
         let child = "kill::child_with_rounds";
         let output = kill(child, &path, before, most, &mut random);
         for (number, index) in told(&output, "acknowledged") {
@@ -439,7 +447,7 @@ async fn a_killed_aggregator_forgets_no_task_of_the_originals_operators() {
         if before >= kills() && !acknowledged.is_empty() {
             break;
         }
-        let most = Duration::from_millis(80);
+        let most = at_most(80, before);
         let child = "kill::child_with_tasks";
         let output = kill(child, &path, before, most, &mut random);
         for (number, task) in told(&output, "given") {

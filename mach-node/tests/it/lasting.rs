@@ -466,7 +466,7 @@ async fn a_round_that_could_not_be_closed_is_not_thrown_out() {
     store.fail(true);
     until_then.notify_one();
     confirmed(&aggregator, 0).await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    until(|| store.refused() > 0).await;
     store.fail(false);
     for number in 1..80 {
         sign_all(&aggregator, number, 0..3).await;

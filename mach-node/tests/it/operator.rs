@@ -258,7 +258,7 @@ async fn one_aggregator_of_two_that_answers_is_enough() {
         let alive = aggregator(&confirmer);
         sign_all(&alive, 1, 1..3).await;
         let operator = operator(0, vec![Arc::new(dead), Arc::new(alive.clone())]);
-        tokio::time::timeout(Duration::from_secs(10), operator.raise(&alert(1)))
+        tokio::time::timeout(Duration::from_secs(60), operator.raise(&alert(1)))
             .await
             .expect("the silent one is not waited for")
             .unwrap();

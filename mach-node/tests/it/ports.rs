@@ -352,9 +352,15 @@ pub(crate) struct Unwritable {
     fails: AtomicBool,
     /// Writes that succeed before it fails, and one.
     left: AtomicUsize,
+    refused: AtomicUsize,
 }
 
 impl Unwritable {
+    /// How many writes it has refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
     }
@@ -388,6 +394,7 @@ impl Store for Unwritable {
             self.fail(true);
         }
         if self.fails.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError::Backend("no space left on device".into()));
         }
         self.store.write(changes).await

@@ -55,7 +55,7 @@ async fn who_reads_holds_up_nobody_who_writes() {
         let _ = std::future::poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
     }
     let write = store.write(vec![put(b"key", Expected::Absent, b"value")]);
-    let written = tokio::time::timeout(Duration::from_secs(2), write).await;
+    let written = tokio::time::timeout(Duration::from_secs(60), write).await;
     assert_eq!(written.unwrap().unwrap(), Written::Applied);
 }
 

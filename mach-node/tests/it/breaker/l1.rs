@@ -109,6 +109,17 @@ async fn a_lie_trips_the_breaker_until_its_alert_is_removed() -> Result<(), BoxE
     services.stop().await;
     let l1 = stack.devnet().l1();
     let removed_in = l1.head();
+    // It counts from its first look without the alert.
+    let counts = async {
+        loop {
+            let kept: Value = serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap();
+            if kept["alerts"][0]["goneSince"] == removed_in {
+                break;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    timeout(Duration::from_secs(60), counts).await?;
     for blocks in 0..3 {
         assert_eq!(l1.head(), removed_in + blocks);
         tokio::time::sleep(10 * POLL).await;

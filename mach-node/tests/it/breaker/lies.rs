@@ -27,7 +27,7 @@ fn limits() -> BreakerLimits {
         max_batch: 3,
         max_in_flight: 2,
         connect_timeout: Duration::from_millis(500),
-        request_timeout: Duration::from_millis(500),
+        request_timeout: Duration::from_secs(2),
         client_timeout: Duration::from_millis(500),
         ..BreakerLimits::default()
     }
@@ -86,7 +86,7 @@ async fn a_node_that_fails_is_told_of_in_json_rpc() {
             true,
             504,
             -32002,
-            "did not answer within 0.5 s",
+            "did not answer within 2 s",
         ),
         ("hangs up", String::new(), false, 502, -32002, "was cut off"),
         (
@@ -103,7 +103,7 @@ async fn a_node_that_fails_is_told_of_in_json_rpc() {
             true,
             504,
             -32002,
-            "did not answer within 0.5 s",
+            "did not answer within 2 s",
         ),
         (
             "sends too much",

@@ -69,7 +69,7 @@ impl Served {
             .send(FeedEvent::Snapshot { alerts, attested })
             .await;
         let reached = self.breaker.gate().reach(state);
-        tokio::time::timeout(Duration::from_secs(10), reached)
+        tokio::time::timeout(Duration::from_secs(60), reached)
             .await
             .unwrap();
         // The same state again is seen in what is known.

@@ -308,7 +308,7 @@ async fn single_methods_have_rules_of_their_own() {
 async fn a_breaker_that_knows_nothing_refuses_writes_and_says_so() {
     let (_devnet, node) = rollup(2).await;
     let mut config = config(&node.http_url(), Policy::RefuseAll);
-    config.lost_after = 1;
+    config.lost_after = 5;
     let mut served = Served::start(&config, BreakerLimits::default()).await;
     let url = served.url.clone();
     let write = async || {

@@ -62,7 +62,7 @@ async fn a_subscription_pauses_while_the_chain_is_pinned_and_goes_on_afterwards(
         .await;
     devnet.sequencer().produce().unwrap();
     // The head of block 5 is not told: the next message answers the next call.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let answer = client.ask(NUMBER).await;
     assert_eq!(
         (&answer["id"], &answer["result"]),
@@ -83,7 +83,7 @@ async fn a_subscription_pauses_while_the_chain_is_pinned_and_goes_on_afterwards(
     let second = client.ask(&HEADS.replace("\"id\":1", "\"id\":\"s\"")).await;
     assert_eq!(second["id"], "s");
     devnet.sequencer().produce().unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
 
     served.tell(vec![], None).await;
     devnet.sequencer().produce().unwrap();
@@ -163,5 +163,10 @@ async fn a_socket_ends_when_the_node_does() {
     let url = served.url.replace("http://", "ws://");
     let refused = connect_async(url).await.unwrap_err();
     assert!(refused.to_string().contains("502"), "{refused}");
-    assert_eq!(served.get("/breaker/status").await.1["sockets"], 0);
+    let left = async {
+        while served.get("/breaker/status").await.1["sockets"] != 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), left).await.unwrap();
 }

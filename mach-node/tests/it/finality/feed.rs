@@ -557,6 +557,7 @@ async fn what_l1_has_lost_is_not_shown_as_confirmed() {
 
         confirmer.answer((0..100).map(|_| Answer::Revert));
         l1.0.fetch_add(3, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(510)).await;
         aggregator.tend().await.unwrap();
         until(|| rows(Table::Unconfirmed) == 2).await;
         if !listens {

@@ -153,7 +153,8 @@ async fn a_plan_is_put_in_once(place: impl Place) {
 
 async fn every_unit_is_done_once_by_many_workers(place: impl Place) {
     let queue = place.worker().await;
-    queue.plan(&plan(4 * 60)).await.unwrap();
+    let plan = plan(4 * 60).with_lease(Duration::from_secs(600));
+    queue.plan(&plan).await.unwrap();
     let mut workers = Vec::new();
     for index in 0..6 {
         let queue = place.worker().await;

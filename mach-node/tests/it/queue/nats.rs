@@ -81,7 +81,7 @@ async fn start(program: &PathBuf, folder: &TempDir, port: i32) -> (Child, u16) {
         .unwrap();
     let file = format!("nats-server_{}.ports", child.id());
     let file = folder.path().join(file);
-    for _ in 0..200 {
+    for _ in 0..2400 {
         if let Ok(text) = std::fs::read_to_string(&file)
             && let Ok(ports) = serde_json::from_str::<serde_json::Value>(&text)
         {

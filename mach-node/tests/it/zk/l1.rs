@@ -727,7 +727,7 @@ async fn a_block_that_no_node_answers_for_hides_no_wrong_output_root() {
         .with_chain(RollupChain::new([l2.erased()]));
     let zk = world.zk().await;
     for _ in 0..60 {
-        let look = tokio::time::timeout(Duration::from_secs(1), contract.look(&zk));
+        let look = tokio::time::timeout(Duration::from_secs(5), contract.look(&zk));
         assert!(look.await.is_err());
         if !zk.cases().is_empty() {
             break;

@@ -488,7 +488,7 @@ async fn until<S: Store>(zk: &ZkMode<S>, is_enough: impl Fn(&Case) -> bool) -> V
         shutdown.cancel();
     };
     let both = async { tokio::join!(zk.run(shutdown.clone()), settled) };
-    let done = tokio::time::timeout(Duration::from_secs(60), both).await;
+    let done = tokio::time::timeout(Duration::from_secs(180), both).await;
     let cases = zk.cases();
     assert!(done.is_ok(), "{cases:?}");
     cases.into_iter().map(|case| case.stage).collect()
