@@ -294,6 +294,31 @@ impl World {
         alerts.collect()
     }
 
+    /// [`Self::watching`] an L1 that finalizes nothing for now, unless it `is_final` at once.
+    async fn watching_until(&self, is_final: bool) -> (Arc<L1ZkContract>, ZkMode<MemoryStore>) {
+        if !is_final {
+            self.devnet.l1().set_settling(Settling::Behind {
+                safe: 50,
+                finalized: 50,
+            });
+        }
+        self.watching().await
+    }
+
+    /// The challenger deletes the outputs from the second on, and the proposer posts `root` where the first of them was
+    /// convicted.
+    async fn convict_again(&self, contract: &L1ZkContract, zk: &ZkMode<MemoryStore>, root: B256) {
+        self.delete_outputs(2).await;
+        self.post(root, 3).await;
+        contract.look(zk).await.unwrap();
+        self.devnet.l1().set_settling(Settling::AtOnce);
+        let stages = settle(zk).await;
+        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+        let output = (Accused::OracleOutput, 3);
+        assert_eq!(self.proved().await, [output, output]);
+        assert_eq!(self.convictions().await, 2);
+    }
+
     async fn convictions(&self) -> u64 {
         let rollup = self.devnet.l2().chain_id();
         self.manager.convictions(rollup).await.unwrap().to()
@@ -1102,80 +1127,51 @@ async fn an_output_root_on_l1_that_no_block_has_is_noticed() {
     }
 }
 
+fn is_convicted(case: &Case, is_final: bool) -> bool {
+    match is_final {
+        true => matches!(case.stage, Stage::Done { .. }),
+        false => matches!(case.stage, Stage::Convicted { .. }),
+    }
+}
+
 /// The challenger deletes a false output, and the proposer posts the same again: before its conviction is final, or later.
 #[tokio::test]
-async fn a_false_output_that_is_proposed_again_is_convicted_again() {
+async fn a_false_output_that_is_proposed_again_convict_again() {
     for is_final in [true, false] {
         let world = World::new(1, |_| {}).await;
         world.propose(2);
         let alert = output_lie(&world).await;
         world.post(alert.claimed, 3).await;
-        let l1 = world.devnet.l1();
-        if !is_final {
-            l1.set_settling(Settling::Behind {
-                safe: 50,
-                finalized: 50,
-            });
-        }
-        let (contract, zk) = world.watching().await;
+        let (contract, zk) = world.watching_until(is_final).await;
         contract.look(&zk).await.unwrap();
-        let is_convicted = |case: &Case| match is_final {
-            true => matches!(case.stage, Stage::Done { .. }),
-            false => matches!(case.stage, Stage::Convicted { .. }),
-        };
+        let is_convicted = |case: &Case| is_convicted(case, is_final);
         until(&zk, is_convicted).await;
         assert_eq!(world.convictions().await, 1);
 
-        world.delete_outputs(2).await;
-        world.post(alert.claimed, 3).await;
-        contract.look(&zk).await.unwrap();
-        l1.set_settling(Settling::AtOnce);
-        let stages = settle(&zk).await;
-        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
-        let output = (Accused::OracleOutput, 3);
-        assert_eq!(world.proved().await, [output, output]);
-        assert_eq!(world.convictions().await, 2);
+        world.convict_again(&contract, &zk, alert.claimed).await;
     }
 }
 
 /// The same block is wrong for as long as it stands, and so is every output that leads to it, with the proof that there is.
 #[tokio::test]
-async fn an_output_over_a_wrong_block_that_is_proposed_again_is_convicted_again() {
+async fn an_output_over_a_wrong_block_that_is_proposed_again_convict_again() {
     for is_final in [true, false] {
         let world = World::new(1, |_| {}).await;
         let alert = world.lie(Lie::StateRoot).await;
         world.propose(3);
-        let l1 = world.devnet.l1();
-        if !is_final {
-            l1.set_settling(Settling::Behind {
-                safe: 50,
-                finalized: 50,
-            });
-        }
-        let (contract, zk) = world.watching().await;
+        let (contract, zk) = world.watching_until(is_final).await;
         zk.raise(&alert).await.unwrap();
-        let is_convicted = |case: &Case| match is_final {
-            true => matches!(case.stage, Stage::Done { .. }),
-            false => matches!(case.stage, Stage::Convicted { .. }),
-        };
+        let is_convicted = |case: &Case| is_convicted(case, is_final);
         until(&zk, is_convicted).await;
         // What was proposed before is no news.
         contract.look(&zk).await.unwrap();
         assert!(zk.cases().iter().all(is_convicted));
         assert_eq!(world.convictions().await, 1);
 
-        world.delete_outputs(2).await;
-        let root = world.devnet.l2().claimed_output_root(3).unwrap().unwrap();
-        world.post(root, 3).await;
         // Nothing is proved again.
         std::fs::remove_dir_all(world.folder()).unwrap();
-        contract.look(&zk).await.unwrap();
-        l1.set_settling(Settling::AtOnce);
-        let stages = settle(&zk).await;
-        assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
-        let output = (Accused::OracleOutput, 3);
-        assert_eq!(world.proved().await, [output, output]);
-        assert_eq!(world.convictions().await, 2);
+        let root = world.devnet.l2().claimed_output_root(3).unwrap().unwrap();
+        world.convict_again(&contract, &zk, root).await;
     }
 }
 
