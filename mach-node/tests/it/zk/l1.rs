@@ -1127,7 +1127,7 @@ async fn an_output_root_on_l1_that_no_block_has_is_noticed() {
     }
 }
 
-fn is_convicted(case: &Case, is_final: bool) -> bool {
+const fn is_convicted(case: &Case, is_final: bool) -> bool {
     match is_final {
         true => matches!(case.stage, Stage::Done { .. }),
         false => matches!(case.stage, Stage::Convicted { .. }),
