@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub(super) next: Option<u64>,
     /// Of the newest that were looked at, the last of them that before `next`.
     marks: VecDeque<Mark>,
+    /// The same before there were fewer: where they are there again, it was a node that is behind.
+    before: Option<(u64, VecDeque<Mark>)>,
 }
 
 impl Seen {
@@ -38,9 +40,14 @@ impl Seen {
         let next = match self.next {
             None => count.saturating_sub(AT_A_LOOK),
             Some(next) => {
+                let next = self.catch_up(next, count, &at).await?;
+                if count < next && self.before.is_none() {
+                    self.before = Some((next, self.marks.clone()));
+                }
+                let highest = self.before.as_ref().map_or(next, |(next, _)| *next);
                 self.forget_replaced(next, count, at).await?;
-                // A node that knows of none for a moment sets nobody back to the first.
-                let lowest = next.saturating_sub(MAX_MARKS as u64);
+                // However often a node says that there are none, nobody is set back to the first.
+                let lowest = highest.saturating_sub(MAX_MARKS as u64);
                 self.next.unwrap_or(next).min(count).max(lowest)
             }
         };
@@ -54,6 +61,31 @@ impl Seen {
         self.marks.push_back(mark);
         if self.marks.len() > MAX_MARKS {
             self.marks.pop_front();
+        }
+    }
+
+    /// Goes on from where it was before there were fewer, if those are there again, and says from where it goes on.
+    async fn catch_up<'a>(
+        &mut self,
+        next: u64,
+        count: u64,
+        at: impl Fn(u64) -> Marked<'a>,
+    ) -> Result<u64, ZkContractError> {
+        let Some((before, marks)) = &self.before else {
+            return Ok(next);
+        };
+        let last = before.saturating_sub(1);
+        if count <= last {
+            return Ok(next);
+        }
+        let is_there = Some(&at(last).await?) == marks.back();
+        match self.before.take() {
+            Some((before, marks)) if is_there => {
+                self.marks = marks;
+                self.next = Some(before);
+                Ok(before)
+            }
+            _ => Ok(next),
         }
     }
 
@@ -153,15 +185,41 @@ mod tests {
         assert_eq!(again, (5_000 - MAX_MARKS as u64..5_000).collect::<Vec<_>>());
     }
 
-    /// An answer that there are none sets the look back by what is remembered, and not to the first.
+    /// However often it says so, of none or of few.
     #[tokio::test]
-    async fn a_node_that_knows_of_none_for_a_moment_sets_nobody_back_to_the_first() {
+    async fn a_node_that_is_behind_for_a_moment_sets_nobody_back() {
         let mut seen = Seen::default();
         assert!(looked(&mut seen, &[]).await.is_empty());
-        let all: Vec<Mark> = list(0..5_000, 5).collect();
-        assert_eq!(looked(&mut seen, &all).await.len(), 5_000);
+        let all: Vec<Mark> = list(0..5_001, 5).collect();
+        let (last, before) = all.split_last().unwrap();
+        assert_eq!(looked(&mut seen, before).await.len(), 5_000);
+        for known in [0, 0, 1, 3_000, 4_500, 0] {
+            let again = looked(&mut seen, &before[..known]).await;
+            assert!(again.iter().all(|it| *it >= 5_000 - MAX_MARKS as u64));
+            assert!(looked(&mut seen, before).await.is_empty(), "{known}");
+        }
         assert!(looked(&mut seen, &[]).await.is_empty());
-        let again = looked(&mut seen, &all).await;
-        assert_eq!(again, (5_000 - MAX_MARKS as u64..5_000).collect::<Vec<_>>());
+        assert_eq!(looked(&mut seen, &all).await, [5_000]);
+        assert_eq!(seen.marks.back(), Some(last));
+    }
+
+    /// Fewer are there for a time, and then others in their places.
+    #[tokio::test]
+    async fn what_was_deleted_before_it_was_replaced_is_looked_at_again() {
+        let mut seen = Seen::default();
+        let before: Vec<Mark> = list(0..200, 5).collect();
+        assert_eq!(looked(&mut seen, &before).await.len(), 64);
+        // Fewer are left than are remembered.
+        assert!(looked(&mut seen, &before[..100]).await.is_empty());
+        let after: Vec<Mark> = list(0..100, 5).chain(list(100..230, 6)).collect();
+        assert_eq!(
+            looked(&mut seen, &after[..150]).await,
+            (100..150).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            looked(&mut seen, &after).await,
+            (150..230).collect::<Vec<_>>()
+        );
+        assert!(looked(&mut seen, &after).await.is_empty());
     }
 }
