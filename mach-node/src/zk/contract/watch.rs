@@ -28,6 +28,8 @@ pub(super) struct Watched {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     pub(super) proposal: Proposal,
+    /// Whether it was tried to compare it.
+    is_tried: bool,
     /// Whether all that is left to do is to see whether it leads to a wrong block.
     is_compared: bool,
 }
@@ -36,6 +38,7 @@ impl From<Proposal> for Waiting {
     fn from(proposal: Proposal) -> Self {
         Self {
             proposal,
+            is_tried: false,
             is_compared: false,
         }
     }
@@ -62,17 +65,20 @@ impl L1ZkContract {
             waiting,
         } = &mut *watched;
         let (sources, provider) = (&self.sources, self.provider());
-        let failures = [
-            sources.further_outputs(provider, outputs, waiting).await,
-            sources.further_games(provider, games, waiting).await,
-        ];
         make_room(waiting);
+        let mut failures = Vec::new();
+        // Those that were not tried yet are not dropped, so that there are no more of them than that.
+        if waiting.len() <= MAX_WAITING {
+            failures.push(sources.further_outputs(provider, outputs, waiting).await);
+            failures.push(sources.further_games(provider, games, waiting).await);
+        }
         for _ in 0..waiting.len() {
             // Behind the others, also if this look does not come to its end.
             waiting.rotate_left(1);
             let Some(last) = waiting.back_mut() else {
                 break;
             };
+            last.is_tried = true;
             let number = last.proposal.number;
             match self.looked_at(last, zk).await {
                 Ok(true) => drop(waiting.pop_back()),
@@ -130,12 +136,12 @@ impl L1ZkContract {
     }
 }
 
-/// Gives up those whose blocks come last: a root of a block that is there or comes soon is not pushed out by claims about
-/// heights without end, which is what a proposer can make so many of.
+/// Gives up those of which nobody could say whether they are right, and of these those whose blocks come last: a root of a block that
+/// is there or comes soon is not pushed out by claims about heights without end, which is what a proposer can make so many of.
 fn make_room(waiting: &mut VecDeque<Waiting>) {
     while waiting.len() > MAX_WAITING {
-        let places = waiting.iter().enumerate();
-        let highest = places.max_by_key(|(_, it)| it.proposal.number);
+        let tried = (waiting.iter().enumerate()).filter(|(_, it)| it.is_tried);
+        let highest = tried.max_by_key(|(_, it)| it.proposal.number);
         let Some(highest) = highest.map(|(place, _)| place) else {
             return;
         };
@@ -165,14 +171,33 @@ mod tests {
         proposal.into()
     }
 
+    fn tried(number: u64) -> Waiting {
+        Waiting {
+            is_tried: true,
+            ..of(number)
+        }
+    }
+
     /// Some that were not compared yet stand in front of many that wait for blocks to come.
     #[test]
     fn heights_without_end_push_out_no_root_of_a_block_that_is_there() {
         let far = 1_000_000..1_000_000 + MAX_WAITING as u64;
-        let mut waiting: VecDeque<Waiting> = (1..=9).chain(far).map(of).collect();
+        let mut waiting: VecDeque<Waiting> = (1..=9).chain(far).map(tried).collect();
         make_room(&mut waiting);
         assert_eq!(waiting.len(), MAX_WAITING);
         let there = waiting.iter().filter(|it| it.proposal.number < 10);
         assert_eq!(there.count(), 9);
+    }
+
+    #[test]
+    fn roots_that_cannot_be_compared_push_out_none_that_was_not_tried() {
+        let old = 1..=MAX_WAITING as u64;
+        let mut waiting: VecDeque<Waiting> = old.map(tried).chain([of(300)]).collect();
+        make_room(&mut waiting);
+        assert_eq!(waiting.len(), MAX_WAITING);
+        assert!(waiting.iter().any(|it| it.proposal.number == 300));
+        let mut waiting: VecDeque<Waiting> = (1..=300).map(of).collect();
+        make_room(&mut waiting);
+        assert_eq!(waiting.len(), 300);
     }
 }
