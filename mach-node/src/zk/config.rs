@@ -15,7 +15,7 @@ pub struct ZkConfig {
     pub evidence_within: Duration,
     /// After how long without a step a case is told aloud, in the log, the metrics and the health.
     pub escalate_after: Duration,
-    /// After how long without a step a case is given up.
+    /// After how long without a step, in one process, a case is given up.
     pub give_up_after: Duration,
     /// Most alerts of ours that wait for their proof at one contract at a time. One of each contract is proved
     /// at a time, the bonds of the others are locked meanwhile. The oldest cases come first.

@@ -7,7 +7,7 @@ use mach_core::AlertKind;
 use tracing::info;
 
 use super::{
-    Accusation, AlertState, Case, Descent, Held, Inner, Stage, Target, ZkContractError, now,
+    Accusation, AlertState, Case, Descent, Held, Inner, Stage, Target, ZkContractError,
     rows::Kept,
     step::{Step, chain},
 };
@@ -89,7 +89,7 @@ impl<S: Store> Inner<S> {
     }
 
     fn is_within(&self, case: &Case, span: Duration) -> bool {
-        now().saturating_sub(case.found_at) < span.as_secs()
+        self.clock.since(case.found_at) < span
     }
 
     /// Waits until L1 does not take back what it has decided.
@@ -158,7 +158,7 @@ impl<S: Store> Inner<S> {
             };
             info!(block = %case.alert.block, ?target, "what leads to a wrong block is proposed again");
             let case = Case {
-                found_at: now(),
+                found_at: self.clock.now(),
                 stage: Stage::Chosen { target },
                 ended_at: None,
                 ..case

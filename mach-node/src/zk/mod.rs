@@ -12,6 +12,7 @@
 //! and the rollup is convicted.
 
 mod case;
+mod clock;
 mod config;
 mod contract;
 mod ending;
@@ -27,7 +28,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use alloy_primitives::B256;
@@ -46,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use self::{
+    clock::Clock,
     pace::Pace,
     rows::{Kept, Rows, resumed},
     step::{NO_CASE, Step, chain},
@@ -89,6 +91,7 @@ struct Inner<S> {
     backend: Arc<dyn ProofBackend>,
     evidence: Arc<dyn EvidenceSource>,
     config: ZkConfig,
+    clock: Clock,
     context: Context,
     domain: Domain,
     cases: Mutex<BTreeMap<B256, Held>>,
@@ -158,6 +161,7 @@ impl<S: Store> ZkMode<S> {
             backend,
             evidence,
             config,
+            clock: Clock::start(),
             context,
             domain,
             cases: Mutex::new(cases.into_iter().map(held).collect()),
@@ -181,7 +185,11 @@ impl<S: Store> ZkMode<S> {
     pub fn status(&self) -> ZkStatus {
         let escalate_after = self.0.config.escalate_after.as_secs();
         let cases = self.0.cases();
-        ZkStatus::of(cases.values().map(|it| &it.case), escalate_after, now())
+        ZkStatus::of(
+            cases.values().map(|it| &it.case),
+            escalate_after,
+            self.0.clock.now(),
+        )
     }
 
     /// The same as [`AlertSink::raise`] of a wrong output root that stands on L1: no lie of an op-node crowds it out.
@@ -325,7 +333,7 @@ impl<S: Store> Inner<S> {
         }
         Ok(Case {
             alert: alert.clone(),
-            found_at: now(),
+            found_at: self.clock.now(),
             is_posted,
             basis: None,
             stage: Stage::Found,
@@ -347,7 +355,7 @@ impl<S: Store> Inner<S> {
                 let basis = basis.map_or_else(|| case.basis.clone(), |basis| Some(*basis));
                 let next = Case {
                     basis,
-                    ..at(&case, stage)
+                    ..self.at(&case, stage)
                 };
                 self.goes_on(digest, next, &kept).await;
             }
@@ -359,7 +367,7 @@ impl<S: Store> Inner<S> {
                 }
                 let next = Case {
                     trouble: failed.trouble,
-                    ..at(&case, stage)
+                    ..self.at(&case, stage)
                 };
                 self.keep(digest, next, &Kept::default()).await;
                 self.wait(digest);
@@ -409,10 +417,22 @@ impl<S: Store> Inner<S> {
         }
     }
 
+    /// The case in another stage; what troubled it is over if that is further than it was.
+    fn at(&self, case: &Case, stage: Stage) -> Case {
+        let is_further = |trouble: &Trouble| stage.rank() > case::rank(&trouble.stage);
+        let trouble = case.trouble.clone().filter(|it| !is_further(it));
+        Case {
+            ended_at: (!stage.is_open()).then(|| self.clock.now()),
+            stage,
+            trouble,
+            ..case.clone()
+        }
+    }
+
     /// The case with one more failure.
     fn failed(&self, case: &Case, reason: &str, failure: Failure) -> Case {
         let mut trouble = case.trouble.clone().unwrap_or_else(|| Trouble {
-            since: now(),
+            since: self.clock.now(),
             tries: 0,
             prover: 0,
             hangs: 0,
@@ -433,8 +453,8 @@ impl<S: Store> Inner<S> {
     /// A step that did not succeed: told, and tried again unless it was for too long.
     async fn troubled(&self, digest: B256, case: Case) {
         let Some(trouble) = &case.trouble else { return };
-        let age = now().saturating_sub(trouble.since);
-        let is_over = age >= self.config.give_up_after.as_secs()
+        let age = self.clock.since(trouble.since).as_secs();
+        let is_over = self.clock.since_here(trouble.since) >= self.config.give_up_after
             || trouble.prover >= self.config.prover_tries.max(1)
             || trouble.hangs >= self.config.prover_hangs.max(1);
         if is_over {
@@ -460,7 +480,7 @@ impl<S: Store> Inner<S> {
         let resume = is_mendable.then(|| Box::new(case.stage.clone()));
         let next = Case {
             trouble: None,
-            ..at(case, Stage::GivenUp { reason, resume })
+            ..self.at(case, Stage::GivenUp { reason, resume })
         };
         if !self.keep(digest, next, &Kept::default()).await {
             self.wait(digest);
@@ -533,7 +553,7 @@ impl<S: Store> Inner<S> {
 
     /// Forgets cases that ended long ago, and the oldest of too many: output roots first, since more of these come for less.
     async fn prune(&self) {
-        let oldest = now().saturating_sub(self.config.keep_ended.as_secs());
+        let oldest = (self.clock.now()).saturating_sub(self.config.keep_ended.as_secs());
         let mut ended: Vec<(bool, u64, B256)> = {
             let cases = self.cases();
             let ended = cases.iter().filter_map(|(digest, Held { case, .. })| {
@@ -591,21 +611,4 @@ enum Failure {
     Prover,
     /// The prover, in all the time that it had.
     Hang,
-}
-
-/// The case in another stage; what troubled it is over if that is further than it was.
-fn at(case: &Case, stage: Stage) -> Case {
-    let is_further = |trouble: &Trouble| stage.rank() > case::rank(&trouble.stage);
-    let trouble = case.trouble.clone().filter(|it| !is_further(it));
-    Case {
-        ended_at: (!stage.is_open()).then(now),
-        stage,
-        trouble,
-        ..case.clone()
-    }
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs())
 }

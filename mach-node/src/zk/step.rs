@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::{
     Accusation, AlertState, Basis, Case, Descent, EvidenceMissing, Held, Inner, Stage, Target,
-    ZkContractError, now, program_of, rows::Kept,
+    ZkContractError, program_of, rows::Kept,
 };
 use crate::store::{Store, StoreError};
 
@@ -291,8 +291,8 @@ impl<S: Store> Inner<S> {
         let evidence = match self.evidence.evidence(&case.alert).await {
             Ok(evidence) => evidence,
             Err(error) => {
-                let age = now().saturating_sub(case.found_at);
-                let is_late = age >= self.config.evidence_within.as_secs();
+                let age = self.clock.since_here(case.found_at);
+                let is_late = age >= self.config.evidence_within;
                 return Err(match error {
                     error if is_late && !is_bonded => Step::never(chain(&error)),
                     EvidenceMissing::NotYet if !is_bonded => Step::Wait,

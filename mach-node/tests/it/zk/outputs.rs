@@ -25,7 +25,7 @@ use super::{Backend, Contract, Deaths, case, config, open, settle, until};
 /// Most of them that wait in one stage here.
 const MOST: u64 = 32;
 
-fn output(number: u64) -> Alert {
+pub(super) fn output(number: u64) -> Alert {
     Alert {
         kind: AlertKind::InvalidOutputProposal,
         rollup_chain_id: 901,

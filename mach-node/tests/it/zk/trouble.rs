@@ -12,12 +12,14 @@ use async_trait::async_trait;
 use mach_core::{Alert, ports::AlertSink};
 use mach_node::{
     node_api::ServiceState,
-    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
-    zk::{EvidenceMissing, EvidenceSource, Stage, ZkConfig, ZkMode},
+    store::{Change, Expected, MemoryStore, Row, Store, StoreError, Table, Written},
+    zk::{Case, EvidenceMissing, EvidenceSource, Stage, ZkConfig, ZkMode},
 };
 use mach_verify::{Evidence, EvidenceFolder};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Contract, Deaths, case, config, open, settle, take, until};
+use super::{Backend, Contract, Deaths, case, config, open, outputs::output, settle, take, until};
 
 #[tokio::test]
 async fn what_does_not_get_through_is_tried_again() {
@@ -308,4 +310,73 @@ async fn a_store_that_takes_no_rows_for_a_time_ends_no_case() {
     assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
     assert_eq!(store.refusals.load(SeqCst), 0);
     assert_eq!(contract.counts(), (1, 1, 0));
+}
+
+/// Hours pass with no tick of the system's clock.
+#[tokio::test(start_paused = true)]
+async fn a_case_is_given_up_by_the_time_that_passes_and_not_by_the_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.unopened.store(usize::MAX, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let config = ZkConfig {
+        delays: ZkConfig::default().delays,
+        evidence_within: Duration::from_secs(60),
+        give_up_after: Duration::from_secs(3_600),
+        ..config()
+    };
+    let store = MemoryStore::new();
+    let zk = open(store, &contract, &backend, folder.path(), config).await;
+    let began = Instant::now();
+    zk.raise(&output(1)).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let given_up = async {
+        while zk.status().in_stage("given_up") == 0 {
+            assert!(began.elapsed() < config.give_up_after * 2);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        shutdown.cancel();
+    };
+    tokio::join!(zk.run(shutdown.clone()), given_up);
+    let least = config.evidence_within + config.give_up_after;
+    assert!(began.elapsed() >= least, "{:?}", began.elapsed());
+}
+
+/// The system's clock was far behind in an earlier process, or is far ahead now.
+#[tokio::test]
+async fn a_case_is_not_given_up_for_what_an_earlier_process_says_of_the_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.failures.store(usize::MAX, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let store = Arc::new(MemoryStore::new());
+    let open = async || {
+        let store = Arc::clone(&store);
+        open(store, &contract, &backend, folder.path(), config()).await
+    };
+    let zk = open().await;
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    until(&zk, |it| it.trouble.is_some()).await;
+    drop(zk);
+    let rows = store.scan(Table::Zk, &[], None, 9).await.unwrap();
+    let [(key, value)] = rows.as_slice() else {
+        panic!("{} rows", rows.len())
+    };
+    let mut row: serde_json::Value = serde_json::from_slice(value).unwrap();
+    row["foundAt"] = 1.into();
+    row["trouble"]["since"] = 1.into();
+    let change = Change {
+        table: Table::Zk,
+        key: key.clone(),
+        expected: Expected::Anything,
+        value: Some(serde_json::to_vec(&row).unwrap()),
+    };
+    assert_eq!(store.write(vec![change]).await.unwrap(), Written::Applied);
+
+    let zk = open().await;
+    let again = |it: &Case| it.trouble.as_ref().is_none_or(|it| it.tries > 9);
+    until(&zk, again).await;
+    contract.failures.store(0, SeqCst);
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
 }
