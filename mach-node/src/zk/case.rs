@@ -3,7 +3,7 @@ use mach_core::Alert;
 use mach_prove::{Journal, Program};
 use serde::{Deserialize, Serialize};
 
-use super::Target;
+use super::{Accusation, Target};
 
 /// A wrong block on its way to be convicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,18 @@ pub struct Case {
     pub trouble: Option<Trouble>,
     /// Seconds since 1970 at which nothing was left to do.
     pub ended_at: Option<u64>,
+}
+
+impl Case {
+    /// What is shown to the contract, if it was read from the evidence and can be read again.
+    pub(super) fn accusation(&self) -> Option<Accusation> {
+        let basis = self.basis.as_ref()?;
+        Some(Accusation {
+            alert: self.alert.clone(),
+            journal: basis.journal,
+            header: alloy_rlp::decode_exact(&basis.header).ok()?,
+        })
+    }
 }
 
 /// What is needed of the evidence once it is gone.

@@ -7,7 +7,7 @@ use mach_core::AlertKind;
 use tracing::info;
 
 use super::{
-    Accusation, AlertState, Case, Descent, Held, Inner, Stage, Target, ZkContractError,
+    AlertState, Case, Descent, Held, Inner, Stage, Target, ZkContractError,
     rows::Kept,
     step::{Step, chain},
 };
@@ -22,14 +22,14 @@ impl<S: Store> Inner<S> {
         let Some(basis) = &case.basis else {
             return Ok(Step::next(Stage::Done { id }));
         };
-        let Ok(header) = alloy_rlp::decode_exact(&basis.header) else {
+        let Some(accusation) = case.accusation() else {
             return Err(Step::never("the header that was kept is damaged"));
         };
         let block = basis.block();
         if let Some(step) = self.taken_back(case, id, &block).await? {
             return Ok(step);
         }
-        let (target, descent) = self.chosen(case, basis, header).await?;
+        let (target, descent) = self.chosen(&accusation).await?;
         if !target.is_published() {
             if self.is_within(case, self.config.published_within) {
                 return Ok(Step::Wait);
@@ -182,21 +182,13 @@ impl<S: Store> Inner<S> {
         digest: &B256,
         case: &Case,
     ) -> Result<Option<(Target, Descent)>, ZkContractError> {
-        let Some(basis) = &case.basis else {
+        let Some(accusation) = case.accusation() else {
             return Ok(None);
         };
         let unread = |error: StoreError| ZkContractError::Backend(error.into());
         if self.rows.proof(digest).await.map_err(unread)?.is_none() {
             return Ok(None);
         }
-        let Ok(header) = alloy_rlp::decode_exact(&basis.header) else {
-            return Ok(None);
-        };
-        let accusation = Accusation {
-            alert: case.alert.clone(),
-            journal: basis.journal,
-            header,
-        };
         let (target, descent) = match self.contract.choose(&accusation).await {
             Ok(chosen) => chosen,
             Err(error @ ZkContractError::Backend(_)) => return Err(error),

@@ -105,7 +105,7 @@ impl From<ProveError> for Step {
 impl<S: Store> Inner<S> {
     pub(super) async fn step(&self, digest: &B256, case: &Case) -> Step {
         let step = match &case.stage {
-            Stage::Found => self.choose(case).await,
+            Stage::Found => self.choose(digest, case).await,
             Stage::Chosen { target } => self.raise(digest, case, target).await,
             Stage::Raised { id, target } => self.prove(case, *id, target).await,
             // What was proved needs nothing any more but to be handed in.
@@ -119,12 +119,19 @@ impl<S: Store> Inner<S> {
     }
 
     /// Decides what is accused. Nothing is sent.
-    async fn choose(&self, case: &Case) -> Result<Step, Step> {
+    async fn choose(&self, digest: &B256, case: &Case) -> Result<Step, Step> {
         match case.alert.kind {
             AlertKind::InvalidBlock => {}
             AlertKind::InvalidOutputProposal => return self.open(case).await,
             // Of an earlier version, which made cases of them.
             _ => return Err(Step::never(NO_CASE)),
+        }
+        // What was accused is there no more. A proof that is kept takes no evidence.
+        if let Some(accusation) = case.accusation()
+            && self.rows.proof(digest).await?.is_some()
+        {
+            let (target, descent) = self.chosen(&accusation).await?;
+            return Ok(Step::next(Stage::Chosen { target }).with_descent(descent));
         }
         let (request, header) = self.request(case).await?;
         let basis = Basis {
@@ -133,7 +140,12 @@ impl<S: Store> Inner<S> {
             program: request.program(),
         };
         self.admit(&basis).await?;
-        let (target, descent) = self.chosen(case, &basis, header).await?;
+        let accusation = Accusation {
+            alert: case.alert.clone(),
+            journal: basis.journal,
+            header,
+        };
+        let (target, descent) = self.chosen(&accusation).await?;
         let next = Step::Next {
             stage: Stage::Chosen { target },
             basis: Some(Box::new(basis)),
@@ -142,19 +154,9 @@ impl<S: Store> Inner<S> {
         Ok(next.with_descent(descent))
     }
 
-    pub(super) async fn chosen(
-        &self,
-        case: &Case,
-        basis: &Basis,
-        header: Header,
-    ) -> Result<(Target, Descent), Step> {
-        let accusation = Accusation {
-            alert: case.alert.clone(),
-            journal: basis.journal,
-            header,
-        };
+    pub(super) async fn chosen(&self, accusation: &Accusation) -> Result<(Target, Descent), Step> {
         self.contract
-            .choose(&accusation)
+            .choose(accusation)
             .await
             .map_err(|error| match error {
                 ZkContractError::Refused(_) => Step::never(chain(&error)),
@@ -173,14 +175,19 @@ impl<S: Store> Inner<S> {
 
     async fn raise(&self, digest: &B256, case: &Case, target: &Target) -> Result<Step, Step> {
         let (proof, target) = (self.rows.proof(digest).await?, *target);
+        // Nothing is proved twice, and no bond waits for that.
+        let raised = |id| match proof {
+            Some(_) => Stage::Proved { id, target },
+            None => Stage::Raised { id, target },
+        };
         // It may be there: of an earlier process, or of somebody else.
-        if let Some(proof) = proof {
+        if let Some(proof) = &proof {
             if let Some(id) = self.contract.find(&target).await? {
-                return Ok(Step::next(Stage::Proved { id, target }));
+                return Ok(Step::next(raised(id)));
             }
             if target.is_published() {
                 let descent = self.rows.descent(digest).await?.unwrap_or_default();
-                return match self.contract.accuse(&target, &descent, &proof).await {
+                return match self.contract.accuse(&target, &descent, proof).await {
                     Ok(id) => Ok(Step::next(Stage::Convicted { id, target })),
                     Err(error) => Self::not_there(error),
                 };
@@ -190,13 +197,13 @@ impl<S: Store> Inner<S> {
             return Ok(Step::Busy);
         }
         if let Some(id) = self.contract.find(&target).await? {
-            return Ok(Step::next(Stage::Raised { id, target }));
+            return Ok(Step::next(raised(id)));
         }
         if let Some(basis) = &case.basis {
             self.admit(basis).await?;
         }
         match self.contract.raise(&target, self.config.max_bond).await {
-            Ok(id) => Ok(Step::next(Stage::Raised { id, target })),
+            Ok(id) => Ok(Step::next(raised(id))),
             Err(error) => Self::not_there(error),
         }
     }

@@ -333,6 +333,9 @@ impl ZkContract for Contract {
         self.sent()?;
         assert!(target.is_published());
         assert_eq!(descent.block_hash, proof.journal.block_hash);
+        if !*self.is_published.lock().unwrap() {
+            return Err(ZkContractError::Gone("InvalidIndex()".into()));
+        }
         let id = self.put(*target, AlertState::Proved);
         self.accused.fetch_add(1, SeqCst);
         self.deaths.answer().await;

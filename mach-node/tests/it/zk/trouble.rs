@@ -19,7 +19,9 @@ use mach_verify::{Evidence, EvidenceFolder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Contract, Deaths, case, config, open, outputs::output, settle, take, until};
+use super::{
+    Backend, Contract, Deaths, case, config, is_shown, open, outputs::output, settle, take, until,
+};
 
 #[tokio::test]
 async fn what_does_not_get_through_is_tried_again() {
@@ -310,6 +312,36 @@ async fn a_store_that_takes_no_rows_for_a_time_ends_no_case() {
     assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
     assert_eq!(store.refusals.load(SeqCst), 0);
     assert_eq!(contract.counts(), (1, 1, 0));
+}
+
+/// L1 takes back a conviction with the output that it was of, and the evidence was cleared away.
+#[tokio::test]
+async fn a_proof_that_is_kept_needs_no_evidence() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.is_unsettled.store(true, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let hurried = ZkConfig {
+        evidence_within: Duration::ZERO,
+        ..config()
+    };
+    let store = MemoryStore::new();
+    let zk = open(store, &contract, &backend, folder.path(), hurried).await;
+    zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
+    until(&zk, |it| matches!(it.stage, Stage::Convicted { .. })).await;
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    contract.publish(false);
+    contract.alerts.lock().unwrap().clear();
+    until(&zk, |it| is_shown(it) || !it.stage.is_open()).await;
+    // One bond more, for the block itself, and no other proof.
+    assert_eq!(contract.counts(), (2, 2, 0));
+
+    contract.publish(true);
+    contract.is_unsettled.store(false, SeqCst);
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(contract.counts(), (2, 2, 1));
+    assert_eq!(backend.proved.load(SeqCst), 1);
 }
 
 /// Hours pass with no tick of the system's clock.
