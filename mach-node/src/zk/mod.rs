@@ -404,6 +404,8 @@ impl<S: Store> Inner<S> {
         let (block, stage) = (next.alert.block, next.stage.name());
         let is_further = next.trouble.is_none();
         if !self.keep(digest, next, kept).await {
+            // What the step was to look for is looked for once more.
+            self.held(&digest, |held| held.again = true);
             self.wait(digest);
             return;
         }

@@ -258,38 +258,40 @@ async fn an_alert_that_is_not_where_it_was_is_looked_for_again() {
     assert_eq!(contract.counts(), (1, 1, 0));
 }
 
+/// A store that takes no rows for a time.
+#[derive(Default)]
+struct Full {
+    inner: MemoryStore,
+    is_on: AtomicBool,
+    refusals: AtomicUsize,
+}
+#[async_trait]
+impl Store for Full {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(table, key).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.inner.scan(table, prefix, after, limit).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        if self.is_on.load(SeqCst) && take(&self.refusals).is_some() {
+            return Err(StoreError::Backend("no space left".into()));
+        }
+        self.inner.write(changes).await
+    }
+}
+
 /// A full disk stops a case, and ends none.
 #[tokio::test]
 async fn a_store_that_takes_no_rows_for_a_time_ends_no_case() {
-    struct Full {
-        inner: MemoryStore,
-        is_on: AtomicBool,
-        refusals: AtomicUsize,
-    }
-    #[async_trait]
-    impl Store for Full {
-        async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-            self.inner.get(table, key).await
-        }
-
-        async fn scan(
-            &self,
-            table: Table,
-            prefix: &[u8],
-            after: Option<&[u8]>,
-            limit: usize,
-        ) -> Result<Vec<Row>, StoreError> {
-            self.inner.scan(table, prefix, after, limit).await
-        }
-
-        async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
-            if self.is_on.load(SeqCst) && take(&self.refusals).is_some() {
-                return Err(StoreError::Backend("no space left".into()));
-            }
-            self.inner.write(changes).await
-        }
-    }
-
     let folder = tempfile::tempdir().unwrap();
     let contract = Contract::new(Deaths::default());
     let backend = Backend::new(Deaths::default());
@@ -312,6 +314,30 @@ async fn a_store_that_takes_no_rows_for_a_time_ends_no_case() {
     assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
     assert_eq!(store.refusals.load(SeqCst), 0);
     assert_eq!(contract.counts(), (1, 1, 0));
+}
+
+/// A wrong output root is proposed again before its conviction is final, and the disk is full when that is looked for.
+#[tokio::test]
+async fn a_full_disk_hides_nothing_that_is_proposed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let contract = Contract::new(Deaths::default());
+    contract.is_unsettled.store(true, SeqCst);
+    let backend = Backend::new(Deaths::default());
+    let store = Arc::new(Full::default());
+    let (on, here) = (Arc::clone(&store), folder.path());
+    let zk = open(on, &contract, &backend, here, config()).await;
+    let alert = output(1);
+    zk.raise(&alert).await.unwrap();
+    until(&zk, |it| matches!(it.stage, Stage::Convicted { .. })).await;
+    zk.raise(&alert).await.unwrap();
+    store.refusals.store(1, SeqCst);
+    store.is_on.store(true, SeqCst);
+    contract.is_unsettled.store(false, SeqCst);
+    let stages = settle(&zk).await;
+    assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
+    assert_eq!(store.refusals.load(SeqCst), 0);
+    // Looked for once more where it stands.
+    assert_eq!(contract.alerts.lock().unwrap().len(), 2);
 }
 
 /// L1 takes back a conviction with the output that it was of, and the evidence was cleared away.
