@@ -113,10 +113,12 @@ impl<S: Store> Inner<S> {
         if case.basis.is_none() {
             return Ok(Step::next(Stage::Opened));
         }
-        let again = self.proposed_again(digest, case).await.inspect_err(|_| {
+        let again = self.proposed_again(digest, case).await;
+        if !matches!(again, Ok(None)) {
+            // There may be more.
             self.held(digest, |held| held.again = true);
-        })?;
-        Ok(match again {
+        }
+        Ok(match again? {
             Some((target, descent)) => Step::next(Stage::Chosen { target }).with_descent(descent),
             None => Step::next(Stage::Done { id }),
         })
@@ -189,20 +191,7 @@ impl<S: Store> Inner<S> {
         if self.rows.proof(digest).await.map_err(unread)?.is_none() {
             return Ok(None);
         }
-        let (target, descent) = match self.contract.choose(&accusation).await {
-            Ok(chosen) => chosen,
-            Err(error @ ZkContractError::Backend(_)) => return Err(error),
-            // The contract judges the block no more.
-            Err(_) => return Ok(None),
-        };
-        if !target.is_published() {
-            return Ok(None);
-        }
-        let is_convicted = match self.contract.find(&target).await? {
-            Some(id) => self.contract.state(id, &target).await? == AlertState::Proved,
-            None => false,
-        };
-        Ok((!is_convicted).then_some((target, descent)))
+        self.contract.unconvicted(&accusation).await
     }
 
     /// Where a case goes on whose alert was decided, if L1 says no more that it was.

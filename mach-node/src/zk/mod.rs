@@ -113,10 +113,12 @@ struct Held {
 
 impl From<Case> for Held {
     fn from(case: Case) -> Self {
+        // An earlier process may have seen that, and not come to it.
+        let again = case.basis.is_some() && matches!(case.stage, Stage::Convicted { .. });
         Self {
             case,
             pace: Pace::default(),
-            again: false,
+            again,
         }
     }
 }

@@ -31,6 +31,14 @@ pub trait ZkContract: Send + Sync {
     /// Errors: [`ZkContractError`]; it is not known whether there is one.
     async fn choose(&self, accusation: &Accusation) -> Result<(Target, Descent), ZkContractError>;
 
+    /// The first output root on L1 that leads to the block and is not convicted, and how it does; `None` if there is none.
+    ///
+    /// Errors: [`ZkContractError`]; it is not known whether there is one.
+    async fn unconvicted(
+        &self,
+        accusation: &Accusation,
+    ) -> Result<Option<(Target, Descent)>, ZkContractError>;
+
     /// What a wrong output root, which a node of the rollup claims, is the hash of, and the header that it
     /// names, which contradicts it; `None` if nobody says.
     ///

@@ -36,6 +36,7 @@ use tracing::error;
 use self::{
     published::{Sources, read},
     refusal::{contradicts, has_moved, is_unknown, not_read, not_sent},
+    search::Wanted,
     watch::Watched,
 };
 use super::{
@@ -147,6 +148,25 @@ impl L1ZkContract {
         }
         let reason = "the contract is about another rollup";
         Err(ZkContractError::Refused(reason.into()))
+    }
+
+    /// Whether the contract judges the block.
+    ///
+    /// Errors: it does not, or not now.
+    async fn judges(&self, accusation: &Accusation) -> Result<(), ZkContractError> {
+        self.is_about_rollup(&accusation.alert)?;
+        let (rules, number) = (
+            accusation.journal.config_hash,
+            accusation.journal.block_number,
+        );
+        let last = self.manager.horizon(rules).await.map_err(not_read)?;
+        if number > last {
+            let reason = format!(
+                "configuration {rules} judges blocks up to {last}: have the owner extend it, or schedule the one of block {number}"
+            );
+            return Err(ZkContractError::NotNow(reason.into()));
+        }
+        Ok(())
     }
 
     fn provider(&self) -> &DynProvider {
@@ -282,19 +302,9 @@ impl ZkContract for L1ZkContract {
     }
 
     async fn choose(&self, accusation: &Accusation) -> Result<(Target, Descent), ZkContractError> {
-        self.is_about_rollup(&accusation.alert)?;
-        let (rules, number) = (
-            accusation.journal.config_hash,
-            accusation.journal.block_number,
-        );
-        let last = self.manager.horizon(rules).await.map_err(not_read)?;
-        if number > last {
-            let reason = format!(
-                "configuration {rules} judges blocks up to {last}: have the owner extend it, or schedule the one of block {number}"
-            );
-            return Err(ZkContractError::NotNow(reason.into()));
-        }
-        if let Some((proposal, descent)) = self.published(accusation).await? {
+        self.judges(accusation).await?;
+        let found = self.published(accusation, Wanted::Any).await?;
+        if let Some((proposal, descent)) = found {
             return Ok((Target::Published(proposal), descent));
         }
         let target = Target::Block {
@@ -303,6 +313,18 @@ impl ZkContract for L1ZkContract {
             expected: accusation.journal.output_root,
         };
         Ok((target, Descent::default()))
+    }
+
+    async fn unconvicted(
+        &self,
+        accusation: &Accusation,
+    ) -> Result<Option<(Target, Descent)>, ZkContractError> {
+        self.judges(accusation).await?;
+        // What was proposed now is among the newest.
+        let block = accusation.journal.block_hash;
+        self.looks().retain(|(what, _), _| *what != block);
+        let found = self.published(accusation, Wanted::Unconvicted).await?;
+        Ok(found.map(|(proposal, descent)| (Target::Published(proposal), descent)))
     }
 
     async fn find(&self, target: &Target) -> Result<Option<B256>, ZkContractError> {

@@ -7,8 +7,12 @@ use std::{
 
 use alloy_primitives::B256;
 use futures::{StreamExt, stream};
+use mach_contracts_bindings::zk::abi::Conviction;
 
-use super::{Accusation, Descent, L1ZkContract, Proposal, ZkContractError, rollup::Branch};
+use super::{
+    Accusation, Descent, L1ZkContract, Proposal, Source, ZkContractError, refusal::not_read,
+    rollup::Branch,
+};
 
 /// Games that are looked at before what they claim is compared.
 pub(super) const WINDOW: usize = 1_024;
@@ -17,6 +21,14 @@ const MAX_LOOKS: usize = 1_024;
 /// Heights that are compared at a time.
 const AT_A_TIME: usize = 16;
 
+/// Which output roots are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Any,
+    /// Those that the contract did not convict yet.
+    Unconvicted,
+}
+
 impl L1ZkContract {
     /// An output root that leads to the block: the first in the oracle, or one of the claims that are
     /// looked at now. Where anybody may make games there is no end of claims, so a look has an end, and the
@@ -24,12 +36,13 @@ impl L1ZkContract {
     pub(super) async fn published(
         &self,
         accusation: &Accusation,
+        wanted: Wanted,
     ) -> Result<Option<(Proposal, Descent)>, ZkContractError> {
         let (provider, header) = (self.provider(), &accusation.header);
         // Also where nothing is published yet: what stands on the block now may not do so later.
         let mut branch = self.chain.branch(accusation).await.ok();
         let outputs = self.sources.outputs(provider, header.number).await?;
-        let found = self.leading(accusation, &mut branch, outputs).await?;
+        let found = (self.leading(accusation, wanted, &mut branch, outputs)).await?;
         if found.is_some() {
             return Ok(found);
         }
@@ -42,7 +55,7 @@ impl L1ZkContract {
                 left -= most;
                 let claims = self.claims(what, header.number, header.timestamp, most);
                 let (claims, next) = claims.await?;
-                let found = self.leading(accusation, &mut branch, claims).await?;
+                let found = (self.leading(accusation, wanted, &mut branch, claims)).await?;
                 if found.is_some() {
                     return Ok(found);
                 }
@@ -84,10 +97,11 @@ impl L1ZkContract {
         true
     }
 
-    /// The lowest of these that leads to the block.
+    /// The lowest of these that is wanted and leads to the block.
     async fn leading(
         &self,
         accusation: &Accusation,
+        wanted: Wanted,
         branch: &mut Option<Branch>,
         proposals: Vec<Proposal>,
     ) -> Result<Option<(Proposal, Descent)>, ZkContractError> {
@@ -129,6 +143,9 @@ impl L1ZkContract {
                 if !self.sources.counts(self.provider(), &proposal).await? {
                     continue;
                 }
+                if wanted == Wanted::Unconvicted && self.is_convicted(&proposal).await? {
+                    continue;
+                }
                 match self.chain.descent(accusation, output).await {
                     Ok(Some(descent)) => {
                         // Of a later block it is not known what is right: it stands on what is wrong.
@@ -143,6 +160,16 @@ impl L1ZkContract {
             }
         }
         failure.map_or(Ok(None), |error| Err(ZkContractError::Backend(error)))
+    }
+
+    async fn is_convicted(&self, proposal: &Proposal) -> Result<bool, ZkContractError> {
+        let (source, index) = match proposal.source {
+            Source::Oracle(oracle) => (oracle, proposal.index),
+            Source::Game(game) => (game, 0),
+        };
+        let (posted_at, root) = (proposal.posted_at, proposal.root);
+        let conviction = (self.manager).conviction(source, index, posted_at, root);
+        Ok(conviction.await.map_err(not_read)? != Conviction::None)
     }
 
     pub(super) fn looks(&self) -> MutexGuard<'_, BTreeMap<(B256, u32), u64>> {

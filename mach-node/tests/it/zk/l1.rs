@@ -661,8 +661,15 @@ struct Ailing {
     /// What stands in the parameters of those.
     text: String,
     left: Arc<AtomicUsize>,
-    /// Whether it says nothing at all then.
-    is_mute: bool,
+    ails: Ails,
+}
+
+/// What a node does then.
+#[derive(Clone)]
+enum Ails {
+    Fails,
+    SaysNothing,
+    Says(Bytes),
 }
 
 impl Service<RequestPacket> for Ailing {
@@ -681,29 +688,38 @@ impl Service<RequestPacket> for Ailing {
         if !is_it || super::take(&self.left).is_none() {
             return Box::pin(self.inner.call(packet));
         }
-        if self.is_mute {
-            return Box::pin(std::future::pending());
-        }
-        let response = Response {
-            id: request.id().clone(),
-            payload: ResponsePayload::Failure(ErrorPayload {
+        let payload = match &self.ails {
+            Ails::SaysNothing => return Box::pin(std::future::pending()),
+            Ails::Fails => ResponsePayload::Failure(ErrorPayload {
                 code: -32_000,
                 message: "header not found".into(),
                 data: None,
             }),
+            Ails::Says(answer) => {
+                ResponsePayload::Success(serde_json::value::to_raw_value(answer).unwrap())
+            }
+        };
+        let response = Response {
+            id: request.id().clone(),
+            payload,
         };
         Box::pin(std::future::ready(Ok(ResponsePacket::Single(response))))
     }
 }
 
-/// The world's L1, whose node fails at the first `eth_call`s of a kind.
-fn ailing_l1(world: &World, selector: [u8; 4], left: &Arc<AtomicUsize>) -> RootProvider {
+/// The world's L1, whose node ails at the first `eth_call`s of a kind.
+fn ailing_l1(
+    world: &World,
+    selector: [u8; 4],
+    left: &Arc<AtomicUsize>,
+    ails: Ails,
+) -> RootProvider {
     let node = Ailing {
         inner: world.devnet.l1().transport(),
         method: "eth_call",
         text: hex::encode_prefixed(selector),
         left: Arc::clone(left),
-        is_mute: false,
+        ails,
     };
     RootProvider::new(RpcClient::new(node, true))
 }
@@ -722,7 +738,7 @@ async fn a_node_without_an_answer_is_not_one_that_says_no() {
         let alert = world.lie(Lie::MintedBalance).await;
         world.propose(3);
         let left = Arc::new(AtomicUsize::new(3));
-        let l1 = ailing_l1(&world, selector, &left);
+        let l1 = ailing_l1(&world, selector, &left, Ails::Fails);
         let zk = world.zk_of(submitter(l1, 1).await).await;
         zk.raise(&alert).await.unwrap();
         settle(&zk).await;
@@ -742,7 +758,7 @@ async fn a_block_that_no_node_answers_for_hides_no_wrong_output_root() {
         method: "eth_getBlockByNumber",
         text: "\"0x1\"".to_owned(),
         left: Arc::new(AtomicUsize::new(usize::MAX)),
-        is_mute: true,
+        ails: Ails::SaysNothing,
     };
     let l2: RootProvider = RootProvider::new(RpcClient::new(node, true));
     let account = submitter(world.devnet.l1().provider(), 1).await;
@@ -1175,6 +1191,81 @@ async fn an_output_over_a_wrong_block_that_is_proposed_again_convict_again() {
     }
 }
 
+/// Every output that stands on a wrong block is false, also above one that is convicted and stands.
+#[tokio::test]
+async fn each_output_that_is_proposed_over_a_wrong_block_is_convicted() {
+    for is_final in [true, false] {
+        let world = World::new(1, |_| {}).await;
+        let alert = world.lie(Lie::StateRoot).await;
+        world.propose(3);
+        let (contract, zk) = world.watching_until(is_final).await;
+        zk.raise(&alert).await.unwrap();
+        until(&zk, |case| is_convicted(case, is_final)).await;
+
+        world.produce(6);
+        for number in 4..=6 {
+            world.devnet.proposer().propose(number).unwrap();
+        }
+        contract.look(&zk).await.unwrap();
+        world.devnet.l1().set_settling(Settling::AtOnce);
+        settle(&zk).await;
+        let outputs = [3, 4, 5, 6].map(|number| (Accused::OracleOutput, number));
+        assert_eq!(world.proved().await, outputs);
+        assert_eq!(world.convictions().await, 4);
+    }
+}
+
+/// The process ends before what it has seen is looked for.
+#[tokio::test]
+async fn what_was_proposed_before_a_restart_is_convicted_after_it() {
+    let world = World::new(1, |_| {}).await;
+    let alert = world.lie(Lie::StateRoot).await;
+    world.propose(3);
+    world.devnet.l1().set_settling(Settling::Behind {
+        safe: 50,
+        finalized: 50,
+    });
+    let store = Arc::new(MemoryStore::new());
+    let (contract, zk) = (world.watching_of(Arc::clone(&store), true, config())).await;
+    zk.raise(&alert).await.unwrap();
+    until(&zk, |case| is_convicted(case, false)).await;
+    world.produce(4);
+    world.devnet.proposer().propose(4).unwrap();
+    contract.look(&zk).await.unwrap();
+    drop(zk);
+
+    world.devnet.l1().set_settling(Settling::AtOnce);
+    let (_, zk) = world.watching_of(store, true, config()).await;
+    settle(&zk).await;
+    let outputs = [3, 4].map(|number| (Accused::OracleOutput, number));
+    assert_eq!(world.proved().await, outputs);
+}
+
+/// A node of L1 that is behind does not know the rules of the block for a moment.
+#[tokio::test]
+async fn a_node_without_the_rules_hides_nothing_that_is_proposed_again() {
+    let mut world = World::new(1, |_| {}).await;
+    let alert = world.lie(Lie::StateRoot).await;
+    world.propose(3);
+    let left = Arc::new(AtomicUsize::new(0));
+    let nothing = Ails::Says(U256::ZERO.abi_encode().into());
+    let l1 = ailing_l1(&world, Z::horizonCall::SELECTOR, &left, nothing);
+    world.manager = ZkServiceManager::new(l1, world.manager.address());
+    let (contract, zk) = world.watching().await;
+    zk.raise(&alert).await.unwrap();
+    settle(&zk).await;
+
+    world.delete_outputs(2).await;
+    let root = world.devnet.l2().claimed_output_root(3).unwrap().unwrap();
+    world.post(root, 3).await;
+    left.store(1, SeqCst);
+    contract.look(&zk).await.unwrap();
+    assert_eq!(left.load(SeqCst), 0);
+    contract.look(&zk).await.unwrap();
+    settle(&zk).await;
+    assert_eq!(world.convictions().await, 2);
+}
+
 /// Somebody else convicted it, or a process that kept no proof: another bond for the same block is not paid.
 #[tokio::test]
 async fn without_a_proof_that_is_kept_no_bond_is_paid_again() {
@@ -1304,7 +1395,7 @@ async fn a_game_whose_conviction_failed_is_looked_at_again() {
     let alert = output_lie(&world).await;
     world.devnet.proposer().propose(3).unwrap();
     let left = Arc::new(AtomicUsize::new(0));
-    let l1 = ailing_l1(&world, Z::getAlertsLengthCall::SELECTOR, &left);
+    let l1 = ailing_l1(&world, Z::getAlertsLengthCall::SELECTOR, &left, Ails::Fails);
     let manager = ZkServiceManager::new(l1.clone(), world.manager.address());
     let l2: RootProvider = world.devnet.l2().provider();
     let chain = RollupChain::new([l2.clone().erased()]).with_op_nodes([l2.erased()]);

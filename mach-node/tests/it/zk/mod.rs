@@ -222,6 +222,16 @@ impl ZkContract for Contract {
         Ok((Target::Published(proposal), descent))
     }
 
+    async fn unconvicted(
+        &self,
+        accusation: &Accusation,
+    ) -> Result<Option<(Target, Descent)>, ZkContractError> {
+        let (target, descent) = self.choose(accusation).await?;
+        let proved = (target, AlertState::Proved);
+        let is_convicted = self.alerts.lock().unwrap().values().any(|it| *it == proved);
+        Ok((target.is_published() && !is_convicted).then_some((target, descent)))
+    }
+
     async fn open(&self, alert: &Alert) -> Result<Option<Descent>, ZkContractError> {
         self.called()?;
         self.asked.lock().unwrap().insert(alert.block.number);
