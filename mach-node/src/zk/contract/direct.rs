@@ -55,8 +55,8 @@ impl L1ZkContract {
             Ok(()) => self.convict_each(alert, opened, header, &standing).await,
             Err(error) => Err(error),
         };
-        if convicted.is_err() && !standing.is_empty() {
-            // The next look begins with them, and not behind them.
+        if !standing.is_empty() {
+            // The next look begins with them if that failed, or with what is claimed once more, and not behind them.
             self.looks().retain(|(root, _), _| *root != alert.claimed);
         }
         convicted

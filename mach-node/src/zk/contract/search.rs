@@ -57,6 +57,8 @@ impl L1ZkContract {
                 let (claims, next) = claims.await?;
                 let found = (self.leading(accusation, wanted, &mut branch, claims)).await?;
                 if found.is_some() {
+                    // What is made meanwhile stands above it.
+                    self.looks().remove(&what);
                     return Ok(found);
                 }
                 if !self.looked(what, next) {

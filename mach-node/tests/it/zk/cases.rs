@@ -8,8 +8,8 @@ use mach_core::{Alert, AlertKind, ports::AlertSink};
 use mach_node::{
     store::{MemoryStore, RedbStore, Store, Table},
     zk::{
-        AlertState, Case, EvidenceMissing, EvidenceSource, Stage, Target, ZkConfig, ZkContract,
-        ZkError, ZkMode, check_backend, program_of,
+        AlertState, Case, EvidenceMissing, EvidenceSource, Stage, ZkConfig, ZkContract, ZkError,
+        ZkMode, check_backend, program_of,
     },
 };
 use mach_prove::{
@@ -19,7 +19,8 @@ use mach_verify::{Evidence, EvidenceFolder};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Backend, Contract, Deaths, DigestBackend, case, config, is_shown, open, settle, until,
+    Backend, Contract, Deaths, DigestBackend, accusation, case, config, is_shown, open, settle,
+    until,
 };
 
 #[tokio::test]
@@ -205,7 +206,8 @@ async fn an_alert_that_is_proved_needs_no_proof_and_all_others_do() {
         let contract = Contract::new(Deaths::default());
         let backend = Backend::new(Deaths::default());
         let alert = case(folder.path(), "state-root");
-        let target = chosen(&contract, folder.path(), &alert).await;
+        let accusation = accusation(&*contract, folder.path(), &alert).await;
+        let (target, _) = contract.choose(&accusation).await.unwrap();
         contract.put(target, state);
         let zk = open(
             MemoryStore::new(),
@@ -221,17 +223,6 @@ async fn an_alert_that_is_proved_needs_no_proof_and_all_others_do() {
         assert_eq!(contract.counts(), (0, proofs, 0));
         assert_eq!(backend.proved.load(SeqCst), proofs);
     }
-}
-
-async fn chosen(contract: &Contract, folder: &Path, alert: &Alert) -> Target {
-    let evidence = EvidenceFolder::new(folder).evidence(alert).await.unwrap();
-    let request = ProofRequest::from_evidence(contract.context(), &evidence).unwrap();
-    let accusation = mach_node::zk::Accusation {
-        alert: alert.clone(),
-        journal: *request.journal(),
-        header: evidence.block().header.inner().clone(),
-    };
-    contract.choose(&accusation).await.unwrap().0
 }
 
 /// Evidence that is not there, that says something else, or that no guest has a statement about.

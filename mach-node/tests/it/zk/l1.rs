@@ -45,7 +45,7 @@ use serde_json::value::RawValue;
 use tempfile::TempDir;
 use tower::Service;
 
-use super::{DigestBackend, PROGRAM, config, is_shown, settle, until};
+use super::{DigestBackend, PROGRAM, accusation, config, is_shown, settle, until};
 
 /// Deploys a contract that takes a proof whose first word is the digest of the journal: what the
 /// contract rebuilds has to be, word for word, what the guest made.
@@ -819,6 +819,38 @@ async fn claims_that_lead_nowhere_hide_nothing() {
     }
 }
 
+/// A game is found behind as many as one look takes, and another one is made.
+#[tokio::test]
+async fn a_game_that_was_found_far_down_hides_no_newer_one() {
+    let world = World::new(4, |config| of_games(config, PROPOSER.address)).await;
+    let alert = world.lie(Lie::StateRoot).await;
+    world.produce(10);
+    world.propose(4);
+    let stranger = submitter(world.devnet.l1().provider(), 2).await;
+    for junk in 0..64 {
+        let create = createCall {
+            gameType: 0,
+            rootClaim: B256::from(U256::from(junk + 1)),
+            extraData: U256::from(4).abi_encode().into(),
+        };
+        stranger.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
+    }
+    let account = submitter(world.devnet.l1().provider(), 1).await;
+    let l2: RootProvider = world.devnet.l2().provider();
+    let contract = L1ZkContract::connect(world.manager.clone(), account).await;
+    let contract = contract.unwrap().with_games_at_a_time(1);
+    let contract = contract.with_chain(RollupChain::new([l2.erased()]));
+    let accusation = accusation(&contract, world.folder(), &alert).await;
+    let chosen = async || match contract.choose(&accusation).await.unwrap().0 {
+        Target::Published(proposal) => Some(proposal.number),
+        Target::Block { .. } => None,
+    };
+    assert_eq!(chosen().await, None);
+    assert_eq!(chosen().await, Some(4));
+    world.devnet.proposer().propose(8).unwrap();
+    assert_eq!(chosen().await, Some(8));
+}
+
 /// A node of the rollup that keeps blocks by their hashes which have no number any more, as nodes do.
 #[derive(Clone)]
 struct Keeping {
@@ -1378,7 +1410,8 @@ async fn a_root_that_is_right_in_one_place_is_convicted_where_it_is_wrong() {
     assert_eq!(world.convictions().await, 1);
 }
 
-/// L1 fails when the game was found, and there are more games than one look takes: the next one does not begin behind it.
+/// L1 fails when the game was found, and there are more games than one look takes: the next one does not begin behind it, nor
+/// does it once the game is convicted.
 #[tokio::test]
 async fn a_game_whose_conviction_failed_is_looked_at_again() {
     let world = World::new(1, |config| of_games(config, PROPOSER.address)).await;
@@ -1408,6 +1441,18 @@ async fn a_game_whose_conviction_failed_is_looked_at_again() {
     assert!(contract.convict(&alert, &opened).await.unwrap().is_some());
     assert_eq!(world.proved().await, [(Accused::GameClaim, 3)]);
     assert_eq!(world.convictions().await, 1);
+
+    // Claimed once more, of another block.
+    let create = createCall {
+        gameType: 0,
+        rootClaim: alert.claimed,
+        extraData: U256::from(4).abi_encode().into(),
+    };
+    let proposer = submitter_of(world.devnet.l1().provider(), &PROPOSER).await;
+    proposer.call(DISPUTE_GAME_FACTORY, &create).await.unwrap();
+    assert!(contract.convict(&alert, &opened).await.unwrap().is_some());
+    let proved = [(Accused::GameClaim, 3), (Accused::GameClaim, 4)];
+    assert_eq!(world.proved().await, proved);
 }
 
 /// Right outputs were looked at, and are replaced before the next look: there are no fewer then than before.

@@ -24,8 +24,8 @@ use mach_devnet::OptimismFork;
 use mach_node::{
     store::Store,
     zk::{
-        Accusation, AlertState, Case, Descent, Proposal, Source, Stage, Target, ZkConfig,
-        ZkContract, ZkContractError, ZkMode,
+        Accusation, AlertState, Case, Descent, EvidenceSource, Proposal, Source, Stage, Target,
+        ZkConfig, ZkContract, ZkContractError, ZkMode,
     },
 };
 use mach_prove::{
@@ -475,6 +475,17 @@ fn case(folder: &Path, lie: &str) -> Alert {
     let evidence = Evidence::new(spec, recorded, fault).unwrap();
     EvidenceFolder::new(folder).keep(&evidence).unwrap();
     alert
+}
+
+/// What is shown to a contract of an alert whose evidence lies in a folder.
+async fn accusation(contract: &impl ZkContract, folder: &Path, alert: &Alert) -> Accusation {
+    let evidence = EvidenceFolder::new(folder).evidence(alert).await.unwrap();
+    let request = ProofRequest::from_evidence(contract.context(), &evidence).unwrap();
+    Accusation {
+        alert: alert.clone(),
+        journal: *request.journal(),
+        header: evidence.block().header.inner().clone(),
+    }
 }
 
 async fn open<S: Store>(
