@@ -35,7 +35,7 @@ use crate::args::ChainArgs;
 ///   mach-cli prove --bundle $BUNDLE --backend openvm --l1-chain 1 --service-manager 0x... \
 ///       --account 0x...
 ///
-/// Exit codes: 0 proved, 2 not proved.
+/// Exit codes: 0 proved, or run by `native`, which says NOT A PROOF; 2 not proved.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ProveArgs {

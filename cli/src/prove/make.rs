@@ -101,7 +101,7 @@ fn tell(args: &ProveArgs, specs: &Specs, proof: &Proof, out: &Path) {
         print(words::NOT_A_PROOF);
         print("What the guest program says of itself:");
     }
-    print(&words::journal(&proof.journal, specs));
+    print(&words::journal(proof, specs));
     print(&format!(
         "{} bytes of proof in {}",
         proof.proof.len(),

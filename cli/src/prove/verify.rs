@@ -82,7 +82,7 @@ fn told(args: &VerifyProofArgs, proof: &Proof, specs: &Specs, error: Option<&Pro
             proof.backend, proof.program_id
         ));
     }
-    print(&words::journal(&proof.journal, specs));
+    print(&words::journal(proof, specs));
     if error.is_none() {
         print(match committed {
             Some(_) => "The program is the one that is committed with this version.",

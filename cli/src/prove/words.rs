@@ -1,6 +1,6 @@
 //! What a journal says, in words.
 
-use mach_prove::Journal;
+use mach_prove::{BackendName, Journal, Proof};
 use mach_verify::ChainSpec;
 
 use crate::spec::Specs;
@@ -30,8 +30,12 @@ const RULES: [(u16, &str); 19] = [
     (128, "outputRoot"),
 ];
 
-/// Some sentences, a line each.
-pub(super) fn journal(journal: &Journal, specs: &Specs) -> String {
+/// What a composite receipt of RISC Zero begins with.
+const COMPOSITE: &[u8] = b"comp";
+
+/// Some sentences about what a proof says, a line each.
+pub(super) fn journal(proof: &Proof, specs: &Specs) -> String {
+    let journal = &proof.journal;
     let Journal {
         block_hash,
         block_number,
@@ -48,7 +52,7 @@ pub(super) fn journal(journal: &Journal, specs: &Specs) -> String {
             "  Block {block_number} ({block_hash}), executed on its parent {parent_hash}, breaks no rule that execution knows."
         ),
         128 => format!(
-            "  The output root of block {block_number} ({block_hash}) is not {claimed}, as was posted.\n  It is {computed}."
+            "  The output root of block {block_number} ({block_hash}) is not {claimed}.\n  It is {computed}."
         ),
         64 => format!(
             "  Block {block_number} ({block_hash}), executed with its own transactions on its parent {parent_hash}, is wrong.\n  The first broken rule is {rule}: {claimed} cannot stand at position {}.",
@@ -57,6 +61,12 @@ pub(super) fn journal(journal: &Journal, specs: &Specs) -> String {
         _ => format!(
             "  Block {block_number} ({block_hash}), executed with its own transactions on its parent {parent_hash}, is wrong.\n  The first broken rule is {rule} ({fault}): claimed {claimed}, computed {computed}."
         ),
+    };
+    let published = match fault {
+        128 => {
+            "  That anybody published the header or the root is not shown, nor whether the header is right."
+        }
+        _ => "  That anybody published the header is not shown.",
     };
     let rules = match rules(journal, specs) {
         Some(whose) => format!("the rules of {whose}"),
@@ -68,15 +78,27 @@ pub(super) fn journal(journal: &Journal, specs: &Specs) -> String {
         "  Configuration: chain {}, {rules}, which hash to {}.",
         journal.rollup_chain_id, journal.config_hash
     );
+    let names = format!(
+        "the contract {} on L1 chain {}, handed in by {}.",
+        journal.service_manager, journal.l1_chain_id, journal.prover
+    );
     let context = if journal.service_manager.is_zero() {
         "  It counts for no contract.".to_owned()
+    } else if is_for_contracts(proof) {
+        format!("  It counts for {names}")
     } else {
-        format!(
-            "  It counts for the contract {} on L1 chain {}, handed in by {}.",
-            journal.service_manager, journal.l1_chain_id, journal.prover
-        )
+        format!("  It names {names}\n  No contract takes a proof of this form.")
     };
-    [says, config, context].join("\n")
+    [&says, published, &config, &context].join("\n")
+}
+
+/// Whether there is a contract that takes a proof of this form.
+fn is_for_contracts(proof: &Proof) -> bool {
+    match proof.backend {
+        BackendName::Risc0 => !proof.proof.starts_with(COMPOSITE),
+        BackendName::Sp1 => true,
+        _ => false,
+    }
 }
 
 /// Whose rules the journal was made under, if they are known here.

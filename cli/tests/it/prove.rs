@@ -172,6 +172,81 @@ echo '{"type":"done"}'"#;
     assert!(answer["committed"].is_array());
 }
 
+/// Which forms the adapters of the contracts take: RISC Zero's and SP1's wrapped ones, as four bytes that select
+/// the verifier and the points of a Groth16 proof.
+#[cfg(unix)]
+#[test]
+fn no_more_is_said_than_is_proved() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let bundle = bundle(folder.path());
+    let manager = format!("0x{}", "11".repeat(20));
+    let (made, prover) = (at("made"), at("prover"));
+    let prove = ["prove", "--bundle", &bundle, "--backend", "native"];
+    let to = ["--out", &made, "--service-manager", &manager];
+    let output = mach_cli(&[&prove[..], &to, &["--l1-chain", "7"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let counts = format!("It counts for the contract {manager} on L1 chain 7, handed in by 0x");
+    let names = format!("It names the contract {manager} on L1 chain 7, handed in by 0x");
+    let no_contract = "No contract takes a proof of this form.";
+    let told = text(&output);
+    assert!(
+        told.contains(&names) && told.contains(no_contract),
+        "{told}"
+    );
+
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../mach-prove/tests/it/prover.sh"
+    );
+    std::os::unix::fs::symlink(script, &prover).unwrap();
+    fs::write(at("verify"), r#"echo '{"type":"done"}'"#).unwrap();
+    let native: Value = serde_json::from_slice(&fs::read(&made).unwrap()).unwrap();
+    let verified = |change: &dyn Fn(&mut Value)| {
+        let mut proof = native.clone();
+        proof["programId"] = json!(ID);
+        change(&mut proof);
+        fs::write(at("proof"), proof.to_string()).unwrap();
+        let output = mach_cli(&["verify-proof", &at("proof"), "--prover", &prover]);
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+        text(&output)
+    };
+    let forms = [
+        ("openvm", "0x01", false),
+        // "comp", in ASCII.
+        ("risc0", "0x636f6d7001", false),
+        ("risc0", "0x73c457ba01", true),
+        ("sp1", "0x4388a21c01", true),
+    ];
+    for (backend, bytes, is_taken) in forms {
+        let told = verified(&|proof| {
+            proof["backend"] = json!(backend);
+            proof["proof"] = json!(bytes);
+        });
+        assert_eq!(told.contains(&counts), is_taken, "{told}");
+        assert_eq!(told.contains(&names), !is_taken, "{told}");
+        assert_eq!(told.contains(no_contract), !is_taken, "{told}");
+    }
+
+    let header = "That anybody published the header is not shown.";
+    let root = "That anybody published the header or the root is not shown, nor whether the header is right.";
+    for (fault, unshown) in [(0, header), (4, header), (64, header), (128, root)] {
+        let told = verified(&|proof| {
+            proof["backend"] = json!("openvm");
+            proof["journal"]["fault"] = json!(fault);
+        });
+        assert!(told.contains(unshown), "{told}");
+        assert!(!told.contains("posted"), "{told}");
+    }
+
+    let help = mach_cli(&["prove", "--help"]);
+    assert!(
+        text(&help).contains("0 proved, or run by `native`, which says NOT A PROOF"),
+        "{}",
+        text(&help)
+    );
+}
+
 /// Before Isthmus no header has the message passer's storage root: a node proves its account.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_root_before_isthmus_takes_an_account_proof_of_a_node() {
