@@ -9,7 +9,7 @@ use mach_prove::{
     guest::{Refusal, run_output},
 };
 use mach_verify::{
-    ChainSpec, output_root,
+    ChainSpec,
     state::{Account, AccountUpdate, MemoryStore, TrieState},
 };
 
@@ -27,7 +27,7 @@ fn isthmus() -> OutputInput {
 }
 
 /// keccak256(0 || stateRoot || withdrawalsRoot || hash), written out.
-fn expected(header: &Header, message_passer_root: B256) -> B256 {
+pub(crate) fn expected(header: &Header, message_passer_root: B256) -> B256 {
     let words = [
         B256::ZERO,
         header.state_root,
@@ -114,11 +114,7 @@ fn before_isthmus_the_message_passer_is_proved() {
         );
     }
     input.proof = whole;
-    input.claimed = output_root(
-        header.state_root,
-        proof.account.unwrap().storage_root,
-        header.hash_slow(),
-    );
+    input.claimed = expected(&header, proof.account.unwrap().storage_root);
     let refused = run_output(&input.encode().unwrap());
     assert!(matches!(refused, Err(Refusal::RightOutput(_))));
 }
