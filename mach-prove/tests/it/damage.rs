@@ -141,6 +141,15 @@ fn lengths_are_not_believed() {
         refused,
         Err(Refusal::Input(InputError::TooLong("rules")))
     ));
+    let length = u32::from_le_bytes(good[rules..rules + 4].try_into().unwrap());
+    let block = rules + 4 + length as usize;
+    let mut bad = good.to_vec();
+    bad[block..block + 4].copy_from_slice(&(100 * 1024 * 1024 + 1_u32).to_le_bytes());
+    let refused = run_block(&bad);
+    assert!(matches!(
+        refused,
+        Err(Refusal::Input(InputError::TooLong("block")))
+    ));
     // The list of headers is the last: its count stands before their bytes.
     let headers = input("lie-state-root", Task::Accuse).witness.headers;
     let bytes: usize = headers.iter().map(|it| it.len() + 4).sum();

@@ -340,3 +340,86 @@ fn hashes_of_ancestors_are_proved_or_missing() {
         }
     }
 }
+
+/// What is above a bound, or has fields of another fork, accuses nobody, whatever else is wrong with it.
+#[test]
+fn what_is_not_decided_is_neither_accused_nor_affirmed() {
+    let state = || state(&READS_HASH, None);
+    let refused = |block: &L2Block, witness: &Witness, why: &str| {
+        for task in [Task::Accuse, Task::Affirm] {
+            let Err(Refusal::Undecided(error)) = run(task, block, witness) else {
+                panic!("{why}");
+            };
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.contains(why), "{cause}");
+        }
+    };
+    // In front of the fields that no known fork has stand all that some fork has.
+    let later = |header: &mut Header| {
+        header.blob_gas_used = Some(0);
+        header.excess_blob_gas = Some(0);
+        header.parent_beacon_block_root = Some(B256::ZERO);
+        header.requests_hash = Some(B256::ZERO);
+        header.block_access_list_hash = Some(B256::ZERO);
+    };
+    let (lie, witness) = block(&mut state(), later);
+    refused(&lie, &witness, "blockAccessListHash");
+    let (lie, witness) = block(&mut state(), |header| {
+        later(header);
+        header.slot_number = Some(3);
+    });
+    refused(&lie, &witness, "blockAccessListHash");
+
+    // A deposit with twice the gas that is executed, in a block that permits it.
+    let deposit = TxDeposit {
+        from: SENDER,
+        to: TxKind::Call(READER),
+        gas_limit: 1 << 35,
+        ..Default::default()
+    };
+    let transactions = vec![deposit.encoded_2718().into()];
+    let (lie, witness) = block_of(transactions, &mut state(), |header| {
+        header.gas_limit = 1 << 40;
+    });
+    refused(&lie, &witness, "more gas than is executed");
+}
+
+#[test]
+fn a_time_not_after_the_parents_is_wrong_whatever_the_state() {
+    // As late as its parent, and before a parent that lies behind the horizon, which is 5.
+    for (parents, time) in [(4, 4), (9, 4)] {
+        let parent = Header {
+            timestamp: parents,
+            ..Default::default()
+        };
+        let child = Header {
+            parent_hash: parent.hash_slow(),
+            number: 1,
+            timestamp: time,
+            ..Default::default()
+        };
+        let witness = Witness {
+            headers: vec![alloy_rlp::encode(&parent).into()],
+            ..Default::default()
+        };
+        let block = L2Block::new(901, child, vec![]);
+        let input = |task| BlockInput {
+            context: CONTEXT,
+            task,
+            spec: spec().with_horizon(5),
+            block: block.clone(),
+            witness: witness.clone(),
+        };
+        let accused = run_block(&input(Task::Accuse).encode().unwrap()).unwrap();
+        let word = |number: u64| B256::from(U256::from(number));
+        assert_eq!(
+            (accused.fault, accused.claimed, accused.computed),
+            (12, word(time), word(parents + 1))
+        );
+        let affirmed = run_block(&input(Task::Affirm).encode().unwrap());
+        assert!(
+            matches!(affirmed, Err(Refusal::WrongBlock(Fault::Timestamp(_)))),
+            "{affirmed:?}"
+        );
+    }
+}

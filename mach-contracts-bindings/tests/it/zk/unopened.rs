@@ -110,3 +110,44 @@ async fn a_root_that_names_no_header_is_convicted_by_no_proof() {
     assert!(told.starts_with("HeaderMismatch"), "{told}");
     assert_eq!(world.convictions().await, 0);
 }
+
+/// Zero stands for "nothing" in alerts, so that none is raised about it: not for a bond, not with a proof and not
+/// by what the EVM shows. Without an alert a quorum has nothing to judge either.
+#[tokio::test]
+async fn a_game_that_claims_zero_is_accused_by_nobody() {
+    let world = World::new().await;
+    let proposer = submitter(&world.devnet, &PROPOSER).await;
+    let game = world.game(&proposer, B256::ZERO, 1).await;
+    let (claim, (opening, _)) = (world.claim(1, 4), world.opening(1).await);
+    let expected = B256::repeat_byte(0xee);
+    let (kind, index) = (Accused::GameClaim, U256::from(game));
+    let accuse = Z::accuseCall {
+        kind,
+        index,
+        program: BLOCK_PROGRAM,
+        claim: claim.clone(),
+        proof: world.proof(&world.prover, &claim),
+        path: at(&opening),
+    };
+    let directly = Z::accuseDirectlyCall {
+        kind,
+        index,
+        opening,
+        header: world.header(1),
+        accountProof: vec![],
+    };
+    let raise = Raise::GameClaim {
+        index: game,
+        expected,
+    };
+    let (zk, to) = (&world.zk, world.zk.address());
+    for told in [
+        zk.raise(&world.alerter, &raise).await.refusal(),
+        world.prover.call(to, &accuse).await.refusal(),
+        world.stranger.call(to, &directly).await.refusal(),
+    ] {
+        assert!(told.starts_with("InvalidAlert"), "{told}");
+    }
+    assert_eq!(zk.alert_count().await.unwrap(), U256::ZERO);
+    assert_eq!(world.convictions().await, 0);
+}
