@@ -1,6 +1,6 @@
 //! `SOUNDNESS.md` and the tests that it names.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 fn sources(folder: &Path, out: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -81,4 +81,39 @@ fn what_the_guests_look_at_is_asserted_to_be_reduced() {
     let risc0 = fs::read_to_string(guests.join("risc0.rs")).unwrap();
     assert!(risc0.contains("field::{modadd_256, modinv_256, modmul_256, modsub_256}"));
     assert!(!risc0.contains("unchecked::") && !risc0.contains("::unchecked"));
+
+    // SP1 proves of the results of three calls that they are reduced; of a product only where the modulus is not
+    // zero. That is read from the constraints of this version (`output_range_check` of `uint256_mulmod`,
+    // `x3_range` and `y3_range` of the sums), and is to be read again with another.
+    let sp1 = fs::read_to_string(guests.join("sp1.rs")).unwrap();
+    let (_, called) = sp1.split_once("\nconst ").unwrap();
+    let calls: BTreeSet<_> = (called.match_indices("syscall_"))
+        .map(|(at, _)| called[at..].split_once('(').unwrap().0)
+        .collect();
+    let reduced = [
+        "syscall_secp256k1_add",
+        "syscall_secp256k1_double",
+        "syscall_uint256_mulmod",
+    ];
+    assert_eq!(calls, BTreeSet::from(reduced));
+    let products = called.match_indices("mul(").filter_map(|(at, _)| {
+        let (_, from) = called.split_at(at + "mul(".len());
+        let mut depth = 1;
+        let end = from.find(|it: char| {
+            depth += i32::from(it == '(') - i32::from(it == ')');
+            depth == 0
+        });
+        from[..end?].rsplit_once(", ")
+    });
+    let moduli: BTreeSet<_> = products.map(|(_, modulus)| modulus).collect();
+    assert_eq!(
+        moduli,
+        BTreeSet::from(["&PRIME", "&order", "modulus", "modulus: &Words"])
+    );
+    for (folder, name) in [("guests", "sp1-zkvm"), ("provers/sp1", "sp1-core-machine")] {
+        let lock = guests.join("../../../..").join(folder).join("Cargo.lock");
+        let lock = fs::read_to_string(lock).unwrap();
+        let version = format!("name = \"{name}\"\nversion = \"6.10.0\"\n");
+        assert!(lock.contains(&version), "{name}");
+    }
 }
