@@ -23,13 +23,17 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, AggregatorConfig, RetryPolicy, RoundEvent, RoundState, ToL1,
-    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
+    store::{Change, MemoryStore, Store, StoreError, Table, Written},
 };
 use tokio::sync::Notify;
 
-use crate::ports::{
-    Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, RETRY, Unwritable, aggregator_on,
-    attestation, config, confirmed, digest, id, key, percent, sign_all, signed, signed_as, until,
+use crate::{
+    ports::{
+        Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, RETRY, Unwritable,
+        aggregator_on, attestation, config, confirmed, digest, id, key, percent, sign_all, signed,
+        signed_as, until,
+    },
+    writes::{Writes, WrittenBy},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -371,26 +375,16 @@ async fn whoever_has_not_signed_a_closed_alert_is_told_that_it_is_over() {
     assert!(certificate.non_signers.is_empty());
 }
 
-/// A store that has always changed.
-struct Contended(MemoryStore);
+/// The store has always changed.
+struct Contended;
 
 #[async_trait]
-impl Store for Contended {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(table, key).await
-    }
-
-    async fn scan(
+impl Writes for Contended {
+    async fn write(
         &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.0.scan(table, prefix, after, limit).await
-    }
-
-    async fn write(&self, _changes: Vec<Change>) -> Result<Written, StoreError> {
+        _store: &MemoryStore,
+        _changes: Vec<Change>,
+    ) -> Result<Written, StoreError> {
         Ok(Written::Conflict { change: 0 })
     }
 }
@@ -398,7 +392,7 @@ impl Store for Contended {
 /// Whoever sends the signature is to send it again.
 #[tokio::test]
 async fn a_store_that_changes_all_the_time_refuses_no_signature_for_good() {
-    let store = Contended(MemoryStore::new());
+    let store = WrittenBy::from(Contended);
     let registry = FixedRegistry::new(4);
     let aggregator = aggregator_on(store, registry, &Confirmer::default(), config());
     let error = aggregator.submit(signed(1, 0)).await.unwrap_err();

@@ -42,4 +42,5 @@ mod store;
 mod takeover;
 mod verified;
 mod verifier;
+mod writes;
 mod zk;

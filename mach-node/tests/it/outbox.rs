@@ -23,14 +23,17 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, Operator, OperatorConfig, Outbox, OutboxConfig, StoredGuard, TermsPolicy,
-    store::{Change, Expected, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
+    store::{Change, Expected, MemoryStore, RedbStore, Store, StoreError, Table, Written},
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{
-    Confirmer, DOMAIN, FixedHead, HEAD, RETRY, ROLLUP, Unwritable, aggregator, alert, confirmed,
-    digest, id, key, percent, quorums, until,
+use crate::{
+    ports::{
+        Confirmer, DOMAIN, FixedHead, HEAD, RETRY, ROLLUP, Unwritable, aggregator, alert,
+        confirmed, digest, id, key, percent, quorums, until,
+    },
+    writes::{Writes, WrittenBy},
 };
 
 /// An aggregator that is away for the first tries, and records what it gets. There is a certificate with the
@@ -337,9 +340,8 @@ async fn what_cannot_be_stored_takes_nobodys_place() {
     assert_eq!(HashSet::from_iter(recorder.got()), HashSet::from([1, 2]));
 }
 
-/// A store that takes a removal and makes it later, while others write.
+/// A removal is taken, and made later, while others write.
 struct SlowRemoval {
-    store: MemoryStore,
     begun: Semaphore,
     /// As many removals are made as there are permits.
     made: Semaphore,
@@ -347,28 +349,18 @@ struct SlowRemoval {
 }
 
 #[async_trait]
-impl Store for SlowRemoval {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.get(table, key).await
-    }
-
-    async fn scan(
+impl Writes for SlowRemoval {
+    async fn write(
         &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.store.scan(table, prefix, after, limit).await
-    }
-
-    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        store: &MemoryStore,
+        changes: Vec<Change>,
+    ) -> Result<Written, StoreError> {
         if !changes.iter().any(|change| change.value.is_none()) {
-            return self.store.write(changes).await;
+            return store.write(changes).await;
         }
         self.begun.add_permits(1);
         self.made.acquire().await.unwrap().forget();
-        let written = self.store.write(changes).await;
+        let written = store.write(changes).await;
         self.ended.add_permits(1);
         written
     }
@@ -378,12 +370,11 @@ impl Store for SlowRemoval {
 /// after a crash.
 #[tokio::test(start_paused = true)]
 async fn what_is_said_again_while_it_is_removed_is_durable() {
-    let store = Arc::new(SlowRemoval {
-        store: MemoryStore::new(),
+    let store = Arc::new(WrittenBy::from(SlowRemoval {
         begun: Semaphore::new(0),
         made: Semaphore::new(0),
         ended: Semaphore::new(0),
-    });
+    }));
     let recorder = Recorder::default();
     let aggregators = std::slice::from_ref(&recorder);
     let (outbox, running) = outbox(&store, aggregators, OutboxConfig::default()).await;

@@ -23,9 +23,11 @@ use mach_core::{
 };
 use mach_node::{
     Aggregator, AggregatorConfig, L1Head, RetryPolicy,
-    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
+    store::{Change, MemoryStore, Store, StoreError, Written},
 };
 use tokio::sync::Notify;
+
+use crate::writes::{Writes, WrittenBy};
 
 pub(crate) const ROLLUP: u64 = 10;
 pub(crate) const HEAD: u64 = 1000;
@@ -346,16 +348,18 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 }
 
 /// A store whose disk is full, when it is told so.
+pub(crate) type Unwritable = WrittenBy<Full>;
+
+/// A disk that is full, when it is told so.
 #[derive(Debug, Default)]
-pub(crate) struct Unwritable {
-    store: MemoryStore,
+pub(crate) struct Full {
     fails: AtomicBool,
     /// Writes that succeed before it fails, and one.
     left: AtomicUsize,
     refused: AtomicUsize,
 }
 
-impl Unwritable {
+impl Full {
     /// How many writes it has refused.
     pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::SeqCst)
@@ -372,22 +376,12 @@ impl Unwritable {
 }
 
 #[async_trait]
-impl Store for Unwritable {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.get(table, key).await
-    }
-
-    async fn scan(
+impl Writes for Full {
+    async fn write(
         &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.store.scan(table, prefix, after, limit).await
-    }
-
-    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        store: &MemoryStore,
+        changes: Vec<Change>,
+    ) -> Result<Written, StoreError> {
         let left = |writes: usize| writes.checked_sub(1);
         let left = (self.left).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
         if left == Ok(1) {
@@ -397,6 +391,6 @@ impl Store for Unwritable {
             self.refused.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError::Backend("no space left on device".into()));
         }
-        self.store.write(changes).await
+        store.write(changes).await
     }
 }

@@ -32,6 +32,7 @@ use super::{post, sent};
 use crate::{
     grpc::served,
     ports::{FixedHead, FixedRegistry, HEAD, RETRY, Unwritable, id, key, percent, quorums, until},
+    writes::{Writes, WrittenBy},
 };
 
 /// Of the original's log (COMPAT 1.4): an alert about block 2000.
@@ -543,35 +544,25 @@ async fn junk_takes_no_place_of_a_task_that_may_be_signed() {
     assert_eq!(after.create_task(ALERT).await.unwrap(), task);
 }
 
-/// A store whose writes take their time.
-struct Slow(MemoryStore);
+/// Writes take their time.
+struct Slow;
 
 #[async_trait]
-impl Store for Slow {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(table, key).await
-    }
-
-    async fn scan(
+impl Writes for Slow {
+    async fn write(
         &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.0.scan(table, prefix, after, limit).await
-    }
-
-    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        store: &MemoryStore,
+        changes: Vec<Change>,
+    ) -> Result<Written, StoreError> {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.0.write(changes).await
+        store.write(changes).await
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn all_who_sign_at_once_are_taken() {
     let confirmer = Kept::default();
-    let store = Slow(MemoryStore::new());
+    let store = WrittenBy::from(Slow);
     let tasks = tasks_on(store, &confirmer, config(DigestRule::V1));
     let task = tasks.create_task(ALERT).await.unwrap();
     let signed = (0..3).map(|index| sign(&tasks, &task, index));

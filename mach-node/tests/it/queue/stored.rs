@@ -1,10 +1,7 @@
 //! The queue in a store.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,11 +11,12 @@ use mach_core::{
 };
 use mach_node::{
     backfill::StoredQueue,
-    store::{Change, Expected, MemoryStore, RedbStore, Row, Store, StoreError, Table, Written},
+    store::{Change, Expected, MemoryStore, RedbStore, Store, Table, Written},
 };
 use tempfile::TempDir;
 
 use super::{Place, claim, collected, conformance, finish, found, plan};
+use crate::writes::{Failing, WrittenBy};
 
 type Queue = Arc<StoredQueue<RedbStore>>;
 
@@ -72,64 +70,10 @@ async fn a_file_that_was_not_closed_holds_what_was_done() {
     }
 }
 
-/// A store that fails now and then.
-#[derive(Debug)]
-struct Failing {
-    store: MemoryStore,
-    /// Writes that are not made.
-    refused: AtomicU32,
-    /// Writes that are made and whose answer is lost.
-    unanswered: AtomicU32,
-}
-
-impl Failing {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            store: MemoryStore::new(),
-            refused: AtomicU32::new(0),
-            unanswered: AtomicU32::new(0),
-        })
-    }
-}
-
-/// Whether one of `count` is left, which is taken.
-fn one_of(count: &AtomicU32) -> bool {
-    let less = |left: u32| left.checked_sub(1);
-    let (read, set) = (Ordering::SeqCst, Ordering::SeqCst);
-    count.fetch_update(set, read, less).is_ok()
-}
-
-#[async_trait::async_trait]
-impl Store for Failing {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.get(table, key).await
-    }
-    async fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.store.scan(table, prefix, after, limit).await
-    }
-    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
-        let lost = || StoreError::Backend("the disk went away".into());
-        if one_of(&self.refused) {
-            return Err(lost());
-        }
-        let written = self.store.write(changes).await;
-        if one_of(&self.unanswered) {
-            return Err(lost());
-        }
-        written
-    }
-}
-
 /// Whoever hands in again is told that there is a report, and the unit is done.
 #[tokio::test]
 async fn a_report_whose_answer_was_lost_counts_once() {
-    let store = Failing::new();
+    let store = Arc::new(WrittenBy::<Failing>::default());
     let queue = StoredQueue::open(Arc::clone(&store)).await.unwrap();
     queue.plan(&plan(8)).await.unwrap();
     for done in 1..=2 {
@@ -151,7 +95,7 @@ async fn a_report_whose_answer_was_lost_counts_once() {
 /// More often than there are attempts.
 #[tokio::test]
 async fn a_claim_that_cannot_be_written_is_no_attempt() {
-    let store = Failing::new();
+    let store = Arc::new(WrittenBy::<Failing>::default());
     let queue = StoredQueue::open(Arc::clone(&store)).await.unwrap();
     queue.plan(&plan(4)).await.unwrap();
     store.refused.store(5, Ordering::SeqCst);

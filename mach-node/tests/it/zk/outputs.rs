@@ -14,13 +14,14 @@ use alloy_primitives::{B256, U256};
 use async_trait::async_trait;
 use mach_core::{Alert, AlertKind, BlockRef, ports::AlertSink};
 use mach_node::{
-    store::{Change, MemoryStore, Row, Store, StoreError, Table, Written},
+    store::{Change, MemoryStore, Store, StoreError, Table, Written},
     zk::{Case, Stage, ZkConfig, ZkMode},
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Backend, Contract, Deaths, case, config, open, settle, until};
+use crate::writes::{Writes, WrittenBy};
 
 /// Most of them that wait in one stage here.
 const MOST: u64 = 32;
@@ -118,10 +119,9 @@ async fn output_roots_that_are_tried_again_and_again_leave_a_turn_to_others() {
     until(&zk, |_| *contract.asked.lock().unwrap() == all).await;
 }
 
-/// A store in which what is forgotten is not gone before somebody says so.
+/// What is forgotten is not gone before somebody says so.
 #[derive(Default)]
 struct Slow {
-    inner: MemoryStore,
     is_on: AtomicBool,
     forgetting: Notify,
     go_on: Notify,
@@ -129,29 +129,19 @@ struct Slow {
 }
 
 #[async_trait]
-impl Store for Slow {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.get(table, key).await
-    }
-
-    async fn scan(
+impl Writes for Slow {
+    async fn write(
         &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.inner.scan(table, prefix, after, limit).await
-    }
-
-    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
+        store: &MemoryStore,
+        changes: Vec<Change>,
+    ) -> Result<Written, StoreError> {
         let forgets = changes.iter().all(|it| it.value.is_none());
         if forgets && self.is_on.load(SeqCst) {
             self.forgetting.notify_one();
             self.go_on.notified().await;
             self.forgotten.notify_one();
         }
-        self.inner.write(changes).await
+        store.write(changes).await
     }
 }
 
@@ -161,7 +151,7 @@ async fn an_output_root_that_is_found_while_it_is_forgotten_is_a_case() {
     let folder = tempfile::tempdir().unwrap();
     let contract = Contract::new(Deaths::default());
     let backend = Backend::new(Deaths::default());
-    let store = Arc::new(Slow::default());
+    let store = Arc::new(WrittenBy::<Slow>::default());
     let open = async |max_ended| {
         let config = ZkConfig {
             max_ended,

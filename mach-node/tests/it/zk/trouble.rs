@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use mach_core::{Alert, ports::AlertSink};
 use mach_node::{
     node_api::ServiceState,
-    store::{Change, Expected, MemoryStore, Row, Store, StoreError, Table, Written},
+    store::{Change, Expected, MemoryStore, Store, Table, Written},
     zk::{Case, EvidenceMissing, EvidenceSource, Stage, ZkConfig, ZkMode},
 };
 use mach_verify::{Evidence, EvidenceFolder};
@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Backend, Contract, Deaths, case, config, is_shown, open, outputs::output, settle, take, until,
+    Backend, Contract, Deaths, case, config, is_shown, open, outputs::output, settle, until,
 };
+use crate::writes::{Failing, WrittenBy};
 
 #[tokio::test]
 async fn what_does_not_get_through_is_tried_again() {
@@ -258,48 +259,13 @@ async fn an_alert_that_is_not_where_it_was_is_looked_for_again() {
     assert_eq!(contract.counts(), (1, 1, 0));
 }
 
-/// A store that takes no rows for a time.
-#[derive(Default)]
-struct Full {
-    inner: MemoryStore,
-    is_on: AtomicBool,
-    refusals: AtomicUsize,
-}
-#[async_trait]
-impl Store for Full {
-    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.get(table, key).await
-    }
-
-    async fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.inner.scan(table, prefix, after, limit).await
-    }
-
-    async fn write(&self, changes: Vec<Change>) -> Result<Written, StoreError> {
-        if self.is_on.load(SeqCst) && take(&self.refusals).is_some() {
-            return Err(StoreError::Backend("no space left".into()));
-        }
-        self.inner.write(changes).await
-    }
-}
-
 /// A full disk stops a case, and ends none.
 #[tokio::test]
 async fn a_store_that_takes_no_rows_for_a_time_ends_no_case() {
     let folder = tempfile::tempdir().unwrap();
     let contract = Contract::new(Deaths::default());
     let backend = Backend::new(Deaths::default());
-    let store = Arc::new(Full {
-        inner: MemoryStore::new(),
-        is_on: AtomicBool::new(false),
-        refusals: AtomicUsize::new(4),
-    });
+    let store = Arc::new(WrittenBy::<Failing>::default());
     let zk = open(
         Arc::clone(&store),
         &contract,
@@ -309,10 +275,10 @@ async fn a_store_that_takes_no_rows_for_a_time_ends_no_case() {
     )
     .await;
     zk.raise(&case(folder.path(), "gas-used")).await.unwrap();
-    store.is_on.store(true, SeqCst);
+    store.refused.store(4, SeqCst);
     let stages = settle(&zk).await;
     assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
-    assert_eq!(store.refusals.load(SeqCst), 0);
+    assert_eq!(store.refused.load(SeqCst), 0);
     assert_eq!(contract.counts(), (1, 1, 0));
 }
 
@@ -323,19 +289,18 @@ async fn a_full_disk_hides_nothing_that_is_proposed_again() {
     let contract = Contract::new(Deaths::default());
     contract.is_unsettled.store(true, SeqCst);
     let backend = Backend::new(Deaths::default());
-    let store = Arc::new(Full::default());
+    let store = Arc::new(WrittenBy::<Failing>::default());
     let (on, here) = (Arc::clone(&store), folder.path());
     let zk = open(on, &contract, &backend, here, config()).await;
     let alert = output(1);
     zk.raise(&alert).await.unwrap();
     until(&zk, |it| matches!(it.stage, Stage::Convicted { .. })).await;
     zk.raise(&alert).await.unwrap();
-    store.refusals.store(1, SeqCst);
-    store.is_on.store(true, SeqCst);
+    store.refused.store(1, SeqCst);
     contract.is_unsettled.store(false, SeqCst);
     let stages = settle(&zk).await;
     assert!(matches!(&stages[..], [Stage::Done { .. }]), "{stages:?}");
-    assert_eq!(store.refusals.load(SeqCst), 0);
+    assert_eq!(store.refused.load(SeqCst), 0);
     // Looked for once more where it stands.
     assert_eq!(contract.alerts.lock().unwrap().len(), 2);
 }
