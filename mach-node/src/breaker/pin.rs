@@ -9,10 +9,10 @@ use super::methods::Kind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Heads {
     pub(super) latest: BlockNumber,
-    /// Not above `latest`.
-    pub(super) safe: BlockNumber,
-    /// Not above `latest`.
-    pub(super) finalized: BlockNumber,
+    /// Not above `latest`; `None` if the node names none.
+    pub(super) safe: Option<BlockNumber>,
+    /// As `safe`.
+    pub(super) finalized: Option<BlockNumber>,
 }
 
 /// Why a parameter is not handed on.
@@ -21,6 +21,9 @@ pub(super) enum PinError {
     /// The block lies behind the end.
     #[error("block {0} is not attested")]
     Above(BlockNumber),
+    /// The node has no such head, and what is attested is not one.
+    #[error("the node behind the breaker names no {0} block")]
+    NoHead(&'static str),
     /// It is not known which block is meant.
     #[error("{0}")]
     Malformed(&'static str),
@@ -58,8 +61,11 @@ fn pin_block(block: &mut Value, heads: &Heads) -> Result<(), PinError> {
         Value::Null => *block = quantity(heads.latest),
         Value::String(name) => match name.as_str() {
             "latest" | "pending" => *block = quantity(heads.latest),
-            "safe" => *block = quantity(heads.safe),
-            "finalized" => *block = quantity(heads.finalized),
+            "safe" => *block = quantity(heads.safe.ok_or(PinError::NoHead("safe"))?),
+            "finalized" => {
+                let finalized = heads.finalized.ok_or(PinError::NoHead("finalized"))?;
+                *block = quantity(finalized);
+            }
             "earliest" => {}
             hash if hash.len() == 66 && hash.starts_with("0x") => {}
             number => at_most(parse(number)?, heads)?,
@@ -196,8 +202,8 @@ mod tests {
 
     const HEADS: Heads = Heads {
         latest: 0x64,
-        safe: 0x50,
-        finalized: 0x40,
+        safe: Some(0x50),
+        finalized: Some(0x40),
     };
 
     fn pinned(kind: Kind, params: Value) -> Result<Value, PinError> {
@@ -278,6 +284,24 @@ mod tests {
         }
         let object = pin(Kind::Block(0), Some(r#"{"block":"latest"}"#), &HEADS);
         assert!(matches!(object, Err(PinError::Malformed(_))));
+    }
+
+    /// What is attested is neither derived from L1 nor final there by that.
+    #[test]
+    fn a_head_that_the_node_does_not_name_is_no_block() {
+        let heads = Heads {
+            safe: None,
+            finalized: None,
+            ..HEADS
+        };
+        for name in ["safe", "finalized"] {
+            let block = pin(Kind::Block(0), Some(&json!([name]).to_string()), &heads);
+            assert_eq!(block, Err(PinError::NoHead(name)));
+            for filter in [json!([{ "fromBlock": name }]), json!([{ "toBlock": name }])] {
+                let range = pin(Kind::Range, Some(&filter.to_string()), &heads);
+                assert_eq!(range, Err(PinError::NoHead(name)));
+            }
+        }
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Proxy {
                     params: Some(params.to_string()),
                     seen: None,
                 },
-                Err(error @ PinError::Above(_)) => {
+                Err(error @ (PinError::Above(_) | PinError::NoHead(_))) => {
                     Step::Refuse(self.refusal(restriction, &error.to_string()))
                 }
                 Err(error @ PinError::Malformed(_)) => Step::Refuse(Error::new(

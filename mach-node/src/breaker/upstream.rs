@@ -244,8 +244,7 @@ impl Upstream {
             let theirs = last.hash;
             return Err(HeadsError::OtherBlock { attested, theirs });
         }
-        // A node that knows no such head claims nothing that could be too much.
-        let head = |id| block(id).map_or(end, |block| block.number.to::<u64>().min(end));
+        let head = |id| Some(block(id)?.number.to::<u64>().min(end));
         Ok(Heads {
             latest: end,
             safe: head(1),

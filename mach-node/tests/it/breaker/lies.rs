@@ -233,6 +233,36 @@ async fn answers_that_do_not_fit_are_not_handed_on_while_an_alert_stands() {
     assert!(text.contains("HTTP status 429"), "{text}");
 }
 
+/// A node that has just started knows its blocks, and not yet which of them are final.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_attested_is_not_said_to_be_final() {
+    let hash = NOWHERE.hash;
+    let answer = json!([
+        { "jsonrpc": "2.0", "id": 0, "result": { "number": "0x1", "hash": hash } },
+        { "jsonrpc": "2.0", "id": 1, "result": { "number": "0x0", "hash": hash } },
+        { "jsonrpc": "2.0", "id": 2,
+          "error": { "code": -39001, "message": "finalized block not found" } },
+    ]);
+    let (url, _node) = node(http("200 OK", "", &answer.to_string()), false).await;
+    let served = Served::start(&config(&url, Policy::PinLatest), limits()).await;
+    let bad = BlockRef {
+        number: 2,
+        hash: B256::repeat_byte(2),
+    };
+    served.tell(vec![alert(bad)], Some(NOWHERE)).await;
+    let block = async |name: &str| {
+        let params = json!([name, false]);
+        served.ask("eth_getBlockByNumber", params).await
+    };
+    let finalized = block("finalized").await;
+    let message = finalized["error"]["message"].as_str().unwrap();
+    assert!(message.contains("names no finalized block"), "{message}");
+    for name in ["safe", "latest"] {
+        let named = block(name).await;
+        assert_eq!(named["result"]["hash"], json!(hash), "{name}: {named}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_are_bounded() {
     let (url, _node) = node("", true).await;
