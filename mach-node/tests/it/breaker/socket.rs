@@ -13,8 +13,8 @@ use super::{Served, alert, block, rollup};
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
-    async fn connect(served: &Served) -> Self {
-        let url = served.url.replace("http://", "ws://");
+    async fn connect(url: &str) -> Self {
+        let url = url.replace("http://", "ws://");
         Self(connect_async(url).await.unwrap().0)
     }
 
@@ -49,7 +49,7 @@ async fn a_subscription_pauses_while_the_chain_is_pinned_and_goes_on_afterwards(
     let (devnet, node) = rollup(3).await;
     let served = Served::with(&node.http_url(), Policy::PinLatest).await;
     served.tell(vec![], None).await;
-    let mut client = Client::connect(&served).await;
+    let mut client = Client::connect(&served.url).await;
     assert_eq!(served.get("/breaker/status").await.1["sockets"], 1);
     let subscription = client.ask(HEADS).await["result"].clone();
     devnet.sequencer().produce().unwrap();
@@ -82,7 +82,11 @@ async fn a_subscription_pauses_while_the_chain_is_pinned_and_goes_on_afterwards(
     // One more subscription, which is paused like the first.
     let second = client.ask(&HEADS.replace("\"id\":1", "\"id\":\"s\"")).await;
     assert_eq!(second["id"], "s");
+    let mut unpinned = Client::connect(&node.http_url()).await;
+    unpinned.ask(HEADS).await;
     devnet.sequencer().produce().unwrap();
+    // The node has told this head, and the breaker has had the time to drop it.
+    assert_eq!(unpinned.next().await["params"]["result"]["number"], "0x6");
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     served.tell(vec![], None).await;
@@ -110,7 +114,7 @@ async fn a_socket_that_is_open_is_judged_from_the_next_message_on() {
     for policy in [Policy::RefuseWrites, Policy::RefuseAll] {
         let served = Served::with(&node.http_url(), policy).await;
         served.tell(vec![], None).await;
-        let mut client = Client::connect(&served).await;
+        let mut client = Client::connect(&served.url).await;
         assert_ne!(client.ask(WRITE).await["error"]["code"], ALERT_STANDS);
         served.tell(vec![alert(block(&devnet, 2))], None).await;
         assert_eq!(client.ask(WRITE).await["error"]["code"], ALERT_STANDS);
@@ -140,7 +144,7 @@ async fn a_socket_ends_when_the_node_does() {
     let (_devnet, node) = rollup(1).await;
     let served = Served::with(&node.http_url(), Policy::RefuseWrites).await;
     served.tell(vec![], None).await;
-    let mut client = Client::connect(&served).await;
+    let mut client = Client::connect(&served.url).await;
     client.ask(NUMBER).await;
     drop(node);
     let end = loop {
