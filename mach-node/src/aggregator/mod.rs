@@ -22,7 +22,6 @@ use std::{
     ops::ControlFlow,
     sync::{Arc, atomic::AtomicBool},
     thread::available_parallelism,
-    time::Duration,
 };
 
 use alloy_primitives::B256;
@@ -35,14 +34,12 @@ use mach_core::{
         StatementConfirmer,
     },
 };
-use tokio::{
-    sync::{Mutex, Semaphore, broadcast},
-    time::{Instant, timeout},
-};
+use tokio::sync::{Semaphore, broadcast};
 use tracing::{info, warn};
 
 use crate::{
     L1Head,
+    l1_head::RecentHead,
     store::{Store, StoreError},
 };
 use digests::Digests;
@@ -64,11 +61,6 @@ pub use view::{QuorumView, RoundEvent, RoundState, RoundView};
 const VIEWED_ROUNDS: usize = 64;
 /// How often a signature is counted anew, in the round that the store has.
 const MAX_TRIES: u32 = 8;
-/// How long the height of L1 is taken for what it was: strangers may ask for terms, and L1 does not
-/// feel it.
-const HEAD_LIFETIME: Duration = Duration::from_millis(500);
-/// How long L1 has for its height. Rounds that are there do without it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An aggregator on one of the curves. Clones share their rounds.
 ///
@@ -91,7 +83,8 @@ pub struct Aggregator<S: Scheme = Bn254>(Arc<Shared<S>>);
 struct Shared<S: Scheme> {
     config: AggregatorConfig,
     registry: Box<dyn OperatorRegistry<S>>,
-    l1: Arc<dyn L1Head>,
+    /// Rounds that are there do without it.
+    head: RecentHead,
     confirmer: Box<dyn StatementConfirmer<S>>,
     digests: Digests,
     rounds: Rounds<S>,
@@ -100,8 +93,6 @@ struct Shared<S: Scheme> {
     leadership: Option<Leadership>,
     /// As many as there are cores prove signatures at a time.
     proving: Semaphore,
-    /// Height of L1, if it told it, and when it was asked.
-    head: Mutex<Option<(Option<u64>, Instant)>>,
     keys: KeyRing<S>,
     pace: Pace,
     /// Confirmations are looked at again one after the other.
@@ -139,10 +130,9 @@ impl<S: Scheme> Aggregator<S> {
             leadership,
             config,
             registry: Box::new(registry),
-            l1,
+            head: RecentHead::new(l1),
             confirmer: Box::new(confirmer),
             proving: Semaphore::new(available_parallelism().map_or(1, |cores| cores.get())),
-            head: Mutex::new(None),
             keys: KeyRing::new(),
             pace: Pace::new(),
             looking: Arc::new(Semaphore::new(1)),
@@ -377,19 +367,9 @@ impl<S: Scheme> Shared<S> {
         .map_err(|error| AggregateError::Backend(error.into()))
     }
 
-    /// Height of L1. Reading it is one at a time, and so is finding out that L1 is silent.
+    /// Height of L1.
     async fn head(&self) -> Result<u64, AggregateError> {
-        let mut known = self.head.lock().await;
-        let silent = || AggregateError::Backend("L1 does not tell its height".into());
-        if let Some((head, read)) = *known
-            && read.elapsed() < HEAD_LIFETIME
-        {
-            return head.ok_or_else(silent);
-        }
-        let head = timeout(HEAD_TIMEOUT, self.l1.block_number()).await;
-        let head = head.unwrap_or_else(|error| Err(error.into()));
-        let told = head.as_ref().ok().copied();
-        *known = Some((told, Instant::now()));
+        let head = self.head.block_number().await;
         head.map_err(AggregateError::Backend)
     }
 

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     L1Head, RetryPolicy,
     aggregator::KeyRing,
+    l1_head::RecentHead,
     store::{Store, StoreError},
 };
 
@@ -98,7 +99,7 @@ pub struct TaskAggregator(Arc<Shared>);
 struct Shared {
     config: LegacyConfig,
     registry: Box<dyn OperatorRegistry>,
-    l1: Arc<dyn L1Head>,
+    head: RecentHead,
     confirmer: Box<dyn AlertConfirmer>,
     keys: KeyRing,
     rows: TaskRows,
@@ -126,7 +127,7 @@ impl TaskAggregator {
             rows: TaskRows::new(Arc::new(store), &config.deployment),
             config,
             registry: Box::new(registry),
-            l1,
+            head: RecentHead::new(l1),
             confirmer: Box::new(confirmer),
             keys: KeyRing::new(),
             tasks: Mutex::default(),
@@ -174,6 +175,9 @@ impl TaskAggregator {
 
     async fn resume_one(&self, alert_hash: &B256) -> Result<(), BoxError> {
         let Some(task) = self.0.find(alert_hash).await? else {
+            // What is over leaves the store.
+            let _turn = self.0.changing.lock().await;
+            self.0.restore(alert_hash).await?;
             return Ok(());
         };
         let stored = self.0.rows.task(alert_hash).await?;
@@ -237,13 +241,21 @@ impl TaskAggregator {
 }
 
 impl Shared {
-    /// The task of a hash that is not over, from memory or from the store.
+    /// The task of a hash that is not over, from memory or from the store. Waits for nobody who opens tasks.
     async fn find(&self, alert_hash: &B256) -> Result<Option<Arc<Task>>, BoxError> {
-        if let Some(task) = self.known(alert_hash) {
-            return Ok(Some(task));
+        let found = lock(&self.tasks).get(alert_hash).cloned();
+        if let Some(task) = found {
+            return Ok((!task.is_over(self.config.task_lifetime)).then_some(task));
         }
-        let _turn = self.changing.lock().await;
-        self.restore(alert_hash).await
+        match self.rows.task(alert_hash).await? {
+            Some(stored) if !self.is_old(&stored).await? => {
+                let mut tasks = lock(&self.tasks);
+                let task = tasks.entry(*alert_hash);
+                let task = task.or_insert_with(|| Arc::new(Task::new(*alert_hash, stored)));
+                Ok(Some(Arc::clone(task)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The task in memory that is not over.
@@ -277,7 +289,7 @@ impl Shared {
         if stored.finished.is_some() {
             return Ok(false);
         }
-        let head = self.l1.block_number().await?;
+        let head = self.head.block_number().await?;
         let age = head.saturating_sub(stored.round.reference_block().into());
         Ok(age > u64::from(self.config.task_blocks))
     }
@@ -289,29 +301,36 @@ impl Shared {
     }
 
     async fn open(&self, alert_hash: B256) -> Result<Arc<Task>, BoxError> {
+        // Who waits for L1 holds up nobody.
+        let (round, keys) = self.terms().await?;
         let _turn = self.changing.lock().await;
         for _ in 0..MAX_TRIES {
             if let Some(task) = self.restore(&alert_hash).await? {
                 return Ok(task);
             }
-            let head = self.l1.block_number().await?;
-            let margin = u64::from(self.config.reference_margin.max(1));
-            let reference_block = u32::try_from(head.saturating_sub(margin))?;
-            let (quorums, thresholds) =
-                (self.config.quorums.clone(), self.config.thresholds.clone());
-            let round = Round::new(quorums, thresholds, reference_block)?;
-            let keys = self.keys_of(&round).await?;
             self.make_room().await?;
             let Some(stored) = self.rows.add(&alert_hash, &round).await? else {
                 continue;
             };
-            info!(alert = %alert_hash, task = stored.index, reference_block, "task opened");
+            let (task, reference_block) = (stored.index, round.reference_block());
+            info!(alert = %alert_hash, task, reference_block, "task opened");
             let task = self.keep(alert_hash, stored);
             // Nobody else has set it.
             let _ = task.keys.set(keys);
             return Ok(task);
         }
         Err("other instances open tasks all the time".into())
+    }
+
+    /// The terms of a task that is opened now, and the keys of its operators.
+    async fn terms(&self) -> Result<(Round, Arc<OperatorKeys>), BoxError> {
+        let head = self.head.block_number().await?;
+        let margin = u64::from(self.config.reference_margin.max(1));
+        let reference_block = u32::try_from(head.saturating_sub(margin))?;
+        let (quorums, thresholds) = (self.config.quorums.clone(), self.config.thresholds.clone());
+        let round = Round::new(quorums, thresholds, reference_block)?;
+        let keys = self.keys_of(&round).await?;
+        Ok((round, keys))
     }
 
     /// Errors: if every task is one that operators have signed and that is not over.
@@ -415,7 +434,8 @@ impl LegacyTasks for TaskAggregator {
     }
 
     async fn create_task(&self, alert_hash: B256) -> Result<AlertTask, TaskError> {
-        let task = match self.0.known(&alert_hash) {
+        let found = self.0.find(&alert_hash).await;
+        let task = match found.map_err(TaskError::NotOpened)? {
             Some(task) => task,
             None => {
                 let opened = self.0.open(alert_hash).await;

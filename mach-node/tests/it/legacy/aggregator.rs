@@ -15,9 +15,10 @@ use mach_bls::{Signature, ValidKey, bn254::SecretKey};
 use mach_core::{
     Confirmation,
     legacy::{AlertCertificate, LegacyAlert, digest_v1, digest_v2},
-    ports::{AlertConfirmer, ConfirmError},
+    ports::{AlertConfirmer, BoxError, ConfirmError},
 };
 use mach_node::{
+    L1Head,
     http::HttpServer,
     legacy::{
         AlertTask, Deployment, DigestRule, LegacyConfig, LegacyTasks, TaskAggregator, TaskError,
@@ -740,6 +741,38 @@ async fn what_enough_operators_signed_is_brought_to_l1_by_another_instance() {
     }
 }
 
+/// An L1 that takes its time, as a hosted one does.
+#[derive(Default)]
+struct Distant(AtomicUsize);
+
+#[async_trait]
+impl L1Head for Distant {
+    async fn block_number(&self) -> Result<u64, BoxError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(HEAD)
+    }
+}
+
+/// Strangers ask for tasks of what they like.
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_tasks_keeps_nobody_waiting_for_l1() {
+    let (registry, l1) = (FixedRegistry::new(4), Arc::new(Distant::default()));
+    let (store, confirmer) = (MemoryStore::new(), Kept::default());
+    let v1 = config(DigestRule::V1);
+    let tasks = TaskAggregator::new(store, registry, Arc::clone(&l1) as _, confirmer, v1);
+    let began = tokio::time::Instant::now();
+    let asked = (0..200).map(|index| tasks.create_task(B256::with_last_byte(index)));
+    let honest = async {
+        let task = tasks.create_task(ALERT).await.unwrap();
+        sign(&tasks, &task, 0).await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(futures::future::join_all(asked), honest);
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(l1.0.load(Ordering::SeqCst), 1);
+    assert!(began.elapsed() < Duration::from_millis(500));
+}
+
 /// How long the process was gone L1 says; who changes the terms, or runs beside another instance with other ones,
 /// goes on with those that were given.
 #[tokio::test]
@@ -761,9 +794,9 @@ async fn a_stored_task_is_over_when_l1_says_so_whatever_the_terms_of_now() {
     let later = started(HEAD + 100, v1());
     let error = sign(&later, &first, 1).await.unwrap_err();
     assert_eq!(error.to_string(), "task not found");
-    // The number of the next.
-    assert_eq!(rows(&store).await, 1);
     let second = later.create_task(ALERT).await.unwrap();
+    // The new task and the number of the next: nothing of the old one.
+    assert_eq!(rows(&store).await, 2);
     assert_eq!(
         (second.task_index, second.reference_block_number),
         (1, 1099)
@@ -780,6 +813,17 @@ async fn a_stored_task_is_over_when_l1_says_so_whatever_the_terms_of_now() {
     until(|| confirmer.0.lock().unwrap().len() == 1).await;
     let other = stricter().create_task(B256::ZERO).await.unwrap();
     assert_eq!(other.quorum_threshold_percentages, [67]);
+    // What nobody asks for leaves the store as well; what L1 has stays.
+    assert_eq!(rows(&store).await, 3);
+    let _end = running(&started(HEAD + 200, v1()));
+    let left = async {
+        while rows(&store).await > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waiting = tokio::time::timeout(Duration::from_secs(60), left);
+    waiting.await.unwrap();
+    assert_eq!(rows(&store).await, 2);
 }
 
 /// What is over leaves the store as it leaves memory, if the store lets it.
