@@ -1,15 +1,16 @@
 //! The flags of `mach-cli breaker`, from the file.
 
-use std::{ffi::OsString, path::Path};
+use std::ffi::OsString;
 
 use clap::{
     ArgMatches, Command,
+    builder::Resettable,
     error::{ContextKind, ErrorKind},
     parser::ValueSource,
 };
 use eyre::bail;
 
-use super::schema::Breaker;
+use super::schema::{Breaker, Config};
 
 /// `command` with what the file of `mach-cli breaker --config` says as the defaults of its flags.
 ///
@@ -30,16 +31,23 @@ pub(crate) fn breaker_from_file(
     let Some(file) = matches.get_one::<std::path::PathBuf>("config") else {
         return Ok(command);
     };
-    let values = values(file, matches)?;
-    let command = command.mut_subcommand("breaker", |command| {
-        let has_feed = values
-            .iter()
-            .any(|(id, _)| matches!(*id, "events" | "l1_rpc"));
-        let command = if has_feed {
-            command.mut_group("feed", |group| group.required(false))
-        } else {
-            command
-        };
+    let config = super::load(file)?;
+    let from_l1 = comes_from_l1(matches, &config.breaker);
+    let values = values(config, from_l1);
+    let command = command.mut_subcommand("breaker", |mut command| {
+        let has = |id: &str| values.iter().any(|(known, _)| *known == id);
+        // What is a default does not count as given.
+        if has("events") || has("l1_rpc") {
+            command = command.mut_group("feed", |group| group.required(false));
+        }
+        if has("service_manager") {
+            command = command.mut_arg("l1_rpc", |arg| arg.requires(Resettable::Reset));
+        }
+        if !from_l1 {
+            for id in ["l1_rpc", "service_manager"] {
+                command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));
+            }
+        }
         values.into_iter().fold(command, |command, (id, values)| {
             // Clap keeps them for as long as the process lives, which is what they are made for.
             let values = values.into_iter().map(|it| &*it.leak());
@@ -64,9 +72,17 @@ pub(crate) fn breaker_from_file(
     }
 }
 
+/// Whether alerts come from L1: a flag says so, or neither `MACH_EVENTS` nor the file names another feed.
+/// `MACH_L1_RPC` is for other commands too: it says where L1 is, and not that alerts come from there.
+fn comes_from_l1(matches: &ArgMatches, file: &Breaker) -> bool {
+    let is_flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let has_contract = file.service_manager.is_some() || matches.contains_id("service_manager");
+    let has_events = file.events.is_some() || matches.contains_id("events");
+    has_contract && (!has_events || is_flag("l1_rpc") || is_flag("service_manager"))
+}
+
 /// Ids of flags and their values.
-fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, Vec<String>)>> {
-    let config = super::load(file)?;
+fn values(config: Config, from_l1: bool) -> Vec<(&'static str, Vec<String>)> {
     let Breaker {
         upstream,
         upstream_ws,
@@ -83,18 +99,10 @@ fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, 
         settle_alerts,
     } = config.breaker;
     let url = |endpoint: Option<super::Endpoint>| endpoint.map(|it| it.0.to_string());
-    let is_given = |id: &str| {
-        let source = matches.value_source(id);
-        matches!(
-            source,
-            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-        )
-    };
-    let (events, l1_rpc) = match (url(events), url(config.l1.rpc)) {
-        // One feed: the one of the flags, if they name one.
-        _ if is_given("events") || is_given("l1_rpc") => (None, None),
-        (Some(events), _) => (Some(events), None),
-        (None, l1) => (None, l1.filter(|_| service_manager.is_some())),
+    let (events, l1_rpc, service_manager) = if from_l1 {
+        (None, url(config.l1.rpc), service_manager)
+    } else {
+        (url(events), None, None)
     };
     let state = rollup.map(|rollup| {
         let name = format!("breaker-{rollup}.json");
@@ -108,12 +116,7 @@ fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, 
         ("policy", policy),
         ("when_lost", when_lost),
         ("lost_after", lost_after.map(|it| it.to_string())),
-        (
-            "service_manager",
-            service_manager
-                .filter(|_| l1_rpc.is_some())
-                .map(|it| it.to_string()),
-        ),
+        ("service_manager", service_manager.map(|it| it.to_string())),
         ("events", events),
         ("l1_rpc", l1_rpc),
         ("poll_interval", poll_interval.map(|it| it.to_string())),
@@ -126,5 +129,5 @@ fn values(file: &Path, matches: &ArgMatches) -> eyre::Result<Vec<(&'static str, 
         .into_iter()
         .filter_map(|(id, value)| Some((id, vec![value?])));
     let methods = Some(methods).filter(|it| !it.is_empty());
-    Ok(single.chain(methods.map(|it| ("methods", it))).collect())
+    single.chain(methods.map(|it| ("methods", it))).collect()
 }

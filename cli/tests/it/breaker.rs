@@ -1,9 +1,10 @@
 //! `breaker`.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use mach_devnet::stack::{Stack, StackConfig};
@@ -100,6 +101,116 @@ fn what_the_file_and_the_flags_leave_out_is_told() {
         ("--rollup", false),
     ] {
         assert_eq!(error.contains(flag), is_missing, "{flag}: {error}");
+    }
+}
+
+/// Whoever asks is the breaker; flags beat the environment, and that beats the file.
+#[test]
+fn alerts_come_from_where_a_flag_says_or_else_the_file() {
+    const MANAGER: &str = "0x71a77037870169d47aad6c2C9360861A4C0df2bF";
+    #[derive(Debug, PartialEq, Eq)]
+    enum Feed {
+        Events,
+        L1,
+    }
+    let by_events = "events = \"EVENTS\"\n";
+    let by_l1 = format!("service_manager = \"{MANAGER}\"\n");
+    // In [l1] and in [breaker], more flags, the environment, and who is asked.
+    type Case<'a> = (
+        &'a str,
+        &'a str,
+        &'a [&'a str],
+        &'a [(&'a str, &'a str)],
+        Feed,
+    );
+    let cases: [Case<'_>; 8] = [
+        ("NOBODY", by_events, &[], &[], Feed::Events),
+        (
+            "NOBODY",
+            by_events,
+            &[],
+            &[("MACH_L1_RPC", "L1")],
+            Feed::Events,
+        ),
+        (
+            "NOBODY",
+            by_events,
+            &[],
+            &[("MACH_L1_RPC", "L1"), ("MACH_SERVICE_MANAGER", MANAGER)],
+            Feed::Events,
+        ),
+        (
+            "L1",
+            by_events,
+            &["--service-manager", MANAGER],
+            &[],
+            Feed::L1,
+        ),
+        ("L1", &by_l1, &[], &[], Feed::L1),
+        ("NOBODY", &by_l1, &[], &[("MACH_L1_RPC", "L1")], Feed::L1),
+        ("NOBODY", &by_l1, &["--l1-rpc", "L1"], &[], Feed::L1),
+        (
+            "L1",
+            &by_l1,
+            &[],
+            &[("MACH_EVENTS", "EVENTS"), ("MACH_L1_RPC", "L1")],
+            Feed::Events,
+        ),
+    ];
+    for (l1_rpc, breaker, flags, environment, expected) in cases {
+        let told = format!("{l1_rpc} {breaker} {flags:?} {environment:?}");
+        let [events, l1] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        for listener in [&events, &l1] {
+            listener.set_nonblocking(true).unwrap();
+        }
+        let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
+        let real = |text: &str| {
+            let text = text
+                .replace("EVENTS", &url(&events))
+                .replace("NOBODY", "http://127.0.0.1:1");
+            if text == "L1" { url(&l1) } else { text }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mach.toml");
+        let text = format!(
+            "[l1]\nrpc = \"{}\"\n[breaker]\nrollup = 901\nlisten = \"127.0.0.1:0\"\n\
+             upstream = \"http://127.0.0.1:1\"\n{}",
+            real(l1_rpc),
+            real(breaker)
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mach-cli"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MACH_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = Running(
+            command
+                .args(["breaker", "--config", file.to_str().unwrap()])
+                .args(flags.iter().map(|it| real(it)))
+                .envs(environment.iter().map(|(name, value)| (name, real(value))))
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        let is_asked = |listener: &TcpListener| match listener.accept() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            accepted => accepted.is_ok(),
+        };
+        let started = Instant::now();
+        let asked = loop {
+            if is_asked(&events) {
+                break Feed::Events;
+            }
+            if is_asked(&l1) {
+                break Feed::L1;
+            }
+            assert_eq!(child.0.try_wait().unwrap(), None, "{told}");
+            assert!(started.elapsed() < Duration::from_secs(60), "{told}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(asked, expected, "{told}");
     }
 }
 
