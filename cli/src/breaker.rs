@@ -148,7 +148,7 @@ pub(crate) struct BreakerArgs {
     metrics: Option<SocketAddr>,
 }
 
-fn method_rule(text: &str) -> Result<(String, MethodRule), String> {
+pub(crate) fn method_rule(text: &str) -> Result<(String, MethodRule), String> {
     let (name, rule) = text.split_once('=').ok_or("NAME=RULE is expected")?;
     let rule = match rule {
         "serve" => MethodRule::Serve,

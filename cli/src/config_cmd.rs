@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::{
     args::ChainArgs,
-    config::{self, Config, ConfigArgs},
+    breaker::method_rule,
+    config::{self, Breaker, Config, ConfigArgs},
     outcome::{Outcome, print_json_error},
     spec::Specs,
 };
@@ -219,6 +220,27 @@ fn unset(config: &Config) -> Vec<String> {
             unset.push(format!("{what}, so that {whose} {verb} not start"));
         }
     }
+    let breaker = &config.breaker;
+    if *breaker == Breaker::default() {
+        return unset;
+    }
+    let (events, on_l1) = (breaker.events.is_some(), breaker.service_manager.is_some());
+    for (is_there, what) in [
+        (breaker.upstream.is_some(), "breaker.upstream is not set"),
+        (breaker.rollup.is_some(), "breaker.rollup is not set"),
+        (
+            events || on_l1,
+            "neither breaker.events nor breaker.service_manager is set",
+        ),
+        (
+            events || !on_l1 || l1.rpc.is_some(),
+            "breaker.service_manager is there and l1.rpc is not set",
+        ),
+    ] {
+        if !is_there {
+            unset.push(format!("{what}, so that breaker does not start"));
+        }
+    }
     unset
 }
 
@@ -255,10 +277,24 @@ fn contradictions(config: &Config) -> Vec<String> {
     if least.is_some_and(|percent| percent > 100) {
         wrong.push("operator.least_threshold is a share in percent".to_owned());
     }
-    if config.aggregator.web3signer.is_some() && config.aggregator.address.is_none() {
-        wrong.push("aggregator.web3signer needs aggregator.address, its account".to_owned());
+    if config.operator.cerberus.is_some() && config.operator.address.is_none() {
+        let why = "operator.cerberus needs operator.address, the account whose key it has";
+        wrong.push(why.to_owned());
     }
     let aggregator = &config.aggregator;
+    if aggregator.web3signer.is_some() && aggregator.address.is_none() {
+        wrong.push("aggregator.web3signer needs aggregator.address, its account".to_owned());
+    }
+    let has_two = aggregator.web3signer.is_some() && aggregator.ecdsa_key.is_some();
+    if has_two && !aggregator.dry_run {
+        let why = "aggregator.ecdsa_key and aggregator.web3signer exclude each other";
+        wrong.push(why.to_owned());
+    }
+    let postgres = aggregator.postgres.as_ref();
+    if postgres.is_some_and(|url| url.0.password().is_some()) {
+        let why = "aggregator.postgres: its password comes from PGPASSWORD or ~/.pgpass";
+        wrong.push(why.to_owned());
+    }
     if aggregator.legacy_listen.is_some() || aggregator.legacy_grpc_listen.is_some() {
         if config.rollups.len() != 1 {
             wrong.push("aggregator.legacy_listen is about one rollup: one [[rollup]]".to_owned());
@@ -269,6 +305,11 @@ fn contradictions(config: &Config) -> Vec<String> {
     }
     if config.aggregator.tls_certificate.is_some() != config.aggregator.tls_key.is_some() {
         wrong.push("aggregator.tls_certificate and tls_key need each other".to_owned());
+    }
+    for method in &config.breaker.methods {
+        if let Err(why) = method_rule(method) {
+            wrong.push(format!("breaker.methods: {method}: {why}"));
+        }
     }
     wrong.extend(config.zk.wrong().map(str::to_owned));
     if !config.zk.service_manager.is_empty() && config.l1.rpc.is_none() {

@@ -9,7 +9,12 @@ use std::{
 
 use alloy_primitives::{Address, BlockNumber, ChainId};
 use mach_core::ports::L2Head;
-use mach_node::{Retention, http::HttpLimits, zk::ZkConfig};
+use mach_node::{
+    Retention,
+    breaker::{Policy, WhenLost},
+    http::HttpLimits,
+    zk::ZkConfig,
+};
 use mach_prove::{BackendName, Worth};
 use mach_verify::op::Settlement;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -370,7 +375,7 @@ pub(crate) struct Api {
 }
 
 /// `breaker`: its flags.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Breaker {
     /// The node behind it.
@@ -383,13 +388,13 @@ pub(crate) struct Breaker {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) policy: Option<String>,
+    pub(crate) policy: Option<Policy>,
     #[serde(deserialize_with = "list")]
     pub(crate) methods: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) when_lost: Option<String>,
+    pub(crate) when_lost: Option<WhenLost>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lost_after: Option<u64>,
+    pub(crate) lost_after: Option<NonZeroU64>,
     /// Finality API of an aggregator, whose events are followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) events: Option<Endpoint>,
@@ -397,7 +402,7 @@ pub(crate) struct Breaker {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) service_manager: Option<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) poll_interval: Option<u64>,
+    pub(crate) poll_interval: Option<NonZeroU64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_l1_age: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -154,8 +154,18 @@ fn what_init_was_not_told_is_missing() {
     assert_eq!(checked.status.code(), Some(1), "{told}");
     let missing = "there is no [[rollup]], so that verifier run does not start";
     assert_eq!(told.lines().next(), Some(missing), "{told}");
-    // A breaker needs neither.
+    let args = ["init", "--role", "breaker", "--out", "behind.toml"];
+    assert_eq!(mach(folder, &args).status.code(), Some(0));
+    let checked = mach(folder, &["config", "check", "--config", "behind.toml"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let told = text(&checked);
+    for missing in ["breaker.upstream", "breaker.rollup"] {
+        let missing = format!("{missing} is not set, so that breaker does not start");
+        assert!(told.contains(&missing), "{told}");
+    }
+    // A breaker needs neither contracts nor a [[rollup]].
     let args = ["init", "--role", "breaker", "--out", "breaker.toml"];
+    let args = [&args[..], &["--rollup", "10=http://op.example"]].concat();
     assert_eq!(mach(folder, &args).status.code(), Some(0));
     let args = ["config", "check", "--config", "breaker.toml"];
     let env = ("MACH_CERTIFICATE_OPERATORS", "absent.json");

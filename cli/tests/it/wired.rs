@@ -505,7 +505,7 @@ async fn with_a_damaged_record_nothing_is_signed() {
 
 /// What cannot work is told before anything begins.
 #[test]
-fn settings_that_exclude_each_other_are_told() {
+fn what_does_not_start_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let check = |text: &str| {
         std::fs::write(folder.path().join("mach.toml"), text).unwrap();
@@ -513,14 +513,18 @@ fn settings_that_exclude_each_other_are_told() {
             .args(["config", "check"])
             .current_dir(folder.path())
             .env_remove("MACH_CONFIG")
+            .env_remove("MACH_L1_RPC")
             .output()
             .unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stdout).unwrap(),
-        )
+        let told = crate::errors(&output) + &String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), told)
     };
     let rollup = "[[rollup]]\nchain_id = 10\nrpc = \"http://localhost:1\"\n";
+    let wrong = |text: &str, told: &str| {
+        let (code, shown) = check(&format!("{rollup}{text}"));
+        assert_eq!(code, Some(1), "{text}: {shown}");
+        assert!(shown.contains(told), "{text}: {shown}");
+    };
     for (text, told) in [
         ("derive = true\n", "head = \"safe\""),
         ("derive = true\nhead = \"safe\"\n", "derive needs l1"),
@@ -528,13 +532,60 @@ fn settings_that_exclude_each_other_are_told() {
             "[aggregator]\nweb3signer = \"http://localhost:9000\"\n",
             "aggregator.address",
         ),
+        (
+            "[aggregator]\nweb3signer = \"http://localhost:9000\"\necdsa_key = \"mach.toml\"\n",
+            "aggregator.ecdsa_key and aggregator.web3signer exclude each other",
+        ),
+        (
+            "[aggregator]\npostgres = \"postgres://mach:secret@localhost/mach\"\n",
+            "aggregator.postgres: its password",
+        ),
+        (
+            "[operator]\ncerberus = \"http://localhost:50051\"\n",
+            "operator.cerberus needs operator.address",
+        ),
     ] {
-        let (code, shown) = check(&format!("{rollup}{text}"));
-        assert_eq!(code, Some(1), "{shown}");
-        assert!(shown.contains(told), "{shown}");
+        wrong(text, told);
     }
     let (code, shown) = check(&format!(
         "{rollup}derive = true\nhead = \"finalized\"\nl1 = \"http://localhost:2\"\n"
     ));
     assert_eq!(code, Some(0), "{shown}");
+
+    let upstream = "upstream = \"http://localhost:1\"\n";
+    let events = "events = \"http://localhost:2\"\n";
+    let manager = "service_manager = \"0x71a77037870169d47aad6c2C9360861A4C0df2bF\"\n";
+    let whole = format!("[breaker]\nrollup = 10\n{upstream}{events}");
+    let (code, shown) = check(&format!("{rollup}{whole}"));
+    assert_eq!(code, Some(0), "{shown}");
+    for (more, told) in [
+        ("policy = \"pin-latets\"\n", "pin-latets"),
+        ("when_lost = \"closed-for-reads\"\n", "closed-for-reads"),
+        (
+            "methods = [\"trace_*\"]\n",
+            "breaker.methods: trace_*: NAME=RULE",
+        ),
+        ("methods = [\"trace_*=hide\"]\n", "serve, refuse or pin"),
+        ("lost_after = 0\n", "lost_after"),
+        ("poll_interval = 0\n", "poll_interval"),
+    ] {
+        wrong(&format!("{whole}{more}"), told);
+    }
+    for (text, told) in [
+        (
+            format!("rollup = 10\n{events}"),
+            "breaker.upstream is not set",
+        ),
+        (format!("{upstream}{events}"), "breaker.rollup is not set"),
+        (
+            format!("rollup = 10\n{upstream}"),
+            "neither breaker.events nor breaker.service_manager is set",
+        ),
+        (
+            format!("rollup = 10\n{upstream}{manager}"),
+            "l1.rpc is not set, so that breaker does not start",
+        ),
+    ] {
+        wrong(&format!("[breaker]\n{text}"), told);
+    }
 }
