@@ -29,10 +29,18 @@ fn without_excluded(mut command: Command, matches: &ArgMatches) -> Command {
         let conflicts = command.get_arg_conflicts_with(one);
         conflicts.iter().any(|it| it.get_id() == other.get_id())
     };
+    // Of these, one may be given.
+    let groups = (command.get_groups()).filter(|group| !(*group).clone().is_multiple());
+    let groups: Vec<Vec<_>> = groups.map(|group| group.get_args().collect()).collect();
+    let is_instead = |one: &Arg, other: &Arg| {
+        let mut groups = groups.iter();
+        groups.any(|group| group.contains(&one.get_id()) && group.contains(&other.get_id()))
+    };
     let (flags, others): (Vec<_>, Vec<_>) = command.get_arguments().partition(|arg| is_flag(arg));
-    let excluded = others
-        .into_iter()
-        .filter(|other| (flags.iter()).any(|flag| excludes(flag, other) || excludes(other, flag)));
+    let excluded = others.into_iter().filter(|other| {
+        (flags.iter())
+            .any(|flag| excludes(flag, other) || excludes(other, flag) || is_instead(flag, other))
+    });
     let excluded: Vec<_> = excluded.map(|arg| arg.get_id().clone()).collect();
     for id in excluded {
         command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));

@@ -1,6 +1,9 @@
 //! `mach-cli certificate`: what is proved, what is trusted, and what is refused.
 
-use std::{fs, process::Output};
+use std::{
+    fs,
+    process::{Command, Output},
+};
 
 use mach_contracts_bindings::DeploymentFile;
 use mach_devnet::stack::{Event, ServiceConfig, Stack, StackConfig};
@@ -79,6 +82,22 @@ fn a_certificate_is_as_good_as_what_is_known_of_its_operators() {
         "trusted: the file",
     ] {
         assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+/// What is exported for other commands does not stand in the way of a flag.
+#[test]
+fn a_flag_beats_the_environment_of_what_it_is_given_instead_of() {
+    let (certificate, operators) = (file("certificate"), file("operators"));
+    for flags in [&["--operators", &operators][..], &["--trust-operators"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mach-cli"))
+            .args(["certificate", "verify", &certificate])
+            .args(flags)
+            .env("MACH_DEPLOYMENT", "altlayer")
+            .env("MACH_L1_RPC", "http://127.0.0.1:1")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     }
 }
 
