@@ -30,7 +30,7 @@ pub(crate) use document::document;
 /// `breaker`, `top` and `certificate verify` take it as --config.
 ///
 /// Examples:
-///   mach-cli init --deployment altlayer --l1-rpc $L1 --rollup 10=$OP
+///   mach-cli init --deployment altlayer --l1-chain 1 --l1-rpc $L1 --rollup 10=$OP
 ///   mach-cli init --role operator --deployment deployment.json --aggregator $AGGREGATOR
 ///   mach-cli init --role aggregator --registry-coordinator 0x... --operator-state-retriever 0x...
 ///   mach-cli init --role verifier --rollup 10=$OP --out verifier.toml

@@ -107,6 +107,45 @@ fn what_init_writes_is_valid_and_is_not_overwritten() {
     assert!(shown.contains("# all.toml:"), "{shown}");
 }
 
+/// What `--help` and the READMEs show works as it stands there.
+#[test]
+fn the_examples_of_init_write_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = text(&mach(folder.path(), &["init", "--help"]));
+    let readmes = [
+        include_str!("../../README.md"),
+        include_str!("../../../README.md"),
+    ];
+    let examples = |text: &str| {
+        let lines = text.lines().map(str::trim);
+        let examples = lines.filter(|line| line.starts_with("mach-cli init "));
+        examples.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = [help.as_str()].into_iter().chain(readmes).map(examples);
+    let all: Vec<_> = all.collect();
+    assert!(all.iter().all(|of_one| !of_one.is_empty()), "{all:?}");
+    for example in all.into_iter().flatten() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = example.split(" #").next().unwrap();
+        let args = line.split_whitespace().skip(1).map(|word| {
+            word.replace("$L1", "http://l1.example")
+                .replace("$OP", "http://op.example")
+                .replace("$AGGREGATOR", "http://aggregator.example")
+                .replace("0x...", "0x561be1AB42170a19f31645F774e6e3862B2139AA")
+        });
+        let args: Vec<_> = args.collect();
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let written = mach(folder.path(), &args);
+        assert_eq!(
+            written.status.code(),
+            Some(0),
+            "{example}: {}",
+            errors(&written)
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
 /// `init` without anything leaves out what operator and aggregator do not start without.
 #[test]
 fn what_init_was_not_told_is_missing() {
