@@ -87,6 +87,7 @@ struct ShowArgs {
 /// Examples:
 ///   mach-cli config import operator.yaml > mach.toml
 ///   mach-cli config import avs_configs.json operator_proxy.yaml .env > mach.toml
+///   mach-cli config import avs_configs.json operator_proxy.yaml configs/chain/*/mach-config.toml
 ///   mach-cli config import mach-config.toml --chain-id 10
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -95,7 +96,8 @@ struct ImportArgs {
     #[arg(required = true)]
     files: Vec<PathBuf>,
 
-    /// Rollup that a mach-config.toml is about, which it does not say
+    /// Rollup that a mach-config.toml is about, which it does not say [default: the one whose name in
+    /// operator_proxy.yaml its folder has, or the only one]
     #[arg(long, env = "MACH_CHAIN_ID", value_name = "ID")]
     chain_id: Option<ChainId>,
 

@@ -3,13 +3,15 @@
 //! The names and their meanings are those of its operator, aggregator, proxy and verifier.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
     net::SocketAddr,
     num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use alloy_primitives::ChainId;
+use alloy_primitives::{Address, ChainId};
 use eyre::{WrapErr, bail};
 use serde_json::Value;
 use url::Url;
@@ -43,9 +45,7 @@ pub(crate) fn import(files: &[PathBuf], chain_id: Option<ChainId>) -> eyre::Resu
     let mut verifiers = Vec::new();
     for path in files {
         let value = parse(path).wrap_err_with(|| path.display().to_string())?;
-        importer.file = path
-            .file_name()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        importer.file = path.display().to_string();
         let kind = kind(&value);
         let Some(kind) = kind else {
             bail!("{} is none of the original's files", path.display());
@@ -55,13 +55,22 @@ pub(crate) fn import(files: &[PathBuf], chain_id: Option<ChainId>) -> eyre::Resu
             Kind::Operator | Kind::Aggregator => importer.node(kind, &value)?,
             Kind::Proxy => importer.proxy(&value)?,
             Kind::Avs => importer.avs(&value)?,
-            Kind::Verifier => verifiers.push((importer.file.clone(), value)),
+            Kind::Verifier => verifiers.push((path, value)),
         }
     }
     // They do not say which rollup they are about: the others may.
-    for (file, value) in verifiers {
-        importer.file = file;
-        importer.verifier(&value, chain_id)?;
+    let mut about = BTreeMap::new();
+    for (path, value) in verifiers {
+        importer.file = path.display().to_string();
+        let id = importer.about(path, chain_id)?;
+        if let Some(other) = about.insert(id, path) {
+            bail!(
+                "{} and {} are both about rollup {id}: {IN_FOLDERS}",
+                other.display(),
+                path.display()
+            );
+        }
+        importer.verifier(&value, id)?;
     }
     let kinds = &importer.kinds;
     let role = if kinds.iter().all(|kind| *kind == Kind::Aggregator) {
@@ -79,6 +88,10 @@ pub(crate) fn import(files: &[PathBuf], chain_id: Option<ChainId>) -> eyre::Resu
         notes: importer.notes,
     })
 }
+
+/// How several files are about several rollups.
+const IN_FOLDERS: &str = "without --chain-id, each is about the rollup whose name in \
+                          operator_proxy.yaml is that of its folder";
 
 fn parse(path: &Path) -> eyre::Result<Value> {
     let text = read(path)?;
@@ -315,18 +328,12 @@ impl Importer {
         let [first, others @ ..] = list else {
             bail!("{} names no AVS", self.file);
         };
-        let get = |key: &str| first.get(key).map(text).filter(|it| !it.is_empty());
+        let ours = contracts(first)?;
         let l1 = &mut self.config.l1;
-        if let Some(address) = get("avs_registry_coordinator_address") {
-            l1.registry_coordinator = Some(address.parse()?);
-        }
-        if let Some(address) = get("operator_state_retriever_address") {
-            l1.operator_state_retriever = Some(address.parse()?);
-        }
-        let manager = get("avs_contract_address").or(get("aggregator_state_retriever_address"));
-        if let Some(address) = manager {
-            l1.service_manager = Some(address.parse()?);
-        }
+        let [coordinator, retriever, manager] = ours;
+        l1.registry_coordinator = coordinator.or(l1.registry_coordinator);
+        l1.operator_state_retriever = retriever.or(l1.operator_state_retriever);
+        l1.service_manager = manager.or(l1.service_manager);
         for key in [
             "methods",
             "abi_path",
@@ -338,25 +345,39 @@ impl Importer {
             }
         }
         for other in others {
-            let name = other.get("avs_name").map(text).unwrap_or_default();
-            self.note(
-                &name,
-                "another service manager needs a configuration file of its own",
-            );
+            // Rollups of one service manager are in one file, and so in one store.
+            if contracts(other)? != ours {
+                let name = other.get("avs_name").map(text).unwrap_or_default();
+                let what = "another service manager needs a configuration file of its own";
+                self.note(&name, what);
+            }
         }
         Ok(())
     }
 
-    fn verifier(&mut self, value: &Value, chain_id: Option<ChainId>) -> eyre::Result<()> {
-        let known = self.config.rollups.as_slice();
-        let id = match (chain_id, known) {
-            (Some(id), _) => id,
-            (None, [only]) => only.chain_id,
+    /// The rollup that a mach-config.toml is about: the one that is given, or has the name of the file's
+    /// folder, or is the only one.
+    fn about(&self, path: &Path, given: Option<ChainId>) -> eyre::Result<ChainId> {
+        if let Some(id) = given {
+            return Ok(id);
+        }
+        let path = std::path::absolute(path)?;
+        let folder = path.parent().and_then(Path::file_name);
+        let is_named = |rollup: &&Rollup| {
+            let name = rollup.avs_name.as_deref().map(OsStr::new);
+            name.is_some() && name == folder
+        };
+        let rollups = self.config.rollups.as_slice();
+        match (rollups.iter().find(is_named), rollups) {
+            (Some(rollup), _) | (None, [rollup]) => Ok(rollup.chain_id),
             _ => bail!(
-                "{} does not say which rollup it is about: give --chain-id",
+                "{} does not say which rollup it is about: give --chain-id; {IN_FOLDERS}",
                 self.file
             ),
-        };
+        }
+    }
+
+    fn verifier(&mut self, value: &Value, id: ChainId) -> eyre::Result<()> {
         let get = |section: &str, key: &str| value.get(section)?.get(key);
         let number = |section: &str, key: &str| get(section, key).and_then(Value::as_u64);
         let is_on = |section: &str, key: &str| get(section, key).and_then(Value::as_bool);
@@ -421,6 +442,21 @@ impl Importer {
         #[expect(clippy::indexing_slicing, reason = "it was found or pushed")]
         &mut rollups[position]
     }
+}
+
+/// Registry coordinator, operator state retriever and service manager of an AVS.
+fn contracts(avs: &Value) -> eyre::Result<[Option<Address>; 3]> {
+    let get = |key: &str| {
+        let text = avs.get(key).map(text).filter(|it| !it.is_empty());
+        text.map(|it| it.parse().wrap_err(key.to_owned()))
+            .transpose()
+    };
+    let manager = get("avs_contract_address")?;
+    Ok([
+        get("avs_registry_coordinator_address")?,
+        get("operator_state_retriever_address")?,
+        manager.or(get("aggregator_state_retriever_address")?),
+    ])
 }
 
 fn text(value: &Value) -> String {

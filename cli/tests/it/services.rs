@@ -355,6 +355,89 @@ fn the_originals_files_are_taken_over() {
     assert!(!file.contains("do not tell"));
 }
 
+/// One service manager, several rollups: `configs/chain/NAME/` has the verifier's file of each.
+#[test]
+fn several_rollups_of_the_original_are_in_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let put = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let avs = |name: &str, coordinator: &str| {
+        format!(
+            r#"{{"avs_name":"{name}","avs_registry_coordinator_address":"{coordinator}",
+                "operator_state_retriever_address":"0x8Ad765474f86FFb0A742041427383b524192b71f",
+                "avs_contract_address":"0x71a77037870169d47aad6c2C9360861A4C0df2bF"}}"#
+        )
+    };
+    let coordinator = "0x561be1AB42170a19f31645F774e6e3862B2139AA";
+    let avs = [
+        avs("optimism", coordinator),
+        avs("arbitrum_one", &coordinator.to_lowercase()),
+        avs("xterio", "0x0000000000000000000000000000000000000001"),
+    ];
+    put("avs_configs.json", &format!("[{}]", avs.join(",")));
+    put(
+        "operator_proxy.yaml",
+        "generic_operator_addr: http://node:8901\nrpc_cfg:\n  rpc_addr: 0.0.0.0:8902\n\
+         chain_ids:\n  optimism: 10\n  arbitrum_one: 42161\n",
+    );
+    let verifier = |node: &str| format!("[collector]\nurl = \"http://{node}.example:8545\"\n");
+    let (optimism, arbitrum, copy) = (
+        "configs/chain/optimism/mach-config.toml",
+        "configs/chain/arbitrum_one/mach-config.toml",
+        "copy/optimism/mach-config.toml",
+    );
+    put(optimism, &verifier("op"));
+    put(arbitrum, &verifier("arb"));
+    put(copy, &verifier("copy"));
+    let import = |more: &[&str]| {
+        let args = [
+            "config",
+            "import",
+            "avs_configs.json",
+            "operator_proxy.yaml",
+        ];
+        mach(folder, &[&args[..], more].concat())
+    };
+    let imported = import(&[arbitrum, optimism]);
+    let notes = errors(&imported);
+    assert_eq!(imported.status.code(), Some(0), "{notes}");
+    put("mach.toml", &text(&imported));
+    let shown = mach(folder, &["config", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&text(&shown)).unwrap();
+    for (key, node) in [("rollup.10.rpc", "op"), ("rollup.42161.rpc", "arb")] {
+        let rows = shown["values"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["key"] == key).unwrap();
+        let expected = serde_json::json!([format!("http://{node}.example:8545")]);
+        assert_eq!(row["value"], expected);
+    }
+    let is_another = "another service manager";
+    assert!(notes.contains(&format!("xterio: {is_another}")), "{notes}");
+    assert_eq!(notes.matches(is_another).count(), 1, "{notes}");
+
+    // What one says would be lost.
+    for files in [
+        &[optimism, arbitrum, "--chain-id", "10"][..],
+        &[optimism, copy],
+    ] {
+        let refused = import(files);
+        let told = errors(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+        assert!(told.contains("are both about rollup 10"), "{told}");
+    }
+    put("elsewhere/mach-config.toml", &verifier("op"));
+    let refused = import(&["elsewhere/mach-config.toml"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(
+        errors(&refused).contains("give --chain-id"),
+        "{}",
+        errors(&refused)
+    );
+}
+
 /// A devnet of processes, ended when this is dropped.
 struct Devnet {
     child: Child,
