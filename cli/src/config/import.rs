@@ -199,8 +199,8 @@ impl Importer {
             bail!("{} is no table", self.file);
         };
         let is_on = |key: &str| values.get(key).is_none_or(|it| text(it) == "true");
-        for (key, value) in values {
-            let value = text(value);
+        for (key, given) in values {
+            let value = text(given);
             if value.is_empty() {
                 continue;
             }
@@ -263,7 +263,14 @@ impl Importer {
                 "metadata_uri" => self.note(key, "mach-cli eigenlayer register --metadata-uri"),
                 "operator_socket" => self.note(key, "mach-cli opt-in --socket"),
                 "quorum_nums" => self.note(key, "not needed, the service manager is asked"),
-                "rpc_vhosts" | "rpc_cors" => self.note(key, "has no counterpart"),
+                "rpc_vhosts" => {
+                    self.config.aggregator.legacy_hosts = list(given);
+                    self.note(key, "counts for aggregator.legacy_listen");
+                }
+                "rpc_cors" => {
+                    self.config.aggregator.legacy_origins = list(given);
+                    self.note(key, "counts for aggregator.legacy_listen");
+                }
                 "ecdsa_private_key" => self.note(
                     key,
                     "a key is never in a variable: mach-cli keys import, then aggregator.ecdsa_key",
@@ -457,6 +464,14 @@ fn contracts(avs: &Value) -> eyre::Result<[Option<Address>; 3]> {
         get("operator_state_retriever_address")?,
         manager.or(get("aggregator_state_retriever_address")?),
     ])
+}
+
+/// Texts, of a list or one alone.
+fn list(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().map(text).collect(),
+        one => vec![text(one)],
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -147,6 +147,12 @@ pub(crate) struct Aggregator {
     pub(crate) legacy_listen: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) legacy_grpc_listen: Option<SocketAddr>,
+    /// Names that `legacy_listen` is reached under; `*` for any.
+    #[serde(deserialize_with = "list")]
+    pub(crate) legacy_hosts: Vec<String>,
+    /// Origins of web pages that may read its answers; `*` for any.
+    #[serde(deserialize_with = "list")]
+    pub(crate) legacy_origins: Vec<String>,
     /// Account of the service manager's alert confirmer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) legacy_ecdsa_key: Option<PathBuf>,
@@ -195,6 +201,8 @@ impl Default for Aggregator {
             listen: SocketAddr::from(([127, 0, 0, 1], 8290)),
             legacy_listen: None,
             legacy_grpc_listen: None,
+            legacy_hosts: Vec::new(),
+            legacy_origins: Vec::new(),
             legacy_ecdsa_key: None,
             legacy_ecdsa_password_file: None,
             ecdsa_key: None,

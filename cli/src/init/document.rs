@@ -114,6 +114,16 @@ const KEYS: &[(&str, &str, &str)] = &[
         "\"127.0.0.1:8191\"",
     ),
     (
+        "aggregator.legacy_hosts",
+        "Names that legacy_listen is reached under, the original's rpc_vhosts: requests to any other name get 403, unless \"*\" is one; an IP address is always permitted",
+        "[\"aggregator.example\"]",
+    ),
+    (
+        "aggregator.legacy_origins",
+        "Web pages that may read what it answers, the original's rpc_cors; \"*\" for all",
+        "[\"https://app.example\"]",
+    ),
+    (
         "aggregator.legacy_ecdsa_key",
         "Key file of the service manager's alert confirmer, who sends their alerts; another account than ecdsa_key",
         "\"confirmer.ecdsa.json\"",

@@ -126,7 +126,8 @@ pub(super) async fn aggregator(
         .spawn(async move { running.run(shutdown).await });
     let tasks = Arc::new(tasks);
     if let Some(address) = rpc {
-        let router = aggregator_rpc(tasks.clone(), VirtualHosts::default(), &[]);
+        let hosts: VirtualHosts = settings.legacy_hosts.iter().collect();
+        let router = aggregator_rpc(tasks.clone(), hosts, &settings.legacy_origins);
         life.serve("the original's aggregator", router, address)
             .await?;
     }

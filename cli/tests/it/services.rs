@@ -353,6 +353,21 @@ fn the_originals_files_are_taken_over() {
         assert_eq!(notes.contains(note), is_there, "{note}: {notes}");
     }
     assert!(!file.contains("do not tell"));
+
+    put(
+        "aggregator.yaml",
+        "environment: production\neth_rpc_url: https://l1.example\nquorum_nums: [0]\n\
+         rpc_vhosts:\n- aggregator.example\n- '*'\nrpc_cors: ['https://app.example']\n",
+    );
+    let imported = mach(folder, &["config", "import", "aggregator.yaml"]);
+    assert_eq!(imported.status.code(), Some(0), "{}", errors(&imported));
+    let file = text(&imported);
+    for line in [
+        "legacy_hosts = [\"aggregator.example\", \"*\"]",
+        "legacy_origins = [\"https://app.example\"]",
+    ] {
+        assert!(file.lines().any(|it| it == line), "{line}: {file}");
+    }
 }
 
 /// One service manager, several rollups: `configs/chain/NAME/` has the verifier's file of each.

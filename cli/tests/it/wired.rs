@@ -21,7 +21,10 @@ use alloy_signer_local::PrivateKeySigner;
 use axum::{Json, Router, body::Body, extract::State, http::Response, routing::post};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use mach_bls::bn254::SecretKey;
+use mach_bls::{
+    bn254::SecretKey,
+    keystore::{Format, Kdf, KeyFile, KeyKind, Password, Secret},
+};
 use mach_contracts_bindings::{DeploymentFile, ServiceManager};
 use mach_devnet::{
     DEV_ACCOUNTS, DevnetServers, Lie,
@@ -373,6 +376,69 @@ async fn services_start_with_remote_keys_a_database_and_derivation() {
         assert!(count.fetch_one(&mut database).await.unwrap() >= 5);
         assert!(!world.path("data").join("aggregator.redb").exists());
     }
+}
+
+/// Whom the aggregator answers: operators of the original under the names in the file, and web pages in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aggregator_answers_whom_its_file_names() {
+    let mut world = World::new().await;
+    let secret = Secret::from_bytes(KeyKind::Ecdsa, &DEV_ACCOUNTS[PAYER].key.0).unwrap();
+    let (format, password) = (Format::usual(secret.kind()), Password::new("of the file"));
+    let key = KeyFile::encrypt(&secret, format, &password, Kdf::LIGHT).unwrap();
+    world.put("confirmer.json", &key.to_json());
+    world.put("password.txt", "of the file");
+    let free = |listener: std::net::TcpListener| listener.local_addr().unwrap();
+    let [listen, legacy] =
+        [(); 2].map(|()| free(std::net::TcpListener::bind("127.0.0.1:0").unwrap()));
+    let settings = format!(
+        "[aggregator]
+        listen = \"{listen}\"
+        dry_run = true
+        legacy_listen = \"{legacy}\"
+        legacy_ecdsa_key = \"confirmer.json\"
+        legacy_ecdsa_password_file = \"password.txt\"
+        legacy_hosts = [\"aggregator.example\"]
+        legacy_origins = [\"https://watch.example\"]"
+    );
+    world.start("aggregator", &settings, &[]);
+    let hash = B256::repeat_byte(7);
+    let ask = async |host: &str, origin: &str| {
+        let request = reqwest::Client::new().post(format!("http://{legacy}"));
+        let call = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "aggregator_createTask", "params": [hash],
+        });
+        let request = request.header("host", host).header("origin", origin);
+        let request = request.header("content-type", "application/json");
+        request.body(call.to_string()).send().await.ok()
+    };
+    let app = "https://watch.example";
+    let answer = world
+        .until("answer", async |_| {
+            ask("aggregator.example:8291", app).await
+        })
+        .await;
+    assert_eq!(answer.status(), 200);
+    let allowed = answer.headers().get("access-control-allow-origin").cloned();
+    assert_eq!(allowed.unwrap(), app);
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(answer["result"]["alert_hash"], json!(hash), "{answer}");
+    let other = ask("other.example", "https://evil.example").await.unwrap();
+    assert_eq!(other.status(), 403);
+    let allowed = other.headers().get("access-control-allow-origin");
+    assert!(allowed.is_none(), "{allowed:?}");
+
+    let (_, mut child) = world.running.pop().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.start(
+        "aggregator",
+        &settings,
+        &[("MACH_AGGREGATOR_LEGACY_HOSTS", "*")],
+    );
+    let answer = world
+        .until("answer", async |_| ask("other.example", app).await)
+        .await;
+    assert_eq!(answer.status(), 200);
 }
 
 /// A disk on which there is no more room, while the operator runs: it says so to whoever looks, and
