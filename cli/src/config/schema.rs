@@ -184,7 +184,8 @@ pub(crate) struct Aggregator {
     pub(crate) keep_rounds: u64,
     /// L1 blocks that a closed round and its certificate are kept for.
     pub(crate) keep_certificates: u64,
-    /// Connections at a time, those of one address, and requests of one address in a second.
+    /// Connections at a time, those of one address, and requests of one address in a second, at `listen` and
+    /// again at `api.listen`.
     pub(crate) connections: usize,
     pub(crate) connections_per_address: usize,
     pub(crate) requests_per_second: u32,

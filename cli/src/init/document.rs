@@ -191,22 +191,22 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "aggregator.connections",
-        "Most connections at a time: each operator keeps one. More of them take a higher limit of open files (ulimit -n)",
+        "Most connections at a time, at listen, where each operator keeps one, and as many at api.listen. More of them take a higher limit of open files (ulimit -n)",
         "1024",
     ),
     (
         "aggregator.connections_per_address",
-        "Most of them from one address; behind a reverse proxy, which is one, as many as of all",
+        "Most of them from one address, at each of the two; behind a reverse proxy, which is one, as many as of all",
         "256",
     ),
     (
         "aggregator.requests_per_second",
-        "How often one address may ask, and four times as often at once after a pause; 0 for no bound, where a reverse proxy sees to it",
+        "How often one address may ask, at each of the two, and four times as often at once after a pause; 0 for no bound, where a reverse proxy sees to it",
         "250",
     ),
     (
         "aggregator.tls_certificate",
-        "Certificate chain in PEM, to serve TLS",
+        "Certificate chain in PEM, to serve TLS at listen; api.listen has none, and takes a reverse proxy for it",
         "\"cert.pem\"",
     ),
     ("aggregator.tls_key", "Its key in PEM", "\"key.pem\""),

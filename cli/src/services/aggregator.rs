@@ -100,7 +100,8 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     legacy::aggregator(config, &chain, store.clone(), &mut life).await?;
     if let Some(address) = config.api.listen {
         let router = api::start(config, &chain, store.clone(), &aggregator, &mut life).await?;
-        life.serve("finality API", router, address).await?;
+        let listen = HttpConfig::new(address).with_limits(limits(settings));
+        life.serve_with("finality API", router, listen).await?;
     }
 
     let (shutdown, running) = (life.shutdown.clone(), aggregator.clone());
@@ -140,7 +141,7 @@ pub(super) async fn run(config: &Config) -> eyre::Result<Outcome> {
     life.run().await
 }
 
-/// How many may come, and how often.
+/// How many may come, and how often: those of operators, and those of applications.
 fn limits(settings: &Settings) -> HttpLimits {
     let rate = settings.requests_per_second;
     HttpLimits {

@@ -378,7 +378,8 @@ async fn services_start_with_remote_keys_a_database_and_derivation() {
     }
 }
 
-/// Whom the aggregator answers: operators of the original under the names in the file, and web pages in it.
+/// Whom the aggregator answers: operators of the original under the names in the file, web pages in it,
+/// and how often one address asks for finality.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_aggregator_answers_whom_its_file_names() {
     let mut world = World::new().await;
@@ -388,12 +389,15 @@ async fn an_aggregator_answers_whom_its_file_names() {
     world.put("confirmer.json", &key.to_json());
     world.put("password.txt", "of the file");
     let free = |listener: std::net::TcpListener| listener.local_addr().unwrap();
-    let [listen, legacy] =
-        [(); 2].map(|()| free(std::net::TcpListener::bind("127.0.0.1:0").unwrap()));
+    let [listen, legacy, api] =
+        [(); 3].map(|()| free(std::net::TcpListener::bind("127.0.0.1:0").unwrap()));
     let settings = format!(
-        "[aggregator]
+        "[api]
+        listen = \"{api}\"
+        [aggregator]
         listen = \"{listen}\"
         dry_run = true
+        requests_per_second = 1
         legacy_listen = \"{legacy}\"
         legacy_ecdsa_key = \"confirmer.json\"
         legacy_ecdsa_password_file = \"password.txt\"
@@ -426,6 +430,15 @@ async fn an_aggregator_answers_whom_its_file_names() {
     assert_eq!(other.status(), 403);
     let allowed = other.headers().get("access-control-allow-origin");
     assert!(allowed.is_none(), "{allowed:?}");
+
+    // Four times as often at once.
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let answer = reqwest::get(format!("http://{api}/v1/rollups")).await;
+        statuses.push(answer.unwrap().status().as_u16());
+    }
+    assert_eq!(statuses[..4], [200; 4]);
+    assert!(statuses.contains(&429), "{statuses:?}");
 
     let (_, mut child) = world.running.pop().unwrap();
     child.kill().unwrap();
