@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    args::ChainArgs,
     breaker::method_rule,
     config::{self, Breaker, Config, ConfigArgs},
     outcome::{Outcome, print_json_error},
@@ -250,16 +249,11 @@ fn unset(config: &Config) -> Vec<String> {
 fn contradictions(config: &Config) -> Vec<String> {
     let mut wrong = Vec::new();
     for rollup in &config.rollups {
-        let args = ChainArgs {
-            genesis: rollup.genesis.clone(),
-            rollup_config: rollup.rollup_config.clone(),
-        };
-        let named = [&args.genesis, &args.rollup_config];
+        let named = [&rollup.genesis, &rollup.rollup_config];
         if named.into_iter().flatten().any(|path| !path.exists()) {
             continue;
         }
-        let found = Specs::load(&args).and_then(|specs| specs.of(rollup.chain_id).map(|_| ()));
-        if let Err(error) = found {
+        if let Err(error) = Specs::of_rollup(rollup) {
             wrong.push(format!("rollup {}: {error:#}", rollup.chain_id));
         }
         if let Some(why) = rollup.cannot_derive() {

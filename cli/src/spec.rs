@@ -8,7 +8,7 @@ use eyre::{ContextCompat, WrapErr};
 use mach_verify::{ChainSpec, op::RollupConfig};
 use serde::de::DeserializeOwned;
 
-use crate::args::ChainArgs;
+use crate::{args::ChainArgs, config::Rollup};
 
 /// Largest genesis file or configuration that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 256 * 1024 * 1024;
@@ -51,6 +51,19 @@ impl Specs {
                 .map(read_rollup_config)
                 .transpose()?,
         })
+    }
+
+    /// Those of a rollup of the configuration file, and its own among them.
+    pub(crate) fn of_rollup(rollup: &Rollup) -> eyre::Result<(Self, ChainSpec)> {
+        let specs = Self::load(&ChainArgs {
+            genesis: rollup.genesis.clone(),
+            rollup_config: rollup.rollup_config.clone(),
+        })?;
+        let spec = specs.rules.get(&rollup.chain_id).cloned();
+        let spec = spec.wrap_err(
+            "its rules are not built in: set genesis or rollup_config of this [[rollup]]",
+        )?;
+        Ok((specs, spec))
     }
 
     /// How the rollup follows from L1: as `--rollup-config` says, or as is built in.

@@ -24,7 +24,6 @@ use tracing::warn;
 
 use super::lifecycle::Lifecycle;
 use crate::{
-    args::ChainArgs,
     config::{Rollup, Start},
     nodes::Node,
     spec::Specs,
@@ -95,12 +94,7 @@ pub(super) fn start<K: AlertSink + 'static>(
     for rollup in rollups {
         let key = || format!("rollup {}", rollup.chain_id);
         eyre::ensure!(!rollup.rpc.is_empty(), "{}: rpc is not set", key());
-        let specs = Specs::load(&ChainArgs {
-            genesis: rollup.genesis.clone(),
-            rollup_config: rollup.rollup_config.clone(),
-        })
-        .wrap_err_with(key)?;
-        let spec = specs.of(rollup.chain_id).wrap_err_with(key)?.clone();
+        let (specs, spec) = Specs::of_rollup(rollup).wrap_err_with(key)?;
         if let Some(wrong) = rollup.cannot_derive() {
             eyre::bail!("{}: {wrong}", key());
         }

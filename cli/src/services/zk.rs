@@ -25,7 +25,6 @@ use super::{
     lifecycle::Lifecycle,
 };
 use crate::{
-    args::ChainArgs,
     config::{self, Config, Rollup},
     l1,
     spec::Specs,
@@ -278,11 +277,8 @@ async fn warn_of_what_does_not_count(
     backend: &dyn ProofBackend,
     rollup: &Rollup,
 ) -> eyre::Result<()> {
-    let specs = Specs::load(&ChainArgs {
-        genesis: rollup.genesis.clone(),
-        rollup_config: rollup.rollup_config.clone(),
-    })?;
-    let config_hash = specs.of(rollup.chain_id)?.hash();
+    let (_, spec) = Specs::of_rollup(rollup)?;
+    let config_hash = spec.hash();
     let program_id = program_of(backend, Program::Block).await?;
     if let Err(error) = contract
         .admit(Program::Block, program_id, config_hash)

@@ -631,6 +631,23 @@ fn what_does_not_start_is_told() {
     ));
     assert_eq!(code, Some(0), "{shown}");
 
+    // In the words of the file: neither is a flag of the services.
+    let (code, shown) = check("[[rollup]]\nchain_id = 4242\nrpc = \"http://localhost:1\"\n");
+    let run = Command::new(env!("CARGO_BIN_EXE_mach-cli"))
+        .args(["verifier", "run", "--config", "mach.toml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!((code, run.status.code()), (Some(1), Some(2)), "{shown}");
+    for told in [shown, crate::errors(&run)] {
+        let expected =
+            "rollup 4242: its rules are not built in: set genesis or rollup_config of this";
+        assert!(
+            told.contains(expected) && !told.contains("--genesis"),
+            "{told}"
+        );
+    }
+
     let upstream = "upstream = \"http://localhost:1\"\n";
     let events = "events = \"http://localhost:2\"\n";
     let manager = "service_manager = \"0x71a77037870169d47aad6c2C9360861A4C0df2bF\"\n";
