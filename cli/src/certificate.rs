@@ -21,7 +21,7 @@ use url::Url;
 use crate::{
     config::{self, Config, Endpoint},
     l1::{self, L1, read_quorums},
-    outcome::{Outcome, print_json_error},
+    outcome::{Outcome, told_as_json},
     remote::runtime,
 };
 
@@ -185,14 +185,8 @@ struct OperatorsArgs {
 
 pub(crate) fn run(args: &CertificateArgs) -> eyre::Result<Outcome> {
     match &args.command {
-        CertificateCommand::Verify(args) => {
-            let outcome = verify(args);
-            if let (Err(error), true) = (&outcome, args.json) {
-                print_json_error(error);
-            }
-            outcome
-        }
-        CertificateCommand::Show(args) => show(args),
+        CertificateCommand::Verify(args) => told_as_json(verify(args), args.json),
+        CertificateCommand::Show(args) => told_as_json(show(args), args.json),
         CertificateCommand::Operators(args) => runtime()?.block_on(operators(args)),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     breaker::method_rule,
     config::{self, Breaker, Config, ConfigArgs},
-    outcome::{Outcome, print_json_error},
+    outcome::{Outcome, print_json_error, told_as_json},
     spec::Specs,
 };
 
@@ -107,9 +107,9 @@ struct ImportArgs {
 
 pub(crate) fn run(args: &ConfigCommandArgs) -> eyre::Result<Outcome> {
     match &args.command {
-        ConfigCommand::Check(args) => check(args),
-        ConfigCommand::Show(args) => show(args),
-        ConfigCommand::Import(args) => import(args),
+        ConfigCommand::Check(args) => told_as_json(check(args), args.json),
+        ConfigCommand::Show(args) => told_as_json(show(args), args.json),
+        ConfigCommand::Import(args) => told_as_json(import(args), args.json),
     }
 }
 

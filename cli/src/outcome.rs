@@ -72,6 +72,14 @@ pub(crate) fn print_json_error(error: &eyre::Report) {
     println!("{}", serde_json::json!({ "error": format!("{error:#}") }));
 }
 
+/// Shows an error to scripts too, if it is `json` that they read.
+pub(crate) fn told_as_json(outcome: eyre::Result<Outcome>, json: bool) -> eyre::Result<Outcome> {
+    if let (Err(error), true) = (&outcome, json) {
+        print_json_error(error);
+    }
+    outcome
+}
+
 /// Logs go to standard error, so that `--json` owns standard output. `RUST_LOG` chooses what is
 /// shown; warnings are by default.
 pub(crate) fn init_logging() {

@@ -10,27 +10,19 @@ mod words;
 
 pub(crate) use args::{GuestArgs, ProveArgs, VerifyProofArgs, bytes};
 
-use crate::outcome::{Outcome, print_json_error};
+use crate::outcome::{Outcome, told_as_json};
 
 pub(crate) fn run(args: &ProveArgs) -> eyre::Result<Outcome> {
-    told(make::run(args), args.json)
+    told_as_json(make::run(args), args.json)
 }
 
 pub(crate) fn verify(args: &VerifyProofArgs) -> eyre::Result<Outcome> {
-    told(verify::run(args), args.json)
+    told_as_json(verify::run(args), args.json)
 }
 
 pub(crate) fn guest(args: &GuestArgs) -> eyre::Result<Outcome> {
     let args::GuestCommand::Info(args) = &args.command;
-    told(guest::info(args), args.json)
-}
-
-/// Scripts read why there is no result, too.
-fn told(outcome: eyre::Result<Outcome>, json: bool) -> eyre::Result<Outcome> {
-    if let (Err(error), true) = (&outcome, json) {
-        print_json_error(error);
-    }
-    outcome
+    told_as_json(guest::info(args), args.json)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]

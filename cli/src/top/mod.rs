@@ -20,7 +20,7 @@ use url::Url;
 use self::{app::App, picture::Api};
 use crate::{
     config,
-    outcome::Outcome,
+    outcome::{Outcome, told_as_json},
     remote::{runtime, shown},
     signals::Ended,
 };
@@ -78,7 +78,7 @@ pub(crate) struct TopArgs {
 }
 
 pub(crate) fn run(args: &TopArgs) -> eyre::Result<Outcome> {
-    runtime()?.block_on(top(args))
+    told_as_json(runtime()?.block_on(top(args)), args.json)
 }
 
 impl TopArgs {

@@ -261,6 +261,27 @@ fn a_wrong_file_is_told_with_its_line() {
     );
 }
 
+/// Scripts read why there is no result, too.
+#[test]
+fn a_failure_is_told_in_json_where_json_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [
+        &["certificate", "show", "absent"][..],
+        &["certificate", "verify", "absent", "--trust-operators"],
+        &["top", "--config", "absent"],
+        &["config", "show", "--config", "absent"],
+        &["config", "import", "absent"],
+        &["config", "check", "--config", "absent"],
+    ] {
+        let output = mach(folder.path(), &[args, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let told = lines(&output);
+        assert_eq!(told.len(), 1, "{args:?}");
+        let error = told[0]["error"].as_str().unwrap();
+        assert!(error.contains("absent"), "{args:?}: {error}");
+    }
+}
+
 /// `head` takes what it wants and goes.
 #[cfg(unix)]
 #[test]
