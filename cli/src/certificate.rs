@@ -23,6 +23,7 @@ use crate::{
     l1::{self, L1, read_quorums},
     outcome::{Outcome, told_as_json},
     remote::runtime,
+    rules,
 };
 
 /// Verify, show and prepare to verify certificates
@@ -510,7 +511,7 @@ fn told(certificate: &Certificate) -> String {
         }
         Statement::Alert(it) => {
             line("accuses", format!("block {block} of rollup {rollup}"));
-            line("kind", format!("{:?}, rule {}", it.kind, it.rule));
+            line("kind", format!("{:?}, {}", it.kind, rules::told(it.rule)));
             line("claimed", it.claimed.to_string());
             line("computed", it.computed.to_string());
         }

@@ -25,6 +25,7 @@ mod prove;
 mod record;
 mod remote;
 mod report;
+mod rules;
 mod services;
 mod signals;
 mod spec;

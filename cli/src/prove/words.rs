@@ -7,29 +7,6 @@ use crate::spec::Specs;
 
 pub(super) const NOT_A_PROOF: &str = "NOT A PROOF: the backend native runs the guest program without proving anything. No contract takes this.";
 
-/// Every rule that a journal names, by its code, as the execution API spells it.
-const RULES: [(u16, &str); 19] = [
-    (2, "ommersHash"),
-    (4, "stateRoot"),
-    (6, "receiptsRoot"),
-    (7, "logsBloom"),
-    (8, "difficulty"),
-    (9, "number"),
-    (10, "gasLimit"),
-    (11, "gasUsed"),
-    (12, "timestamp"),
-    (13, "extraData"),
-    (15, "nonce"),
-    (16, "baseFeePerGas"),
-    (17, "withdrawalsRoot"),
-    (18, "blobGasUsed"),
-    (19, "excessBlobGas"),
-    (20, "parentBeaconBlockRoot"),
-    (21, "requestsHash"),
-    (64, "transaction"),
-    (128, "outputRoot"),
-];
-
 /// What a composite receipt of RISC Zero begins with.
 const COMPOSITE: &[u8] = b"comp";
 
@@ -45,8 +22,8 @@ pub(super) fn journal(proof: &Proof, specs: &Specs) -> String {
         ..
     } = journal;
     let fault = journal.fault;
-    let rule = RULES.iter().find(|(code, _)| *code == fault);
-    let rule = rule.map_or("a rule that this version does not know", |(_, name)| *name);
+    let rule = crate::rules::name(fault);
+    let rule = rule.unwrap_or("a rule that this version does not know");
     let says = match fault {
         0 => format!(
             "  Block {block_number} ({block_hash}), executed on its parent {parent_hash}, breaks no rule that execution knows."
@@ -110,51 +87,4 @@ pub(super) fn rules(journal: &Journal, specs: &Specs) -> Option<&'static str> {
     }
     let given = specs.of(chain_id).is_ok_and(is_same);
     given.then_some("the configuration that is given here, or of the local devnet")
-}
-
-#[cfg(test)]
-mod tests {
-    use mach_core::{Fault, Mismatch};
-
-    use super::*;
-
-    #[test]
-    fn rules_are_called_as_faults_call_them() {
-        let hash = Mismatch {
-            claimed: Default::default(),
-            computed: alloy_primitives::B256::repeat_byte(1),
-        };
-        let number = Mismatch {
-            claimed: 1,
-            computed: 2,
-        };
-        let optional = Mismatch {
-            claimed: None,
-            computed: Some(1),
-        };
-        let root = Mismatch {
-            claimed: None,
-            computed: Some(hash.computed),
-        };
-        let faults = [
-            Fault::OmmersHash(hash),
-            Fault::StateRoot(hash),
-            Fault::ReceiptsRoot(hash),
-            Fault::Number(number),
-            Fault::GasLimit(number),
-            Fault::GasUsed(number),
-            Fault::Timestamp(number),
-            Fault::Nonce(number),
-            Fault::BaseFee(optional),
-            Fault::WithdrawalsRoot(root),
-            Fault::BlobGasUsed(optional),
-            Fault::ExcessBlobGas(optional),
-            Fault::ParentBeaconBlockRoot(root),
-            Fault::RequestsHash(root),
-            Fault::OutputRoot(hash),
-        ];
-        for fault in faults {
-            assert!(RULES.contains(&(fault.code(), fault.name())), "{fault}");
-        }
-    }
 }

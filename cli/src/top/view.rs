@@ -18,6 +18,7 @@ use super::{
     details::{self, short},
     picture::Bundle,
 };
+use crate::rules;
 
 /// Verifiers that are shown.
 const MOST_VERIFIERS: usize = 4;
@@ -230,7 +231,7 @@ impl App {
                 Cell::from(state).style(style),
                 Cell::from(kind(alert)),
                 Cell::from(alert.block.number.to_string()),
-                Cell::from(format!("rule {}", alert.rule)),
+                Cell::from(rules::told(alert.rule)),
                 Cell::from(format!("{} %", alert.stake.percent)),
                 Cell::from(on_l1),
             ])
@@ -239,7 +240,7 @@ impl App {
             Constraint::Length(11),
             Constraint::Length(22),
             Constraint::Length(12),
-            Constraint::Length(10),
+            Constraint::Length(30),
             Constraint::Length(8),
             Constraint::Fill(1),
         ];
@@ -505,7 +506,7 @@ mod tests {
         );
         assert_eq!(
             line(&app, "invalid block"),
-            "stands invalid block 121 rule 20 88 % L1 block 4242"
+            "stands invalid block 121 rule 20, parentBeaconBlockRoot 88 % L1 block 4242"
         );
         // Who did not sign the round that is chosen, and why.
         assert_eq!(

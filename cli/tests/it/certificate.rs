@@ -218,6 +218,26 @@ fn what_a_certificate_says_is_shown() {
     assert_eq!(json["absent"].as_array().unwrap().len(), 1);
 }
 
+/// As `Fault` calls it.
+#[test]
+fn the_rule_that_an_alert_names_is_shown_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = |byte: &str| format!("0x{}", byte.repeat(32));
+    let alert = serde_json::json!({
+        "type": "alert", "rollupChainId": 901, "kind": "invalidBlock", "rule": 20,
+        "block": { "number": 8, "hash": hash("e8") },
+        "claimed": hash("01"), "computed": hash("02"),
+    });
+    let path = altered(&folder, "/certificate/statement", alert);
+    let output = mach_cli(&["certificate", "show", &path]);
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert!(
+        told.contains(", rule 20, parentBeaconBlockRoot\n"),
+        "{told}"
+    );
+}
+
 /// Against contracts: the operators of a devnet attest a block.
 #[tokio::test(flavor = "multi_thread")]
 async fn l1_knows_the_operators() {
