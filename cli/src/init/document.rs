@@ -414,17 +414,17 @@ const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "metrics.aggregator",
-        "The same of the aggregator",
+        "Where Prometheus finds the aggregator, at /metrics",
         "\"127.0.0.1:9093\"",
     ),
     (
         "metrics.verifier",
-        "The same of the verifier",
+        "Where Prometheus finds the verifier, at /metrics",
         "\"127.0.0.1:9094\"",
     ),
     (
         "metrics.breaker",
-        "The same of the breaker",
+        "Where Prometheus finds the breaker, at /metrics",
         "\"127.0.0.1:9096\"",
     ),
     (

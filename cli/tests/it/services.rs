@@ -78,6 +78,14 @@ fn what_init_writes_is_valid_and_is_not_overwritten() {
             assert_eq!(json.status.code(), Some(1));
             assert_eq!(lines(&json)[0]["valid"], false);
         }
+        // A comment may not lean on one of another service, which is not there.
+        let file_text = std::fs::read_to_string(folder.join(&file)).unwrap();
+        let metrics = file_text.split_once("[metrics]\n").unwrap().1;
+        let first = metrics.lines().next().unwrap();
+        assert!(
+            first.starts_with("# Where Prometheus finds the "),
+            "{role}: {first}"
+        );
         for key in keys {
             std::fs::write(folder.join(key), "{}").unwrap();
         }
