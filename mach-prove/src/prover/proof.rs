@@ -49,6 +49,9 @@ struct Versioned {
 }
 
 impl Proof {
+    /// Most bytes of [`Self::proof`]: two digits for each, and room for what stands beside them.
+    pub const MAX_LENGTH: usize = (MAX_PROOF_BYTES as usize - 4096) / 2;
+
     /// Reads the JSON object. What it says is not verified here.
     ///
     /// Errors: [`ProofFileError`].
@@ -160,6 +163,15 @@ mod tests {
         proof().write(&path).unwrap();
         assert_eq!(Proof::read(&path).unwrap(), proof());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_longest_proof_fits_into_a_file() {
+        let mut proof = proof();
+        proof.journal.l1_chain_id = U256::MAX;
+        proof.proof = Bytes::new();
+        let digits = 2 * Proof::MAX_LENGTH;
+        assert!((proof.to_json().len() + digits) as u64 <= MAX_PROOF_BYTES);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use mach_prove::{
 use mach_prover_openvm::{
     machine,
     prove::{Machine, Run},
-    verify,
+    verify::{self, VerifyError},
     work::Work,
 };
 
@@ -79,11 +79,13 @@ impl Prover for OpenVm {
         let proof = machine.prove(&job.input, &run, &work, &mut |done, total| {
             progress(Progress::Segment { done, total });
         });
-        let proof = proof.map_err(ProverError::other)?;
+        let proof = proof.map_err(unproved)?;
         if let Err(error) = verify::verify(machine.key(), info.id.0, digest.0, &proof) {
-            // Whatever lies there does not belong together: the next run begins anew.
-            work.clear();
-            return Err(ProverError::other(error));
+            if !matches!(error, VerifyError::TooLarge(_)) {
+                // Whatever lies there does not belong together: the next run begins anew.
+                work.clear();
+            }
+            return Err(unproved(error.into()));
         }
         Ok(proof)
     }
@@ -103,6 +105,17 @@ impl Prover for OpenVm {
             id: machine.id().into(),
             key: Some(key),
         })
+    }
+}
+
+/// Why there is no proof. Of a run in too many segments there is none, however often it is asked for.
+fn unproved(error: eyre::Report) -> ProverError {
+    match error.downcast_ref() {
+        Some(VerifyError::TooLarge(_)) => {
+            let advice = "with a higher memory limit there are fewer segments, and longer ones";
+            ProverError::new(Failure::Unable, error.wrap_err(advice))
+        }
+        _ => ProverError::other(error),
     }
 }
 
@@ -133,7 +146,7 @@ mod tests {
     use std::{env, fs, path::PathBuf, process};
 
     use mach_prove::{Journal, JournalError};
-    use mach_prover_openvm::verify::{AppProof, VerifyError};
+    use mach_prover_openvm::verify::AppProof;
     use openvm_circuit::arch::execution_mode::metered::segment_ctx::Segment;
     use openvm_sdk::{F, SC};
     use openvm_stark_backend::{p3_field::PrimeCharacteristicRing, proof::Proof as SegmentProof};
@@ -307,6 +320,15 @@ mod tests {
         work.clear();
         assert!(!folder.exists());
         fs::remove_dir(folder.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_tried_again() {
+        let too_large = eyre::Report::new(VerifyError::TooLarge(5));
+        let failed = unproved(too_large.wrap_err("so many segments"));
+        assert_eq!(failed.failure, Failure::Unable);
+        let failed = unproved(VerifyError::Malformed.into());
+        assert_eq!(failed.failure, Failure::Other);
     }
 
     #[test]

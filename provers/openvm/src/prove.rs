@@ -15,14 +15,14 @@ use openvm_circuit::{
 };
 use openvm_continuations::CommitBytes;
 use openvm_sdk::{
-    DefaultStarkEngine, F, StdIn, keygen::AppVerifyingKey, prover::vm::new_local_prover,
+    DefaultStarkEngine, F, SC, StdIn, keygen::AppVerifyingKey, prover::vm::new_local_prover,
 };
 use openvm_sdk_config::SdkVmCpuBuilder;
-use openvm_stark_backend::StarkEngine;
+use openvm_stark_backend::{StarkEngine, proof::Proof};
 
 use crate::{
     machine::{self, Kind},
-    verify::{AppProof, encode},
+    verify::{AppProof, check_size, encode},
     work::Work,
 };
 
@@ -110,6 +110,9 @@ impl Machine {
 
     /// Proves a run in the segments that [`Self::execute`] has found. What `work` has of them is not proved
     /// again, and what is proved is kept there. The proof is not yet verified.
+    ///
+    /// Errors: [`crate::verify::VerifyError::TooLarge`] among others, as soon as so many segments are seen to make a proof that
+    /// nobody reads.
     pub fn prove(
         &mut self,
         input: &[u8],
@@ -120,6 +123,13 @@ impl Machine {
         let total = run.segments.len();
         let mut proofs: Vec<_> = (0..total).map(|it| work.proof(it, &self.key)).collect();
         let mut done = proofs.iter().flatten().count();
+        let mut shortest = usize::MAX;
+        let mut check = |proof: &Proof<SC>| -> Result<()> {
+            shortest = shortest.min(bitcode::serialize(proof)?.len());
+            let size = check_size(shortest.saturating_mul(total));
+            size.wrap_err_with(|| format!("{total} segments of {shortest} bytes or more each"))
+        };
+        proofs.iter().flatten().try_for_each(&mut check)?;
         progress(done as u64, total as u64);
         let VmInstance {
             vm, interpreter, ..
@@ -142,6 +152,7 @@ impl Machine {
                 let made = vm.engine.prove(vm.pk(), context);
                 let made = made.map_err(|error| eyre!("segment {index}: {error:?}"))?;
                 work.keep(index, &made)?;
+                check(&made)?;
                 *proof = Some(made);
                 done += 1;
                 progress(done as u64, total as u64);

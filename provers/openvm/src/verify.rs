@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use mach_prove::Proof;
 use openvm_circuit::arch::ContinuationVmProof;
 use openvm_continuations::CommitBytes;
 use openvm_sdk::{
@@ -16,13 +17,10 @@ use openvm_stark_backend::p3_field::PrimeCharacteristicRing;
 /// The proofs of all segments, with the public values of the last.
 pub type AppProof = ContinuationVmProof<SC>;
 
-/// Most bytes of a proof that are read: a segment has about 1.5 MB.
-const MAX_BYTES: usize = 128 * 1024 * 1024;
-
 /// Why a proof does not count.
 #[derive(Debug)]
 pub enum VerifyError {
-    /// Too long to be read.
+    /// With so many bytes or more it is too long to be read.
     TooLarge(usize),
     /// The bytes are no proof, or no other than the ones that encode it.
     Malformed,
@@ -40,10 +38,8 @@ impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge(size) => {
-                write!(
-                    f,
-                    "the proof has {size} bytes, at most {MAX_BYTES} are read"
-                )
+                let most = Proof::MAX_LENGTH;
+                write!(f, "the proof has {size} bytes, at most {most} are read")
             }
             Self::Malformed => f.write_str("the bytes are not the encoding of a proof"),
             Self::OtherJournal => f.write_str("the proof is of another journal"),
@@ -68,6 +64,14 @@ pub fn decode_key(bytes: &[u8]) -> eyre::Result<AppVerifyingKey> {
     Ok(bitcode::deserialize(bytes)?)
 }
 
+/// Whether a proof of so many bytes is read at all.
+pub const fn check_size(bytes: usize) -> Result<(), VerifyError> {
+    match bytes <= Proof::MAX_LENGTH {
+        true => Ok(()),
+        false => Err(VerifyError::TooLarge(bytes)),
+    }
+}
+
 /// Checks that the program with `id` revealed `digest`.
 pub fn verify(
     key: &AppVerifyingKey,
@@ -75,9 +79,7 @@ pub fn verify(
     digest: [u8; 32],
     bytes: &[u8],
 ) -> Result<(), VerifyError> {
-    if bytes.len() > MAX_BYTES {
-        return Err(VerifyError::TooLarge(bytes.len()));
-    }
+    check_size(bytes.len())?;
     // The library indexes by what the proof says: whatever makes it panic is no proof.
     let checked = catch_unwind(AssertUnwindSafe(|| {
         let proof: AppProof = bitcode::deserialize(bytes).map_err(|_| VerifyError::Malformed)?;

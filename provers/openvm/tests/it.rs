@@ -11,7 +11,7 @@ use mach_prove::Proof;
 use mach_prover_openvm::{
     machine::Kind,
     prove::{Machine, Run},
-    verify::{AppProof, decode_key},
+    verify::{AppProof, VerifyError, decode_key},
     work::Work,
 };
 use openvm_circuit::arch::execution_mode::metered::segment_ctx::Segment;
@@ -189,6 +189,34 @@ fn a_prover_that_was_killed_goes_on() {
     assert!(!folder.join("proof.json").exists());
     let key = fs::read(repository("guests/openvm/output.key")).unwrap();
     assert!(work.proof(0, &decode_key(&key).unwrap()).is_none());
+}
+
+/// The committed proof has a segment of 659,606 bytes: 300 of them are 198 MB, and no file of a proof is that large.
+#[test]
+fn a_proof_that_nobody_reads_is_not_made() {
+    let folder = folder("large");
+    let input = fs::read(repository("guests/inputs/output.bin")).unwrap();
+    let elf = fs::read(repository("guests/openvm/output.elf")).unwrap();
+    let mut machine = Machine::new(Kind::Hashing, &elf, HALF).unwrap();
+    let segments = (0..300).map(|_| Segment::new(0, 1, Vec::new()));
+    let run = Run {
+        segments: segments.collect(),
+        revealed: Vec::new(),
+    };
+    let work = Work::new(&folder, machine.id(), &input, &run).unwrap();
+    let proof = Proof::read(repository("guests/proofs/output.json")).unwrap();
+    let proof: AppProof = bitcode::deserialize(&proof.proof).unwrap();
+    work.keep(7, &proof.per_segment[0]).unwrap();
+    let mut told = 0;
+    let refused = machine.prove(&input, &run, &work, &mut |_, _| told += 1);
+    let error = refused.unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(VerifyError::TooLarge(_))),
+        "{error:#}"
+    );
+    assert_eq!(told, 0);
+    // Nothing of it is lost.
+    assert!(work.proof(7, machine.key()).is_some());
 }
 
 /// Of the output root's run.
