@@ -5,6 +5,8 @@ mod guest;
 mod local;
 pub mod remote;
 pub mod seal;
+#[cfg(any(feature = "local", test))]
+mod segments;
 
 use std::env;
 

@@ -18,7 +18,7 @@ use risc0_zkvm::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{guest::framed, seal};
+use crate::{guest::framed, seal, segments};
 
 /// Cycles of a segment as a power of two if nothing else is said, the fewest and the most.
 const DEFAULT_PO2: u32 = 18;
@@ -72,25 +72,13 @@ pub(crate) fn prove(
     }
     let context = VerifierContext::default();
     let prover = get_prover_server(&ProverOpts::composite()).map_err(ProverError::other)?;
-    let total = u64::from(trace.segments);
-    let mut receipts = Vec::new();
-    for index in 0..trace.segments {
-        progress(Progress::Segment {
-            done: index.into(),
-            total,
-        });
-        let receipt = match work.receipt(index, &context) {
-            Some(receipt) => receipt,
-            None => {
-                let proved = prover.prove_segment(&context, &work.segment(index)?);
-                let receipt = proved.map_err(ProverError::other)?;
-                work.keep(&receipt)?;
-                receipt
-            }
-        };
-        receipts.push(receipt);
-    }
-    progress(Progress::Segment { done: total, total });
+    let kept = (0..trace.segments).map(|index| work.receipt(index, &context));
+    let receipts = segments::prove(kept.collect(), progress, |index| {
+        let proved = prover.prove_segment(&context, &work.segment(index)?);
+        let receipt = proved.map_err(ProverError::other)?;
+        work.keep(&receipt)?;
+        Ok(receipt)
+    })?;
     let parameters = context.composite_verifier_parameters();
     let parameters = parameters.ok_or_else(|| ProverError::other("no parameters"))?;
     // Its fields in their order are its encoding; there is no other way to make one.

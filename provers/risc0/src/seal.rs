@@ -10,14 +10,13 @@ use std::{
 };
 
 use bincode::Options;
+use mach_prove::Proof;
 use risc0_zkvm::{
     CompositeReceipt, Digest, Groth16Receipt, Groth16ReceiptVerifierParameters, InnerReceipt,
     MaybePruned, Receipt, ReceiptClaim, SegmentReceiptVerifierParameters, VerifierContext,
     sha::Digestible,
 };
 
-/// Most bytes of a composite receipt that are read: a segment has about a quarter of a megabyte.
-const MAX_BYTES: u64 = 128 * 1024 * 1024;
 const COMPOSITE: &[u8; 4] = b"comp";
 /// Three points of the curve: eight numbers of 32 bytes, big-endian.
 const GROTH16_SEAL: usize = 256;
@@ -34,6 +33,8 @@ pub enum SealError {
     Malformed,
     /// They prove something else, or nothing.
     Invalid(String),
+    /// Longer than what is read of a proof.
+    TooLarge,
     /// Only receipts that are proofs have bytes, and there is no other than these two.
     Kind,
 }
@@ -45,6 +46,10 @@ impl fmt::Display for SealError {
         match self {
             Self::Malformed => f.write_str("the bytes are not the encoding of a proof"),
             Self::Invalid(reason) => write!(f, "the proof does not verify: {reason}"),
+            Self::TooLarge => {
+                let most = Proof::MAX_LENGTH;
+                write!(f, "the proof has more than the {most} bytes that are read")
+            }
             Self::Kind => f.write_str("the receipt is neither a Groth16 nor a composite one"),
         }
     }
@@ -52,7 +57,7 @@ impl fmt::Display for SealError {
 
 /// The bytes of a proof.
 ///
-/// Errors: [`SealError::Kind`], also of the receipts of RISC Zero's development mode.
+/// Errors: [`SealError::Kind`], also of the receipts of RISC Zero's development mode; [`SealError::TooLarge`].
 pub fn encode(receipt: &InnerReceipt) -> Result<Vec<u8>, SealError> {
     match receipt {
         InnerReceipt::Groth16(receipt) => {
@@ -65,8 +70,9 @@ pub fn encode(receipt: &InnerReceipt) -> Result<Vec<u8>, SealError> {
 }
 
 fn encode_composite(receipt: &CompositeReceipt) -> Result<Vec<u8>, SealError> {
+    // The limit is all that it can fail for.
     let receipt = codec().serialize(receipt);
-    Ok([COMPOSITE, &receipt.map_err(|_| SealError::Malformed)?[..]].concat())
+    Ok([COMPOSITE, &receipt.map_err(|_| SealError::TooLarge)?[..]].concat())
 }
 
 /// Checks that the program with `image_id` ended well and committed to `journal`.
@@ -124,5 +130,5 @@ fn decode_composite(bytes: &[u8]) -> Result<CompositeReceipt, SealError> {
 pub(crate) fn codec() -> impl Options {
     bincode::options()
         .with_fixint_encoding()
-        .with_limit(MAX_BYTES)
+        .with_limit(Proof::MAX_LENGTH as u64)
 }
