@@ -117,7 +117,9 @@ fn explained(error: ProveError) -> eyre::Report {
     };
     let report = eyre::Report::new(error);
     match limit {
-        Some(_) => report.wrap_err("raise --memory-limit"),
+        Some(_) => report.wrap_err(
+            "raise --memory-limit: the work is cut into other segments by it, and may begin anew",
+        ),
         None => report,
     }
 }
@@ -132,6 +134,14 @@ fn default_out(bundle: &Path, backend: BackendName) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_limit_is_said_to_lose_what_is_kept() {
+        let told = format!("{:#}", explained(ProveError::Memory { limit: 5 }));
+        assert!(told.starts_with("raise --memory-limit"), "{told}");
+        assert!(told.contains("may begin anew"), "{told}");
+        assert!(told.ends_with("more than 5 bytes of memory"), "{told}");
+    }
 
     #[test]
     fn a_proof_is_named_after_its_bundle() {
