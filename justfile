@@ -7,7 +7,7 @@ default:
     @just --list
 
 # Everything below, in the order in which it fails fastest
-check: fmt arrows deny clippy test doc artifacts
+check: fmt workflows arrows deny clippy test doc artifacts
 
 # Formatting
 fmt:
@@ -32,6 +32,10 @@ doc:
 # Dependency arrows and inherited lints
 arrows:
     ./scripts/arrows.sh
+
+# Whether the workflows call recipes that there are, and the nightly one has a job for each part
+workflows:
+    ./scripts/workflows.sh
 
 # Licences, sources and versions of dependencies
 deny:
@@ -137,16 +141,36 @@ guest-phases MACHINE="risc0" *NAMES:
     (cd provers/{{ MACHINE }} && cargo run --locked --release -- execute --program block --inputs "$work/inputs" --elf "$work/elf/block.elf")
     rm -r "$work"
 
-# What takes too long for every change: each recorded block inside of each machine, changes of generated blocks, 1,000 bits of the block's proof, 2,000 kills, 10^6 junk rounds (needs MACH_DATA)
-nightly:
-    just guest-check
-    just guest-compare openvm
-    just guest-compare risc0
-    just guest-compare sp1
-    cd provers/openvm && MACH_BITS=1000 cargo test --locked --release -- a_flipped_bit
-    just mutations
-    MACH_KILLS=2000 MACH_JUNK=1000000 cargo test --locked -p mach-node --test it -- kill::a_killed_ who_asks_for_terms
-    MACH_FUZZ_CASES=10000 cargo test --locked -p mach-node --test it -- fuzz:: frames::
+# Parts of `nightly`; .github/workflows/nightly.yml has a job for each
+nightly_parts := "guests openvm risc0 sp1 bits mutations kills fuzz"
+
+# What takes too long for every change, all or the parts named: each recorded block inside of each machine (needs MACH_DATA), changes of generated blocks, 1,000 bits of the block's proof, 2,000 kills, 10^6 junk rounds
+nightly *PARTS:
+    #!/usr/bin/env bash
+    set -uo pipefail
+    part() {
+        case $1 in
+        guests) just guest-check ;;
+        openvm | risc0 | sp1)
+            if [ -n "${MACH_DATA:-}" ]; then
+                just guest-compare "$1"
+            else
+                echo "nightly: skipped $1, MACH_DATA is not set"
+            fi
+            ;;
+        bits) cd provers/openvm && MACH_BITS=1000 cargo test --locked --release -- a_flipped_bit ;;
+        mutations) just mutations ;;
+        kills) MACH_KILLS=2000 MACH_JUNK=1000000 cargo test --locked -p mach-node --test it -- kill::a_killed_ who_asks_for_terms ;;
+        fuzz) MACH_FUZZ_CASES=10000 cargo test --locked -p mach-node --test it -- fuzz:: frames:: ;;
+        *) echo "nightly: there is no part $1, but {{ nightly_parts }}" && false ;;
+        esac
+    }
+    # One that fails hides no other.
+    parts="{{ PARTS }}" failed=
+    for it in ${parts:-{{ nightly_parts }}}; do
+        (part "$it") || failed="$failed $it"
+    done
+    [ -z "$failed" ] || { echo "nightly: failed:$failed" >&2; exit 1; }
 
 # Proves the devnet's false block and output root again, by hand: minutes and gigabytes
 prove-devnet:
