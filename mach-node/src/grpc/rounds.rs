@@ -1,11 +1,18 @@
 //! What happens in the rounds.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
 
-use axum::Router;
+use axum::{Router, extract::ConnectInfo};
 use futures::{Stream, StreamExt, stream};
 use mach_core::Certificate;
-use tokio::sync::{Semaphore, broadcast::error::RecvError};
+use tokio::{
+    sync::{Semaphore, broadcast::error::RecvError},
+    task::spawn_blocking,
+};
 use tonic::{Request, Response, Status, async_trait, service::Routes};
 use tracing::warn;
 
@@ -17,10 +24,15 @@ use super::{
         WatchRoundsRequest, round_event::Kind, rounds_server,
     },
 };
-use crate::{Aggregator, RoundEvent};
+use crate::{
+    Aggregator, RoundEvent,
+    http::{Places, Streamed, host},
+};
 
 /// Most streams at a time.
 const MAX_STREAMS: usize = 256;
+/// Most of them to one host.
+const MAX_STREAMS_PER_HOST: usize = 64;
 /// Largest answer, in bytes: an operator takes 34 of them, and there may be thousands.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
@@ -29,7 +41,8 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 pub fn rounds_router(aggregator: Aggregator) -> Router {
     let watched = Watched {
         aggregator,
-        streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        streams: Arc::new(Places::new(MAX_STREAMS, MAX_STREAMS_PER_HOST)),
+        lists: Arc::new(Semaphore::new(1)),
     };
     let service = rounds_server::RoundsServer::new(watched)
         .max_decoding_message_size(MAX_BYTES)
@@ -40,7 +53,8 @@ pub fn rounds_router(aggregator: Aggregator) -> Router {
 
 struct Watched {
     aggregator: Aggregator,
-    streams: Arc<Semaphore>,
+    streams: Arc<Places>,
+    lists: Arc<Semaphore>,
 }
 
 type Events = Pin<Box<dyn Stream<Item = Result<proto::RoundEvent, Status>> + Send>>;
@@ -51,20 +65,31 @@ impl rounds_server::Rounds for Watched {
         &self,
         _request: Request<ListRoundsRequest>,
     ) -> Result<Response<ListRoundsResponse>, Status> {
-        let rounds = self.aggregator.rounds().into_iter().map(Into::into);
-        Ok(Response::new(ListRoundsResponse {
-            rounds: rounds.collect(),
-        }))
+        // With thousands of operators a list takes a while: one at a time, and not where others are served.
+        let unlisted = || Status::internal("the rounds are not listed");
+        let turn = Arc::clone(&self.lists).acquire_owned().await;
+        let turn = turn.map_err(|_| unlisted())?;
+        let aggregator = self.aggregator.clone();
+        let rounds = spawn_blocking(move || {
+            let rounds = aggregator.rounds().into_iter().map(Into::into);
+            let rounds = rounds.collect();
+            drop(turn);
+            rounds
+        });
+        let rounds = rounds.await.map_err(|_| unlisted())?;
+        Ok(Response::new(ListRoundsResponse { rounds }))
     }
 
     type WatchRoundsStream = Events;
 
     async fn watch_rounds(
         &self,
-        _request: Request<WatchRoundsRequest>,
+        request: Request<WatchRoundsRequest>,
     ) -> Result<Response<Events>, Status> {
-        let place = Arc::clone(&self.streams).try_acquire_owned();
-        let place = place.map_err(|_| Status::resource_exhausted("too many streams"))?;
+        let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let from = from.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |from| from.0.ip());
+        let place = self.streams.admit(host(from));
+        let place = place.ok_or_else(|| Status::resource_exhausted("too many streams"))?;
         let events = self.aggregator.events();
         let events = stream::unfold((events, place), |(mut events, place)| async move {
             let kind = match events.recv().await {
@@ -75,7 +100,9 @@ impl rounds_server::Rounds for Watched {
             let event = kind.map(|kind| proto::RoundEvent { kind: Some(kind) });
             Some((event, (events, place)))
         });
-        Ok(Response::new(events.boxed()))
+        let mut answer = Response::new(events.boxed());
+        answer.extensions_mut().insert(Streamed);
+        Ok(answer)
     }
 
     async fn get_certificate(

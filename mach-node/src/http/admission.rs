@@ -1,4 +1,4 @@
-//! How many connections there are, and from where.
+//! How many connections and requests there are, and from where.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What counts as one host: an IPv4 address, or the network of an IPv6 address.
-pub(super) fn host(address: IpAddr) -> IpAddr {
+pub(crate) fn host(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & (u128::MAX << 64);
@@ -17,69 +17,69 @@ pub(super) fn host(address: IpAddr) -> IpAddr {
     }
 }
 
-/// All connections of a server.
+/// Places that hosts take, each up to a share: with connections, or with requests.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Places {
     limit: usize,
     limit_per_host: usize,
-    open: Mutex<Open>,
+    taken: Mutex<Taken>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct Taken {
     all: usize,
     by_host: HashMap<IpAddr, usize>,
 }
 
-impl Connections {
-    pub(super) fn new(limit: usize, limit_per_host: usize) -> Self {
+impl Places {
+    pub(crate) fn new(limit: usize, limit_per_host: usize) -> Self {
         Self {
             limit,
             limit_per_host,
-            open: Mutex::default(),
+            taken: Mutex::default(),
         }
     }
 
-    /// Lets one more connection in, unless there are enough.
-    pub(super) fn admit(self: &Arc<Self>, host: IpAddr) -> Option<Admission> {
-        let mut open = self.open();
-        if open.all >= self.limit {
+    /// One more place for `host`, unless enough are taken.
+    pub(crate) fn admit(self: &Arc<Self>, host: IpAddr) -> Option<Admission> {
+        let mut taken = self.taken();
+        if taken.all >= self.limit {
             return None;
         }
-        let of_host = open.by_host.entry(host).or_default();
+        let of_host = taken.by_host.entry(host).or_default();
         if *of_host >= self.limit_per_host {
             // A limit of zero is the only way to a new entry here.
-            open.by_host.retain(|_, count| *count > 0);
+            taken.by_host.retain(|_, count| *count > 0);
             return None;
         }
         *of_host += 1;
-        open.all += 1;
+        taken.all += 1;
         Some(Admission {
-            connections: Arc::clone(self),
+            places: Arc::clone(self),
             host,
         })
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The place of a connection, free again when this is dropped.
+/// A place, free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Admission {
-    connections: Arc<Connections>,
+pub(crate) struct Admission {
+    places: Arc<Places>,
     host: IpAddr,
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut open = self.connections.open();
-        open.all = open.all.saturating_sub(1);
-        if let Some(count) = open.by_host.get_mut(&self.host) {
+        let mut taken = self.places.taken();
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(count) = taken.by_host.get_mut(&self.host) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                open.by_host.remove(&self.host);
+                taken.by_host.remove(&self.host);
             }
         }
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_connection_ends() {
-        let connections = Arc::new(Connections::new(3, 2));
+        let connections = Arc::new(Places::new(3, 2));
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let first = connections.admit(one).unwrap();
         let _second = connections.admit(one).unwrap();
@@ -101,7 +101,7 @@ mod tests {
         drop(first);
         assert!(connections.admit(one).is_some());
         drop(third);
-        assert_eq!(connections.open().by_host.len(), 1);
+        assert_eq!(connections.taken().by_host.len(), 1);
     }
 
     #[test]

@@ -59,18 +59,20 @@ pub struct TlsConfig {
 /// itself. Behind a reverse proxy all requests come from one: leave the limits per address to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Most connections at a time, WebSockets included; more are closed at once.
+    /// Most connections at a time, WebSockets included; more are closed at once. And most requests whose
+    /// answers are not taken, of which an HTTP/2 connection has many; more are answered with status 429.
     pub connections: usize,
-    /// Most of them from one address.
+    /// Most of them from one address, of either.
     pub connections_per_address: usize,
     /// How long a connection may be without a request: before the head of the first one is complete,
     /// TLS handshake included, and between an answer and the next request. What is left of an answer
     /// when all of it has been made has to be taken in that time.
     pub head_timeout: Duration,
-    /// How long a request may take until its answer begins; then it is answered with status 408. An
-    /// answer of known length has to be taken within the same time again.
+    /// How long a request may take until its answer begins; then it is answered with status 408. The
+    /// answer has to be taken within the same time again, unless it is [`Streamed`](super::Streamed).
     pub request_timeout: Duration,
-    /// How long a client may take nothing at all of what is sent to it.
+    /// How long a client may take nothing at all of what is sent to it, and for each part of an answer
+    /// that is [`Streamed`](super::Streamed).
     pub write_timeout: Duration,
     /// Largest body of a request, in bytes; a larger one is answered with status 413.
     pub body: usize,

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,7 +22,7 @@ use tracing::debug;
 use super::{
     HttpLimits,
     activity::{self, Activity},
-    admission::host,
+    admission::{Places, host},
     rate::Requests,
     socket::Socket,
 };
@@ -38,6 +38,7 @@ pub(super) struct Served {
     pub(super) limits: HttpLimits,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) requests: Option<Requests>,
+    pub(super) in_progress: Arc<Places>,
     pub(super) stop: CancellationToken,
 }
 
@@ -81,6 +82,7 @@ impl Served {
             .http2()
             .max_header_list_size(HEAD_BYTES)
             .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(activity::PART)
             .timer(TokioTimer::new())
             .keep_alive_interval(self.limits.write_timeout)
             .keep_alive_timeout(self.limits.write_timeout);
@@ -109,13 +111,15 @@ impl Served {
         peer: SocketAddr,
         active: activity::Request,
     ) -> Response<Body> {
-        let admitted = (self.requests.as_ref()).map_or(Ok(()), |it| it.admit(host(peer.ip())));
-        let answer = match admitted {
-            Ok(()) => {
+        let from = host(peer.ip());
+        let admitted = (self.requests.as_ref()).map_or(Ok(()), |it| it.admit(from));
+        let admitted = admitted.and_then(|()| (self.in_progress.admit(from)).ok_or(Duration::ZERO));
+        let (answer, place) = match admitted {
+            Ok(place) => {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
                 let Ok(answer) = self.router.clone().oneshot(request).await;
-                answer
+                (answer, Some(place))
             }
             Err(wait) => {
                 let mut answer = Response::new(Body::from("too many requests"));
@@ -123,9 +127,9 @@ impl Served {
                 // Whole seconds, rounded up.
                 let seconds = HeaderValue::from(wait.as_secs() + 1);
                 answer.headers_mut().insert(RETRY_AFTER, seconds);
-                answer
+                (answer, None)
             }
         };
-        answer.map(|body| active.answer(body, &self.limits))
+        active.answer(answer, place, &self.limits)
     }
 }

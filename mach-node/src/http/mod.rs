@@ -13,7 +13,10 @@ mod server;
 mod socket;
 mod tls;
 
+pub use activity::Streamed;
 pub use config::{HttpConfig, HttpLimits, Rate, TlsConfig};
 pub use json_rpc::{JsonRpcLimits, json_rpc};
 pub use server::{HttpServer, ServeError, serve};
 pub use tls::TlsError;
+
+pub(crate) use admission::{Places, host};

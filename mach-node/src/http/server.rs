@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::{
     HttpConfig, TlsError,
-    admission::{Connections, host},
+    admission::{Places, host},
     connection::Served,
     rate::Requests,
     socket::Socket,
@@ -92,6 +92,10 @@ pub async fn serve(
             ))
             .layer(CatchPanicLayer::new()),
         requests: limits.rate.map(Requests::new),
+        in_progress: Arc::new(Places::new(
+            limits.connections,
+            limits.connections_per_address,
+        )),
         stop: stop.clone(),
         limits,
         tls,
@@ -110,7 +114,7 @@ pub async fn serve(
 /// Accepts connections until the server stops.
 async fn accept(listener: TcpListener, served: Arc<Served>, tasks: TaskTracker) {
     let limits = served.limits;
-    let connections = Arc::new(Connections::new(
+    let connections = Arc::new(Places::new(
         limits.connections,
         limits.connections_per_address,
     ));

@@ -1,15 +1,18 @@
 //! gRPC: the same answers as in the process, for clients of any make.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use mach_core::ports::SignatureAggregator;
 use mach_node::{
     grpc::{GrpcAggregator, aggregator_router, rounds_router},
-    http::{HttpServer, serve},
+    http::{HttpConfig, HttpLimits, HttpServer, serve},
 };
 use prost::Message;
-use tonic::{Code, Request, Status, transport::Channel};
+use tonic::{Code, Request, Status, Streaming, transport::Channel};
 
 use crate::{
     ports::{Confirmer, aggregator, confirmed, digest, signed, statement},
@@ -257,20 +260,84 @@ async fn messages_that_are_none_get_errors_and_the_server_lives_on() {
     let _: Opened = call(&server, OPEN, open_round()).await.unwrap();
 }
 
+const WATCH: &str = "/mach.v1.Rounds/WatchRounds";
+
+async fn watch(channel: Channel) -> Result<Streaming<Event>, Status> {
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.unwrap();
+    let path = tonic::codegen::http::uri::PathAndQuery::from_static(WATCH);
+    let codec = tonic_prost::ProstCodec::<Empty, Event>::default();
+    let request = Request::new(Empty {});
+    let events = client.server_streaming(request, path, codec).await;
+    events.map(tonic::Response::into_inner)
+}
+
+/// As of answers that are not taken: one event is enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_and_takes_nothing_is_cut_off() {
+    let inside = aggregator(&Confirmer::default());
+    let limits = HttpLimits {
+        write_timeout: Duration::from_secs(3),
+        ..HttpLimits::default()
+    };
+    let config = HttpConfig::new(ANY_PORT).with_limits(limits);
+    let server = serve(rounds_router(inside.clone()), config).await.unwrap();
+    let mut reading = watch(channel(&server).await).await.unwrap();
+
+    let stream = tokio::net::TcpStream::connect(server.address()).await;
+    let mut builder = h2::client::Builder::new();
+    let handshake = builder.initial_window_size(0).handshake(stream.unwrap());
+    let (mut client, connection) = handshake.await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = tonic::codegen::http::Request::post(format!("http://mach{WATCH}"));
+    let request = request.header("content-type", "application/grpc");
+    let (answer, mut body) = client
+        .send_request(request.body(()).unwrap(), false)
+        .unwrap();
+    // An empty message: not compressed, no bytes.
+    let message = axum::body::Bytes::from_static(&[0; 5]);
+    body.send_data(message, true).unwrap();
+    let _answer = answer.await.unwrap();
+
+    inside.open(&statement(1)).await.unwrap();
+    inside.submit(signed(1, 0)).await.unwrap();
+    let cut_off = tokio::time::timeout(Duration::from_secs(20), connection).await;
+    assert!(cut_off.is_ok(), "never cut off");
+    let event = reading.message().await.unwrap().unwrap();
+    assert!(event.opened.is_some(), "{event:?}");
+    inside.submit(signed(1, 1)).await.unwrap();
+    let event = reading.message().await.unwrap().unwrap();
+    assert!(event.signed.is_some(), "{event:?}");
+}
+
+#[tokio::test]
+async fn one_host_does_not_watch_from_every_place() {
+    let inside = aggregator(&Confirmer::default());
+    let server = served(rounds_router(inside)).await;
+    // As many as go over one connection.
+    let (first, second) = (channel(&server).await, channel(&server).await);
+    let mut watching = Vec::new();
+    for _ in 0..64 {
+        watching.push(watch(first.clone()).await.unwrap());
+    }
+    let refused = watch(second.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    drop(watching.pop());
+    let start = Instant::now();
+    while let Err(refused) = watch(second.clone()).await {
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert!(start.elapsed() < Duration::from_secs(20), "never free");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn rounds_are_listed_and_watched_as_they_go() {
     let confirmer = Confirmer::default();
     let inside = aggregator(&confirmer);
     let router = aggregator_router(inside.clone()).merge(rounds_router(inside.clone()));
     let server = served(router).await;
-    let mut client = tonic::client::Grpc::new(channel(&server).await);
-    client.ready().await.unwrap();
-    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/mach.v1.Rounds/WatchRounds");
-    let codec = tonic_prost::ProstCodec::<Empty, Event>::default();
-    let events = client
-        .server_streaming(Request::new(Empty {}), path, codec)
-        .await;
-    let mut events = events.unwrap().into_inner();
+    let mut events = watch(channel(&server).await).await.unwrap();
 
     let remote = GrpcAggregator::new(&server.url()).unwrap();
     remote.open(&statement(1)).await.unwrap();

@@ -1,6 +1,7 @@
 //! The HTTP server, and clients that do not behave.
 
 use std::{
+    convert::Infallible,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
@@ -9,16 +10,21 @@ use std::{
 };
 
 use axum::{
-    Router,
-    body::Bytes,
+    Extension, Router,
+    body::{Body, Bytes},
     extract::{
         ConnectInfo,
         ws::{Message, WebSocketUpgrade},
     },
+    http::{Request, Response, StatusCode},
     routing::{any, get, post},
 };
-use mach_node::http::{HttpConfig, HttpLimits, HttpServer, Rate, ServeError, TlsConfig, serve};
-use tokio::sync::Notify;
+use futures::stream;
+use h2::{RecvStream, client::SendRequest};
+use mach_node::http::{
+    HttpConfig, HttpLimits, HttpServer, Rate, ServeError, Streamed, TlsConfig, serve,
+};
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::ring,
@@ -37,6 +43,8 @@ fn router() -> Router {
         )
         .route("/echo", post(|body: Bytes| async { body }))
         .route("/big", get(|| async { vec![7u8; BIG] }))
+        .route("/unknown", get(|| async { of_unknown_length() }))
+        .route("/ticks", get(|| async { (Extension(Streamed), ticks()) }))
         .route("/never", get(std::future::pending::<String>))
         .route("/panic", get(panics))
         .route(
@@ -48,6 +56,18 @@ fn router() -> Router {
                 })
             }),
         )
+}
+
+fn of_unknown_length() -> Body {
+    let chunk = || Ok::<_, Infallible>(Bytes::from(vec![7u8; 1 << 18]));
+    Body::from_stream(stream::iter(std::iter::repeat_with(chunk).take(8)))
+}
+
+fn ticks() -> Body {
+    Body::from_stream(stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Some((Ok::<_, Infallible>("tick"), ()))
+    }))
 }
 
 async fn panics() -> String {
@@ -321,6 +341,112 @@ async fn a_client_that_takes_little_is_cut_off() {
     let taken = reading.await.unwrap();
     assert!(taken < BIG, "{taken}");
     assert!(ask(&server, get_once("/")).await.ends_with("here"));
+}
+
+/// A client of HTTP/2 that makes room for so many bytes of each answer, and the end of its connection.
+async fn room_for(server: &HttpServer, bytes: u32) -> (SendRequest<Bytes>, JoinHandle<()>) {
+    let stream = tokio::net::TcpStream::connect(server.address());
+    let mut builder = h2::client::Builder::new();
+    let handshake = builder.initial_window_size(bytes);
+    let handshake = handshake.handshake(stream.await.unwrap());
+    let (client, connection) = handshake.await.unwrap();
+    let ended = async {
+        let _ = connection.await;
+    };
+    (client, tokio::spawn(ended))
+}
+
+async fn sent(client: &SendRequest<Bytes>, path: &str) -> h2::client::ResponseFuture {
+    let request = Request::get(format!("http://mach{path}")).body(()).unwrap();
+    let mut client = client.clone().ready().await.unwrap();
+    client.send_request(request, true).unwrap().0
+}
+
+async fn asked(client: &SendRequest<Bytes>, path: &str) -> Response<RecvStream> {
+    sent(client, path).await.await.unwrap()
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// TCP and pings go on, and it is not idle either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_makes_no_room_for_an_answer_is_cut_off() {
+    let server = server(HttpLimits {
+        head_timeout: Duration::from_secs(600),
+        request_timeout: Duration::from_secs(1),
+        ..limits()
+    })
+    .await;
+    // After a first byte the rest is not left to the connection, which would be idle.
+    for (path, bytes) in [("/big", 0), ("/big", 1), ("/unknown", 0), ("/unknown", 1)] {
+        let (client, ended) = room_for(&server, bytes).await;
+        let answer = asked(&client, path).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let start = Instant::now();
+        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        assert!(ended.is_ok(), "{path} {bytes}: never cut off");
+        assert!(start.elapsed() >= Duration::from_millis(500));
+    }
+}
+
+/// What goes on for ever has to be taken bit by bit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_makes_no_room_is_cut_off_and_one_that_reads_is_not() {
+    let server = server(HttpLimits {
+        head_timeout: Duration::from_secs(600),
+        request_timeout: Duration::from_secs(1),
+        write_timeout: Duration::from_secs(3),
+        ..limits()
+    })
+    .await;
+    let (reader, _ended) = room_for(&server, 1000).await;
+    let mut ticks = asked(&reader, "/ticks").await.into_body();
+    let reading = tokio::spawn(async move {
+        while let Some(Ok(tick)) = ticks.data().await {
+            ticks.flow_control().release_capacity(tick.len()).unwrap();
+        }
+    });
+    for bytes in [0, 1] {
+        let (client, ended) = room_for(&server, bytes).await;
+        let answer = asked(&client, "/ticks").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        assert!(ended.is_ok(), "{bytes}: never cut off");
+    }
+    assert!(!reading.is_finished());
+}
+
+/// A connection of HTTP/2 is not many times as much.
+#[tokio::test]
+async fn a_request_takes_a_place_until_its_answer_is_gone() {
+    let server = server(HttpLimits {
+        connections_per_address: 3,
+        ..limits()
+    })
+    .await;
+    let (client, _ended) = room_for(&server, 1).await;
+    let mut held = Vec::new();
+    for path in ["/unknown", "/big"] {
+        held.push(asked(&client, path).await);
+    }
+    let waiting = sent(&client, "/never").await;
+    let start = Instant::now();
+    let refused = loop {
+        let answer = asked(&client, "/").await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "never refused");
+    };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    // Whichever goes makes room.
+    drop(held.pop());
+    while asked(&client, "/").await.status() != StatusCode::OK {
+        assert!(start.elapsed() < PATIENCE, "never free");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(waiting);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

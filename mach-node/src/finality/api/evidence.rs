@@ -11,7 +11,7 @@ use std::{
 
 use alloy_primitives::{B256, ChainId};
 use axum::{
-    Json,
+    Extension, Json,
     body::{Body, Bytes},
     extract::State,
     http::{HeaderValue, StatusCode, header},
@@ -28,6 +28,7 @@ use super::{
     ask::{self, Segments, segments},
     problem::Problem,
 };
+use crate::http::Streamed;
 
 /// Entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 1 << 16;
@@ -226,7 +227,8 @@ pub(super) async fn bundle(
         ),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    Ok((headers, Body::from_stream(stream::try_unfold(file, chunk))).into_response())
+    let body = Body::from_stream(stream::try_unfold(file, chunk));
+    Ok((Extension(Streamed), headers, body).into_response())
 }
 
 /// The next bytes of a file.

@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use alloy_primitives::ChainId;
 use axum::{
+    Extension,
     extract::{
         State,
         ws::{
@@ -24,7 +25,10 @@ use super::{
     ask::{Asked, Since, asked},
     problem::Problem,
 };
-use crate::finality::{EventRecord, FinalityEvent, hub::Subscription};
+use crate::{
+    finality::{EventRecord, FinalityEvent, hub::Subscription},
+    http::Streamed,
+};
 
 /// Events that wait for one listener; who is further behind is cut off.
 const MAX_WAITING: usize = 256;
@@ -60,7 +64,8 @@ pub(super) async fn events(
     let stream = events.map(|record| Ok::<_, Infallible>(sse(&record)));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let no_cache = [("cache-control", "no-store"), ("x-accel-buffering", "no")];
-    Ok((no_cache, Sse::new(stream).keep_alive(keep_alive)).into_response())
+    let events = Sse::new(stream).keep_alive(keep_alive);
+    Ok((Extension(Streamed), no_cache, events).into_response())
 }
 
 /// WebSocket: each message is an `EventRecord` in text; what the client sends is ignored.
