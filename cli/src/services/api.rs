@@ -35,7 +35,7 @@ const MAX_ALERTS: u64 = 1_025;
 const CALLS: JsonRpcLimits = JsonRpcLimits {
     request: 1 << 20,
     response: 64 << 20,
-    batch: 100,
+    batch: 16,
 };
 /// Between two looks at what other instances did.
 const OTHERS: Duration = Duration::from_millis(500);
@@ -89,7 +89,7 @@ pub(super) async fn start(
     let (rounds, leads) = (aggregator.clone(), aggregator.clone());
     let evidence = config.rollups.iter();
     let evidence = evidence.map(|rollup| (rollup.chain_id, rollup.evidence.clone()));
-    let rounds: Rounds = Arc::new(move || rounds.rounds());
+    let rounds = Rounds::new(move || rounds.rounds());
     let calls = json_rpc(rpc_module(index.clone(), Some(rounds.clone())), CALLS);
     let beside = Beside {
         rounds: Some(rounds),

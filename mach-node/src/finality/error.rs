@@ -2,6 +2,7 @@
 
 use alloy_primitives::{B256, ChainId};
 use mach_bls::CertificateError;
+use mach_core::ports::BoxError;
 
 use crate::store::StoreError;
 
@@ -24,6 +25,9 @@ pub enum FinalityError {
     /// The store does not serve.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the aggregator tells of its rounds did not come.
+    #[error("the rounds are not told")]
+    Rounds(#[source] BoxError),
 }
 
 impl FinalityError {

@@ -170,10 +170,10 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
     let index = FinalityIndex::open(MemoryStore::new(), config)
         .await
         .unwrap();
-    let rounds: finality::Rounds = {
+    let rounds = finality::Rounds::new({
         let aggregator = aggregator.clone();
-        Arc::new(move || aggregator.rounds())
-    };
+        move || aggregator.rounds()
+    });
     let folder = tempfile::tempdir().unwrap();
     let folders = EvidenceFolders::new([(ROLLUP, folder.path().to_owned())]);
     // A verifier in another process, and one that is never there.

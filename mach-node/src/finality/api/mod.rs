@@ -5,6 +5,7 @@ mod count;
 mod evidence;
 mod problem;
 mod rest;
+mod rounds;
 mod rpc;
 mod schema;
 mod stream;
@@ -22,19 +23,12 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{Any, CorsLayer};
 use utoipa::OpenApi;
 
-use self::rpc::FinalityApiServer;
-pub use self::{evidence::EvidenceFolders, rest::NodeView};
-use super::{EventRecord, FinalityError, FinalityIndex, RoundReport, Verifiers};
-use crate::RoundView;
+pub use self::{evidence::EvidenceFolders, rest::NodeView, rounds::Rounds};
+use self::{rounds::Reports, rpc::FinalityApiServer};
+use super::{EventRecord, FinalityError, FinalityIndex, Verifiers};
 
 /// Listeners to events at a time.
 const MAX_LISTENERS: usize = 1024;
-/// Rounds that are told at a time.
-const MAX_ROUNDS: usize = 100;
-
-/// Tells the rounds that an aggregator has.
-pub type Rounds = Arc<dyn Fn() -> Vec<RoundView> + Send + Sync>;
-
 /// What an [`FinalityIndex`] is served with, beside what it knows itself.
 #[derive(Clone, Default)]
 #[expect(missing_debug_implementations, reason = "holds closures")]
@@ -66,17 +60,14 @@ impl Api {
     }
 
     /// Rounds as the aggregator has them, newest first.
-    fn rounds(&self, rollup: Option<u64>) -> Result<Vec<RoundReport>, FinalityError> {
+    async fn rounds(&self, rollup: Option<u64>) -> Result<Reports, FinalityError> {
         if let Some(rollup) = rollup {
             self.index.rollup(rollup)?;
         }
-        let rounds = self.beside.rounds.as_ref();
-        let mut rounds = rounds.map_or_else(Vec::new, |it| it());
-        rounds.retain(|round| {
-            rollup.is_none_or(|rollup| rollup == round.statement.rollup_chain_id())
-        });
-        rounds.truncate(MAX_ROUNDS);
-        Ok(RoundReport::of(rounds))
+        match &self.beside.rounds {
+            Some(rounds) => rounds.reports(rollup).await,
+            None => Ok(Reports::of(Vec::new(), rollup)),
+        }
     }
 }
 
@@ -143,7 +134,7 @@ pub fn router_with(index: FinalityIndex, beside: Beside) -> Router {
 /// | `mach_transaction` | rollup, hash | [`TransactionView`](super::TransactionView) |
 /// | `mach_certificate` | rollup, digest | [`Certificate`](mach_core::Certificate) |
 /// | `mach_alerts` | rollup or nothing | [`AlertView`](super::AlertView)s |
-/// | `mach_rounds` | rollup or nothing | [`RoundReport`]s |
+/// | `mach_rounds` | rollup or nothing | [`RoundReport`](super::RoundReport)s |
 pub fn rpc_module(index: FinalityIndex, rounds: Option<Rounds>) -> RpcModule<()> {
     let beside = Beside {
         rounds,

@@ -13,11 +13,12 @@ use super::{
     Api, Beside,
     ask::{self, Asked, OfRollup, Page, Segments, Which, asked, segments},
     problem::Problem,
+    rounds::Reports,
     schema::{CertificateFileSchema, RoundViewSchema},
 };
 use crate::finality::{
-    AlertView, AttestationView, BlockView, FinalityError, Heads, RollupView, RoundReport,
-    TransactionView, VerifierView, Verifiers,
+    AlertView, AttestationView, BlockView, FinalityError, Heads, RollupView, TransactionView,
+    VerifierView, Verifiers,
 };
 
 /// Rollups that are served.
@@ -225,8 +226,8 @@ pub(super) async fn node(State(api): State<Api>) -> Json<NodeView> {
 pub(super) async fn rounds(
     State(api): State<Api>,
     of: Asked<OfRollup>,
-) -> Result<Json<Vec<RoundReport>>, Problem> {
-    Ok(Json(api.rounds(asked(of)?.rollup)?))
+) -> Result<Reports, Problem> {
+    Ok(api.rounds(asked(of)?.rollup).await?)
 }
 
 /// Certified alerts, ascending by block, those that were withdrawn included.

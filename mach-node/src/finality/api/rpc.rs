@@ -10,10 +10,8 @@ use jsonrpsee::{
 };
 use mach_core::{Certificate, CertificateFile};
 
-use super::{Api, ask::Which, problem::Problem};
-use crate::finality::{
-    AlertView, BlockView, FinalityError, Heads, RollupView, RoundReport, TransactionView,
-};
+use super::{Api, ask::Which, problem::Problem, rounds::Reports};
+use crate::finality::{AlertView, BlockView, FinalityError, Heads, RollupView, TransactionView};
 
 /// Codes outside the range that JSON-RPC reserves, as in [`crate::rpc`].
 const REFUSED: i32 = 1;
@@ -42,7 +40,7 @@ pub(super) trait FinalityApi {
     async fn alerts(&self, rollup: Option<u64>) -> RpcResult<Vec<AlertView>>;
 
     #[method(name = "rounds")]
-    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundReport>>;
+    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Reports>;
 }
 
 #[async_trait]
@@ -75,8 +73,8 @@ impl FinalityApiServer for Api {
         Self::alerts(self, rollup).map_err(wire)
     }
 
-    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Vec<RoundReport>> {
-        Self::rounds(self, rollup).map_err(wire)
+    async fn rounds(&self, rollup: Option<u64>) -> RpcResult<Reports> {
+        Self::rounds(self, rollup).await.map_err(wire)
     }
 }
 

@@ -1,6 +1,13 @@
 //! Questions over HTTP and JSON-RPC.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use alloy_primitives::B256;
 use axum::{
@@ -8,11 +15,15 @@ use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, StatusCode},
 };
+use futures::future::{join, join_all};
 use mach_bls::verify_self_contained;
 use mach_core::CertificateFile;
-use mach_node::finality::{
-    AlertView, Beside, BlockView, Finality, FinalityIndex, RollupView, Rounds, openapi, router,
-    router_with, rpc_module,
+use mach_node::{
+    RoundView,
+    finality::{
+        AlertView, Beside, BlockView, Finality, FinalityIndex, RollupView, Rounds, openapi, router,
+        router_with, rpc_module,
+    },
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -144,13 +155,59 @@ async fn rounds_are_those_of_the_aggregator() {
     let statement = attestation(node.reference(6));
     aggregator.open(&statement).await.unwrap();
     aggregator.submit(signed(&statement, 2)).await.unwrap();
-    let rounds: Rounds = std::sync::Arc::new(move || aggregator.rounds());
+    let rounds = Rounds::new(move || aggregator.rounds());
     let router = router(index, Some(rounds));
     let rounds = get(&router, "/v1/rounds").await;
     assert_eq!(rounds[0]["signers"], json!([id(2)]));
     assert_eq!(rounds[0]["absent"].as_array().unwrap().len(), 3);
     assert_eq!(rounds[0]["state"], json!({ "state": "collecting" }));
     assert_eq!(rounds, get(&router, "/v1/rounds?rollup=10").await);
+}
+
+/// However many ask, and in whichever way: of thousands of operators they are long.
+#[tokio::test(start_paused = true)]
+async fn reports_of_rounds_are_made_once_in_half_a_second() {
+    let (node, index, _) = world().await;
+    let aggregator = aggregator(&Confirmer::default());
+    let statement = attestation(node.reference(6));
+    aggregator.open(&statement).await.unwrap();
+    aggregator.submit(signed(&statement, 2)).await.unwrap();
+    let round = aggregator.rounds().remove(0);
+    let made = Arc::new(AtomicU32::new(0));
+    let making = Arc::clone(&made);
+    let rounds = Rounds::new(move || {
+        vec![RoundView {
+            reference_block: making.fetch_add(1, Ordering::SeqCst),
+            ..round.clone()
+        }]
+    });
+    let module = rpc_module(index.clone(), Some(rounds.clone()));
+    let router = router(index, Some(rounds));
+    let over_rest = || get(&router, "/v1/rounds");
+    let over_rpc = || module.call::<_, Value>("mach_rounds", [(); 0]);
+
+    let many = join(
+        join_all((0..20).map(|_| over_rest())),
+        join_all((0..20).map(|_| over_rpc())),
+    );
+    let (rest, rpc) = many.await;
+    let first = rest[0].clone();
+    assert_eq!(first[0]["signers"], json!([id(2)]));
+    assert_eq!(first[0]["referenceBlock"], 0);
+    assert!(rest.iter().all(|it| *it == first));
+    assert!(rpc.into_iter().all(|it| it.unwrap() == first));
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+
+    tokio::time::advance(Duration::from_millis(499)).await;
+    assert_eq!(over_rest().await, first);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(over_rpc().await.unwrap()[0]["referenceBlock"], 1);
+    assert_eq!(over_rest().await[0]["referenceBlock"], 1);
+    // Those of one rollup are others.
+    let of_rollup: Value = module.call("mach_rounds", [ROLLUP]).await.unwrap();
+    assert_eq!(of_rollup[0]["referenceBlock"], 2);
+    assert_eq!(get(&router, "/v1/rounds?rollup=10").await, of_rollup);
+    assert_eq!(made.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]
