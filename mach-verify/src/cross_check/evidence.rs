@@ -11,7 +11,7 @@ use crate::{
     Bundle, ExecuteError, evidence,
     source::{
         RecordError,
-        bounded::{AtMost, MAX_TRANSACTIONS},
+        bounded::{AtMost, MAX_TRANSACTIONS, decode_block},
     },
 };
 
@@ -129,7 +129,7 @@ impl Bundle for ConsistencyEvidence {
         if wire.version != VERSION {
             return Err(ConsistencyEvidenceError::Version(wire.version));
         }
-        let block = L2Block::decode_rlp(wire.chain_id, &wire.block);
+        let block = decode_block(wire.chain_id, &wire.block);
         let mut rest = &wire.parent_header[..];
         let parent = match Header::decode(&mut rest) {
             Ok(header) if rest.is_empty() => Sealed::new(header),

@@ -149,6 +149,13 @@ fn replays_to(file: &Path, fault: &Fault) {
             Err(Error::Field(name)) if name == field
         ));
     }
+    let mut many = evidence.block().clone();
+    many.transactions = vec![Bytes::new(); 100_001];
+    let many = Bytes::from(many.encode_rlp()).to_string();
+    assert!(matches!(
+        change("block", many.into()),
+        Err(Error::Field("block"))
+    ));
 }
 
 /// Deposits of a rollup carry no signature, its other transactions do.

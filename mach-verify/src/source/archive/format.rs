@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 use alloy_primitives::{B256, BlockNumber, Bytes, ChainId};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use flate2::{Compression, Crc, read::GzDecoder, write::GzEncoder};
-use mach_core::{L2Block, ports::BoxError};
+use mach_core::ports::BoxError;
 
 use crate::{
     Witness,
     source::{
         MAX_FILE_BYTES, RecordedBlock,
-        bounded::{AtMost, MAX_ITEMS},
+        bounded::{AtMost, MAX_ITEMS, decode_block},
     },
 };
 
@@ -164,7 +164,7 @@ pub(super) fn decode(chain_id: ChainId, payload: &[u8]) -> Result<RecordedBlock,
     if !rest.is_empty() {
         return Err("bytes follow the record".into());
     }
-    let block = L2Block::decode_rlp(chain_id, &payload.block)?;
+    let block = decode_block(chain_id, &payload.block)?;
     let parent_state_root = match payload.parent_state_root.len() {
         0 => None,
         _ => Some(B256::try_from(payload.parent_state_root.as_ref())?),

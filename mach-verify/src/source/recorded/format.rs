@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use alloy_primitives::{B256, BlockNumber, Bytes, ChainId};
-use mach_core::L2Block;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
@@ -11,7 +10,7 @@ use super::{MAX_FILE_BYTES, RecordError, RecordedBlock, read_file};
 use crate::{
     Witness,
     source::{
-        bounded::{AtMost, MAX_ITEMS},
+        bounded::{AtMost, MAX_ITEMS, decode_block},
         packed::Packed,
     },
 };
@@ -36,7 +35,7 @@ impl RecordedBlock {
         let at = Some(number);
         let Number(chain_id) = field(at, "chain_id", raw.chain_id)?;
         let rlp: Bytes = field(at, "block_rlp", raw.block_rlp)?;
-        let block = L2Block::decode_rlp(chain_id, &rlp).map_err(|source| RecordError::Block {
+        let block = decode_block(chain_id, &rlp).map_err(|source| RecordError::Block {
             block: number,
             source,
         })?;
@@ -252,6 +251,7 @@ impl Says {
 mod tests {
     use alloy_consensus::Header;
     use alloy_primitives::{B256, bytes};
+    use mach_core::L2Block;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -382,6 +382,20 @@ mod tests {
         }
         let empty = RecordedBlock::parse(b"{}").unwrap_err();
         assert_eq!(empty.to_string(), "field number is missing");
+    }
+
+    /// Transactions of no byte, which take many times that in memory.
+    #[test]
+    fn a_block_of_more_transactions_than_any_has_is_not_read() {
+        let mut block = record().block;
+        block.transactions = vec![Bytes::new(); 100_001];
+        let rlp = Bytes::from(block.encode_rlp());
+        let error = parse(|json| json["block_rlp"] = json!(rlp)).unwrap_err();
+        let RecordError::Block { source, .. } = error else {
+            panic!("{error:?}");
+        };
+        let cause = std::error::Error::source(&source).unwrap();
+        assert_eq!(cause.to_string(), "more items than are read");
     }
 
     proptest! {

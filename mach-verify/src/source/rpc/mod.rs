@@ -32,7 +32,7 @@ use tracing::info;
 use url::Url;
 
 use self::call::{Call, Item, Learned, failed, is_unserved, request};
-use super::WitnessSource;
+use super::{WitnessSource, bounded::decode_block};
 use crate::{ChainSpec, Witness, body::check_transactions};
 
 pub use cross::RpcHashes;
@@ -290,7 +290,7 @@ impl RpcSource {
             }
             raw => get.read(raw)?,
         };
-        let block = L2Block::decode_rlp(self.chain_id, &raw)
+        let block = decode_block(self.chain_id, &raw)
             .map_err(|source| SourceError::Block { number, source })?;
         check_transactions(&block)?;
         if block.number() != number {

@@ -506,4 +506,26 @@ async fn lists_without_an_end_are_refused_while_they_are_read() {
     );
     let error = source.block_receipts(&block(7).header).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
+
+    // The block as the node encodes it: transactions of no byte, a hundred million in as many bytes.
+    let server = Scripted::node(|method, params| match method {
+        "debug_getRawBlock" => {
+            let mut block = block(7);
+            block.transactions = vec![Bytes::new(); 100_001];
+            Ok(json!(Bytes::from(block.encode_rlp())))
+        }
+        _ => honest(method, params, 9),
+    })
+    .await;
+    let source = RpcSource::at(server.url(), 10, &options).unwrap();
+    let error = source.block(7).await.unwrap_err();
+    assert!(
+        matches!(error, SourceError::Block { number: 7, .. }),
+        "{error:?}"
+    );
+    assert!(
+        shown(&error).contains("more items than are read"),
+        "{}",
+        shown(&error)
+    );
 }
