@@ -16,13 +16,17 @@ use mach_core::{
     BlockRef, Fault, L2Block,
     ports::{BlobSource, L1Head, L1Source, L2Head, L2Source, SourceError, ValidateError},
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::value::RawValue;
 
 use super::{Driver, DriverError, Finding};
 use crate::{
     Bundle, ChainSpec, evidence,
-    op::{Rollup, RollupConfig},
-    source::{MAX_FILE_BYTES, RecordError, bounded::AtMost},
+    op::{self, Rollup, RollupConfig},
+    source::{
+        MAX_FILE_BYTES, RecordError,
+        bounded::{AtMost, MAX_ITEMS, MAX_TRANSACTIONS, decode_block},
+    },
 };
 
 /// Format that is written, and the only one that is read.
@@ -32,8 +36,6 @@ const VERSION: u64 = 1;
 const MAX_ANCESTORS: usize = 1_000_000;
 /// Most L1 blocks that are read: more than a sequencing window and a channel time-out.
 const MAX_L1: usize = 10_000;
-/// Most receipts of an L1 block that are read.
-const MAX_RECEIPTS: usize = 100_000;
 /// Most blobs of an L1 block that are read.
 const MAX_BLOBS: usize = 1_000;
 /// Most bytes of what a bundle is made from: JSON has two digits for each.
@@ -261,8 +263,14 @@ impl Bundle for DerivationEvidence {
         if (wire.rollup.l2_chain_id, wire.rollup.l1_chain_id) != (l2_chain, l1_chain) {
             return Err(DerivationEvidenceError::Field("rollup"));
         }
-        let block = |chain, bytes: &Bytes, name| {
-            L2Block::decode_rlp(chain, bytes).map_err(|_| DerivationEvidenceError::Field(name))
+        // Of all blocks together, as there are many.
+        let mut transactions = 0;
+        let mut block = |chain, bytes: &Bytes, name| {
+            let block = decode_block(chain, bytes).ok();
+            transactions += block.as_ref().map_or(0, |block| block.transactions.len());
+            block
+                .filter(|_| transactions <= MAX_ITEMS)
+                .ok_or(DerivationEvidenceError::Field(name))
         };
         let mut record = Record {
             finalized: wire.finalized,
@@ -303,6 +311,7 @@ struct Wire {
     version: u64,
     software: String,
     fault: Fault,
+    #[serde(deserialize_with = "op::bounded_config")]
     rollup: RollupConfig,
     rules: ChainSpec,
     l1_rules: ChainSpec,
@@ -310,7 +319,7 @@ struct Wire {
     /// The parent of the block, and what lies before that.
     #[serde(deserialize_with = "at_most::<_, _, MAX_ANCESTORS>")]
     ancestors: Vec<Bytes>,
-    #[serde(deserialize_with = "at_most::<_, _, MAX_L1>")]
+    #[serde(deserialize_with = "l1_blocks")]
     derived_from: Vec<WireL1>,
     finalized: BlockNumber,
 }
@@ -318,7 +327,7 @@ struct Wire {
 #[derive(Serialize, Deserialize)]
 struct WireL1 {
     block: Bytes,
-    #[serde(deserialize_with = "at_most::<_, _, MAX_RECEIPTS>")]
+    #[serde(deserialize_with = "at_most::<_, _, MAX_TRANSACTIONS>")]
     receipts: Vec<Bytes>,
     #[serde(deserialize_with = "at_most::<_, _, MAX_BLOBS>")]
     blobs: Vec<Bytes>,
@@ -328,6 +337,22 @@ fn at_most<'de, D: Deserializer<'de>, T: Deserialize<'de>, const N: usize>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     Ok(AtMost::<T, N>::deserialize(deserializer)?.0)
+}
+
+/// L1 blocks, one after another, with at most [`MAX_ITEMS`] receipts in all.
+fn l1_blocks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WireL1>, D::Error> {
+    let list = AtMost::<&RawValue, MAX_L1>::deserialize(deserializer)?.0;
+    let mut receipts = 0;
+    let read = |json: &RawValue| {
+        let block: WireL1 = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
+        receipts += block.receipts.len();
+        if receipts > MAX_ITEMS {
+            let what = format_args!("more than {MAX_ITEMS} receipts");
+            return Err(D::Error::custom(what));
+        }
+        Ok(block)
+    };
+    list.into_iter().map(read).collect()
 }
 
 /// What sources answered.

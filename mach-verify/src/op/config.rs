@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use alloy_eips::BlockNumHash;
 use alloy_op_hardforks::{OpHardfork, OpHardforks};
 use alloy_primitives::{Address, ChainId};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::{Value, value::RawValue};
 
 use super::{AttributesFormat, SystemConfig};
 use crate::{ChainSpec, SpecError};
@@ -94,6 +94,22 @@ impl RollupConfig {
         self.alt_da.is_some()
             || (self.other.iter()).any(|(name, value)| named(name) && is_set(value))
     }
+}
+
+/// Longest configuration in evidence that is read, in bytes of its JSON. Fields that are not known are
+/// kept, and take many times that in memory.
+const MAX_CONFIG_BYTES: usize = 1024 * 1024;
+
+/// Reads a configuration that anybody may have sent.
+pub(crate) fn bounded_config<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<RollupConfig, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?.get();
+    if json.len() > MAX_CONFIG_BYTES {
+        let what = format_args!("a configuration of more than {MAX_CONFIG_BYTES} bytes");
+        return Err(D::Error::custom(what));
+    }
+    serde_json::from_str(json).map_err(D::Error::custom)
 }
 
 /// Where a rollup starts.

@@ -6,13 +6,16 @@ use alloy_rlp::Decodable;
 use mach_core::{Fault, L2Block};
 use serde::{Deserialize, Serialize};
 
-use super::{L1Error, L1View, Parent, Rollup, RollupConfig, proven_receipts, verify_against_l1};
+use super::{
+    L1Error, L1View, Parent, Rollup, RollupConfig, bounded_config, proven_receipts,
+    verify_against_l1,
+};
 use crate::{
     Bundle, ChainSpec, evidence,
     header::transactions_root,
     source::{
         RecordError,
-        bounded::{AtMost, MAX_TRANSACTIONS},
+        bounded::{AtMost, MAX_TRANSACTIONS, decode_block},
     },
 };
 
@@ -204,7 +207,7 @@ impl Bundle for L1Evidence {
             return Err(L1EvidenceError::Field("rollup"));
         }
         let block = |bytes: &Bytes, name| {
-            L2Block::decode_rlp(chain_id, bytes).map_err(|_| L1EvidenceError::Field(name))
+            decode_block(chain_id, bytes).map_err(|_| L1EvidenceError::Field(name))
         };
         let header = |bytes: &Bytes, name| {
             let mut rest = &bytes[..];
@@ -240,6 +243,7 @@ struct Wire {
     version: u64,
     software: String,
     fault: Fault,
+    #[serde(deserialize_with = "bounded_config")]
     rollup: RollupConfig,
     rules: ChainSpec,
     l1_rules: ChainSpec,

@@ -21,6 +21,7 @@ mod validator;
 pub use attributes::{BlockAttributes, SEQUENCER_FEE_VAULT};
 pub(crate) use check::{Basis, judge_against_l1};
 pub use check::{L1View, verify_against_l1};
+pub(crate) use config::bounded_config;
 pub use config::{ChainOpConfig, ForkTimes, Rollup, RollupConfig, RollupGenesis};
 pub use deposits::{DEPOSIT_EVENT, DepositError, user_deposits};
 pub use error::L1Error;

@@ -615,3 +615,63 @@ async fn a_fault_leaves_a_bundle_that_gives_it_again() {
         damage(&|value| value["version"] = 2.into());
     }
 }
+
+/// A few hundred bytes that are compressed: each list is short enough, and there are many.
+#[tokio::test]
+async fn what_takes_memory_in_a_bundle_is_counted_over_all_of_it() {
+    let mut world = two_epochs(OpHardfork::Jovian);
+    let channel = world.span(1..=12);
+    world.post(&[data(&frames(1, &channel, 1_000_000))]);
+    world.idle(10);
+    world.l2.truncate(8);
+    world.sequence(1, vec![transaction(90)]);
+    let driver = at_seven(&L1::new(world.clone())).await;
+    let evidence = driver.accuse(&world.l2[8]).await.unwrap().unwrap();
+    let honest: serde_json::Value = serde_json::from_slice(&evidence.to_json().unwrap()).unwrap();
+    let parse = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut json = honest.clone();
+        change(&mut json);
+        DerivationEvidence::parse(json.to_string().as_bytes())
+    };
+    let block = |transactions| {
+        let mut block = world.l2[1].clone();
+        block.transactions = vec![alloy_primitives::Bytes::new(); transactions];
+        alloy_primitives::hex::encode_prefixed(block.encode_rlp())
+    };
+    let (most, more) = (block(100_000), block(100_001));
+    type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
+    let cases: [(&str, Change<'_>); 4] = [
+        ("block", &|json| json["block"] = more.clone().into()),
+        ("ancestors", &|json| {
+            json["ancestors"][0] = more.clone().into()
+        }),
+        ("derivedFrom", &|json| {
+            json["derivedFrom"][0]["block"] = more.clone().into()
+        }),
+        // Four millions in all, and one block more.
+        ("ancestors", &|json| {
+            json["ancestors"] = vec![most.clone(); 41].into()
+        }),
+    ];
+    for (name, change) in cases {
+        let error = parse(change).unwrap_err();
+        assert!(
+            matches!(error, DerivationEvidenceError::Field(field) if field == name),
+            "{name}: {error:?}"
+        );
+    }
+    assert!(parse(&|json| json["ancestors"] = vec![most.clone(); 39].into()).is_ok());
+
+    for (blocks, is_read) in [(39, true), (41, false)] {
+        let read = parse(&|json| {
+            let mut l1 = json["derivedFrom"][0].clone();
+            l1["receipts"] = vec!["0x"; 100_000].into();
+            json["derivedFrom"] = vec![l1; blocks].into();
+        });
+        let error = read.map_or_else(|error| format!("{error:?}"), |_| String::new());
+        assert_eq!(error.contains("more than 4000000 receipts"), !is_read);
+        assert_eq!(error.is_empty(), is_read, "{error}");
+    }
+    let error = parse(&|json| json["rollup"]["nothing"] = vec![0; 600_000].into()).unwrap_err();
+    assert!(format!("{error:?}").contains("more than 1048576 bytes"));
+}

@@ -398,6 +398,24 @@ async fn evidence_is_replayed_offline_to_the_same_fault() {
             assert_eq!(told, is_counted, "{length} {list}: {error}");
         }
     }
+    // So are the transactions of blocks, and a configuration is short whatever it says.
+    let mut many = lie.clone();
+    many.transactions = vec![Bytes::new(); 100_001];
+    let many = Bytes::from(many.encode_rlp()).to_string();
+    for name in ["parent", "block"] {
+        let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        json[name] = many.clone().into();
+        let error = L1Evidence::parse(json.to_string().as_bytes()).unwrap_err();
+        assert!(matches!(error, L1EvidenceError::Field(field) if field == name));
+    }
+    for (items, is_read) in [(500_000, true), (600_000, false)] {
+        let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        json["rollup"]["nothing"] = vec![0; items].into();
+        let error = L1Evidence::parse(json.to_string().as_bytes()).err();
+        let error = error.map_or_else(String::new, |error| format!("{error:?}"));
+        assert_eq!(error.is_empty(), is_read, "{error}");
+        assert_eq!(error.contains("more than 1048576 bytes"), !is_read);
+    }
     for change in changes {
         let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
         change(&mut json);
