@@ -117,7 +117,7 @@ impl Batches {
         }
         epochs.start_at(context.safe.origin.number);
         if behind {
-            while stream.next().is_some() {}
+            stream.skip();
             return Found::Nothing;
         }
         if context.is_holocene {
@@ -186,7 +186,7 @@ impl Batches {
     ) -> Found {
         if context.inclusion == context.safe.origin.number {
             // A batch has to name the hash of its L1 origin: none in that block does.
-            while stream.next().is_some() {}
+            stream.skip();
             return Found::Nothing;
         }
         loop {

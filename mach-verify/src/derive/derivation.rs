@@ -45,7 +45,8 @@ pub enum Step<'a> {
 /// every rollup block within it, and the channel that is read with the span that is decoded from it
 /// (100 MB each from Fjord on, 10 MB before). Before Holocene batches that are posted ahead of their
 /// time wait in a queue, which the protocol does not bound: with 1 GB derivation ends
-/// ([`DeriveError::TooFarAhead`]). [`Driver`](super::Driver) has all of it twice while it suspects a
+/// ([`DeriveError::TooFarAhead`]). It also ends with a batch of one block that has more transactions
+/// than any block executes ([`DeriveError::TooManyTransactions`]). [`Driver`](super::Driver) has all of it twice while it suspects a
 /// block.
 ///
 /// Source: <https://specs.optimism.io/protocol/derivation.html>
@@ -192,6 +193,9 @@ impl Derivation {
             let found = self
                 .batches
                 .next(&context, &mut self.epochs, &mut position.stream, behind);
+            if position.stream.has_unread() {
+                return Err(DeriveError::TooManyTransactions(position.block));
+            }
             let (batch, origin) = match found {
                 Found::Batch(batch) => (batch, Origin::Batch),
                 Found::Empty(batch) => (batch, Origin::Empty),

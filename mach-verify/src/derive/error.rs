@@ -88,6 +88,10 @@ pub enum DeriveError {
     /// protocol permits it, and they are not kept.
     #[error("L1 up to block {0} has more batches ahead of their time than are kept")]
     TooFarAhead(BlockRef),
+    /// A batch of one block with more transactions than any block can execute is complete in this L1
+    /// block. The protocol permits it, and it is not read.
+    #[error("L1 block {0} has a batch of more transactions than are read")]
+    TooManyTransactions(BlockRef),
     /// The rules of the rollup are not known.
     #[error("the rules of derivation are not known")]
     Unsupported(#[from] Unsupported),

@@ -6,7 +6,7 @@ use alloy_op_hardforks::OpHardfork;
 use alloy_primitives::{BlockNumber, Bytes};
 
 use super::{
-    Batch, Frame, SpanContext,
+    Batch, BatchError, Frame, SpanContext,
     batch::BatchReader,
     channel_assembler::{ChannelAssembler, in_order},
     channel_bank::{BankRules, ChannelBank},
@@ -72,6 +72,8 @@ pub(super) struct BatchStream {
     batches: Option<BatchReader>,
     /// Whether a disputed batch was skipped in this L1 block.
     has_skipped: bool,
+    /// Whether a batch is too large to be read, so that nothing is known of what follows.
+    has_unread: bool,
 }
 
 impl BatchStream {
@@ -90,6 +92,7 @@ impl BatchStream {
             frames: VecDeque::new(),
             batches: None,
             has_skipped: false,
+            has_unread: false,
         }
     }
 
@@ -117,6 +120,17 @@ impl BatchStream {
         std::mem::take(&mut self.has_skipped)
     }
 
+    /// Whether a batch came that is not read, and may count.
+    pub(super) const fn has_unread(&self) -> bool {
+        self.has_unread
+    }
+
+    /// Reads what is left of the L1 block, none of whose batches counts.
+    pub(super) fn skip(&mut self) {
+        while self.next().is_some() {}
+        self.has_unread = false;
+    }
+
     /// Gives up the channel whose batches are being read.
     pub(super) fn flush(&mut self) {
         self.batches = None;
@@ -140,7 +154,11 @@ impl BatchStream {
                     self.has_skipped |= self.rules.is_delta && !(error.is_whole() && is_last);
                 }
                 // A broken batch ends its channel.
-                Some(Err(_)) | None => {
+                Some(Err(error)) => {
+                    self.has_unread |= error == BatchError::TooManyTransactions;
+                    self.batches = None;
+                }
+                None => {
                     let channel = self.next_channel()?;
                     self.batches = decompress(&channel, self.rules.channel).map(BatchReader::new);
                 }

@@ -106,6 +106,9 @@ pub enum BatchError {
     /// A singular batch is not the list that it has to be.
     #[error("the batch is not valid RLP")]
     Rlp(#[from] alloy_rlp::Error),
+    /// A singular batch has more transactions than are read. op-node reads them.
+    #[error("the batch has too many transactions")]
+    TooManyTransactions,
     /// A number has more than 64 bits.
     #[error("a number has more than 64 bits")]
     Varint,

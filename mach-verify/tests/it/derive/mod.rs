@@ -628,6 +628,43 @@ fn a_span_of_millions_of_blocks_gives_them_one_at_a_time() {
     assert!(matches!(derivation.step(), Ok(Step::Block(block)) if block.number() == 6));
 }
 
+/// A batch of a megabyte, some hundred bytes on L1, with more transactions than any block executes.
+/// op-node reads it, so that nobody is accused by what follows, whatever comes later.
+#[test]
+fn a_batch_of_more_transactions_than_are_read_ends_derivation() {
+    for fork in [OpHardfork::Granite, OpHardfork::Jovian] {
+        let mut world = World::new(fork);
+        let huge = encode::Block {
+            parent_hash: world.l2[0].hash(),
+            epoch: (100, world.l1[0].hash()),
+            timestamp: START + 2,
+            transactions: vec![Bytes::new(); 1_000_001],
+        };
+        let channel = encode::channel(&[encode::singular(&huge)]);
+        assert!(channel.len() < 2_000, "{}", channel.len());
+        world.post(&[data(&frames(1, &channel, 1_000_000))]);
+        world.idle(1);
+        for number in 1..=13 {
+            world.sequence(number / 6, vec![]);
+        }
+        let channel = world.singular(1..=13);
+        world.post(&[data(&frames(2, &channel, 1_000_000))]);
+
+        let mut derivation = world.derivation();
+        let unread = DeriveError::TooManyTransactions(world.l1[1].reference());
+        assert!(!unread.is_transient());
+        for _ in 0..2 {
+            let stop = world.follow(&mut derivation).unwrap_err();
+            assert_eq!(stop, Stop::Error(unread.clone()), "{fork:?}");
+        }
+        // Behind a block whose L1 origin comes later it does not count, and goes on.
+        let start = &world.l2[12];
+        let mut derivation = Derivation::new(world.rollup.clone(), start).unwrap();
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(numbers(&derived), [13], "{fork:?}");
+    }
+}
+
 /// With Granite a channel may suddenly take longer, where it was less than 50 L1 blocks before.
 #[test]
 fn channels_are_looked_for_as_far_back_as_any_time_out_reaches() {
