@@ -15,7 +15,7 @@ use mach_verify::{
     ChainSpec, WitnessMemory,
     derive::{Blob, Driver, DriverError, Finding},
     op::Rollup,
-    source::{BeaconNode, BlobFolder, RecordedBlock, RpcSource, StatelessValidator},
+    source::{BeaconNode, BlobFolder, RecordedBlock, RpcOptions, RpcSource, StatelessValidator},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -71,7 +71,11 @@ async fn derive(args: &DeriveArgs, specs: &Specs) -> eyre::Result<Outcome> {
         L1HeadArg::Finalized => L1Head::Finalized,
     };
     let blocks = Arc::clone(&nodes.source);
-    let blobs = blob_source(args.beacon.as_ref(), args.blobs.as_deref())?;
+    let blobs = blob_source(
+        args.beacon.as_ref(),
+        args.blobs.as_deref(),
+        &args.nodes.options(),
+    )?;
     let driver = Driver::new(rollup, &start, l1, blobs, blocks)?
         .with_head(head)
         .with_executor(executor(&args.nodes, &nodes.spec)?);
@@ -253,9 +257,12 @@ fn explain(error: DriverError) -> eyre::Report {
 pub(crate) fn blob_source(
     beacon: Option<&Url>,
     folder: Option<&Path>,
+    options: &RpcOptions,
 ) -> eyre::Result<Box<dyn BlobSource>> {
     Ok(match (beacon, folder) {
-        (Some(url), _) => Box::new(BeaconNode::new(url.clone()).wrap_err("beacon")?),
+        (Some(url), _) => {
+            Box::new(BeaconNode::with_options(url.clone(), options).wrap_err("beacon")?)
+        }
         (None, Some(folder)) => Box::new(BlobFolder::new(folder)),
         (None, None) => Box::new(NoBlobs),
     })

@@ -154,7 +154,8 @@ impl Work {
         };
         let l1 = self.l1(rules.config.l1_chain_id).await;
         let beacon = rollup.beacon.as_ref().map(|it| &it.0);
-        let blobs: Box<dyn BlobSource> = blob_source(beacon, None)?;
+        let blobs: Box<dyn BlobSource> =
+            blob_source(beacon, None, &self.rpc(&rollup.l1).options())?;
         let driver = Driver::new(rules, behind, l1, blobs, Arc::clone(source))?
             .with_head(head)
             .with_executor(executor(&self.rpc(&rollup.rpc), &self.spec)?);

@@ -1,26 +1,23 @@
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, PoisonError};
 
 use alloy_consensus::Header;
 use alloy_eips::eip4844::{BYTES_PER_BLOB, Blob};
 use alloy_primitives::{B256, Sealed, hex};
 use async_trait::async_trait;
 use mach_core::ports::{BlobSource, SourceError};
-use reqwest::{header::ACCEPT, redirect::Policy};
+use reqwest::{StatusCode, header::ACCEPT};
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::folder::{boxed, malformed};
-use crate::derive::versioned_hash;
+use crate::{
+    derive::versioned_hash,
+    source::{RpcOptions, rpc::http::Server},
+};
 
 /// Longest answer that is read, in bytes: 128 blobs in hexadecimal, and what stands around them.
 const MAX_ANSWER_BYTES: usize = 128 * (2 * BYTES_PER_BLOB + 8 * 1024);
-
-/// How long an answer is waited for.
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A consensus node, asked over the beacon API.
 ///
@@ -30,35 +27,36 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Source: <https://ethereum.github.io/beacon-APIs/>
 #[derive(Debug)]
 pub struct BeaconNode {
-    client: reqwest::Client,
+    server: Server,
     url: Url,
     /// Second of slot 0, and seconds of a slot.
     clock: Mutex<Option<(u64, u64)>>,
 }
 
 impl BeaconNode {
-    /// The node at an HTTP URL.
+    /// The node at an HTTP URL, with the limits of [`RpcOptions::default`].
     ///
     /// Errors: [`SourceError::Backend`].
-    pub fn new(mut url: Url) -> Result<Self, SourceError> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(SourceError::Backend(
-                "the URL is not http:// or https://".into(),
-            ));
-        }
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            // A request that goes elsewhere is a URL that is wrong, and keys may be in it.
-            .redirect(Policy::none())
-            .build()
-            .map_err(backend)?;
+    pub fn new(url: Url) -> Result<Self, SourceError> {
+        Self::with_options(url, &RpcOptions::default())
+    }
+
+    /// The node at an HTTP URL. Of an answer no more is read than 128 blobs take.
+    ///
+    /// Errors: [`SourceError::Backend`].
+    pub fn with_options(mut url: Url, options: &RpcOptions) -> Result<Self, SourceError> {
+        let options = RpcOptions {
+            max_response_bytes: options.max_response_bytes.min(MAX_ANSWER_BYTES),
+            ..options.clone()
+        };
+        let server = Server::new(&url, &options)?;
         // A path is joined to a folder, not to a file.
         if !url.path().ends_with('/') {
             let path = format!("{}/", url.path());
             url.set_path(&path);
         }
         Ok(Self {
-            client,
+            server,
             url,
             clock: Mutex::new(None),
         })
@@ -101,17 +99,20 @@ impl BeaconNode {
             url.query_pairs_mut()
                 .append_pair("versioned_hashes", &hash.to_string());
         }
-        let request = self.client.get(url).header(ACCEPT, "application/json");
-        let response = request.send().await.map_err(backend)?;
-        match response.status().as_u16() {
-            200 => {}
-            404 => return Err(SourceError::NotHeld(block)),
-            status => {
-                let error = format!("the beacon node answers with status {status}");
-                return Err(SourceError::Backend(error.into()));
+        let attempt = || async {
+            let request = self.server.client().get(url.clone());
+            let answer = (self.server)
+                .send(request.header(ACCEPT, "application/json"))
+                .await?;
+            match answer.status {
+                StatusCode::OK => Ok(Some(answer.body)),
+                StatusCode::NOT_FOUND => Ok(None),
+                _ => Err(answer.into_error()),
             }
-        }
-        let body = read(response).await?;
+        };
+        let body = (self.server.retry(attempt).await)
+            .map_err(|error| SourceError::Backend(Box::new(error)))?
+            .ok_or(SourceError::NotHeld(block))?;
         let data: Data<T> =
             serde_json::from_slice(&body).map_err(|error| malformed(block, error))?;
         Ok(data.data)
@@ -180,23 +181,6 @@ impl BlobSource for BeaconNode {
     }
 }
 
-/// The body, unless it is longer than is read.
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, SourceError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(backend)? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(SourceError::Backend("the answer is too large".into()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// URLs of nodes hold keys, which do not belong into logs.
-fn backend(error: reqwest::Error) -> SourceError {
-    SourceError::Backend(Box::new(error.without_url()))
-}
-
 /// The blobs with these hashes, in this order.
 fn pick(
     block: u64,
@@ -244,4 +228,92 @@ struct Spec {
 struct Sidecar {
     blob: String,
     kzg_commitment: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::source::{
+        HttpError,
+        rpc::scripted::{Reply, Scripted},
+    };
+
+    fn data(value: Value) -> Reply {
+        Reply::Json(json!({ "data": value }))
+    }
+
+    /// The L1 block of slot 1, whose blob is of zeros.
+    fn asked() -> (Sealed<Header>, [B256; 1]) {
+        let header = Header {
+            timestamp: 112,
+            ..Default::default()
+        };
+        let hash = versioned_hash(&Blob::default()).unwrap();
+        (Sealed::new(header), [hash])
+    }
+
+    fn node(server: &Scripted, options: &RpcOptions) -> BeaconNode {
+        BeaconNode::with_options(server.url(), options).unwrap()
+    }
+
+    fn busy(line: &str) -> Reply {
+        Reply::Raw(429, vec![line.to_owned()], b"slow down".to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_busy_node_is_asked_again_when_it_says() {
+        let server = Scripted::serve(|number, _| match number {
+            0 => busy("retry-after: 1"),
+            1 => Reply::Cut,
+            2 => data(json!({ "genesis_time": "100" })),
+            3 => data(json!({ "SECONDS_PER_SLOT": "12" })),
+            4 => Reply::Raw(503, vec![], vec![]),
+            _ => data(json!([hex::encode_prefixed([0; BYTES_PER_BLOB])])),
+        })
+        .await;
+        let (header, hashes) = asked();
+        let node = node(&server, &RpcOptions::default());
+        let started = Instant::now();
+        let blobs = node.blobs(&header, &hashes).await.unwrap();
+        assert_eq!(blobs, [Box::<Blob>::default()]);
+        assert!(started.elapsed() >= Duration::from_secs(1));
+        assert_eq!(server.requests(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_hangs_or_stays_busy_is_given_up() {
+        type IsNamed = fn(&HttpError) -> bool;
+        let is_timeout: IsNamed = |error| matches!(error, HttpError::Timeout(_));
+        let is_busy: IsNamed = |error| matches!(error, HttpError::Status { status: 429, .. });
+        let is_large: IsNamed = |error| matches!(error, HttpError::TooLarge(1_000));
+        for (reply, timeout, requests, is_named) in [
+            (Reply::Hang, 300, 1, is_timeout),
+            (busy("x-nothing: 1"), 60_000, 2, is_busy),
+            // An hour is too long.
+            (busy("retry-after: 3600"), 60_000, 1, is_busy),
+            (Reply::Endless, 60_000, 1, is_large),
+        ] {
+            let server = Scripted::serve(move |_, _| reply.clone()).await;
+            let options = RpcOptions {
+                timeout: Duration::from_millis(timeout),
+                retries: 1,
+                max_response_bytes: 1_000,
+                ..Default::default()
+            };
+            let (header, hashes) = asked();
+            let error = (node(&server, &options).blobs(&header, &hashes).await).unwrap_err();
+            assert!(error.is_transient());
+            let SourceError::Backend(cause) = &error else {
+                panic!("{error:?}");
+            };
+            let is_named = cause.downcast_ref().is_some_and(is_named);
+            assert!(is_named, "{error:?}");
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+            assert_eq!(server.requests(), requests);
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! JSON-RPC over HTTP that reads no more, waits no longer and asks no more often than it was told.
+//! HTTP, and JSON-RPC over it, that reads no more, waits no longer and asks no more often than it was
+//! told.
 
 use std::{
     sync::Arc,
@@ -12,7 +13,7 @@ use alloy_transport::{TransportError, TransportErrorKind, TransportFut};
 use backon::{ExponentialBuilder, Retryable};
 use mach_core::ports::SourceError;
 use reqwest::{
-    StatusCode,
+    RequestBuilder, StatusCode,
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
@@ -102,59 +103,84 @@ impl HttpError {
 }
 
 pub(super) fn client(url: Url, options: &RpcOptions) -> Result<RpcClient, SourceError> {
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(SourceError::Backend(
-            "the URL is not http:// or https://".into(),
-        ));
-    }
     let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    let client = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
-        .timeout(options.timeout)
-        // A request that goes elsewhere is a URL that is wrong, and keys may be in it.
-        .redirect(Policy::none())
-        .build()
-        .map_err(|error| SourceError::Backend(Box::new(error)))?;
-    let http = Http(Arc::new(Node {
-        client,
-        url,
-        places: Semaphore::new(
-            options
-                .concurrent_requests
-                .get()
-                .min(Semaphore::MAX_PERMITS),
-        ),
-        rate: Mutex::new(None),
-        options: options.clone(),
-    }));
+    let server = Server::new(&url, options)?;
+    let http = Http(Arc::new(Node { server, url }));
     Ok(RpcClient::new(http, is_local))
 }
 
-/// An alloy transport to one node.
-#[derive(Clone, Debug)]
-struct Http(Arc<Node>);
-
+/// Who is asked over HTTP, as its options say.
 #[derive(Debug)]
-struct Node {
+pub(in crate::source) struct Server {
     client: reqwest::Client,
-    url: Url,
     places: Semaphore,
     /// Made when it is first needed, since its clock is the runtime's.
     rate: Mutex<Option<RateLimit<Turn>>>,
     options: RpcOptions,
 }
 
-impl Node {
-    /// Sends until there is an answer, or none is to be expected.
-    async fn send(&self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
-        let body = serde_json::to_vec(&packet).map_err(TransportError::ser_err)?;
+/// What came back.
+#[derive(Debug)]
+pub(in crate::source) struct Answer {
+    pub(in crate::source) status: StatusCode,
+    retry_after: Option<Duration>,
+    pub(in crate::source) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The status as an error.
+    pub(in crate::source) fn into_error(self) -> HttpError {
+        HttpError::Status {
+            status: self.status.as_u16(),
+            retry_after: self.retry_after,
+            body: shorten(&self.body),
+        }
+    }
+}
+
+impl Server {
+    /// The server of this URL.
+    ///
+    /// Errors: [`SourceError::Backend`].
+    pub(in crate::source) fn new(url: &Url, options: &RpcOptions) -> Result<Self, SourceError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(SourceError::Backend(
+                "the URL is not http:// or https://".into(),
+            ));
+        }
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
+            .timeout(options.timeout)
+            // A request that goes elsewhere is a URL that is wrong, and keys may be in it.
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| SourceError::Backend(Box::new(error)))?;
+        let places = options.concurrent_requests.get();
+        Ok(Self {
+            client,
+            places: Semaphore::new(places.min(Semaphore::MAX_PERMITS)),
+            rate: Mutex::new(None),
+            options: options.clone(),
+        })
+    }
+
+    /// What requests are made with.
+    pub(in crate::source) const fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Tries until there is an answer, or none is to be expected.
+    pub(in crate::source) async fn retry<T, F: Future<Output = Result<T, HttpError>>>(
+        &self,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, HttpError> {
         let (first, longest) = RETRY_DELAYS;
         let delays = ExponentialBuilder::default()
             .with_min_delay(first)
             .with_max_delay(longest)
             .with_max_times(self.options.retries)
             .with_jitter();
-        (|| self.attempt(&packet, body.clone()))
+        attempt
             .retry(delays)
             .when(HttpError::is_passing)
             .adjust(|error, delay| match error.retry_after() {
@@ -163,59 +189,24 @@ impl Node {
             })
             .notify(|error, delay| debug!(%error, ?delay, "request is sent again"))
             .await
-            .map_err(TransportErrorKind::custom)
     }
 
-    async fn attempt(
+    /// Sends one request, when it is its turn.
+    pub(in crate::source) async fn send(
         &self,
-        packet: &RequestPacket,
-        body: Vec<u8>,
-    ) -> Result<ResponsePacket, HttpError> {
+        request: RequestBuilder,
+    ) -> Result<Answer, HttpError> {
         // Nobody closes the semaphore.
         let _place = self.places.acquire().await;
         self.turn().await;
         let timeout = self.options.timeout;
-        let response = (self.client)
-            .post(self.url.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| HttpError::from_reqwest(error, timeout))?;
-        let status = response.status();
-        let retry_after = retry_after(&response);
-        let body = self.read(response).await?;
-        // Errors of JSON-RPC come with a status of success, or as JSON with another.
-        let answer = match parse(&body, packet.len()) {
-            Ok(answer) if status != StatusCode::TOO_MANY_REQUESTS => answer,
-            Err(source) if status.is_success() => {
-                let body = shorten(&body);
-                return Err(HttpError::NotJsonRpc { source, body });
-            }
-            _ => {
-                return Err(HttpError::Status {
-                    status: status.as_u16(),
-                    retry_after,
-                    body: shorten(&body),
-                });
-            }
-        };
-        if let Some(limited) = (answer.iter_errors())
-            // What is not there yet is no reason to ask at once again.
-            .find(|error| error.is_retry_err() && error.message != "header not found")
-        {
-            let message = limited.message.chars().take(SHOWN).collect();
-            return Err(HttpError::RateLimited(message));
-        }
-        match (packet, &answer) {
-            // An error may be about a request whose id the node could not read.
-            (RequestPacket::Single(request), ResponsePacket::Single(response))
-                if response.id != *request.id() && response.payload.is_success() =>
-            {
-                Err(HttpError::WrongId)
-            }
-            _ => Ok(answer),
-        }
+        let sent = request.send().await;
+        let response = sent.map_err(|error| HttpError::from_reqwest(error, timeout))?;
+        Ok(Answer {
+            status: response.status(),
+            retry_after: retry_after(&response),
+            body: self.read(response).await?,
+        })
     }
 
     /// Waits until the rate permits another request.
@@ -243,6 +234,62 @@ impl Node {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+/// An alloy transport to one node.
+#[derive(Clone, Debug)]
+struct Http(Arc<Node>);
+
+#[derive(Debug)]
+struct Node {
+    server: Server,
+    url: Url,
+}
+
+impl Node {
+    async fn send(&self, packet: RequestPacket) -> Result<ResponsePacket, TransportError> {
+        let body = serde_json::to_vec(&packet).map_err(TransportError::ser_err)?;
+        let attempt = || self.attempt(&packet, body.clone());
+        let answer = self.server.retry(attempt).await;
+        answer.map_err(TransportErrorKind::custom)
+    }
+
+    async fn attempt(
+        &self,
+        packet: &RequestPacket,
+        body: Vec<u8>,
+    ) -> Result<ResponsePacket, HttpError> {
+        let request = (self.server.client())
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body);
+        let answer = self.server.send(request).await?;
+        // Errors of JSON-RPC come with a status of success, or as JSON with another.
+        let answer = match parse(&answer.body, packet.len()) {
+            Ok(parsed) if answer.status != StatusCode::TOO_MANY_REQUESTS => parsed,
+            Err(source) if answer.status.is_success() => {
+                let body = shorten(&answer.body);
+                return Err(HttpError::NotJsonRpc { source, body });
+            }
+            _ => return Err(answer.into_error()),
+        };
+        if let Some(limited) = (answer.iter_errors())
+            // What is not there yet is no reason to ask at once again.
+            .find(|error| error.is_retry_err() && error.message != "header not found")
+        {
+            let message = limited.message.chars().take(SHOWN).collect();
+            return Err(HttpError::RateLimited(message));
+        }
+        match (packet, &answer) {
+            // An error may be about a request whose id the node could not read.
+            (RequestPacket::Single(request), ResponsePacket::Single(response))
+                if response.id != *request.id() && response.payload.is_success() =>
+            {
+                Err(HttpError::WrongId)
+            }
+            _ => Ok(answer),
+        }
     }
 }
 

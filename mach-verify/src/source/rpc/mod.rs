@@ -3,7 +3,7 @@
 mod block;
 mod call;
 mod cross;
-mod http;
+pub(super) mod http;
 mod l1;
 mod op_node;
 mod options;
