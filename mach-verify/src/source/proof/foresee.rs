@@ -8,12 +8,16 @@ use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
+use alloy_op_hardforks::OpHardforks;
 use alloy_primitives::{Address, B256, U256, address, b256, map::AddressSet};
 use mach_core::L2Block;
 use op_alloy_consensus::OpTxEnvelope;
 
 use super::Wanted;
-use crate::{ChainSpec, execute::MESSAGE_PASSER};
+use crate::{
+    ChainSpec,
+    execute::{self, MESSAGE_PASSER},
+};
 
 /// Contracts that every block of a rollup reads or pays: the L1 attributes, and the vaults of base
 /// fee, L1 fee and operator fee. The sequencer's vault is the beneficiary.
@@ -41,8 +45,18 @@ const PROXY_SLOTS: [B256; 5] = [
 /// Most slots, and most addresses, that are asked for because one code names them.
 const MAX_NAMED: usize = 32;
 
-/// Wants what the transactions name, and answers who sends them.
-pub(super) fn from_block(spec: &ChainSpec, block: &L2Block, wanted: &mut Wanted) -> AddressSet {
+/// What is known of the transactions before they are executed.
+#[derive(Debug, Default)]
+pub(super) struct Foreseen {
+    pub(super) senders: AddressSet,
+    /// Their gas limits together.
+    gas: u64,
+    /// The gas limits of those that take nothing from the block's.
+    free_gas: u64,
+}
+
+/// Wants what the transactions name, and answers who sends them, with how much gas.
+pub(super) fn from_block(spec: &ChainSpec, block: &L2Block, wanted: &mut Wanted) -> Foreseen {
     wanted.account(block.header.beneficiary);
     let system = [
         BEACON_ROOTS_ADDRESS,
@@ -62,20 +76,42 @@ pub(super) fn from_block(spec: &ChainSpec, block: &L2Block, wanted: &mut Wanted)
     for withdrawal in block.withdrawals.iter().flatten() {
         wanted.account(withdrawal.address);
     }
-    let mut senders = AddressSet::default();
+    let is_regolith = spec.is_regolith_active_at_timestamp(block.header.timestamp);
+    let mut foreseen = Foreseen::default();
     for bytes in &block.transactions {
-        let sender = if let Ok(transaction) = OpTxEnvelope::decode_2718_exact(bytes) {
-            from_transaction(&transaction, wanted);
-            sender(&transaction, wanted)
+        if let Ok(transaction) = OpTxEnvelope::decode_2718_exact(bytes) {
+            let is_free = matches!(&transaction, OpTxEnvelope::Deposit(deposit)
+                if deposit.is_system_transaction && !is_regolith);
+            foreseen.add(&transaction, is_free, wanted);
         } else if let Ok(transaction) = EthereumTxEnvelope::<TxEip4844>::decode_2718_exact(bytes) {
-            from_transaction(&transaction, wanted);
-            sender(&transaction, wanted)
-        } else {
-            None
-        };
-        senders.extend(sender);
+            foreseen.add(&transaction, false, wanted);
+        }
     }
-    senders
+    foreseen
+}
+
+impl Foreseen {
+    /// Most gas that executing `block` uses.
+    pub(super) fn gas(&self, block: &L2Block) -> u64 {
+        let of_block = self.gas.min(block.header.gas_limit);
+        of_block.saturating_add(self.free_gas).min(execute::MAX_GAS)
+    }
+
+    fn add<T: SignerRecoverable + Transaction>(
+        &mut self,
+        transaction: &T,
+        is_free: bool,
+        wanted: &mut Wanted,
+    ) {
+        from_transaction(transaction, wanted);
+        self.senders.extend(sender(transaction, wanted));
+        let gas = if is_free {
+            &mut self.free_gas
+        } else {
+            &mut self.gas
+        };
+        *gas = gas.saturating_add(transaction.gas_limit());
+    }
 }
 
 fn sender<T: SignerRecoverable + Transaction>(

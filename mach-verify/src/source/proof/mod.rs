@@ -20,10 +20,13 @@ mod wanted;
 use std::{collections::BTreeMap, fmt::Debug};
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, BlockNumber, Bytes, Sealed, U256, keccak256, map::AddressSet};
+use alloy_primitives::{Address, BlockNumber, Bytes, Sealed, U256, keccak256};
 use mach_core::L2Block;
 
-use self::guess::{Guess, Guesses};
+use self::{
+    foresee::Foreseen,
+    guess::{Guess, Guesses},
+};
 use crate::{
     ChainSpec, ExecuteError, Witness,
     execute::{self, Stop},
@@ -49,6 +52,11 @@ const MAX_BYTES: usize = 512 * 1024 * 1024;
 const MAX_NODE_BYTES: usize = 2048;
 /// Longest code that is kept: ten times what Ethereum permits.
 const MAX_CODE_BYTES: usize = 256 * 1024;
+
+/// Most gas that all passes may use together: eight times that of one execution.
+const MAX_GAS: u64 = 8 * execute::MAX_GAS;
+/// Gas that is left to the truth. Passes on bold guesses only save rounds.
+const MAX_TRUE_GAS: u64 = MAX_GAS / 2;
 
 /// Most searches for a key below a sibling, each of seconds.
 const MAX_SEARCHES: usize = 4;
@@ -89,8 +97,8 @@ pub(crate) enum GatherError {
     /// Every round wants more.
     #[error("more than {MAX_ROUNDS} rounds of reads that depend on each other")]
     Rounds,
-    /// It wants, or the node sends, more than any block needs.
-    #[error("more than {MAX_KEYS} keys, or {MAX_BYTES} bytes, for one block")]
+    /// It wants, or the node sends, more than any block needs, or executing it takes more.
+    #[error("more than {MAX_KEYS} keys, {MAX_BYTES} bytes, or {MAX_GAS} gas, for one block")]
     TooMuch,
 }
 
@@ -101,7 +109,8 @@ pub(crate) struct Gatherer {
     block: L2Block,
     /// The block with room for guesses that take more gas than the truth.
     roomy: L2Block,
-    senders: AddressSet,
+    foreseen: Foreseen,
+    gas_left: u64,
     store: MemoryStore,
     headers: BTreeMap<BlockNumber, Bytes>,
     asked: Wanted,
@@ -124,12 +133,13 @@ impl Gatherer {
             ..block.clone()
         };
         let mut noticed = Wanted::default();
-        let senders = foresee::from_block(&spec, &block, &mut noticed);
+        let foreseen = foresee::from_block(&spec, &block, &mut noticed);
         Self {
             spec,
             block,
             roomy,
-            senders,
+            foreseen,
+            gas_left: MAX_GAS,
             store: MemoryStore::new(),
             headers: BTreeMap::new(),
             asked: Wanted::default(),
@@ -247,6 +257,8 @@ impl Gatherer {
         if self.rounds == 1 {
             return Ok(Step::Ask(self.ask(Wanted::default())?));
         }
+        let gas_left = self.gas_left.checked_sub(self.foreseen.gas(&self.block));
+        self.gas_left = gas_left.ok_or(GatherError::TooMuch)?;
         let ancestry = self.ancestry()?;
         let recorder = Recorder::new(&self.store);
         let truth = self.pass(&ancestry, &recorder, &self.block, Guesses::NOTHING);
@@ -266,8 +278,8 @@ impl Gatherer {
                 (Some(error), None) => Err(GatherError::NotProven(error)),
             };
         }
-        for guesses in Guesses::BOLD {
-            let bold = self.pass(&ancestry, &self.store, &self.roomy, guesses);
+        for guesses in self.guesses() {
+            let bold = self.pass(&ancestry, &self.store, &self.roomy, *guesses);
             if wanted.count() + bold.wanted.count() <= MAX_GUESSED_KEYS {
                 wanted.add(bold.wanted);
             }
@@ -293,6 +305,18 @@ impl Gatherer {
         Ok(Step::Ask(self.ask(wanted)?))
     }
 
+    /// The guesses that there is gas for, all or none.
+    fn guesses(&mut self) -> &'static [Guesses] {
+        let gas = self.foreseen.gas(&self.roomy) * Guesses::BOLD.len() as u64;
+        match self.gas_left.checked_sub(gas) {
+            Some(left) if left >= MAX_TRUE_GAS => {
+                self.gas_left = left;
+                &Guesses::BOLD
+            }
+            _ => &[],
+        }
+    }
+
     /// One execution of `block`, with `guesses` in the place of what is unknown.
     fn pass<S: StateStore + Debug>(
         &self,
@@ -303,7 +327,7 @@ impl Gatherer {
     ) -> guess::Notes {
         let state = TrieState::new(store, ancestry.state_root)
             .with_block_hashes(ancestry.block_hashes.clone());
-        let mut guess = Guess::new(state, guesses, &self.asked, &self.senders);
+        let mut guess = Guess::new(state, guesses, &self.asked, &self.foreseen.senders);
         let outcome = execute::execute(&self.spec, block, None, &mut guess, &Watch::default());
         let mut notes = guess.into_notes();
         if let Err(Stop::State(error)) = outcome {

@@ -1,13 +1,14 @@
 use std::{path::PathBuf, sync::Mutex};
 
 use alloy_consensus::{EthereumTxEnvelope, Header, TxEip4844};
-use alloy_eips::eip2718::Decodable2718;
+use alloy_eips::eip2718::{Decodable2718, Encodable2718};
+use alloy_op_hardforks::OpHardfork;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Sealed, U64, U256, keccak256};
 use mach_core::{
     Assurance, L2Block, Verdict,
     ports::{L2Source, SourceError},
 };
-use op_alloy_consensus::OpTxEnvelope;
+use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use serde_json::{Value, json};
 
 use super::{GatherError, Gatherer, Step, Wanted};
@@ -370,4 +371,107 @@ fn a_guess_runs_on_a_few_times_the_gas_of_the_block() {
     };
     assert_eq!(gas_limit(30_000_000), 120_000_000);
     assert_eq!(gas_limit(u64::MAX), execute::MAX_GAS);
+}
+
+/// A gatherer for a block with these deposits, that has been given the parent.
+fn gatherer_of(spec: ChainSpec, gas_limit: u64, deposits: &[TxDeposit]) -> Gatherer {
+    let parent = Header::default();
+    let header = Header {
+        number: 1,
+        timestamp: 1,
+        parent_hash: parent.hash_slow(),
+        gas_limit,
+        ..Default::default()
+    };
+    let transactions = (deposits.iter()).map(|deposit| deposit.encoded_2718().into());
+    let block = L2Block::new(901, header, transactions.collect());
+    let mut gatherer = Gatherer::new(spec, block);
+    assert!(gatherer.add_parent(Some(parent)));
+    gatherer
+}
+
+/// A round is one pass for the truth and six that save rounds, and each may take all the gas that the
+/// block names: what a block costs together is bounded, and the truth has half of it for itself.
+#[test]
+fn gas_of_all_rounds_is_bounded() {
+    let deposit = |gas_limit, is_system_transaction| TxDeposit {
+        gas_limit,
+        is_system_transaction,
+        ..Default::default()
+    };
+    const LARGE: u64 = execute::MAX_GAS;
+    let bedrock = alloy_hardforks::ForkCondition::Block(0);
+    let bedrock = ChainSpec::optimism(901).with_op_fork(OpHardfork::Bedrock, bedrock);
+    let canyon = ChainSpec::optimism(901).with_op_forks_from_genesis(OpHardfork::Canyon);
+    for (spec, gas_limit, deposits, true_gas, bold_gas) in [
+        (&canyon, 30_000_000, vec![], 0, 0),
+        (
+            &canyon,
+            30_000_000,
+            vec![deposit(1_000_000, false); 2],
+            2_000_000,
+            2_000_000,
+        ),
+        // However much they name, a block has its gas limit, and a bold pass four times that.
+        (
+            &canyon,
+            30_000_000,
+            vec![deposit(u64::MAX, false); 2],
+            30_000_000,
+            120_000_000,
+        ),
+        (
+            &canyon,
+            30_000_000,
+            vec![deposit(u64::MAX, true)],
+            30_000_000,
+            120_000_000,
+        ),
+        (
+            &canyon,
+            u64::MAX,
+            vec![deposit(LARGE / 2, false)],
+            LARGE / 2,
+            LARGE / 2,
+        ),
+        (
+            &canyon,
+            u64::MAX,
+            vec![deposit(u64::MAX, false)],
+            LARGE,
+            LARGE,
+        ),
+        // But for what the system has before Regolith.
+        (
+            &bedrock,
+            30_000_000,
+            vec![deposit(LARGE, true)],
+            LARGE,
+            LARGE,
+        ),
+    ] {
+        let mut gatherer = gatherer_of(spec.clone(), gas_limit, &deposits);
+        let costs = [&gatherer.block, &gatherer.roomy].map(|it| gatherer.foreseen.gas(it));
+        assert_eq!(costs, [true_gas, bold_gas], "{deposits:?}");
+        assert_eq!(gatherer.gas_left, 8 * LARGE);
+
+        let mut left = gatherer.gas_left;
+        for _ in 0..10 {
+            let is_bold = left >= 6 * bold_gas + 4 * LARGE;
+            assert_eq!(gatherer.guesses().len(), if is_bold { 6 } else { 0 });
+            left -= if is_bold { 6 * bold_gas } else { 0 };
+            assert_eq!(gatherer.gas_left, left);
+        }
+        assert!(left >= 4 * LARGE);
+    }
+
+    // Every round takes its part, until nothing is left.
+    let mut gatherer = gatherer_of(canyon, u64::MAX, &[deposit(u64::MAX, false)]);
+    assert!(matches!(gatherer.step(), Ok(Step::Ask(_))));
+    for left in (0..8).rev() {
+        let step = gatherer.step();
+        assert!(!matches!(step, Err(GatherError::TooMuch)), "{step:?}");
+        assert_eq!(gatherer.gas_left, left * LARGE);
+    }
+    assert!(matches!(gatherer.step(), Err(GatherError::TooMuch)));
 }
