@@ -665,6 +665,43 @@ fn a_batch_of_more_transactions_than_are_read_ends_derivation() {
     }
 }
 
+/// What the L1 block that activates Holocene does to what waits: frames, channels and batches from
+/// before it are discarded, and what comes from then on counts by the new rules.
+///
+/// Source: <https://specs.optimism.io/protocol/holocene/derivation.html#activation>
+#[test]
+fn what_waits_when_holocene_activates_is_lost() {
+    // Under Granite the channel is completed by L1 block 103, and the batches of 7 to 12 wait.
+    for (holocene, counts) in [(None, [4, 8]), (Some(103), [0, 6])] {
+        let mut world = World::new(OpHardfork::Granite);
+        if let Some(block) = holocene {
+            let at = alloy_hardforks::ForkCondition::Timestamp(START + 12 * (block - 100));
+            world.rollup.l2 = (world.rollup.l2).with_op_fork(OpHardfork::Holocene, at);
+        }
+        world.idle(1);
+        for number in 1..=12_u64 {
+            world.sequence(usize::from(number >= 6), vec![transaction(number)]);
+        }
+        let open = frames(1, &world.singular(1..=4), 100);
+        let waiting = frames(2, &world.singular(7..=12), 1_000_000);
+        assert!(open.len() > 1);
+        let mut derivation = world.derivation();
+        world.post(&[data(&open[..1]), data(&waiting)]);
+        assert_eq!(world.follow(&mut derivation).unwrap().len(), 0);
+        world.post(&[data(&open[1..])]);
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(derived.len(), counts[0], "{holocene:?}");
+        let again = frames(3, &world.singular(1..=6), 1_000_000);
+        world.post(&[data(&again)]);
+        let derived = world.follow(&mut derivation).unwrap();
+        assert_eq!(derived.len(), counts[1], "{holocene:?}");
+        let rest = frames(4, &world.singular(7..=12), 1_000_000);
+        world.post(&[data(&rest)]);
+        world.follow(&mut derivation).unwrap();
+        assert_eq!(derivation.head(), world.l2[12].reference(), "{holocene:?}");
+    }
+}
+
 /// With Granite a channel may suddenly take longer, where it was less than 50 L1 blocks before.
 #[test]
 fn channels_are_looked_for_as_far_back_as_any_time_out_reaches() {
