@@ -26,7 +26,8 @@ pub use health::EndpointHealth;
 /// Endpoints of one chain, of which so many have to agree.
 ///
 /// Blocks, headers and heads are what enough endpoints say. An endpoint that lags, fails, hangs or
-/// lies is outvoted: as long as enough others agree it costs nothing but a moment. If too few have
+/// lies is outvoted: as long as enough others agree it costs nothing but a moment, and the memory for one
+/// answer, whose bytes and lists are bounded. If too few have
 /// a block yet, it is [`SourceError::NotYet`](mach_core::ports::SourceError::NotYet); who says something else than the quorum is kept as a
 /// [`Disagreement`] and logged. Witnesses and receipts prove themselves, so any endpoint will do: those
 /// that work are asked first, and share the witnesses.
