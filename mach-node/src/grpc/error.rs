@@ -69,6 +69,7 @@ pub(super) fn to_status(error: &AggregateError) -> Status {
         AggregateError::TooLate(digest) => (Code::OutOfRange, Kind::TooLate(digest.to_vec())),
         AggregateError::Full(limit) => (Code::ResourceExhausted, Kind::Full(*limit as u64)),
         AggregateError::Busy => (Code::ResourceExhausted, Kind::Busy(empty)),
+        AggregateError::Standby => (Code::Unavailable, Kind::Standby(empty)),
         AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum,
             reference_block,
@@ -115,6 +116,7 @@ fn named(status: &Status) -> Option<AggregateError> {
         Kind::TooLate(digest) => AggregateError::TooLate(word(digest)?),
         Kind::Full(limit) => AggregateError::Full(limit.try_into().ok()?),
         Kind::Busy(_) => AggregateError::Busy,
+        Kind::Standby(_) => AggregateError::Standby,
         Kind::UnknownQuorum(unknown) => AggregateError::Registry(RegistryError::UnknownQuorum {
             quorum: unknown.quorum.try_into().ok()?,
             reference_block: unknown.reference_block,
@@ -141,6 +143,8 @@ mod tests {
             AggregateError::Expired(B256::repeat_byte(4)),
             AggregateError::TooLate(B256::repeat_byte(5)),
             AggregateError::Full(9),
+            AggregateError::Busy,
+            AggregateError::Standby,
             AggregateError::Registry(RegistryError::UnknownQuorum {
                 quorum: 1,
                 reference_block: 2,

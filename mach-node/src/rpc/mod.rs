@@ -9,7 +9,8 @@
 //! itself: it is the operator's, of this statement, for this service manager, or it is refused; sent
 //! again, it changes nothing.
 //!
-//! The code of an error says whether a later try may succeed (2) or not (1), and `data.kind` which
+//! The code of an error says what becomes of the statement: it will not be taken (1), a later try may
+//! succeed (2), or it comes too late and nothing is wrong with it (3), which is no refusal. `data.kind` says which
 //! [`AggregateError`](mach_core::ports::AggregateError) it is. Causes stay in the aggregator's log.
 
 mod api;
