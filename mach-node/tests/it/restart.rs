@@ -107,7 +107,6 @@ async fn what_is_confirmed_stays_confirmed() {
     assert!(silent.certificates().is_empty());
 }
 
-/// There is nothing left of the round but its certificate.
 /// Who signed what, on the dashboard: a restart changes nothing of it.
 #[tokio::test]
 async fn closed_rounds_are_shown_after_a_restart() {
