@@ -129,6 +129,9 @@ impl<S: Scheme> Aggregator<S> {
             }
         };
         work.unrecorded.extend(counted.new.iter().copied());
+        if is_closed && !work.is_closed {
+            self.look_at_row(round, work).await;
+        }
         let recorded = self.record(round, work, &mut counted).await;
         if let Err(error) = recorded {
             return self.fail(round, batch, &counted, error);
@@ -158,6 +161,19 @@ impl<S: Scheme> Aggregator<S> {
         let made = work.certificate.as_ref().map(|(_, made)| *made);
         made.filter(|_| counted.is_better_possible)
             .map(|made| made + EXTEND_EVERY)
+    }
+
+    /// Takes the row as it is by now: the round may have become too old while its certificate was on its way to
+    /// L1, and have been closed without its confirmation.
+    async fn look_at_row(&self, round: &OpenRound<S>, work: &mut Work<S>) {
+        // What the store does not tell is seen when it is written.
+        let row = self.0.ledger.row(&round.digest()).await.ok().flatten();
+        if let Some(row) = row.filter(|it| round.is_copy_of(&it.round))
+            && row.round.on_l1_since().is_none()
+            && !row.round.is_leaving
+        {
+            work.row = Some(row.bytes);
+        }
     }
 
     /// Makes durable what is not.
@@ -317,7 +333,8 @@ impl<S: Scheme> Aggregator<S> {
             let Some(row) = &work.row else {
                 return Ok(false);
             };
-            let recorded = self.0.ledger.close(&digest, row, &closed, closing).await;
+            let ledger = &self.0.ledger;
+            let recorded = ledger.close::<S>(&digest, row, &closed, closing).await;
             match recorded.map_err(super::unstored)? {
                 Recorded::Durable | Recorded::Beside => {
                     work.row = Some(closed.encode().map_err(super::unstored)?);

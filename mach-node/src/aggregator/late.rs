@@ -215,9 +215,8 @@ impl<S: Scheme> Shared<S> {
 
     /// Makes a round of what its certificate says.
     async fn adopt(&self, digest: &B256, round: StoredRound) -> Result<StoredRow, AggregateError> {
-        let bytes = round.encode().map_err(unstored)?;
         match self.ledger.adopt(digest, &round).await.map_err(unstored)? {
-            Recorded::Durable | Recorded::Beside => Ok(StoredRow { round, bytes }),
+            Recorded::Durable | Recorded::Beside => StoredRow::new(round).map_err(unstored),
             Recorded::NotLeading => Err(AggregateError::Standby),
             // Somebody was faster: it is looked at once more.
             Recorded::Elsewise => Err(AggregateError::Expired(*digest)),

@@ -5,7 +5,7 @@ mod stored;
 mod told;
 mod watched;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use alloy_primitives::B256;
 use mach_core::{Certificate, Curve, Domain, G1Bytes, OperatorId};
@@ -52,7 +52,7 @@ pub(super) struct Batch<'a, C: Curve> {
 /// What becomes of a round when it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Closing {
-    /// Whether the certificate that is kept has all of its signatures, which go then.
+    /// Whether its signatures go that the certificate has, which is kept.
     pub(super) is_covered: bool,
     /// Height of L1 at which its confirmation is looked at again.
     pub(super) look_again: Option<u64>,
@@ -249,7 +249,7 @@ impl Ledger {
 
     /// Keeps a round as closed. Its signatures have done what they were for, if the certificate has
     /// them.
-    pub(super) async fn close(
+    pub(super) async fn close<C: Curve>(
         &self,
         digest: &B256,
         row: &[u8],
@@ -269,7 +269,7 @@ impl Ledger {
             (closing.look_again).map(|height| self.height(Kept::Confirmation, height, digest)),
         );
         match self.write(changes).await? {
-            Recorded::Durable if closing.is_covered => self.settle(digest, round).await,
+            Recorded::Durable if closing.is_covered => self.settle::<C>(digest, round).await,
             recorded => Ok(recorded),
         }
     }
@@ -288,67 +288,74 @@ impl Ledger {
         self.write(changes).await
     }
 
-    /// Has a round go on in other terms, with all its signatures.
-    pub(super) async fn renew(
+    /// Has an open round go on as it is in `to`, with all its signatures.
+    pub(super) async fn replace(
         &self,
         digest: &B256,
         row: &[u8],
-        renewed: &StoredRow,
+        to: &StoredRow,
     ) -> Result<Recorded, StoreError> {
         let change = Change {
             expected: Expected::Value(row.to_vec()),
-            ..put(Table::Rounds, digest.to_vec(), renewed.bytes.clone())
+            ..put(Table::Rounds, digest.to_vec(), to.bytes.clone())
         };
         self.write(vec![change]).await
     }
 
-    /// Removes a round with its signatures, whichever part of it is there.
+    /// Removes a round that is leaving, with its signatures. What a crash leaves of it is found again: the
+    /// row itself goes last.
     pub(super) async fn forget(
         &self,
         digest: &B256,
-        row: &StoredRow,
+        leaving: &StoredRow,
     ) -> Result<Recorded, StoreError> {
-        // Nothing more is taken for a round that leaves, and what a crash leaves of it is found again:
-        // the row itself goes last.
-        let leaving = StoredRound {
-            is_leaving: true,
-            ..row.round.clone()
-        }
-        .encode()?;
-        let change = Change {
-            expected: Expected::Value(row.bytes.clone()),
-            ..put(Table::Rounds, digest.to_vec(), leaving.clone())
-        };
-        match self.write(vec![change]).await? {
-            Recorded::Durable => {}
-            other => return Ok(other),
-        }
-        match self.settle(digest, &row.round).await? {
+        let prefix = leaving.round.signatures(digest);
+        match self.remove_signatures(&prefix, &BTreeSet::new()).await? {
             Recorded::Durable => {}
             other => return Ok(other),
         }
         let gone = Change {
-            expected: Expected::Value(leaving),
+            expected: Expected::Value(leaving.bytes.clone()),
             ..remove(Table::Rounds, digest.to_vec())
         };
         let unconfirmed = remove(Table::Unconfirmed, self.digest_key(digest));
         self.write(vec![gone, unconfirmed]).await
     }
 
-    /// Removes what is left of the signatures of a round.
-    pub(super) async fn settle(
+    /// Removes what is left of the signatures of a closed round, but for those that its certificate lacks: a
+    /// late one is acknowledged before it is in a certificate.
+    pub(super) async fn settle<C: Curve>(
         &self,
         digest: &B256,
         round: &StoredRound,
     ) -> Result<Recorded, StoreError> {
-        self.remove_signatures(&round.signatures(digest)).await
+        let certificate = self.certificate::<C>(digest).await?;
+        let absent = certificate.map_or_else(Vec::new, |it| it.non_signers);
+        let absent = absent.into_iter().map(|it| it.id).collect();
+        let prefix = round.signatures(digest);
+        self.remove_signatures(&prefix, &absent).await
     }
 
-    async fn remove_signatures(&self, prefix: &[u8]) -> Result<Recorded, StoreError> {
+    /// Removes signatures whose keys begin with `prefix`; those of `kept` stay, if it ends before the operator.
+    async fn remove_signatures(
+        &self,
+        prefix: &[u8],
+        kept: &BTreeSet<OperatorId>,
+    ) -> Result<Recorded, StoreError> {
+        let is_kept = |key: &Vec<u8>| {
+            let operator = key.get(prefix.len()..).and_then(<[u8]>::first_chunk);
+            operator.is_some_and(|it: &[u8; WORD]| kept.contains(&OperatorId(it.into())))
+        };
+        let mut after = None;
         loop {
-            let (page, _) = self.page(prefix, None).await?;
-            if page.is_empty() {
+            let (mut page, last) = self.page(prefix, after.as_deref()).await?;
+            let Some(last) = last else {
                 return Ok(Recorded::Durable);
+            };
+            after = Some(last);
+            page.retain(|key| !is_kept(key));
+            if page.is_empty() {
+                continue;
             }
             let signatures = page.into_iter().map(|key| remove(Table::Signatures, key));
             match self.write(signatures.collect()).await? {

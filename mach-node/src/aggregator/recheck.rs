@@ -214,7 +214,8 @@ impl<S: Scheme> Aggregator<S> {
         let ledger = &self.0.ledger;
         let next = look_again(since, head, self.0.config.confirmations);
         if next.is_none() && row.round.is_lasting() && is_covered {
-            let _ = (ledger.settle(&due.digest, &row.round).await).map_err(unstored)?;
+            let settled = ledger.settle::<S>(&due.digest, &row.round).await;
+            let _ = settled.map_err(unstored)?;
         }
         ledger.looked(due, next).await.map_err(unstored)
     }
@@ -233,8 +234,8 @@ impl<S: Scheme> Aggregator<S> {
             is_covered: false,
             look_again,
         };
-        let recorded = ledger.close(&due.digest, &row.bytes, closed, closing).await;
-        let recorded = recorded.map_err(unstored)?;
+        let recorded = ledger.close::<S>(&due.digest, &row.bytes, closed, closing);
+        let recorded = recorded.await.map_err(unstored)?;
         if recorded != Recorded::Durable {
             return Ok(recorded);
         }

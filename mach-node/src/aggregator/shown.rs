@@ -38,8 +38,12 @@ impl<S: Scheme> Aggregator<S> {
         Ok(())
     }
 
-    /// A closed round as it is stored; `None` if that is not enough to show it.
-    async fn closed(&self, row: StoredRow) -> Result<Option<OpenRound<S>>, AggregateError> {
+    /// A closed round as it is stored, with the signatures that its certificate lacks; `None` if that is not
+    /// enough to show it.
+    pub(super) async fn closed(
+        &self,
+        row: StoredRow,
+    ) -> Result<Option<OpenRound<S>>, AggregateError> {
         let shared = &self.0;
         let digest = row.round.statement.digest(&shared.config.domain);
         let certificate = shared.ledger.certificate(&digest).await;

@@ -24,6 +24,7 @@ use super::{
     unstored,
     view::RoundEvent,
 };
+use crate::store::StoreError;
 
 /// How often [`Aggregator::run`] tends to the rounds.
 const TEND_EVERY: Duration = Duration::from_secs(30);
@@ -146,8 +147,9 @@ impl<S: Scheme> Aggregator<S> {
         let mut open = 0;
         let mut failure = None;
         for round in self.0.rounds.over() {
-            if let Err(error) = self.0.expire(&round).await {
-                failure = Some(error);
+            match self.0.expire(&round).await {
+                Ok(()) => self.complete_or_say(round.digest()).await,
+                Err(error) => failure = Some(error),
             }
         }
         self.look_at_l1();
@@ -162,7 +164,7 @@ impl<S: Scheme> Aggregator<S> {
                 match self.0.outlived(&digest).await {
                     Ok(Some(row)) => stored.push((row.round.terms.reference_block(), digest, row)),
                     // Over, or closed meanwhile.
-                    Ok(None) => {}
+                    Ok(None) => self.complete_or_say(digest).await,
                     Err(error) => failure = Some(error),
                 }
             }
@@ -180,6 +182,35 @@ impl<S: Scheme> Aggregator<S> {
             }
             after = Some(last);
         }
+    }
+
+    async fn complete_or_say(&self, digest: B256) {
+        if let Err(error) = self.complete(&digest).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(%digest, error, "the certificate lacks who signed last, until another one is late");
+        }
+    }
+
+    /// Has the certificate of a round that ended take in who was acknowledged after it was made.
+    async fn complete(&self, digest: &B256) -> Result<(), AggregateError> {
+        let Shared { ledger, .. } = &*self.0;
+        let row = ledger.row(digest).await.map_err(unstored)?;
+        let Some(row) = row.filter(|it| it.round.certified.is_some()) else {
+            return Ok(());
+        };
+        let certificate = ledger.certificate::<S>(digest).await.map_err(unstored)?;
+        let absent = certificate.map_or_else(Vec::new, |it| it.non_signers);
+        let signatures = ledger.signatures::<S>(digest, &row.round).await;
+        let mut signers = signatures.map_err(unstored)?.into_iter().map(|(it, _)| it);
+        if !signers.any(|it| absent.binary_search_by_key(&it, |it| it.id).is_ok()) {
+            return Ok(());
+        }
+        if let Some(round) = self.closed(row).await? {
+            match self.0.keep(round).await? {
+                Inserted::New(round) | Inserted::Known(round) => self.poke(round),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -214,43 +245,56 @@ impl<S: Scheme> Shared<S> {
 
     /// Ends a stored round: one with a certificate is closed with it, another one is forgotten.
     async fn end(&self, digest: &B256, row: &StoredRow) -> Result<(), AggregateError> {
-        let certificate = self
-            .ledger
-            .certificate::<S>(digest)
-            .await
-            .map_err(unstored)?;
-        let recorded = match certificate.filter(|_| !row.round.is_leaving) {
-            Some(certificate) => {
-                let signatures = self.ledger.signatures::<S>(digest, &row.round).await;
-                let signers = signatures.map_err(unstored)?.into_iter().map(|(it, _)| it);
-                let closed = StoredRound {
-                    certified: Some(signers.collect::<BTreeSet<_>>().len() as u64),
-                    ..row.round.clone()
-                };
-                let closing = Closing {
-                    is_covered: certificate.round == row.round.terms,
-                    look_again: None,
-                };
-                warn!(%digest, "L1 did not take the certificate in its time, it is kept");
-                self.ledger
-                    .close(digest, &row.bytes, &closed, closing)
-                    .await
-            }
-            None => {
-                let forgotten = self.ledger.forget(digest, row).await;
-                if let Ok(Recorded::Durable) = &forgotten {
-                    let digest = *digest;
-                    info!(%digest, "round expired");
-                    self.events.tell(|| RoundEvent::Expired { digest });
-                }
-                forgotten
-            }
+        let leaving = StoredRow::new(StoredRound {
+            is_leaving: true,
+            ..row.round.clone()
+        });
+        let leaving = leaving.map_err(unstored)?;
+        let left = self.ledger.replace(digest, &row.bytes, &leaving).await;
+        let recorded = match left.map_err(unstored)? {
+            // Nothing more is recorded for a round that leaves: only now is it known what there is.
+            Recorded::Durable => self.decide(digest, &leaving).await.map_err(unstored)?,
+            other => other,
         };
-        match recorded.map_err(unstored)? {
+        match recorded {
             Recorded::NotLeading => Err(AggregateError::Standby),
             // Changed meanwhile: then it is not over.
             Recorded::Durable | Recorded::Beside | Recorded::Elsewise => Ok(()),
         }
+    }
+
+    /// Closes a round that is leaving, or forgets it.
+    async fn decide(&self, digest: &B256, leaving: &StoredRow) -> Result<Recorded, StoreError> {
+        let ledger = &self.ledger;
+        let Some(certificate) = ledger.certificate::<S>(digest).await? else {
+            let forgotten = ledger.forget(digest, leaving).await?;
+            if forgotten == Recorded::Durable {
+                let digest = *digest;
+                info!(%digest, "round expired");
+                self.events.tell(|| RoundEvent::Expired { digest });
+            }
+            return Ok(forgotten);
+        };
+        let open = StoredRound {
+            is_leaving: false,
+            ..leaving.round.clone()
+        };
+        if open.is_lasting() {
+            // It has its certificate since a moment ago, and goes on until L1 has it.
+            return (ledger.replace(digest, &leaving.bytes, &StoredRow::new(open)?)).await;
+        }
+        let signatures = ledger.signatures::<S>(digest, &open).await?;
+        let signers: BTreeSet<_> = signatures.into_iter().map(|(it, _)| it).collect();
+        let closing = Closing {
+            is_covered: certificate.round == open.terms,
+            look_again: None,
+        };
+        let closed = StoredRound {
+            certified: Some(signers.len() as u64),
+            ..open
+        };
+        warn!(%digest, "L1 did not take the certificate in its time, it is kept");
+        (ledger.close::<S>(digest, &leaving.bytes, &closed, closing)).await
     }
 
     /// Makes room at the cost of a round that goes on beyond its lifetime. What has a certificate comes back
@@ -324,14 +368,13 @@ impl<S: Scheme> Shared<S> {
         if terms.reference_block() <= row.round.terms.reference_block() {
             return Ok(Some(row));
         }
-        let round = StoredRound {
+        let renewed = StoredRow::new(StoredRound {
             terms,
             is_renewed: true,
             ..row.round
-        };
-        let bytes = round.encode().map_err(unstored)?;
-        let renewed = StoredRow { round, bytes };
-        let recorded = self.ledger.renew(digest, &row.bytes, &renewed).await;
+        });
+        let renewed = renewed.map_err(unstored)?;
+        let recorded = self.ledger.replace(digest, &row.bytes, &renewed).await;
         match recorded.map_err(unstored)? {
             Recorded::NotLeading => return Err(AggregateError::Standby),
             // Somebody was faster, and what is in memory knows it.

@@ -11,16 +11,23 @@ use std::{
 
 use async_trait::async_trait;
 use mach_bls::verify_self_contained;
-use mach_core::ports::{AggregateError, Progress, SignatureAggregator};
+use mach_core::{
+    Statement,
+    ports::{AggregateError, Progress, SignatureAggregator},
+};
 use mach_node::{
     Aggregator, AggregatorConfig,
     store::{Change, Expected, MemoryStore, Row, Store, StoreError, Table, Written},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
-use crate::ports::{
-    Answer, Confirmer, FixedHead, FixedRegistry, HEAD, aggregator_on, config, confirmation,
-    confirmed, digest, id, percent, sign_all, signed, signed_by, until,
+use crate::{
+    ports::{
+        Answer, Confirmer, DOMAIN, FixedHead, FixedRegistry, HEAD, aggregator_on, attestation,
+        config, confirmation, confirmed, digest, id, percent, sign_all, signed, signed_as,
+        signed_by, statement, until,
+    },
+    writes::{Writes, WrittenBy},
 };
 
 /// Eight operators of whom four are enough.
@@ -39,7 +46,11 @@ fn with(store: &MemoryStore, confirmer: &Confirmer) -> Aggregator {
 
 /// Who is in the stored certificate.
 async fn signers(aggregator: &Aggregator, number: u64) -> Vec<u64> {
-    let certificate = aggregator.certificate(digest(number)).await.unwrap();
+    signers_of(aggregator, &statement(number)).await
+}
+
+async fn signers_of(aggregator: &Aggregator, said: &Statement) -> Vec<u64> {
+    let certificate = aggregator.certificate(said.digest(&DOMAIN)).await.unwrap();
     let certificate = certificate.unwrap();
     verify_self_contained(&certificate).unwrap();
     let has_signed = |index: &u64| certificate.non_signers.iter().all(|it| it.id != id(*index));
@@ -273,4 +284,169 @@ async fn late_signatures_do_not_read_anew_what_l1_is_looked_at_for() {
     // One page of rows, and that there is no other.
     let reads = store.1.load(Ordering::SeqCst) - before;
     assert!(reads <= 2, "{reads}");
+}
+
+/// Eight operators of whom four are enough, which see L1 so many blocks later.
+fn later(store: impl Store + 'static, confirmer: &Confirmer, blocks: u64) -> Aggregator {
+    let config = AggregatorConfig {
+        thresholds: vec![percent(50)],
+        round_blocks: 10,
+        ..config()
+    };
+    let head = FixedHead::new();
+    head.0.store(HEAD + blocks, Ordering::SeqCst);
+    Aggregator::new(
+        store,
+        FixedRegistry::new(8),
+        head,
+        confirmer.clone(),
+        config,
+    )
+}
+
+/// A process dies between a late signature of an attestation and the certificate with it, and the round is over
+/// when the next one looks.
+#[test]
+fn a_signature_beside_the_certificate_outlives_its_round() {
+    // Its clock stands, and nothing of a process is left when its runtime is gone.
+    let process = || {
+        let mut process = tokio::runtime::Builder::new_current_thread();
+        process.enable_all().start_paused(true).build().unwrap()
+    };
+    let (store, said) = (MemoryStore::new(), attestation(1));
+    let never = Confirmer::answering([Answer::Wait(Arc::new(Notify::new()))]);
+    process().block_on(async {
+        let before = later(store.clone(), &never, 0);
+        for index in 0..4 {
+            before.submit(signed_as(&said, index)).await.unwrap();
+        }
+        until(|| never.certificates().len() == 1).await;
+        let progress = before.submit(signed_as(&said, 4)).await.unwrap();
+        assert_eq!(progress, Progress::Reached { signers: 5 });
+        assert_eq!(signers_of(&before, &said).await, [0, 1, 2, 3]);
+    });
+    process().block_on(async {
+        let silent = Confirmer::default();
+        let after = later(store, &silent, 20);
+        assert_eq!(after.tend().await.unwrap(), 0);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(signers_of(&after, &said).await, [0, 1, 2, 3, 4]);
+        after.submit(signed_as(&said, 5)).await.unwrap();
+        assert_eq!(signers_of(&after, &said).await, [0, 1, 2, 3, 4, 5]);
+        // It was not brought to L1 again.
+        assert!(silent.certificates().is_empty());
+        assert_eq!(after.tend().await.unwrap(), 0);
+    });
+}
+
+/// L1 refuses the certificate, one more signs in the last moment of the round, and another one ends it.
+#[tokio::test(start_paused = true)]
+async fn who_signs_in_the_last_moment_is_in_the_certificate() {
+    for is_tended in [false, true] {
+        let confirmer = Confirmer::answering((0..10).map(|_| Answer::Revert));
+        let aggregator = later(MemoryStore::new(), &confirmer, 0);
+        let (said, lifetime) = (attestation(1), config().round_lifetime);
+        for index in 0..3 {
+            aggregator.submit(signed_as(&said, index)).await.unwrap();
+        }
+        tokio::time::sleep(lifetime - Duration::from_millis(200)).await;
+        aggregator.submit(signed_as(&said, 3)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        aggregator.submit(signed_as(&said, 4)).await.unwrap();
+        assert_eq!(signers_of(&aggregator, &said).await, [0, 1, 2, 3]);
+        tokio::time::sleep(Duration::from_millis(110)).await;
+        let mut expected = vec![0, 1, 2, 3, 4];
+        if is_tended {
+            aggregator.tend().await.unwrap();
+        } else {
+            aggregator.submit(signed_as(&said, 5)).await.unwrap();
+            expected.push(5);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(signers_of(&aggregator, &said).await, expected);
+    }
+}
+
+/// Holds back the write that has a round leave, while others write.
+struct Leaving {
+    begun: Semaphore,
+    made: Semaphore,
+}
+
+#[async_trait]
+impl Writes for Leaving {
+    async fn write(
+        &self,
+        store: &MemoryStore,
+        changes: Vec<Change>,
+    ) -> Result<Written, StoreError> {
+        let leaves = |change: &Change| {
+            let value = change.value.as_deref().unwrap_or_default();
+            change.table == Table::Rounds && String::from_utf8_lossy(value).contains("isLeaving")
+        };
+        if changes.iter().any(leaves) {
+            self.begun.add_permits(1);
+            self.made.acquire().await.unwrap().forget();
+        }
+        store.write(changes).await
+    }
+}
+
+/// The signature that is enough comes while the round is being forgotten: what was told is kept, an attestation's
+/// confirmation too, and an alert is brought to L1.
+#[tokio::test(start_paused = true)]
+async fn a_round_that_is_certified_while_it_is_forgotten_stays() {
+    for said in [attestation(1), statement(1)] {
+        let store = Arc::new(WrittenBy::from(Leaving {
+            begun: Semaphore::new(0),
+            made: Semaphore::new(0),
+        }));
+        let until_then = Arc::new(Notify::new());
+        let confirmer = Confirmer::answering([Answer::Wait(Arc::clone(&until_then))]);
+        let one = later(Arc::clone(&store), &confirmer, 0);
+        for index in 0..3 {
+            one.submit(signed_as(&said, index)).await.unwrap();
+        }
+        let is_alert = said == statement(1);
+        let ending = if is_alert {
+            // An alert gives way to another one.
+            let config = AggregatorConfig {
+                thresholds: vec![percent(50)],
+                max_rounds: 1,
+                round_lifetime: Duration::ZERO,
+                ..config()
+            };
+            let registry = FixedRegistry::new(8);
+            let other = aggregator_on(Arc::clone(&store), registry, &Confirmer::default(), config);
+            assert_eq!(other.tend().await.unwrap(), 1);
+            tokio::spawn(async move { other.submit(signed(2, 0)).await.map(drop) })
+        } else {
+            let other = later(Arc::clone(&store), &Confirmer::default(), 20);
+            tokio::spawn(async move { other.tend().await.map(drop) })
+        };
+        store.begun.acquire().await.unwrap().forget();
+        let progress = one.submit(signed_as(&said, 3)).await.unwrap();
+        assert_eq!(progress, Progress::Reached { signers: 4 });
+        until(|| confirmer.certificates().len() == 1).await;
+        store.made.add_permits(1);
+        ending.await.unwrap().unwrap();
+        if is_alert {
+            // As if the process had died here.
+            let after = Confirmer::default();
+            later(store, &after, 0).tend().await.unwrap();
+            until(|| after.certificates().len() == 1).await;
+            continue;
+        }
+        until_then.notify_one();
+        let digest = said.digest(&DOMAIN);
+        until(|| matches!(one.progress(digest), Some(Progress::Confirmed(_)))).await;
+        let after = || later(Arc::clone(&store), &Confirmer::default(), 0);
+        let expected = Progress::Confirmed(confirmation(digest));
+        let found = || futures::executor::block_on(after().submit(signed_as(&said, 0)));
+        until(|| found().unwrap() == expected).await;
+        assert_eq!(signers_of(&one, &said).await, [0, 1, 2, 3]);
+        // It grows old like any other.
+        let ages = store.scan(Table::Aging, &[], None, 10).await.unwrap();
+        assert!(!ages.is_empty());
+    }
 }

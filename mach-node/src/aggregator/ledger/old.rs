@@ -52,7 +52,8 @@ impl Ledger {
                     remove(Table::Certificates, digest.to_vec()),
                     remove(Table::Untold, self.digest_key(&digest)),
                 ]);
-                match self.remove_signatures(digest.as_slice()).await? {
+                let prefix = digest.as_slice();
+                match self.remove_signatures(prefix, &BTreeSet::new()).await? {
                     Recorded::Durable => {}
                     // Who leads prunes.
                     _ => return Ok(Vec::new()),

@@ -127,6 +127,14 @@ pub(in crate::aggregator) struct StoredRow {
     pub(in crate::aggregator) bytes: Vec<u8>,
 }
 
+impl StoredRow {
+    /// Errors: [`StoreError::Backend`].
+    pub(in crate::aggregator) fn new(round: StoredRound) -> Result<Self, StoreError> {
+        let bytes = round.encode()?;
+        Ok(Self { round, bytes })
+    }
+}
+
 /// Seconds since 1970. It tells rounds of one statement apart and nothing else: clocks jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
