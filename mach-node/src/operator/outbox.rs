@@ -1,10 +1,12 @@
 //! What an operator has to say, kept until it is heard.
 
 mod queue;
+mod reach;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU64,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -20,16 +22,19 @@ use mach_core::{
     ports::{AlertSink, ConfirmError, L1Standing, Progress, SinkError, StatementReader},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{Operator, Unsent};
 use crate::store::{Change, Expected, Store, StoreError, Table, Written, domain_key};
 use queue::{Entry, Queue};
+use reach::Reach;
 
-/// Most statements that are being sent at a time.
+/// Most statements that are being sent at a time, and most alerts beside them.
 const MAX_SENDING: usize = 64;
+/// How long a statement that several aggregators are to have holds up others while one of them does not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Rows that are read at a time.
 const PAGE: usize = 1024;
 /// How long L1 has to say what it has of an alert.
@@ -71,7 +76,8 @@ impl Default for OutboxConfig {
 /// asked: while the alert stands there nobody is reminded of it, nor of one
 /// that the owner of the contract has removed; after a quarter of an hour of that it is settled. It is the
 /// [`Operator`] that asks its guard and signs, so that the same statement always comes with the same signature. Alerts go before attestations, older ones
-/// before newer ones, and reminders last, at most 50 in a second.
+/// before newer ones, and reminders last, at most 50 in a second. An aggregator that lets wait holds up no
+/// other, and no alert waits behind attestations that are stuck.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "holds ports")]
 pub struct Outbox<S>(Arc<Inner<S>>);
@@ -83,6 +89,8 @@ struct Inner<S> {
     l1: Option<Arc<dyn StatementReader>>,
     domain: Domain,
     config: OutboxConfig,
+    /// Of each aggregator, by its position.
+    reaches: Vec<Reach>,
     queue: Mutex<Queue>,
     /// The newest attestation of each rollup that has a certificate.
     covered: Mutex<BTreeMap<ChainId, BlockNumber>>,
@@ -168,7 +176,9 @@ impl<S: Store> Outbox<S> {
                 "statements of an earlier run are sent"
             );
         }
+        let reaches = (0..operator.aggregators()).map(|_| Reach::new());
         Ok(Self(Arc::new(Inner {
+            reaches: reaches.collect(),
             store,
             operator,
             l1,
@@ -215,12 +225,11 @@ impl<S: Store> Outbox<S> {
     /// Sends what waits, until `shutdown`. What is being sent then is left, and sent by the next
     /// process.
     pub async fn run(&self, shutdown: CancellationToken) {
+        let (slots, reserve) = (Semaphore::new(MAX_SENDING), Semaphore::new(MAX_SENDING));
         let mut sending = FuturesUnordered::new();
         loop {
-            while sending.len() < MAX_SENDING
-                && let Some((digest, entry)) = self.0.queue().take_due()
-            {
-                sending.push(self.0.send(digest, entry));
+            while let Some((slot, digest, entry)) = self.0.next(&slots, &reserve) {
+                sending.push(self.0.send(digest, entry, slot));
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -287,8 +296,22 @@ impl<S: Store> Inner<S> {
         Ok(())
     }
 
-    /// Offers the statement once to every aggregator that is to have it now.
-    async fn send(&self, digest: B256, mut entry: Entry) {
+    /// What is to be sent now, and its slot. The reserve is for alerts.
+    fn next<'s>(
+        &self,
+        slots: &'s Semaphore,
+        reserve: &'s Semaphore,
+    ) -> Option<(SemaphorePermit<'s>, B256, Entry)> {
+        let (slot, (digest, entry)) = match slots.try_acquire() {
+            Ok(slot) => (slot, self.queue().take_due()?),
+            Err(_) => (reserve.try_acquire().ok()?, self.queue().take_due_alert()?),
+        };
+        Some((slot, digest, entry))
+    }
+
+    /// Offers the statement once to every aggregator that is to have it now. Answers that take long are taken
+    /// when the slot is somebody else's.
+    async fn send(&self, digest: B256, mut entry: Entry, slot: SemaphorePermit<'_>) {
         let count = self.operator.aggregators();
         if let Some(reason) = self.is_pointless(&entry) {
             return self.give_up(&digest, &entry, reason).await;
@@ -309,18 +332,85 @@ impl<S: Store> Inner<S> {
                 return self.settle(&digest, &entry).await;
             }
         }
-        let signed = Arc::clone(&entry.signed);
-        let offers = entry.waiting(count).into_iter().map(|index| {
-            let (statement, signed) = (&entry.statement, &signed);
-            async move { (index, self.operator.offer(statement, signed, index).await) }
-        });
-        let offers: Vec<_> = offers.collect();
+        let (statement, signed) = (entry.statement.clone(), Arc::clone(&entry.signed));
+        let mut asked = BTreeSet::new();
+        let mut offers = FuturesUnordered::new();
+        for index in entry.waiting(count) {
+            let Some(place) = self.reaches.get(index).and_then(|it| it.place(&entry)) else {
+                continue;
+            };
+            asked.insert(index);
+            let (statement, signed) = (&statement, &signed);
+            offers.push(async move {
+                let _place = place;
+                (index, self.operator.offer(statement, signed, index).await)
+            });
+        }
         let mut failure = None;
-        for (index, outcome) in futures::future::join_all(offers).await {
+        let mut patience = pin!(tokio::time::sleep(PATIENCE));
+        loop {
+            let answer = tokio::select! {
+                answer = offers.next() => answer,
+                // Where there is no other aggregator nothing is gained.
+                () = &mut patience, if count > 1 => break,
+            };
+            let Some((index, outcome)) = answer else {
+                break;
+            };
+            asked.remove(&index);
+            self.answers(index);
             if let Some(error) = self.answered(&digest, &mut entry, index, outcome) {
                 failure = Some(error);
             }
         }
+        for index in &asked {
+            if self.reaches.get(*index).is_some_and(Reach::note_late) {
+                warn!(
+                    aggregator = index,
+                    "an aggregator lets wait, others do not wait for it"
+                );
+            }
+        }
+        entry.asked.extend(asked);
+        self.conclude(digest, entry, failure).await;
+        drop(slot);
+        self.queued.notify_one();
+        while let Some((index, outcome)) = offers.next().await {
+            self.answered_late(digest, index, outcome).await;
+        }
+    }
+
+    fn answers(&self, index: usize) {
+        if self.reaches.get(index).is_some_and(Reach::note_there) {
+            info!(aggregator = index, "the aggregator answers again");
+        }
+    }
+
+    /// Takes an answer that came when its statement was waiting again, or being sent to others.
+    async fn answered_late(&self, digest: B256, index: usize, outcome: Result<Progress, Unsent>) {
+        if !outcome.as_ref().is_err_and(Unsent::is_transient) {
+            self.answers(index);
+        }
+        let mut entry = loop {
+            if let Some(entry) = self.queue().take(&digest) {
+                break entry;
+            }
+            if !self.queue().contains(&digest) {
+                return;
+            }
+            tokio::time::sleep(TICK).await;
+        };
+        // Unless it was settled, and said once more since.
+        let failure = match entry.asked.remove(&index) {
+            true => self.answered(&digest, &mut entry, index, outcome),
+            false => None,
+        };
+        self.conclude(digest, entry, failure).await;
+    }
+
+    /// Settles a statement, gives it up, or has it wait until it is sent again.
+    async fn conclude(&self, digest: B256, entry: Entry, failure: Option<SinkError>) {
+        let count = self.operator.aggregators();
         if entry.settled.len() >= count {
             return self.settle(&digest, &entry).await;
         }

@@ -36,6 +36,9 @@ use crate::{
     writes::{Writes, WrittenBy},
 };
 
+/// Some of all statements.
+type Which = fn(&Statement) -> bool;
+
 /// An aggregator that is away for the first tries, and records what it gets. There is a certificate with the
 /// first signature, unless it is to wait for more.
 #[derive(Clone, Default)]
@@ -50,6 +53,10 @@ struct Recorder {
     errors: Arc<Mutex<VecDeque<AggregateError>>>,
     /// Nothing extends its certificates any more.
     is_late: bool,
+    /// What it lets wait until whoever sends it gives up, as if its host were gone.
+    hangs: Arc<Mutex<Option<Which>>>,
+    /// How long it takes to answer.
+    takes: Duration,
     /// Says what it gets before it acknowledges it.
     tells: bool,
     got: Arc<Mutex<Vec<SignedStatement>>>,
@@ -68,8 +75,23 @@ impl Recorder {
         this
     }
 
+    fn hanging(hangs: Which) -> Self {
+        let this = Self::default();
+        *this.hangs.lock().unwrap() = Some(hangs);
+        this
+    }
+
     /// Whether it is not there, this time.
-    fn is_away(&self) -> Result<(), AggregateError> {
+    async fn is_away(&self, statement: &Statement) -> Result<(), AggregateError> {
+        let hangs = *self.hangs.lock().unwrap();
+        if hangs.is_some_and(|hangs| hangs(statement)) {
+            // As long as `RemoteAggregator` waits.
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            return Err(AggregateError::Backend("timed out".into()));
+        }
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
         let left = |tries: usize| tries.checked_sub(1);
         match (self.away).fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
             Ok(_) => Err(AggregateError::Backend("connection refused".into())),
@@ -90,14 +112,14 @@ impl SignatureAggregator for Recorder {
         if self.refuses {
             return Err(AggregateError::UnknownRollup(statement.rollup_chain_id()));
         }
-        self.is_away()?;
+        self.is_away(statement).await?;
         let age = self.age.load(Ordering::SeqCst);
         let reference_block = u32::try_from(HEAD - 1 - age).unwrap();
         Ok(Round::new(quorums(), vec![percent(66)], reference_block).unwrap())
     }
 
     async fn submit(&self, signed: SignedStatement) -> Result<Progress, AggregateError> {
-        self.is_away()?;
+        self.is_away(&signed.statement).await?;
         if let Some(error) = self.errors.lock().unwrap().pop_front() {
             return Err(error);
         }
@@ -241,6 +263,98 @@ async fn every_aggregator_gets_it_once_it_is_back() {
     assert_eq!(
         (status.received, status.accepted, status.refused),
         (1, 1, 0)
+    );
+}
+
+/// The host of one of them is gone, for five minutes: what is sent there nobody answers.
+#[tokio::test(start_paused = true)]
+async fn an_aggregator_that_does_not_answer_holds_up_no_other() {
+    let near = Recorder::collecting(FOR_EVER);
+    let far = Recorder {
+        collects: Arc::new(AtomicUsize::new(FOR_EVER)),
+        ..Recorder::hanging(|_| true)
+    };
+    let aggregators = [near.clone(), far.clone()];
+    let store = Arc::new(MemoryStore::new());
+    let (outbox, _running) = outbox(&store, &aggregators, OutboxConfig::default()).await;
+    let sink = outbox.sink(NonZeroU64::new(1));
+    let begun = tokio::time::Instant::now();
+    let mut all: HashSet<u64> = (0..200).collect();
+    for number in 0..200 {
+        sink.attest(&attestation(number)).await.unwrap();
+    }
+    let has_all = |it: &Recorder, all: &HashSet<u64>| HashSet::from_iter(it.got()) == *all;
+    until(|| has_all(&near, &all)).await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    for number in 200..500 {
+        let begun = tokio::time::Instant::now();
+        sink.attest(&attestation(number)).await.unwrap();
+        all.insert(number);
+        until(|| has_all(&near, &all)).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{number}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(far.got(), [0; 0]);
+    *far.hangs.lock().unwrap() = None;
+    until(|| has_all(&far, &all)).await;
+    let status = outbox.status();
+    assert_eq!((status.waiting, status.accepted), (500, 500));
+    assert_eq!((status.refused, status.given_up), (0, 0));
+}
+
+/// Whether the only one that there is does not answer, or one of two.
+#[tokio::test(start_paused = true)]
+async fn an_alert_does_not_wait_behind_attestations_that_are_stuck() {
+    for others in [0, 1] {
+        let recorder = Recorder::hanging(|it| matches!(it, Statement::Attestation(_)));
+        let mut aggregators = vec![recorder.clone()];
+        aggregators.extend((0..others).map(|_| Recorder::hanging(|_| true)));
+        let store = Arc::new(MemoryStore::new());
+        let (outbox, _running) = outbox(&store, &aggregators, OutboxConfig::default()).await;
+        let sink = outbox.sink(NonZeroU64::new(1));
+        for number in 0..200 {
+            sink.attest(&attestation(number)).await.unwrap();
+        }
+        for number in 200..220 {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            sink.raise(&alert(number)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(recorder.got(), (200..=number).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// What is answered after a while counts, and is not sent twice.
+#[tokio::test(start_paused = true)]
+async fn a_slow_aggregator_is_heard() {
+    let (near, far) = (
+        Recorder::default(),
+        Recorder {
+            takes: Duration::from_secs(5),
+            ..Recorder::default()
+        },
+    );
+    let aggregators = [near.clone(), far.clone()];
+    let store = Arc::new(MemoryStore::new());
+    let (outbox, _running) = outbox(&store, &aggregators, OutboxConfig::default()).await;
+    let sink = outbox.sink(None);
+    for number in 0..100 {
+        sink.raise(&alert(number)).await.unwrap();
+    }
+    until(|| outbox.status().waiting == 0).await;
+    for recorder in [near, far] {
+        let mut got = recorder.got();
+        got.sort_unstable();
+        assert_eq!(got, (0..100).collect::<Vec<_>>());
+    }
+    let status = outbox.status();
+    assert_eq!((status.accepted, status.given_up), (100, 0));
+    assert!(
+        store
+            .scan(Table::Outbox, &[], None, 1)
+            .await
+            .unwrap()
+            .is_empty()
     );
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Entry {
     /// Those that are asked again at leisure: they have it and wait for others to sign, or for L1, or do not
     /// take it as things are.
     pub(super) at_leisure: BTreeSet<usize>,
+    /// Those that have not answered yet.
+    pub(super) asked: BTreeSet<usize>,
     /// Whether some aggregator has taken it.
     pub(super) is_accepted: bool,
     /// Whether there is a certificate somewhere.
@@ -59,6 +61,7 @@ impl Entry {
             signed: Arc::default(),
             settled: BTreeSet::new(),
             at_leisure: BTreeSet::new(),
+            asked: BTreeSet::new(),
             is_accepted: false,
             is_certified: false,
             on_l1: None,
@@ -101,7 +104,9 @@ impl Entry {
     pub(super) fn waiting(&self, count: usize) -> Vec<usize> {
         let is_due = self.remind_at.is_none_or(|at| at <= Instant::now());
         let waits = |index: &usize| {
-            !self.settled.contains(index) && (is_due || !self.at_leisure.contains(index))
+            !self.settled.contains(index)
+                && !self.asked.contains(index)
+                && (is_due || !self.at_leisure.contains(index))
         };
         (0..count).filter(waits).collect()
     }
@@ -207,10 +212,7 @@ impl Queue {
     /// The first that is due; it stays known until it is [`Self::gone`].
     pub(super) fn take_due(&mut self) -> Option<(B256, Entry)> {
         let now = Instant::now();
-        while let Some(first) = self.delayed.first_entry().filter(|it| it.key().0 <= now) {
-            let ((_, place), waiting) = first.remove_entry();
-            self.ready.insert(place, waiting);
-        }
+        self.ripen(now);
         let first = self.ready.first_entry()?;
         if first.key().0 == Class::Reminder {
             if self.remind_at > now {
@@ -220,6 +222,26 @@ impl Queue {
             self.remind_at = self.remind_at.max(earliest) + GAP;
         }
         Some(first.remove())
+    }
+
+    /// The same, if it is an alert that no aggregator has.
+    pub(super) fn take_due_alert(&mut self) -> Option<(B256, Entry)> {
+        self.ripen(Instant::now());
+        let first = self.ready.first_entry()?;
+        (first.key().0 == Class::Alert).then(|| first.remove())
+    }
+
+    /// This one, due or not, unless it is being sent or leaves.
+    pub(super) fn take(&mut self, digest: &B256) -> Option<Entry> {
+        let place = *self.places.get(digest)?;
+        self.pull(place).map(|(_, entry)| entry)
+    }
+
+    fn ripen(&mut self, now: Instant) {
+        while let Some(first) = self.delayed.first_entry().filter(|it| it.key().0 <= now) {
+            let ((_, place), waiting) = first.remove_entry();
+            self.ready.insert(place, waiting);
+        }
     }
 
     /// To be sent again to those of `count` aggregators that have not settled it, later each time.
@@ -258,13 +280,17 @@ impl Queue {
     pub(super) fn give_up(&mut self) -> Option<(B256, Entry)> {
         let place = (self.oldest(Entry::is_attestation))
             .or_else(|| self.oldest(|entry| entry.is_accepted))?;
+        let given_up = self.pull(place)?;
+        self.leave(&given_up.0);
+        Some(given_up)
+    }
+
+    fn pull(&mut self, place: u64) -> Option<(B256, Entry)> {
         let ready = self.ready.keys().find(|it| it.1 == place).copied();
         let delayed = self.delayed.keys().find(|it| it.1.1 == place).copied();
         let ready = ready.and_then(|key| self.ready.remove(&key));
         let delayed = delayed.and_then(|key| self.delayed.remove(&key));
-        let given_up = ready.or(delayed)?;
-        self.leave(&given_up.0);
-        Some(given_up)
+        ready.or(delayed)
     }
 
     fn oldest(&self, which: impl Fn(&Entry) -> bool) -> Option<u64> {
