@@ -62,10 +62,11 @@ impl FinalityIndex {
         self.with(rollup, |_| ())?;
         // While it is looked at, the block may be replaced.
         let _writing = self.0.writer.lock().await;
-        let number = rows::transaction(&*self.0.store, rollup, &transaction).await?;
-        let block = self.with(rollup, |rollup| match number {
-            Some(number) => rollup.at(number),
-            None => rollup.unknown(),
+        let found = rows::block_of(&*self.0.store, rollup, &transaction).await?;
+        let block = self.with(rollup, |rollup| match found {
+            // Another process on the same store may be on another fork.
+            Some(block) if rollup.links.contains(block) => rollup.at(block.number),
+            _ => rollup.unknown(),
         })?;
         Ok(TransactionView { transaction, block })
     }

@@ -190,19 +190,29 @@ pub(super) async fn certificate(
     store.get(Table::Finality, &key).await
 }
 
-/// Height of a transaction's block.
-pub(super) async fn transaction(
+/// The block that a transaction is in. Another process may have put another block at that height, and
+/// left the transaction's row: it counts if the block has the transaction.
+pub(super) async fn block_of(
     store: &dyn Store,
     rollup: ChainId,
     hash: &TxHash,
-) -> Result<Option<BlockNumber>, StoreError> {
-    let key = key(Kind::Transaction, rollup, hash.as_slice());
-    let Some(value) = store.get(Table::Finality, &key).await? else {
+) -> Result<Option<BlockRef>, StoreError> {
+    let row = key(Kind::Transaction, rollup, hash.as_slice());
+    let Some(value) = store.get(Table::Finality, &row).await? else {
         return Ok(None);
     };
     let number = <[u8; 8]>::try_from(value.as_slice());
-    let number = number.map_err(|_| StoreError::damaged(Table::Finality, &key))?;
-    Ok(Some(u64::from_be_bytes(number)))
+    let number = number.map_err(|_| StoreError::damaged(Table::Finality, &row))?;
+    let row = key(Kind::Block, rollup, &number);
+    let value = store.get(Table::Finality, &row).await?.unwrap_or_default();
+    let (words, _) = value.as_chunks::<WORD>();
+    let [block, _, transactions @ ..] = words else {
+        return Ok(None);
+    };
+    Ok(transactions.contains(&hash.0).then(|| BlockRef {
+        number: u64::from_be_bytes(number),
+        hash: B256::from(block),
+    }))
 }
 
 /// The blocks of a rollup in ascending order, with the hashes of their parents.

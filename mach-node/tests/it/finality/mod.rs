@@ -8,7 +8,9 @@ mod fuzz;
 mod stream;
 pub(crate) mod world;
 
-use alloy_primitives::B256;
+use std::time::Duration;
+
+use alloy_primitives::{B256, keccak256};
 use mach_core::{BlockRef, CertificateFile, Confirmation, Domain};
 use mach_node::{
     finality::{Finality, FinalityConfig, FinalityError, FinalityIndex, Seen},
@@ -335,6 +337,42 @@ async fn rows_of_two_forks_are_not_linked() {
     assert_eq!(index.rollups()[0].first_block, Some(6));
     assert_eq!(at(&index, 7), Finality::Attested);
     assert_eq!(at(&index, 5), Finality::Unknown);
+}
+
+/// Two processes on one store, one of them a look behind when the node replaces a block.
+#[tokio::test]
+async fn a_transaction_of_a_block_that_was_replaced_is_in_none() {
+    let (node, store) = (Node::new(4), MemoryStore::new());
+    let shared = FinalityConfig {
+        shared: Some(Duration::from_secs(60)),
+        ..config()
+    };
+    let ahead = FinalityIndex::open(store.clone(), shared.clone());
+    let behind = FinalityIndex::open(store, shared);
+    let (ahead, behind) = tokio::try_join!(ahead, behind).unwrap();
+    show(&ahead, &node, 0..=4).await;
+    show(&behind, &node, 0..=4).await;
+    // Nothing but this fork has it.
+    let gone = keccak256([7]);
+    node.grow(5, 7);
+    show(&ahead, &node, 5..=5).await;
+    let view = ahead.transaction(ROLLUP, gone).await.unwrap();
+    assert_eq!(view.block.block, Some(node.reference(5)));
+
+    node.fork(5, 1);
+    show(&behind, &node, 5..=5).await;
+    // What the other has put there is not what this one has.
+    let view = ahead.transaction(ROLLUP, transaction(5)).await.unwrap();
+    assert_eq!(view.block.status, Finality::Unknown);
+    show(&ahead, &node, 5..=5).await;
+    for index in [&ahead, &behind] {
+        attest(index, node.reference(5)).await;
+        assert_eq!(at(index, 5), Finality::Attested);
+        let view = index.transaction(ROLLUP, gone).await.unwrap();
+        assert_eq!(view.block.status, Finality::Unknown);
+        let view = index.transaction(ROLLUP, transaction(5)).await.unwrap();
+        assert_eq!(view.block.block, Some(node.reference(5)));
+    }
 }
 
 #[tokio::test]
