@@ -214,7 +214,11 @@ impl Rollup {
             let direct = exact().find(|it| it.block.hash == block.hash && is_asked(it));
             direct.or_else(|| {
                 let above = self.attestations.range(block.number..);
-                let mut above = above.flat_map(|(_, of_height)| of_height);
+                // Who says two things of a height is not believed about what lies below.
+                let mut above = above.filter_map(|(_, of_height)| match of_height.as_slice() {
+                    [only] => Some(only),
+                    _ => None,
+                });
                 let is_ancestor = |it: &&AttestationView| self.links.contains(it.block);
                 let found = above.find(|it| is_ancestor(it) && is_asked(it));
                 found.filter(|_| is_canonical)

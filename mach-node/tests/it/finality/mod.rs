@@ -216,10 +216,19 @@ async fn who_says_two_things_of_a_height_is_not_believed() {
     let (node, index) = (Node::new(9), index().await);
     show(&index, &node, 0..=9).await;
     attest(&index, node.reference(3)).await;
-    attest(&index, node.reference(6)).await;
+    let digest = attest(&index, node.reference(6)).await;
     attest(&index, other(6)).await;
+    index.confirmed(&confirmation(digest)).await.unwrap();
     assert_eq!(at(&index, 6), Finality::Contradicted);
     assert_eq!(with_hash(&index, other(6).hash), Finality::Contradicted);
+    // Nor about what it builds on.
+    for (number, status) in [
+        (3, Finality::Attested),
+        (4, Finality::Seen),
+        (5, Finality::Seen),
+    ] {
+        assert_eq!(at(&index, number), status, "{number}");
+    }
     assert_eq!(
         index.heads(ROLLUP).unwrap().finalized_by_stake,
         Some(node.reference(3))
