@@ -962,7 +962,7 @@ export interface operations {
             query?: {
                 /** @description Only what is about blocks below this height. */
                 before?: number;
-                /** @description At most this many, from 1 to 100. */
+                /** @description At most this many, from 1 to 100, and what else there is of the last height. */
                 limit?: number;
             };
             header?: never;

@@ -71,7 +71,8 @@ impl FinalityIndex {
         Ok(TransactionView { transaction, block })
     }
 
-    /// Certified attestations of a rollup, newest first, at most `limit`, below `before`.
+    /// Certified attestations of a rollup, newest first, below `before`: at most `limit`, and what else
+    /// there is of the last height.
     ///
     /// Errors: [`FinalityError::UnknownRollup`].
     pub fn attestations(
@@ -81,8 +82,15 @@ impl FinalityIndex {
         limit: usize,
     ) -> Result<Vec<AttestationView>, FinalityError> {
         self.with(rollup, |rollup| {
-            let newest = rollup.attestations_before(before).take(limit);
-            newest.cloned().collect()
+            let mut part: Vec<AttestationView> = Vec::new();
+            for next in rollup.attestations_before(before) {
+                let height = part.last().map(|it| it.block.number);
+                if part.len() >= limit && height != Some(next.block.number) {
+                    break;
+                }
+                part.push(next.clone());
+            }
+            part
         })
     }
 

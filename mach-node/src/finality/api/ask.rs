@@ -65,7 +65,7 @@ pub(super) fn asked<T: DeserializeOwned>(asked: Asked<T>) -> Result<T, Problem> 
 pub(super) struct Page {
     /// Only what is about blocks below this height.
     pub(super) before: Option<u64>,
-    /// At most this many, from 1 to 100.
+    /// At most this many, from 1 to 100, and what else there is of the last height.
     #[param(minimum = 1, maximum = 100, default = 20)]
     pub(super) limit: Option<usize>,
 }

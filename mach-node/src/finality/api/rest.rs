@@ -143,7 +143,7 @@ pub(super) async fn certificates(
     let page = asked(page)?;
     let limit = page.limit()?;
     let attestations = api.index.attestations(rollup, page.before()?, limit)?;
-    let is_full = attestations.len() == limit;
+    let is_full = attestations.len() >= limit;
     let last = attestations.last().map(|it| it.block.number);
     Ok(Json(Attestations {
         next: last.filter(|_| is_full),
