@@ -31,6 +31,9 @@ fn route(path: &str) -> &'static str {
         ["rollups", _, "transactions", _] => "transaction",
         ["rollups", _, "certificates"] => "certificates",
         ["rollups", _, "certificates", _] => "certificate",
+        ["rollups", _, "evidence", _] => "bundles",
+        ["rollups", _, "evidence", _, _] => "bundle",
+        ["node"] => "node",
         ["rounds"] => "rounds",
         ["alerts"] => "alerts",
         ["events"] => "events",
@@ -41,14 +44,26 @@ fn route(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::route;
     use crate::{
-        finality::{FinalityConfig, FinalityIndex, router},
+        finality::{FinalityConfig, FinalityIndex, openapi, router},
         metrics::Metrics,
         store::MemoryStore,
     };
     use axum::{body::Body, http::Request};
     use mach_core::Domain;
     use tower::ServiceExt;
+
+    #[test]
+    fn every_path_of_the_document_is_counted_by_itself() {
+        let document = openapi();
+        let paths = document.paths.paths.keys();
+        let routes: BTreeSet<_> = paths.map(|path| route(path)).collect();
+        assert_eq!(routes.len(), document.paths.paths.len(), "{routes:?}");
+        assert!(!routes.contains("other"), "{routes:?}");
+    }
 
     #[test]
     fn requests_are_counted_by_what_they_ask_for() {
