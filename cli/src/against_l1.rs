@@ -1,7 +1,6 @@
 //! What L1 says of blocks that execute as they say.
 
 use std::{
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,7 +18,7 @@ use url::Url;
 
 use crate::{
     evidence::Bundles,
-    nodes::{Node, Nodes, RpcArgs, reach},
+    nodes::{Node, Nodes, RpcArgs, more_than_half, reach},
     report::Row,
     spec::{Specs, read_genesis},
 };
@@ -167,8 +166,7 @@ pub(crate) async fn connect_l1(
     rpc: &RpcArgs,
     l1_chain: ChainId,
 ) -> eyre::Result<Box<dyn L1Source>> {
-    let needed = NonZeroUsize::MIN.saturating_add(urls.len() / 2);
-    let (actual, endpoints) = reach(urls, &rpc.options(), needed)
+    let (actual, endpoints) = reach(urls, &rpc.options(), more_than_half(urls.len()))
         .await
         .wrap_err("L1 is not reached")?;
     eyre::ensure!(

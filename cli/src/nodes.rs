@@ -137,8 +137,7 @@ impl Nodes {
     /// Asks every node for its chain. Of several, as many have to answer as have to agree: the
     /// others may come later.
     pub(crate) async fn connect(args: &RpcArgs, specs: &Specs) -> eyre::Result<Self> {
-        let count = args.rpc.len();
-        let needed = (args.agree).unwrap_or(NonZeroUsize::MIN.saturating_add(count / 2));
+        let needed = args.agree.unwrap_or_else(|| more_than_half(args.rpc.len()));
         let (chain_id, mut endpoints) = reach(&args.rpc, &args.options(), needed).await?;
         let spec = specs.of(chain_id)?.clone();
         for (_, source) in &mut endpoints {
@@ -218,6 +217,11 @@ impl Nodes {
             }
         }
     }
+}
+
+/// How many of so many endpoints have to agree, unless it is said.
+pub(crate) const fn more_than_half(endpoints: usize) -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(endpoints / 2)
 }
 
 /// Asks every endpoint for its chain, which is the same for all. As many as `needed` have to answer:

@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use alloy_primitives::ChainId;
 use async_trait::async_trait;
 use mach_contracts_bindings::Probe;
-use mach_core::{
-    Confirmation,
-    ports::{BoxError, L2Source},
-};
+use mach_core::{Confirmation, ports::BoxError};
 use mach_node::{
     Aggregator, SETTLE_ALERTS, dashboard,
     finality::{
@@ -18,12 +15,15 @@ use mach_node::{
     http::{JsonRpcLimits, json_rpc},
     store::Store,
 };
-use mach_verify::source::{RpcOptions, RpcSource};
+use mach_verify::source::{Quorum, RpcOptions, RpcSource};
 use tracing::warn;
 use url::Url;
 
 use super::{chain::Chain, lifecycle::Lifecycle};
-use crate::config::{Config, Rollup};
+use crate::{
+    config::{Config, Rollup},
+    nodes::{more_than_half, reach},
+};
 
 /// Between two tries to reach the node of a rollup.
 const RETRY: Duration = Duration::from_secs(5);
@@ -63,14 +63,14 @@ pub(super) async fn start(
         let (index, rollup) = (index.clone(), rollup.clone());
         let shutdown = life.shutdown.clone();
         life.helpers.spawn(async move {
-            let Some(source) = shutdown.run_until_cancelled(connect(&rollup)).await else {
+            let Some(nodes) = shutdown.run_until_cancelled(connect(&rollup)).await else {
                 return;
             };
             let feed = FeedConfig {
                 poll_interval: rollup.poll_interval.0,
                 ..FeedConfig::default()
             };
-            index.follow(source, feed, shutdown).await;
+            index.follow(nodes, feed, shutdown).await;
         });
     }
     let (provider, address) = (chain.provider.clone(), chain.deployment.service_manager);
@@ -113,27 +113,31 @@ fn verifiers(config: &Config) -> eyre::Result<Vec<Url>> {
     Ok(urls.collect::<Result<_, _>>()?)
 }
 
-async fn connect(rollup: &Rollup) -> RpcSource {
+/// The nodes of a rollup, as soon as they are there.
+async fn connect(rollup: &Rollup) -> Quorum<RpcSource> {
+    loop {
+        match nodes(rollup).await {
+            Ok(nodes) => return nodes,
+            Err(error) => warn!(
+                rollup = rollup.chain_id,
+                "no node yet, tried again: {error:#}"
+            ),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// As verifiers ask them, without the rules of the rollup: nothing is executed.
+async fn nodes(rollup: &Rollup) -> eyre::Result<Quorum<RpcSource>> {
+    let urls: Vec<_> = rollup.rpc.iter().map(|it| it.0.clone()).collect();
     let options = RpcOptions {
         requests_per_second: rollup.rpc_rate,
         ..RpcOptions::default()
     };
-    loop {
-        for endpoint in &rollup.rpc {
-            match RpcSource::connect_with(endpoint.0.clone(), &options).await {
-                Ok(source) if L2Source::chain_id(&source) == rollup.chain_id => return source,
-                Ok(source) => warn!(
-                    rollup = rollup.chain_id, %endpoint,
-                    "is on chain {}", L2Source::chain_id(&source)
-                ),
-                Err(error) => {
-                    let error = eyre::Report::new(error);
-                    warn!(rollup = rollup.chain_id, %endpoint, "not reached: {error:#}");
-                }
-            }
-        }
-        tokio::time::sleep(RETRY).await;
-    }
+    let needed = rollup.agree.unwrap_or_else(|| more_than_half(urls.len()));
+    let (chain_id, endpoints) = reach(&urls, &options, needed).await?;
+    eyre::ensure!(chain_id == rollup.chain_id, "they are on chain {chain_id}");
+    Ok(Quorum::new(needed, endpoints)?)
 }
 
 struct OnL1(Probe);
@@ -158,5 +162,46 @@ impl StandingAlerts for OnL1 {
             alerts: named.collect(),
             is_complete,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use mach_core::ports::L2Source;
+    use mach_devnet::{Devnet, Lie};
+
+    fn rollup(rest: &str) -> Rollup {
+        let chain_id = mach_devnet::DevnetConfig::default().l2_spec().chain_id();
+        toml::from_str(&format!("chain_id = {chain_id}\n{rest}")).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn blocks_are_what_enough_nodes_say_and_one_may_go() {
+        let (devnet, liar) = (Devnet::new().unwrap(), Devnet::new().unwrap());
+        liar.sequencer().lie_next(Lie::GasUsed);
+        for devnet in [&devnet, &liar] {
+            devnet.sequencer().produce().unwrap();
+        }
+        let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        let (first, second) = (devnet.serve(any, any).await, devnet.serve(any, any).await);
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let lying = liar.serve(any, any).await.unwrap();
+        let [lie, one, two] = [&lying, &first, &second].map(|it| it.l2.http_url());
+        let honest = RpcSource::connect(one.parse().unwrap()).await.unwrap();
+        let expected = L2Source::block(&honest, 1).await.unwrap().hash();
+
+        let all = rollup(&format!("rpc = [{lie:?}, {one:?}, {two:?}]"));
+        let nodes = connect(&all).await;
+        let block = L2Source::block(&nodes, 1).await.unwrap();
+        assert_eq!(block.hash(), expected);
+
+        let any_of_two = rollup(&format!("rpc = [{one:?}, {two:?}]\nagree = 1"));
+        let nodes = connect(&any_of_two).await;
+        drop(first);
+        let block = L2Source::block(&nodes, 1).await.unwrap();
+        assert_eq!(block.hash(), expected);
     }
 }
