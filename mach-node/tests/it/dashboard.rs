@@ -159,6 +159,23 @@ impl Page {
     }
 }
 
+/// The module that takes in events needs no browser.
+#[test]
+fn what_the_page_knows_is_what_the_node_said_last() {
+    if Command::new("node").arg("--version").output().is_err() {
+        println!("skipped: there is no node");
+        return;
+    }
+    let tested = Command::new("node")
+        .args(["--test", "tests/dashboard/state.test.mjs"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tested.stdout);
+    assert!(tested.status.success(), "{said}");
+    assert!(said.contains("pass 2"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dashboard_shows_what_happens_in_a_browser() {
     let Ok(chromium) = std::env::var("MACH_CHROMIUM") else {

@@ -81,15 +81,17 @@ function choose(id) {
 }
 
 async function readHistory() {
-  for (const rollup of state.rollups.keys()) {
+  for (const known of state.rollups.values()) {
+    const { rollup } = known;
     try {
       const [certificates, alerts] = await Promise.all([
         read(`/v1/rollups/${rollup}/certificates?limit=${ATTESTATIONS}`),
         read(`/v1/alerts?rollup=${rollup}`),
       ]);
-      state.history(rollup, certificates.attestations, alerts);
+      state.history(known, certificates.attestations, alerts);
       changed();
     } catch (error) {
+      known.meanwhile = null;
       console.warn("history", error);
     }
   }

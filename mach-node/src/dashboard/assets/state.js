@@ -18,7 +18,8 @@ export class State {
         const known = before.get(view.rollup);
         const alerts = new Map(known?.alerts ?? []);
         for (const alert of view.alerts) alerts.set(alert.digest, alert);
-        return [view.rollup, { ...view, alerts, attestations: known?.attestations ?? new Map() }];
+        const attestations = known?.attestations ?? new Map();
+        return [view.rollup, { ...view, alerts, attestations, meanwhile: [] }];
       }),
     );
   }
@@ -33,16 +34,20 @@ export class State {
     }
   }
 
-  // Those that were withdrawn are no part of a snapshot.
-  history(rollup, attestations, alerts) {
-    const known = this.rollups.get(rollup);
-    if (!known) return;
+  // What was asked for when `known` was new: alerts that were withdrawn are no part of a snapshot. Events
+  // that came meanwhile may say more than the answer, and no less: they are taken once more.
+  history(known, attestations, alerts) {
+    if (this.rollups.get(known.rollup) !== known) return;
     for (const attestation of attestations) this.attested(attestation);
     known.alerts = new Map(alerts.map((alert) => [alert.digest, alert]));
+    const { meanwhile } = known;
+    known.meanwhile = null;
+    for (const event of meanwhile) this.apply(event);
   }
 
   apply(event) {
     const known = this.rollups.get(event.rollup);
+    known?.meanwhile?.push(event);
     switch (event.type) {
       case "snapshot":
         return this.snapshot(event.rollups);
