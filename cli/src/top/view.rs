@@ -223,16 +223,20 @@ impl App {
             } else {
                 ("stands", BAD)
             };
-            let on_l1 = alert.confirmation.map_or_else(
-                || "not on L1".to_owned(),
-                |it| format!("L1 block {}", it.l1_block),
-            );
+            // Found on L1, which has checked it: there is no certificate here.
+            let is_certified = !alert.stake.quorums.is_empty();
+            let stake = is_certified.then(|| format!("{} %", alert.stake.percent));
+            let on_l1 = match alert.confirmation {
+                None => "not on L1".to_owned(),
+                Some(_) if !is_certified => "checked by L1".to_owned(),
+                Some(it) => format!("L1 block {}", it.l1_block),
+            };
             Row::new([
                 Cell::from(state).style(style),
                 Cell::from(kind(alert)),
                 Cell::from(alert.block.number.to_string()),
                 Cell::from(rules::told(alert.rule)),
-                Cell::from(format!("{} %", alert.stake.percent)),
+                Cell::from(stake.unwrap_or_default()),
                 Cell::from(on_l1),
             ])
         });
@@ -530,6 +534,20 @@ mod tests {
         }
         press(&mut app, KeyCode::Tab);
         assert_eq!(line(&app, "mach"), "mach http://a rollup 10 (1 of 2)");
+    }
+
+    /// Whoever raised it, there is no certificate here.
+    #[test]
+    fn an_alert_that_was_found_on_l1_has_no_stake() {
+        let mut picture = picture();
+        picture.alerts[0].stake =
+            serde_json::from_value(json!({ "percent": 0, "quorums": [] })).unwrap();
+        let mut app = App::new("http://a".to_owned());
+        app.take(Ok(picture));
+        press(&mut app, KeyCode::Tab);
+        let line = line(&app, "invalid block");
+        assert!(line.ends_with("checked by L1"), "{line}");
+        assert!(!line.contains('%'), "{line}");
     }
 
     #[test]

@@ -26,7 +26,9 @@ use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{Confirmer, DOMAIN, ROLLUP, aggregator, confirmation, digest, id, sign_all};
+use crate::ports::{
+    Confirmer, DOMAIN, ROLLUP, aggregator, alert, confirmation, digest, id, sign_all,
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -275,6 +277,17 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
     page.value(read).await;
     page.until(&format!("window.evidence === '{bundle} evidence'"))
         .await;
+
+    // What others raised on L1 has no certificate here.
+    let found = alert(0);
+    let on_l1 = confirmation(B256::repeat_byte(0xf0));
+    index.found(&found, &on_l1).await.unwrap();
+    let item = format!("document.querySelector('[data-key=\"{}\"]')", on_l1.digest);
+    page.until(&format!("{item}.innerText.includes('checked by L1')"))
+        .await;
+    let link = format!("{item}.querySelector('a[download^=\"alert-\"]')");
+    assert_eq!(page.value(&link).await, Value::Null);
+    index.resolved(on_l1.digest).await.unwrap();
 
     // Who signed, who did not, and why.
     page.until("document.querySelectorAll('.columns tbody tr').length === 4")

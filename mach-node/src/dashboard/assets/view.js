@@ -202,7 +202,9 @@ function quorumBar({ quorum, signed, total, threshold }) {
 
 function alertItem(alert, bundles) {
   const file = `/v1/rollups/${alert.rollup}/certificates/${alert.digest}`;
-  const { confirmation } = alert;
+  const { confirmation, stake } = alert;
+  // One that was found on L1 has no certificate here.
+  const isCertified = stake.quorums.length > 0;
   return element(
     "li",
     { class: alert.isResolved ? "item" : "item bad", "data-key": alert.digest },
@@ -211,7 +213,7 @@ function alertItem(alert, bundles) {
       { class: "title" },
       element("h3", {}, KINDS[alert.kind] ?? alert.kind),
       alert.isResolved ? pill("good", "resolved") : pill("bad", "stands"),
-      element("span", { class: "quiet" }, `${alert.stake.percent} % of the stake`),
+      element("span", { class: "quiet" }, isCertified ? `${stake.percent} % of the stake` : "checked by L1"),
     ),
     facts([
       ["block", blockName(alert.block)],
@@ -227,7 +229,10 @@ function alertItem(alert, bundles) {
             ]
           : "not yet",
       ],
-      ["signed", element("a", { href: file, download: `alert-${alert.digest.slice(2, 10)}.json` }, "certificate")],
+      isCertified && [
+        "signed",
+        element("a", { href: file, download: `alert-${alert.digest.slice(2, 10)}.json` }, "certificate"),
+      ],
       bundles.length > 0 && [
         "evidence",
         bundles.map(({ name, bytes }) =>
