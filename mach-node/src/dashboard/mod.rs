@@ -76,7 +76,49 @@ fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use mach_core::Fault;
+    use serde_json::{Value, json};
+
+    /// A fault of every rule that there is.
+    fn faults() -> impl Iterator<Item = Fault> {
+        let read = |fault: Value| serde_json::from_value::<Fault>(fault);
+        let unknown = read(json!({ "rule": "" })).unwrap_err().to_string();
+        let known = unknown.split('`').skip(3).step_by(2).map(str::to_owned);
+        let known: Vec<_> = known.collect();
+        let (word, bloom) = ("0".repeat(64), "0".repeat(512));
+        let values = [
+            json!(0),
+            format!("0x{word}").into(),
+            format!("0x{bloom}").into(),
+        ];
+        known.into_iter().map(move |rule| {
+            let mut faults = values.iter().filter_map(|it| {
+                read(json!({
+                    "rule": rule, "claimed": it, "computed": it, "field": "", "reason": "",
+                    "values": { "claimed": it, "computed": it }, "index": 0, "hash": it,
+                }))
+                .ok()
+            });
+            faults.next().unwrap_or_else(|| panic!("{rule}"))
+        })
+    }
+
+    #[test]
+    fn every_rule_has_the_name_that_faults_have() {
+        let (_, _, view) = FILES[7];
+        let (_, rules) = view.split_once("const RULES = {").unwrap();
+        let (rules, _) = rules.split_once('}').unwrap();
+        let named = rules.split(',').filter_map(|it| it.trim().split_once(": "));
+        let named = named.map(|(code, name)| (code.parse().unwrap(), name.trim_matches('"')));
+        let named: BTreeMap<u16, _> = named.collect();
+        let faults: Vec<_> = faults().collect();
+        let expected = faults.iter().map(|it| (it.code(), it.name()));
+        let expected: BTreeMap<_, _> = expected.collect();
+        assert!(expected.len() >= 34);
+        assert_eq!(named, expected);
+    }
 
     /// Every file that is named is there, every file is named, and nothing is fetched from elsewhere.
     #[test]

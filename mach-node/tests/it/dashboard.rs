@@ -263,6 +263,10 @@ async fn the_dashboard_shows_what_happens_in_a_browser() {
         .await;
     let claimed = format!("document.body.innerText.includes('0x{}')", "01".repeat(32));
     page.until(&claimed).await;
+    page.until("document.body.innerText.includes('stateRoot (4)')")
+        .await;
+    page.until("document.querySelector('a[download^=\"alert-\"]') !== null")
+        .await;
     index.confirmed(&confirmation(digest(1))).await.unwrap();
     page.until("document.querySelector('.item.bad .facts')?.innerText.includes('1,000')")
         .await;

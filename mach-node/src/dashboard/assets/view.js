@@ -11,6 +11,44 @@ const KINDS = {
   notDerivable: "not derivable from L1",
 };
 
+// Names of the rules by their numbers, as faults have them in evidence.
+const RULES = {
+  1: "parentHash",
+  2: "ommersHash",
+  4: "stateRoot",
+  5: "transactionsRoot",
+  6: "receiptsRoot",
+  7: "logsBloom",
+  8: "difficulty",
+  9: "number",
+  10: "gasLimit",
+  11: "gasUsed",
+  12: "timestamp",
+  13: "extraData",
+  15: "nonce",
+  16: "baseFeePerGas",
+  17: "withdrawalsRoot",
+  18: "blobGasUsed",
+  19: "excessBlobGas",
+  20: "parentBeaconBlockRoot",
+  21: "requestsHash",
+  64: "transaction",
+  128: "outputRoot",
+  129: "blockHash",
+  160: "l1Attributes",
+  161: "l1Origin",
+  162: "l1OriginNumber",
+  163: "beforeL1Origin",
+  164: "sequencerDrift",
+  165: "userDeposits",
+  166: "upgradeDeposits",
+  167: "sequencerTransaction",
+  168: "payloadAttributes",
+  169: "systemConfig",
+  170: "batchOrigin",
+  171: "batchTransactions",
+};
+
 const LONGEST = 20;
 
 export function rollupPage(rollup, { rounds, evidence, node }, width) {
@@ -205,6 +243,7 @@ function alertItem(alert, bundles) {
   const { confirmation, stake } = alert;
   // One that was found on L1 has no certificate here.
   const isCertified = stake.quorums.length > 0;
+  const rule = RULES[alert.rule];
   return element(
     "li",
     { class: alert.isResolved ? "item" : "item bad", "data-key": alert.digest },
@@ -217,7 +256,7 @@ function alertItem(alert, bundles) {
     ),
     facts([
       ["block", blockName(alert.block)],
-      ["rule", String(alert.rule)],
+      ["rule", rule ? `${rule} (${alert.rule})` : String(alert.rule)],
       ["claimed", element("span", { class: "mono" }, alert.claimed)],
       ["computed", element("span", { class: "mono" }, alert.computed)],
       [
