@@ -55,12 +55,12 @@ const ASK_THE_TIME_OF_DAY: [(&str, &str); 6] = [
         "an order in which statements are sent",
     ),
     (
-        "zk/contract/published.rs",
-        "games are looked for from another day on, by weeks",
+        "zk/clock.rs",
+        "asked once, when a process begins: what is said of how old a case is, and when one that ended is forgotten",
     ),
     (
-        "zk/mod.rs",
-        "a case that is in trouble for days is given up sooner or later",
+        "zk/contract/published.rs",
+        "games are looked for from another day on, by weeks",
     ),
 ];
 
