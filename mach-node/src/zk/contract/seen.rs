@@ -76,6 +76,24 @@ impl Seen {
         };
         let last = before.saturating_sub(1);
         if count <= last {
+            let Some(&(seen, _)) = marks.back() else {
+                return Ok(next);
+            };
+            let later = later_than(seen, count, at).await?;
+            if later == count {
+                return Ok(next);
+            }
+            // A node that is behind knows of none that came later: there are fewer.
+            self.before = None;
+            if self.marks.back().is_some_and(|&(came, _)| came > seen) {
+                return Ok(next);
+            }
+            let gone = next.saturating_sub(later);
+            let left = (self.marks.len() as u64).saturating_sub(gone);
+            self.marks
+                .truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            let next = next.min(later);
+            self.next = Some(next);
             return Ok(next);
         }
         let is_there = Some(&at(last).await?) == marks.back();
@@ -113,6 +131,27 @@ impl Seen {
         self.next = Some(first.saturating_add(standing as u64));
         Ok(())
     }
+}
+
+/// The first of `count` that came later than that; `count` if none did.
+async fn later_than<'a>(
+    time: u64,
+    count: u64,
+    at: impl Fn(u64) -> Marked<'a>,
+) -> Result<u64, ZkContractError> {
+    let (mut first, mut end) = (0, count);
+    // Mostly it is none.
+    let mut probe = count.saturating_sub(1);
+    while first < end {
+        let (came, _) = at(probe).await?;
+        if came > time {
+            end = probe;
+        } else {
+            first = probe + 1;
+        }
+        probe = u64::midpoint(first, end);
+    }
+    Ok(first)
 }
 
 #[cfg(test)]
@@ -201,6 +240,22 @@ mod tests {
         assert!(looked(&mut seen, &[]).await.is_empty());
         assert_eq!(looked(&mut seen, &all).await, [5_000]);
         assert_eq!(seen.marks.back(), Some(last));
+    }
+
+    /// An oracle deletes more than are remembered, and goes on from there.
+    #[tokio::test]
+    async fn what_is_posted_behind_many_that_were_deleted_is_looked_at() {
+        let mut seen = Seen::default();
+        assert!(looked(&mut seen, &[]).await.is_empty());
+        let before: Vec<Mark> = list(0..5_000, 5).collect();
+        assert_eq!(looked(&mut seen, &before).await.len(), 5_000);
+        assert!(looked(&mut seen, &before[..2_480]).await.is_empty());
+        let after: Vec<Mark> = list(0..2_480, 5).chain(list(2_480..2_490, 6)).collect();
+        assert_eq!(
+            looked(&mut seen, &after).await,
+            (2_480..2_490).collect::<Vec<_>>()
+        );
+        assert!(looked(&mut seen, &after).await.is_empty());
     }
 
     /// Fewer are there for a time, and then others in their places.
