@@ -7,7 +7,7 @@ use mach_core::AlertKind;
 use tracing::info;
 
 use super::{
-    AlertState, Case, Descent, Held, Inner, Stage, Target, ZkContractError,
+    AlertState, Case, Clock, Descent, Held, Inner, Stage, Target, ZkContractError,
     rows::Kept,
     step::{Step, chain},
 };
@@ -160,7 +160,7 @@ impl<S: Store> Inner<S> {
             };
             info!(block = %case.alert.block, ?target, "what leads to a wrong block is proposed again");
             let case = Case {
-                found_at: self.clock.now(),
+                found_at: Clock::date(),
                 stage: Stage::Chosen { target },
                 ended_at: None,
                 ..case

@@ -335,7 +335,7 @@ impl<S: Store> Inner<S> {
         }
         Ok(Case {
             alert: alert.clone(),
-            found_at: self.clock.now(),
+            found_at: Clock::date(),
             is_posted,
             basis: None,
             stage: Stage::Found,
@@ -426,7 +426,7 @@ impl<S: Store> Inner<S> {
         let is_further = |trouble: &Trouble| stage.rank() > case::rank(&trouble.stage);
         let trouble = case.trouble.clone().filter(|it| !is_further(it));
         Case {
-            ended_at: (!stage.is_open()).then(|| self.clock.now()),
+            ended_at: (!stage.is_open()).then(Clock::date),
             stage,
             trouble,
             ..case.clone()
@@ -557,7 +557,7 @@ impl<S: Store> Inner<S> {
 
     /// Forgets cases that ended long ago, and the oldest of too many: output roots first, since more of these come for less.
     async fn prune(&self) {
-        let oldest = (self.clock.now()).saturating_sub(self.config.keep_ended.as_secs());
+        let oldest = self.clock.before(self.config.keep_ended);
         let mut ended: Vec<(bool, u64, B256)> = {
             let cases = self.cases();
             let ended = cases.iter().filter_map(|(digest, Held { case, .. })| {
