@@ -47,9 +47,8 @@ impl Rounds {
     /// Reports of the rounds of one rollup, which is served, or of all.
     pub(super) async fn reports(&self, rollup: Option<ChainId>) -> Result<Reports, FinalityError> {
         let mut kept = Arc::clone(&self.kept).lock_owned().await;
-        let now = Instant::now();
         if let Some((made, reports)) = kept.get(&rollup)
-            && now < *made + TOLD_AGAIN
+            && made.elapsed() < TOLD_AGAIN
         {
             return Ok(reports.clone());
         }
@@ -57,7 +56,8 @@ impl Rounds {
         // It has the lock: whoever does not wait for it begins no second one.
         let made = spawn_blocking(move || {
             let reports = Reports::of(tell(), rollup);
-            kept.insert(rollup, (now, reports.clone()));
+            // Who waited for these has them, however long they took.
+            kept.insert(rollup, (Instant::now(), reports.clone()));
             reports
         });
         made.await
