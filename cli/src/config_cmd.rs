@@ -1,6 +1,6 @@
 //! `mach-cli config`: the configuration file, checked, shown, and made of the original's.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use alloy_primitives::ChainId;
 use clap::{Args, Subcommand};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     breaker::method_rule,
-    config::{self, Breaker, Config, ConfigArgs},
+    config::{self, Config, ConfigArgs},
     outcome::{Outcome, print_json_error, told_as_json},
     spec::Specs,
 };
@@ -222,10 +222,11 @@ fn unset(config: &Config) -> Vec<String> {
         }
     }
     let breaker = &config.breaker;
-    if *breaker == Breaker::default() {
+    let (events, on_l1) = (breaker.events.is_some(), breaker.service_manager.is_some());
+    // Without any of them, it is started with flags, and the file says the rest.
+    if breaker.upstream.is_none() && breaker.rollup.is_none() && !events && !on_l1 {
         return unset;
     }
-    let (events, on_l1) = (breaker.events.is_some(), breaker.service_manager.is_some());
     for (is_there, what) in [
         (breaker.upstream.is_some(), "breaker.upstream is not set"),
         (breaker.rollup.is_some(), "breaker.rollup is not set"),
@@ -255,6 +256,13 @@ fn contradictions(config: &Config) -> Vec<String> {
         }
         if let Err(error) = Specs::of_rollup(rollup) {
             wrong.push(format!("rollup {}: {error:#}", rollup.chain_id));
+        }
+        let (agree, rpc) = (rollup.agree.map_or(0, NonZeroUsize::get), rollup.rpc.len());
+        if rpc > 0 && agree > rpc {
+            let id = rollup.chain_id;
+            wrong.push(format!(
+                "rollup {id}: {agree} have to agree, and rpc has {rpc}"
+            ));
         }
         if let Some(why) = rollup.cannot_derive() {
             wrong.push(format!("rollup {}: {why}", rollup.chain_id));

@@ -17,7 +17,7 @@ pub(crate) use import::import;
 pub(crate) use layers::Loaded;
 #[cfg(test)]
 pub(crate) use layers::keys_of_schema;
-pub(crate) use schema::{Aggregator, Breaker, Config, Head, L1, Log, LogFormat, Rollup, Start, Zk};
+pub(crate) use schema::{Aggregator, Config, Head, L1, Log, LogFormat, Rollup, Start, Zk};
 pub(crate) use show::{to_json, to_toml};
 pub(crate) use value::{Endpoint, Ether, Size, Span};
 

@@ -384,7 +384,7 @@ pub(crate) struct Api {
 }
 
 /// `breaker`: its flags.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Breaker {
     /// The node behind it.

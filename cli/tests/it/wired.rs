@@ -432,9 +432,11 @@ async fn an_aggregator_answers_whom_its_file_names() {
     assert!(allowed.is_none(), "{allowed:?}");
 
     // Four times as often at once.
-    let mut statuses = Vec::new();
-    for _ in 0..20 {
-        let answer = reqwest::get(format!("http://{api}/v1/rollups")).await;
+    let rollups = format!("http://{api}/v1/rollups");
+    let first = world.until("finality", async |_| reqwest::get(&rollups).await.ok());
+    let mut statuses = vec![first.await.status().as_u16()];
+    for _ in 1..20 {
+        let answer = reqwest::get(&rollups).await;
         statuses.push(answer.unwrap().status().as_u16());
     }
     assert_eq!(statuses[..4], [200; 4]);
@@ -606,6 +608,7 @@ fn what_does_not_start_is_told() {
     };
     for (text, told) in [
         ("derive = true\n", "head = \"safe\""),
+        ("agree = 2\n", "rollup 10: 2 have to agree, and rpc has 1"),
         ("derive = true\nhead = \"safe\"\n", "derive needs l1"),
         (
             "[aggregator]\nweb3signer = \"http://localhost:9000\"\n",
@@ -653,6 +656,9 @@ fn what_does_not_start_is_told() {
     let manager = "service_manager = \"0x71a77037870169d47aad6c2C9360861A4C0df2bF\"\n";
     let whole = format!("[breaker]\nrollup = 10\n{upstream}{events}");
     let (code, shown) = check(&format!("{rollup}{whole}"));
+    assert_eq!(code, Some(0), "{shown}");
+    // The rest is said by flags.
+    let (code, shown) = check(&format!("{rollup}[breaker]\npolicy = \"pin-latest\"\n"));
     assert_eq!(code, Some(0), "{shown}");
     for (more, told) in [
         ("policy = \"pin-latets\"\n", "pin-latets"),
