@@ -373,19 +373,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 async fn a_client_that_makes_no_room_for_an_answer_is_cut_off() {
     let server = server(HttpLimits {
         head_timeout: Duration::from_secs(600),
-        request_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(3),
         ..limits()
     })
     .await;
     // After a first byte the rest is not left to the connection, which would be idle.
     for (path, bytes) in [("/big", 0), ("/big", 1), ("/unknown", 0), ("/unknown", 1)] {
         let (client, ended) = room_for(&server, bytes).await;
+        let start = Instant::now();
         let answer = asked(&client, path).await;
         assert_eq!(answer.status(), StatusCode::OK);
-        let start = Instant::now();
         let ended = tokio::time::timeout(PATIENCE, ended).await;
         assert!(ended.is_ok(), "{path} {bytes}: never cut off");
-        assert!(start.elapsed() >= Duration::from_millis(500));
+        assert!(start.elapsed() >= Duration::from_secs(3));
     }
 }
 
